@@ -1,0 +1,137 @@
+"""What an agent asks of whatever runs containers. Every implementation passes tests/contract/runtime_suite.py."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from headrace.attempts import Platform
+from headrace.jobs import Network
+
+
+class EngineUnreachable(Exception):
+    """The engine does not answer. Nothing is known of its containers: unreachable is not failed."""
+
+
+class RuntimeRefused(Exception):
+    """The engine answered no. `reason` is in upper snake case, the message says what to do."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class Ref(NamedTuple):
+    """Which attempt a container is. The runtime keeps it with the container, with the node's id."""
+
+    job: str
+    task: int
+    epoch: int
+
+
+class ContainerState(Enum):
+    """CREATED has never run."""
+
+    CREATED = 1
+    RUNNING = 2
+    PAUSED = 3
+    EXITED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStatus:
+    """A container as the engine tells of it; `exit_code` is `None` unless it exited and the engine knows."""
+
+    ref: Ref
+    state: ContainerState
+    exit_code: int | None = None
+    out_of_memory: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A folder of this node, made visible in a container."""
+
+    source: str
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """What to run. An empty command is the image's own; `image` is "registry/repository@sha256:<hex>"."""
+
+    ref: Ref
+    image: str
+    platform: Platform
+    command: tuple[str, ...] = ()
+    env: dict[str, str] = field(default_factory=dict)
+    cpu_millis: int = 1000
+    memory_bytes: int = 1 << 30
+    mounts: tuple[Mount, ...] = ()
+    devices: tuple[str, ...] = ()
+    network: Network = Network.BRIDGE
+
+
+@dataclass(frozen=True, slots=True)
+class LogChunk:
+    """Bytes of a container's log, stdout and stderr as they came, and where the log is after them."""
+
+    cursor: str
+    data: bytes
+
+
+class Runtime(Protocol):
+    """Every method raises EngineUnreachable where the engine does not answer."""
+
+    async def version(self) -> str:
+        """The engine's name and version: that it answers at all."""
+        ...
+
+    async def pull(self, image: str, platform: Platform) -> int:
+        """Brings an image; answers how many bytes came, 0 if it was there. RuntimeRefused: IMAGE_PULL_FAILED."""
+        ...
+
+    async def create(self, spec: ContainerSpec) -> None:
+        """Makes the container, with an init as PID 1 and no restart policy. One that is there already is kept.
+
+        RuntimeRefused: CREATE_FAILED.
+        """
+        ...
+
+    async def start(self, ref: Ref) -> None:
+        """Runs a CREATED container; one that ran already is left as it is.
+
+        RuntimeRefused: IMAGE_NOT_RUNNABLE where the processor cannot run the image's program, COMMAND_NOT_FOUND,
+        START_FAILED, CONTAINER_MISSING.
+        """
+        ...
+
+    async def signal(self, ref: Ref, name: str) -> None:
+        """Sends "SIGTERM", "SIGUSR1", "SIGKILL" to the job. A container that does not run is left as it is."""
+        ...
+
+    async def pause(self, ref: Ref) -> None:
+        """Holds every process of it still. One that is paused, or does not run, is left as it is."""
+        ...
+
+    async def unpause(self, ref: Ref) -> None:
+        """Lets it go on. One that is not paused is left as it is."""
+        ...
+
+    async def remove(self, ref: Ref) -> None:
+        """Ends and deletes it. One that is not there is no error."""
+        ...
+
+    async def containers(self) -> tuple[ContainerStatus, ...]:
+        """All containers of this node, whatever their state; never those of another node on the same engine."""
+        ...
+
+    def exits(self) -> AsyncIterator[ContainerStatus]:
+        """Each container of this node as it exits, from now on. Ends with EngineUnreachable; a hint, not the truth."""
+        ...
+
+    def log(self, ref: Ref, cursor: str) -> AsyncIterator[LogChunk]:
+        """The log after `cursor` (empty: from its beginning), as it comes; ends when the container is over."""
+        ...

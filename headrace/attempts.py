@@ -1,0 +1,93 @@
+"""Attempts, and what comes out of them: one run of a task on one node."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """A platform in the terms of the OCI image specification; `architecture` is GOARCH's spelling."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+    emulated: bool = False
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A measured step; `bytes` counts what it moved over the network."""
+
+    name: str
+    millis: int
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint whose manifest (`digest`) and chunks are all in the checkpoint store."""
+
+    digest: str
+    epoch: int
+    sequence: int
+    size_bytes: int = 0
+    sent_bytes: int = 0
+    file_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Results: the manifest in the store, and the digest over the canonical listing that users compare."""
+
+    manifest: str
+    digest: str
+    size_bytes: int = 0
+    file_count: int = 0
+
+
+class AttemptState(Enum):
+    """What a node saw. EXITED and REFUSED alone free a task."""
+
+    PREPARING = 1
+    STARTING = 2
+    RUNNING = 3
+    PAUSED = 4
+    STOPPING = 5
+    SAVING = 6
+    EXITED = 7
+    REFUSED = 8
+
+
+ENDED_ATTEMPT = (AttemptState.EXITED, AttemptState.REFUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of a task on one node. Times are the controller's, in milliseconds since 1970."""
+
+    job: str
+    epoch: int
+    node: str = ""
+    task: int = 0
+    state: AttemptState = AttemptState.PREPARING
+    exit_code: int | None = None
+    stop_requested: bool = False
+    killed: bool = False
+    saved_on_request: bool = False
+    reason: str = ""
+    message: str = ""
+    checkpoint: Checkpoint | None = None
+    outputs: Outputs | None = None
+    phases: tuple[Phase, ...] = ()
+    platform: Platform | None = None
+    devices: tuple[str, ...] = ()
+    start_time_ms: int | None = None
+    end_time_ms: int | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over for good."""
+        return self.state in ENDED_ATTEMPT

@@ -1,0 +1,266 @@
+"""Jobs as users describe them and as the controller keeps them."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from headrace.attempts import Attempt, Checkpoint, Outputs, Phase, Platform
+
+
+class Emulation(Enum):
+    """Whether emulated nodes are candidates, after native ones."""
+
+    NEVER = 1
+    ALLOWED = 2
+
+
+class Network(Enum):
+    """What network the container has."""
+
+    BRIDGE = 1
+    NONE = 2
+    HOST = 3
+
+
+class Partition(Enum):
+    """What an agent does with the job when its lease lapses."""
+
+    PAUSE = 1
+    STOP = 2
+    KEEP = 3
+
+
+class ExitZero(Enum):
+    """What exit code 0 means after a request to leave that brought no newer checkpoint."""
+
+    DONE = 1
+    RESUME = 2
+
+
+class RetryCause(Enum):
+    """Why an attempt failed, as far as retry rules tell causes apart."""
+
+    NODE_LOST = 1
+    DEVICE_ERROR = 2
+    EXIT_NONZERO = 3
+
+
+@dataclass(frozen=True, slots=True)
+class AcceleratorRequest:
+    """`count` devices for each of which `where` (query language, over one device) holds."""
+
+    count: int
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What one task needs."""
+
+    cpu_millis: int = 1000
+    memory_bytes: int = 1 << 30
+    accelerators: AcceleratorRequest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """Nodes for which `where` holds are liked by `weight`."""
+
+    where: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Bound when the node is known: the first whose `where` holds there."""
+
+    where: str
+    image: str = ""
+    command: tuple[str, ...] = ()
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointPolicy:
+    """The job's side of the contract. Times in milliseconds."""
+
+    path: str
+    interval_ms: int = 60_000
+    grace_ms: int = 60_000
+    live: bool = False
+    exit_zero: ExitZero = ExitZero.DONE
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Limits in milliseconds; `None` is none."""
+
+    queue_ms: int | None = None
+    run_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a failed attempt is followed by another, and after which failures."""
+
+    limit: int = 0
+    on: tuple[RetryCause, ...] = (RetryCause.NODE_LOST,)
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """What a job asks for: the job file, field by field."""
+
+    display_name: str
+    image: str
+    command: tuple[str, ...] = ()
+    env: dict[str, str] = field(default_factory=dict)
+    resources: Requests = field(default_factory=Requests)
+    where: str = ""
+    prefer: tuple[Preference, ...] = ()
+    variants: tuple[Variant, ...] = ()
+    checkpoint: CheckpointPolicy | None = None
+    emulation: Emulation = Emulation.NEVER
+    network: Network = Network.BRIDGE
+    partition: Partition = Partition.PAUSE
+    lost_after_ms: int = 300_000
+    priority: int = 50
+    project: str = "default"
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    retry: Retry = field(default_factory=Retry)
+    output_path: str = ""
+
+
+class JobState(Enum):
+    """What the controller wants and knows of a job."""
+
+    QUEUED = 1
+    STARTING = 2
+    RUNNING = 3
+    FREEZING = 4
+    CANCELLING = 5
+    SUCCEEDED = 6
+    FAILED = 7
+    CANCELLED = 8
+
+
+ENDED_JOB = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePin:
+    """One platform's image of `reference` (as the user wrote it), fixed by digest in `image`."""
+
+    platform: Platform
+    image: str
+    reference: str
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A node that a job keeps away from until `expire_time_ms`."""
+
+    node: str
+    reason: str
+    expire_time_ms: int
+
+
+class MigrationState(Enum):
+    """How far a move has come."""
+
+    PREFETCHING = 1
+    FREEZING = 2
+    STARTING = 3
+    SUCCEEDED = 4
+    ABORTED = 5
+
+
+class Level(Enum):
+    """How a job is moved: L0 starts again, L1 goes on from a checkpoint by contract."""
+
+    RESTART = 1
+    CHECKPOINT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One move of a job between two nodes; times are the controller's."""
+
+    state: MigrationState
+    level: Level
+    source: str
+    target: str
+    source_epoch: int
+    target_epoch: int = 0
+    phases: tuple[Phase, ...] = ()
+    downtime_millis: int = 0
+    reason: str = ""
+    request_time_ms: int | None = None
+    freeze_time_ms: int | None = None
+    end_time_ms: int | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.state in (MigrationState.SUCCEEDED, MigrationState.ABORTED)
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationPlan:
+    """What a move would be, found without touching the job."""
+
+    level: Level
+    source: str
+    target: str
+    level_reason: str = ""
+    loss: str = ""
+    lost_millis: int = 0
+    bytes: int = 0
+    downtime_millis: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as the controller keeps it. `name` is "jobs/<id>"; times are milliseconds since 1970."""
+
+    name: str
+    spec: JobSpec
+    state: JobState = JobState.QUEUED
+    reason: str = ""
+    epoch: int = 0
+    node: str = ""
+    images: tuple[ImagePin, ...] = ()
+    checkpoint: Checkpoint | None = None
+    outputs: Outputs | None = None
+    attempts: tuple[Attempt, ...] = ()
+    migrations: tuple[Migration, ...] = ()
+    failures: int = 0
+    exit_code: int | None = None
+    exclusions: tuple[Exclusion, ...] = ()
+    request_id: str = ""
+    create_time_ms: int | None = None
+    start_time_ms: int | None = None
+    end_time_ms: int | None = None
+    queue_time_ms: int | None = None
+
+    @property
+    def id(self) -> str:
+        """The name without its collection."""
+        return self.name.removeprefix("jobs/")
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over for good."""
+        return self.state in ENDED_JOB
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The attempt of the present epoch."""
+        last = self.attempts[-1] if self.attempts else None
+        return last if last is not None and last.epoch == self.epoch else None
+
+    @property
+    def migration(self) -> Migration | None:
+        """The move that is under way."""
+        last = self.migrations[-1] if self.migrations else None
+        return last if last is not None and not last.ended else None

@@ -1,0 +1,128 @@
+"""Nodes and their devices. `None` is unknown, never zero."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from headrace.attempts import Platform
+
+
+class Health(Enum):
+    """What a device says of itself."""
+
+    UNKNOWN = 0
+    HEALTHY = 1
+    DEGRADED = 2
+    UNHEALTHY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A GPU, NPU or other accelerator; `id` is the vendor's uuid, else the PCI address."""
+
+    id: str
+    kind: str
+    vendor: str
+    model: str
+    index: int = 0
+    pci_address: str = ""
+    memory_bytes: int | None = None
+    memory_used_bytes: int | None = None
+    busy_percent: float | None = None
+    temperature_celsius: float | None = None
+    power_watts: float | None = None
+    health: Health = Health.UNKNOWN
+    health_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """The processors of a node; `cores` are physical."""
+
+    model: str = ""
+    features: tuple[str, ...] = ()
+    cores: int | None = None
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What jobs may use, or what is free of it."""
+
+    cpu_millis: int = 0
+    memory_bytes: int = 0
+    disk_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDescription:
+    """What a node is: changes seldom."""
+
+    hostname: str = ""
+    agent_version: str = ""
+    kernel: str = ""
+    region: str = ""
+    owner: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    cpu: Cpu = field(default_factory=Cpu)
+    platforms: tuple[Platform, ...] = ()
+    capacity: Capacity = field(default_factory=Capacity)
+    host_network: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a node does just now."""
+
+    cpu_percent: float | None = None
+    memory_available_bytes: int | None = None
+    disk_free_bytes: int | None = None
+    load_average: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Whether the container engine answers; `message` is its version, or why it does not."""
+
+    reachable: bool = False
+    message: str = ""
+
+
+class NodeState(Enum):
+    """Whether a node reports. SUSPECT is not failed: its jobs are still its own."""
+
+    READY = 1
+    SUSPECT = 2
+
+
+class Drain(Enum):
+    """Whether a node takes jobs, and what becomes of those it has."""
+
+    NONE = 0
+    CORDONED = 1
+    DRAINING = 2
+    DRAINED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node as its last report told. `name` is "nodes/<id>"."""
+
+    name: str
+    state: NodeState = NodeState.SUSPECT
+    drain: Drain = Drain.NONE
+    description: NodeDescription = field(default_factory=NodeDescription)
+    devices: tuple[Device, ...] = ()
+    load: Load = field(default_factory=Load)
+    engine: Engine = field(default_factory=Engine)
+    free: Capacity = field(default_factory=Capacity)
+    jobs: tuple[str, ...] = ()
+    create_time_ms: int | None = None
+    report_time_ms: int | None = None
+    session: int = 0
+    generation: int = 0
+    blockers: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The name without its collection."""
+        return self.name.removeprefix("nodes/")
