@@ -86,6 +86,7 @@ class Attempt:
     devices: tuple[str, ...] = ()
     start_time_ms: int | None = None
     end_time_ms: int | None = None
+    image: str = ""
 
     @property
     def ended(self) -> bool:

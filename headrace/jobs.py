@@ -191,6 +191,8 @@ class Migration:
     source: str
     target: str
     source_epoch: int
+    image: str
+    platform: Platform
     target_epoch: int = 0
     phases: tuple[Phase, ...] = ()
     downtime_millis: int = 0

@@ -10,10 +10,9 @@ import typing
 from collections.abc import Callable
 from dataclasses import MISSING, fields
 from enum import Enum
-from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
-from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -21,7 +20,7 @@ from headrace.attempts import Attempt, Checkpoint, Outputs, Phase, Platform
 from headrace.events import Event
 from headrace.jobs import Job, JobSpec, Migration, MigrationPlan
 from headrace.nodes import Node
-from headrace.sessions import Assignment, Report
+from headrace.sessions import Assignment, Placement, Report
 from headrace.v1 import attempt_pb2, event_pb2, job_pb2, node_pb2, session_pb2
 
 Record = TypeVar("Record")
@@ -33,6 +32,7 @@ MESSAGES: dict[type, type[Message]] = {
     Outputs: attempt_pb2.Outputs,
     Attempt: attempt_pb2.Attempt,
     JobSpec: job_pb2.JobSpec,
+    Placement: session_pb2.Placement,
     Job: job_pb2.Job,
     Migration: job_pb2.Migration,
     MigrationPlan: job_pb2.MigrationPlan,
@@ -50,6 +50,9 @@ class FieldPlan(NamedTuple):
 
     load: Callable[[Any], Any]
     dump: Callable[[Any, Any], None]
+
+
+_PLANS: dict[type, dict[str, FieldPlan]] = {}
 
 
 def dump(record: object) -> Any:
@@ -76,13 +79,16 @@ def _fill(record: object, message: Message) -> None:
             plan.dump(message, value)
 
 
-@cache
-def _plans(kind: Any, descriptor: Descriptor) -> dict[str, FieldPlan]:
-    hints = typing.get_type_hints(kind)
-    return {item.name: _plan(item.name, hints[item.name], descriptor, item.default) for item in fields(kind)}
+def _plans(kind: type, descriptor: Any) -> dict[str, FieldPlan]:
+    plans = _PLANS.get(kind)
+    if plans is None:
+        hints = typing.get_type_hints(kind)
+        plans = {item.name: _plan(item.name, hints[item.name], descriptor, item.default) for item in fields(kind)}
+        _PLANS[kind] = plans
+    return plans
 
 
-def _plan(name: str, hint: Any, descriptor: Descriptor, default: object) -> FieldPlan:
+def _plan(name: str, hint: Any, descriptor: Any, default: object) -> FieldPlan:
     by_name = descriptor.fields_by_name
     field = by_name.get(name) or by_name.get(name.removesuffix("_ms"))
     if field is None:

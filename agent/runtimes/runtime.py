@@ -1,6 +1,6 @@
 """What an agent asks of whatever runs containers. Every implementation passes tests/contract/runtime_suite.py."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple, Protocol
@@ -41,12 +41,17 @@ class ContainerState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ContainerStatus:
-    """A container as the engine tells of it; `exit_code` is `None` unless it exited and the engine knows."""
+    """A container as the engine tells of it; `exit_code` is `None` unless it exited and the engine knows.
+
+    `exec_failed` is why the init could not run the image's program, which shows only after the start: one of start's
+    reasons (IMAGE_NOT_RUNNABLE, COMMAND_NOT_FOUND, START_FAILED), empty where the program ran.
+    """
 
     ref: Ref
     state: ContainerState
     exit_code: int | None = None
     out_of_memory: bool = False
+    exec_failed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,10 @@ class LogChunk:
 
 
 class Runtime(Protocol):
-    """Every method raises EngineUnreachable where the engine does not answer."""
+    """Every method raises EngineUnreachable where the engine does not answer, RuntimeRefused where it answers no.
+
+    Consume `exits` and `log` within `contextlib.aclosing`: what is left half read stays open.
+    """
 
     async def version(self) -> str:
         """The engine's name and version: that it answers at all."""
@@ -96,7 +104,7 @@ class Runtime(Protocol):
     async def create(self, spec: ContainerSpec) -> None:
         """Makes the container, with an init as PID 1 and no restart policy. One that is there already is kept.
 
-        RuntimeRefused: CREATE_FAILED.
+        RuntimeRefused: CREATE_FAILED, and IMAGE_NOT_RUNNABLE where the image says that it is for another platform.
         """
         ...
 
@@ -104,7 +112,7 @@ class Runtime(Protocol):
         """Runs a CREATED container; one that ran already is left as it is.
 
         RuntimeRefused: IMAGE_NOT_RUNNABLE where the processor cannot run the image's program, COMMAND_NOT_FOUND,
-        START_FAILED, CONTAINER_MISSING.
+        START_FAILED, CONTAINER_MISSING. What the engine learns later is in ContainerStatus.exec_failed.
         """
         ...
 
@@ -128,10 +136,13 @@ class Runtime(Protocol):
         """All containers of this node, whatever their state; never those of another node on the same engine."""
         ...
 
-    def exits(self) -> AsyncIterator[ContainerStatus]:
+    def exits(self) -> AsyncGenerator[ContainerStatus, None]:
         """Each container of this node as it exits, from now on. Ends with EngineUnreachable; a hint, not the truth."""
         ...
 
-    def log(self, ref: Ref, cursor: str) -> AsyncIterator[LogChunk]:
-        """The log after `cursor` (empty: from its beginning), as it comes; ends when the container is over."""
+    def log(self, ref: Ref, cursor: str) -> AsyncGenerator[LogChunk, None]:
+        """The log after `cursor` (empty: from its beginning), as it comes; ends when the container is over.
+
+        RuntimeRefused: CONTAINER_MISSING, CONTAINER_NOT_STARTED, LOG_CURSOR_INVALID, LOG_UNREADABLE.
+        """
         ...

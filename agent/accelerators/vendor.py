@@ -1,0 +1,73 @@
+"""What an accelerator's vendor must tell. Every implementation passes tests/contract/vendor_suite.py."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from headrace.nodes import Device
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What was found. `found`: this vendor's hardware is here, usable or not; `message` says by which means, and why.
+
+    `remedy` is what an operator should do; empty: nothing.
+    """
+
+    devices: tuple[Device, ...]
+    found: bool
+    message: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRequest:
+    """A request for devices that an engine's own driver of that name carries out."""
+
+    driver: str
+    device_ids: tuple[str, ...]
+    capabilities: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Ways to give devices to a container, best first; the engine takes the first that it offers.
+
+    1. `cdi`: names of the Container Device Interface. 2. `runtime`: the vendor's own OCI runtime, told by
+    `environment`. 3. `request`, with `environment`. 4. `device_nodes`, to which the vendor's libraries must be added.
+    An empty one is not possible for these devices. With 1, with 4 and where nothing is granted,
+    `environment_without_runtime` goes instead: it keeps an image that asks for every device from getting them.
+    """
+
+    environment: dict[str, str] = field(default_factory=dict)
+    environment_without_runtime: dict[str, str] = field(default_factory=dict)
+    cdi: tuple[str, ...] = ()
+    runtime: str = ""
+    request: EngineRequest | None = None
+    device_nodes: tuple[str, ...] = ()
+
+
+class Vendor(Protocol):
+    """Plain blocking calls, any of which may hang in the kernel for ever.
+
+    They are called through `agent.accelerators.deadline.within`, and no second one is begun while one still hangs. None
+    raises because of a device or a driver: what is wrong is in the answer. A reading that a device does not give is
+    `None`.
+    """
+
+    name: str
+
+    def probe(self) -> Probe:
+        """Looks for devices anew: a driver may have been loaded since. One bad device never hides the others."""
+        ...
+
+    def sample(self, devices: Sequence[Device]) -> tuple[Device, ...]:
+        """The same devices, in the same order, as they are now."""
+        ...
+
+    def grant(self, device_ids: Sequence[str]) -> Grant:
+        """How a container gets exactly these devices, as the last probe knew them; asks no driver.
+
+        Refusal: DEVICE_UNKNOWN. No ids: how a container gets none.
+        """
+        ...

@@ -1,0 +1,307 @@
+"""What an agent decides: events in, effects out. Its rules are those of NodeService.Session."""
+
+from dataclasses import replace
+from typing import assert_never
+
+from agent.core import adoption, transitions
+from agent.core.attempts import Progress, desire, moved, step
+from agent.core.lease import Lease
+from agent.core.model import (
+    Assigned,
+    Connected,
+    Disconnected,
+    DropFetched,
+    Effect,
+    EngineFound,
+    EngineLost,
+    Event,
+    Exited,
+    Fetch,
+    Fetched,
+    Follow,
+    Forget,
+    Held,
+    Interrupted,
+    Keep,
+    OpenSession,
+    Recollection,
+    Remember,
+    Removed,
+    Send,
+    Sensed,
+    Ticked,
+    Warn,
+)
+from agent.runtimes.runtime import Ref
+from headrace.attempts import Attempt, AttemptState
+from headrace.nodes import Device, Engine, Load, NodeDescription
+from headrace.sessions import Assignment, Placement, Prefetch, Prefetched, Report
+
+
+class AgentCore:
+    """The whole of an agent's judgement. Holds no clock: time is the last `Ticked`."""
+
+    def __init__(self, node: str, recollection: Recollection) -> None:
+        self.node = node
+        self.memory = recollection.memory
+        self.held: dict[Ref, Held] = {held.ref: held for held in recollection.held}
+        self.epochs = dict(recollection.epochs)
+        self.lease = Lease()
+        self.now_ms = 0
+        self.connected = False
+        self.sequence = 0
+        self.assignment: Assignment | None = None
+        self.engine = Engine(reachable=False, message="not asked yet")
+        self.description: NodeDescription | None = None
+        self.description_sent: int | None = None
+        self.description_known = False
+        self.devices: tuple[Device, ...] = ()
+        self.load = Load()
+        self.prefetches: dict[tuple[str, str, str], Prefetch] = {}
+        self.prefetched: dict[tuple[str, str, str], Prefetched] = {}
+        self._progress: dict[Ref, Progress] = {}
+        self._report_due_ms = 0
+        self._changed = True
+
+    def handle(self, event: Event) -> list[Effect]:
+        """The effects of an event; what is to be saved comes before what depends on it."""
+        effects = self._heard(event)
+        effects += self._lease_checked()
+        for ref in list(self.held):
+            effects += self._stepped(ref)
+        effects += self._report()
+        return effects
+
+    def _heard(self, event: Event) -> list[Effect]:
+        match event:
+            case Ticked(now_ms):
+                self.now_ms = now_ms
+                return []
+            case Connected(session):
+                self.connected = session == self.memory.session
+                self._changed = True
+                return []
+            case Disconnected(session):
+                return self._new_session() if session == self.memory.session else []
+            case Assigned(assignment):
+                return self._assigned(assignment)
+            case Sensed(description, devices, load):
+                return self._sensed(description, devices, load)
+            case EngineFound() | EngineLost():
+                return self._engine(event)
+            case Fetched(prefetched):
+                key = (prefetched.job, prefetched.image, prefetched.checkpoint)
+                if key in self.prefetches:
+                    self.prefetched[key] = prefetched
+                    self._changed = True
+                return []
+            case _:
+                return self._attempt_event(event)
+
+    # The session.
+
+    def _sensed(self, description: NodeDescription, devices: tuple[Device, ...], load: Load) -> list[Effect]:
+        first = self.description is None
+        if description != self.description:
+            self.description = description
+            self.description_known = False
+            self.description_sent = None
+        self.devices, self.load = devices, load
+        return self._new_session() if first else []
+
+    def _new_session(self) -> list[Effect]:
+        self.memory = replace(self.memory, session=self.memory.session + 1)
+        self.connected = False
+        self.sequence = 0
+        self.description_known = False
+        self.description_sent = None
+        self.lease.session_changed()
+        # Rule 7: what was assigned in another session does not count in this one.
+        self.assignment = None
+        return [Remember(self.memory), OpenSession(self.memory.session)]
+
+    def _lease_checked(self) -> list[Effect]:
+        if self.lease.until_ms is None or self.lease.valid(self.now_ms):
+            return []
+        self.lease.until_ms = None
+        return self._new_session()
+
+    def _assigned(self, assignment: Assignment) -> list[Effect]:
+        if self.memory.cluster and assignment.cluster != self.memory.cluster:
+            return [
+                Warn(
+                    f"the controller is of cluster {assignment.cluster}, this node belongs to {self.memory.cluster}; "
+                    "to let it join the other one, empty its state folder"
+                )
+            ]
+        if assignment.session != self.memory.session or assignment.generation < self.memory.generation:
+            return []
+        effects: list[Effect] = []
+        memory = replace(self.memory, cluster=assignment.cluster, generation=assignment.generation)
+        if memory != self.memory:
+            self.memory = memory
+            effects.append(Remember(memory))
+        self.lease.renewed_by(assignment)
+        if self.description_sent is not None and assignment.acked_sequence >= self.description_sent:
+            self.description_known = True
+        self.assignment = assignment
+        for placement in assignment.placements:
+            effects += self._placed(placement)
+        return effects + self._hinted(assignment.prefetches)
+
+    def _placed(self, placement: Placement) -> list[Effect]:
+        ref = Ref(placement.job, placement.task, placement.epoch)
+        held = self.held.get(ref)
+        if held is not None:
+            if held.placement.goal is placement.goal:
+                return []
+            self.held[ref] = replace(held, placement=replace(held.placement, goal=placement.goal))
+            return [Keep(self.held[ref])]
+        if placement.epoch <= self.epochs.get(placement.job, 0):
+            # Rule 3: this epoch was here before and is over. That must be said, or the task would wait for ever.
+            attempt = Attempt(
+                job=placement.job,
+                task=placement.task,
+                epoch=placement.epoch,
+                node=self.node,
+                state=AttemptState.REFUSED,
+                reason="EPOCH_TAKEN",
+                message="this node has had this epoch, or a later one, before",
+            )
+        else:
+            self.epochs[placement.job] = placement.epoch
+            attempt = Attempt(
+                job=placement.job,
+                task=placement.task,
+                epoch=placement.epoch,
+                node=self.node,
+                platform=placement.platform,
+                devices=placement.devices,
+            )
+        self._changed = True
+        self.held[ref] = Held(placement, attempt)
+        return [Keep(self.held[ref])]
+
+    def _hinted(self, prefetches: tuple[Prefetch, ...]) -> list[Effect]:
+        wanted = {(hint.job, hint.image, hint.checkpoint): hint for hint in prefetches}
+        effects: list[Effect] = [DropFetched(hint) for key, hint in self.prefetches.items() if key not in wanted]
+        effects += [Fetch(hint) for key, hint in wanted.items() if key not in self.prefetches]
+        self.prefetches = wanted
+        self.prefetched = {key: value for key, value in self.prefetched.items() if key in wanted}
+        return effects
+
+    # The engine.
+
+    def _engine(self, event: EngineFound | EngineLost) -> list[Effect]:
+        match event:
+            case EngineLost(message):
+                found = Engine(reachable=False, message=message)
+                effects: list[Effect] = []
+            case EngineFound(version, containers):
+                found = Engine(reachable=True, message=version)
+                effects = []
+                for seen in adoption.compare(self.held, containers, self._progress):
+                    effects += self._attempt_event(seen) if isinstance(seen, Exited) else self._apply(seen)
+            case other:
+                assert_never(other)
+        self._changed = self._changed or found != self.engine
+        self.engine = found
+        return effects
+
+    def _apply(self, seen: adoption.Finding) -> list[Effect]:
+        match seen:
+            case adoption.Runs(ref, paused):
+                held = self.held[ref]
+                state = held.attempt.state
+                if state is AttemptState.STARTING or (state is AttemptState.PAUSED and not paused):
+                    return self._set(ref, moved(held.attempt, AttemptState.RUNNING))
+                if state is AttemptState.RUNNING and paused:
+                    return self._set(ref, moved(held.attempt, AttemptState.PAUSED))
+                return []
+            case adoption.Wanted(effect):
+                return [effect]
+            case other:
+                assert_never(other)
+
+    # Attempts.
+
+    def _attempt_event(self, event: transitions.AttemptEvent) -> list[Effect]:
+        ref = event.ref
+        held = self.held.get(ref)
+        if held is None:
+            return []
+        progress = self._progress.setdefault(ref, Progress())
+        if isinstance(event, Removed):
+            del self.held[ref]
+            del self._progress[ref]
+            self._changed = True
+            return [Forget(ref)]
+        if isinstance(event, Interrupted):
+            self.engine = Engine(reachable=False, message=event.message)
+        after = transitions.heard(held, event, progress)
+        self.held[ref] = after
+        return self._set(ref, after.attempt) if after.attempt != held.attempt else []
+
+    def _set(self, ref: Ref, attempt: Attempt) -> list[Effect]:
+        self.held[ref] = replace(self.held[ref], attempt=attempt)
+        self._changed = True
+        return [Keep(self.held[ref])]
+
+    def _stepped(self, ref: Ref) -> list[Effect]:
+        held = self.held[ref]
+        progress = self._progress.setdefault(ref, Progress(sequence=_last_sequence(held.attempt)))
+        if not self.engine.reachable:
+            return []
+        effects: list[Effect] = []
+        if held.attempt.state in _FOLLOWED and not progress.followed:
+            progress.followed = True
+            effects.append(Follow(held.placement))
+        wanted = None
+        if self.assignment is not None:
+            wanted = next((one for one in self.assignment.placements if _ref(one) == ref), None)
+        wish = desire(held, wanted, assigned=self.assignment is not None, lease=self.lease.valid(self.now_ms))
+        after, more = step(held, wish, progress, self.now_ms)
+        if after.attempt != held.attempt:
+            self._changed = True
+        self.held[ref] = after
+        return effects + more
+
+    # Reports.
+
+    def _report(self) -> list[Effect]:
+        if not self.connected or (not self._changed and self.now_ms < self._report_due_ms):
+            return []
+        self._changed = False
+        self._report_due_ms = self.now_ms + self.lease.heartbeat_ms()
+        self.sequence += 1
+        self.lease.report_sent(self.sequence, self.now_ms)
+        if not self.description_known and self.description_sent is None:
+            self.description_sent = self.sequence
+        report = Report(
+            node=self.node,
+            session=self.memory.session,
+            sequence=self.sequence,
+            description=None if self.description_known else self.description,
+            devices=self.devices,
+            load=self.load,
+            engine=self.engine,
+            attempts=tuple(held.attempt for held in self.held.values()),
+            prefetched=tuple(self.prefetched.values()),
+        )
+        return [Send(report)]
+
+
+_FOLLOWED = (
+    AttemptState.RUNNING,
+    AttemptState.PAUSED,
+    AttemptState.STOPPING,
+    AttemptState.SAVING,
+)
+
+
+def _ref(placement: Placement) -> Ref:
+    return Ref(placement.job, placement.task, placement.epoch)
+
+
+def _last_sequence(attempt: Attempt) -> int:
+    return attempt.checkpoint.sequence if attempt.checkpoint is not None else 0

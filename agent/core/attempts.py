@@ -1,0 +1,196 @@
+"""What is to be done next with one attempt: a function of its record and of what is wanted of it."""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import assert_never
+
+from agent.core.model import (
+    AskToLeave,
+    Collect,
+    Effect,
+    Fingerprint,
+    Held,
+    Keep,
+    Kill,
+    Pause,
+    Prepare,
+    Remove,
+    Save,
+    Start,
+    Unpause,
+)
+from headrace.attempts import Attempt, AttemptState
+from headrace.jobs import Partition
+from headrace.sessions import Goal, Placement
+
+STOP_GRACE_MS = 10_000
+
+MOVES: dict[AttemptState, tuple[AttemptState, ...]] = {
+    AttemptState.PREPARING: (AttemptState.STARTING, AttemptState.REFUSED),
+    AttemptState.STARTING: (AttemptState.RUNNING, AttemptState.REFUSED, AttemptState.SAVING),
+    AttemptState.RUNNING: (AttemptState.PAUSED, AttemptState.STOPPING, AttemptState.SAVING),
+    AttemptState.PAUSED: (AttemptState.RUNNING, AttemptState.SAVING),
+    AttemptState.STOPPING: (AttemptState.SAVING,),
+    AttemptState.SAVING: (AttemptState.EXITED,),
+    AttemptState.EXITED: (),
+    AttemptState.REFUSED: (),
+}
+
+
+class IllegalMove(Exception):
+    """A state does not follow on another one: a bug."""
+
+
+def moved(attempt: Attempt, state: AttemptState, **changes: object) -> Attempt:
+    """The attempt in its next state. Raises IllegalMove where the table has no such move."""
+    if state not in MOVES[attempt.state]:
+        raise IllegalMove(f"{attempt.job} epoch {attempt.epoch}: {attempt.state.name} -> {state.name}")
+    return replace(attempt, state=state, **changes)  # type: ignore[arg-type]
+
+
+class Desire(Enum):
+    """What is wanted of an attempt: the assignment's word and the lease's, in one."""
+
+    RUN = 1
+    # Go on with what runs; start nothing.
+    CONTINUE = 2
+    # Hold still until the lease is back.
+    HOLD = 3
+    FREEZE = 4
+    CANCEL = 5
+    # Not wanted any more: this epoch is over.
+    RELEASE = 6
+
+
+@dataclass(slots=True)
+class Progress:
+    """What is under way with an attempt in this process; a restarted agent begins with none."""
+
+    # The effect that was asked for and not answered yet.
+    busy: type | None = None
+    removing: bool = False
+    prepared: bool = False
+    saving: bool = False
+    sequence: int = 0
+    save_due_ms: int | None = None
+    leave_by_ms: int | None = None
+    kill_sent: bool = False
+    missing_once: bool = False
+    followed: bool = False
+
+
+def desire(held: Held, wanted: Placement | None, *, assigned: bool, lease: bool) -> Desire:
+    """What is wanted: `wanted` is the placement of the present assignment, which there may be none of (`assigned`)."""
+    if assigned:
+        if wanted is None:
+            return Desire.RELEASE
+        if wanted.goal is Goal.FREEZE:
+            return Desire.FREEZE
+        if wanted.goal is Goal.CANCEL:
+            return Desire.CANCEL
+    if lease:
+        return Desire.RUN if assigned else Desire.CONTINUE
+    match held.placement.spec.partition:
+        case Partition.PAUSE:
+            return Desire.HOLD
+        case Partition.STOP:
+            return Desire.FREEZE
+        case Partition.KEEP:
+            return Desire.CONTINUE
+        case other:
+            assert_never(other)
+
+
+def step(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Held, list[Effect]]:
+    """The record after the next step, and that step's effects; none while one is under way."""
+    attempt = held.attempt
+    if wish is Desire.RELEASE:
+        if progress.removing:
+            return held, []
+        progress.removing = True
+        return held, [Remove(held.ref)]
+    match attempt.state:
+        case AttemptState.PREPARING | AttemptState.STARTING:
+            return _before_start(held, wish, progress)
+        case AttemptState.RUNNING:
+            return _while_running(held, wish, progress, now_ms)
+        case AttemptState.PAUSED:
+            if wish is Desire.HOLD or progress.busy:
+                return held, []
+            return _begun(held, progress, Unpause(held.ref))
+        case AttemptState.STOPPING:
+            return _while_stopping(held, progress, now_ms)
+        case AttemptState.SAVING:
+            if progress.busy:
+                return held, []
+            return _begun(held, progress, Collect(held, progress.sequence + 1))
+        case AttemptState.EXITED | AttemptState.REFUSED:
+            return held, []
+        case other:
+            assert_never(other)
+
+
+def _before_start(held: Held, wish: Desire, progress: Progress) -> tuple[Held, list[Effect]]:
+    starting = held.attempt.state is AttemptState.STARTING
+    if wish in (Desire.FREEZE, Desire.CANCEL) and not (starting and progress.busy):
+        message = "asked to leave before it had started"
+        attempt = moved(held.attempt, AttemptState.REFUSED, reason="LEFT_BEFORE_START", message=message)
+        held = replace(held, attempt=attempt)
+        return held, [Keep(held)]
+    if wish is not Desire.RUN or progress.busy:
+        return held, []
+    if starting:
+        return _begun(held, progress, Start(held.placement))
+    if not progress.prepared:
+        return _begun(held, progress, Prepare(held.placement))
+    held = replace(held, attempt=moved(held.attempt, AttemptState.STARTING))
+    progress.busy = Start
+    return held, [Keep(held), Start(held.placement)]
+
+
+def _while_running(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Held, list[Effect]]:
+    if progress.busy:
+        return held, []
+    if wish is Desire.HOLD:
+        return _begun(held, progress, Pause(held.ref))
+    if wish in (Desire.FREEZE, Desire.CANCEL):
+        if wish is Desire.FREEZE and not held.fingerprint:
+            return _begun(held, progress, Fingerprint(held.placement))
+        # Written down before the job is asked: an exit that follows must be known as one that was asked for.
+        held = replace(held, attempt=moved(held.attempt, AttemptState.STOPPING, stop_requested=True))
+        progress.leave_by_ms = now_ms + grace_ms(held.placement)
+        return held, [Keep(held), AskToLeave(held.placement)]
+    policy = held.placement.spec.checkpoint
+    if policy is None or policy.interval_ms == 0 or progress.saving:
+        return held, []
+    if progress.save_due_ms is None:
+        progress.save_due_ms = now_ms + policy.interval_ms
+    if now_ms < progress.save_due_ms:
+        return held, []
+    progress.saving = True
+    progress.save_due_ms = now_ms + policy.interval_ms
+    progress.sequence += 1
+    return held, [Save(held.placement, progress.sequence)]
+
+
+def _while_stopping(held: Held, progress: Progress, now_ms: int) -> tuple[Held, list[Effect]]:
+    if progress.leave_by_ms is None:
+        # This process did not ask it: the one before it may have been killed between its note and the signal.
+        progress.leave_by_ms = now_ms + grace_ms(held.placement)
+        return held, [AskToLeave(held.placement)]
+    if now_ms < progress.leave_by_ms or progress.kill_sent:
+        return held, []
+    progress.kill_sent = True
+    held = replace(held, attempt=replace(held.attempt, killed=True))
+    return held, [Keep(held), Kill(held.ref)]
+
+
+def _begun(held: Held, progress: Progress, effect: Effect) -> tuple[Held, list[Effect]]:
+    progress.busy = type(effect)
+    return held, [effect]
+
+
+def grace_ms(placement: Placement) -> int:
+    """How long the job has between the request to leave and the kill."""
+    policy = placement.spec.checkpoint
+    return policy.grace_ms if policy is not None else STOP_GRACE_MS

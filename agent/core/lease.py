@@ -1,0 +1,44 @@
+"""The agent's side of a session's lease."""
+
+from dataclasses import dataclass, field
+
+from headrace.sessions import Assignment
+
+
+@dataclass(slots=True)
+class Lease:
+    """How long this node may go on alone. All times are of the agent's own monotonic clock, in milliseconds.
+
+    The lease runs from when the acknowledged report left (`sent`), not from when its answer came: an answer that was
+    long on the way must not keep alive a node that the controller has given up.
+    """
+
+    until_ms: int | None = None
+    length_ms: int | None = None
+    sent: dict[int, int] = field(default_factory=dict)
+
+    def report_sent(self, sequence: int, now_ms: int) -> None:
+        """Notes when a report left."""
+        self.sent[sequence] = now_ms
+
+    def renewed_by(self, assignment: Assignment) -> None:
+        """Takes the acknowledgement in an assignment of the present session."""
+        self.length_ms = assignment.lease_millis
+        sent_ms = self.sent.get(assignment.acked_sequence)
+        if sent_ms is not None:
+            until_ms = sent_ms + assignment.lease_millis
+            self.until_ms = until_ms if self.until_ms is None else max(until_ms, self.until_ms)
+        for sequence in [number for number in self.sent if number < assignment.acked_sequence]:
+            del self.sent[sequence]
+
+    def session_changed(self) -> None:
+        """Reports of an older session are not acknowledged any more; what was promised stays promised."""
+        self.sent.clear()
+
+    def valid(self, now_ms: int) -> bool:
+        """Whether the node may start something, and what runs may go on."""
+        return self.until_ms is not None and now_ms < self.until_ms
+
+    def heartbeat_ms(self) -> int:
+        """How long to wait between two reports that say nothing new."""
+        return 1_000 if self.length_ms is None else self.length_ms // 3

@@ -1,0 +1,137 @@
+"""What the answer to an effect, or an exit, makes of an attempt."""
+
+from dataclasses import replace
+
+from agent.core.attempts import Progress, moved
+from agent.core.model import (
+    AskToLeave,
+    Collect,
+    Collected,
+    Exited,
+    Fingerprint,
+    Fingerprinted,
+    Follow,
+    Held,
+    Interrupted,
+    Kill,
+    NotStarted,
+    Pause,
+    PauseEnded,
+    Prepare,
+    Prepared,
+    Remove,
+    Removed,
+    Save,
+    Saved,
+    Start,
+    Started,
+    Unpause,
+)
+from headrace.attempts import Attempt, AttemptState, Phase
+
+AttemptEvent = (
+    Prepared | Started | NotStarted | Interrupted | Fingerprinted | PauseEnded | Exited | Saved | Collected | Removed
+)
+
+_ANSWERS: dict[type, tuple[type, ...]] = {
+    Prepared: (Prepare,),
+    Started: (Start,),
+    NotStarted: (Prepare, Start),
+    Fingerprinted: (Fingerprint,),
+    PauseEnded: (Pause, Unpause),
+    Collected: (Collect,),
+}
+
+_ALIVE = (AttemptState.STARTING, AttemptState.RUNNING, AttemptState.PAUSED, AttemptState.STOPPING)
+
+
+def heard(held: Held, event: AttemptEvent, progress: Progress) -> Held:
+    """The record after the event; the same one where the event comes too late to matter."""
+    # A late answer to something else must not end the wait for this one.
+    answered = (event.asked,) if isinstance(event, Interrupted) else _ANSWERS.get(type(event), ())
+    if progress.busy in answered:
+        progress.busy = None
+    attempt = held.attempt
+    match event:
+        case Interrupted():
+            _interrupted(event, progress)
+        case Prepared(phases=phases) if attempt.state is AttemptState.PREPARING:
+            progress.prepared = True
+            return replace(held, attempt=replace(attempt, phases=phases))
+        case Started(phases=phases) if attempt.state is AttemptState.STARTING:
+            started = moved(attempt, AttemptState.RUNNING, phases=attempt.phases + phases)
+            return replace(held, attempt=started)
+        case NotStarted() if attempt.state in (AttemptState.PREPARING, AttemptState.STARTING):
+            refused = moved(attempt, AttemptState.REFUSED, reason=event.reason, message=event.message)
+            return replace(held, attempt=refused)
+        case Fingerprinted(fingerprint=fingerprint):
+            return replace(held, fingerprint=fingerprint)
+        case PauseEnded(paused=paused):
+            return replace(held, attempt=_paused(attempt, paused=paused))
+        case Exited() if attempt.state in _ALIVE:
+            # An exit overtakes what was under way: a pause of a container that is gone is not waited for.
+            progress.busy = None
+            return replace(held, attempt=_exited(attempt, event))
+        case Saved():
+            progress.saving = False
+            return replace(held, attempt=_saved(attempt, event))
+        case Collected() if attempt.state is AttemptState.SAVING:
+            return replace(held, attempt=_collected(attempt, event))
+        case _:
+            pass
+    return held
+
+
+def _interrupted(event: Interrupted, progress: Progress) -> None:
+    """What was asked for and not done is asked for again."""
+    if event.asked is Remove:
+        progress.removing = False
+    elif event.asked is AskToLeave:
+        progress.leave_by_ms = None
+    elif event.asked is Kill:
+        progress.kill_sent = False
+    elif event.asked is Follow:
+        progress.followed = False
+    elif event.asked is Save:
+        progress.saving = False
+
+
+def _paused(attempt: Attempt, *, paused: bool) -> Attempt:
+    if paused and attempt.state is AttemptState.RUNNING:
+        return moved(attempt, AttemptState.PAUSED)
+    if not paused and attempt.state is AttemptState.PAUSED:
+        return moved(attempt, AttemptState.RUNNING)
+    return attempt
+
+
+def _exited(attempt: Attempt, event: Exited) -> Attempt:
+    phases = attempt.phases
+    if event.stop_millis is not None:
+        phases = (*phases, Phase("stop", event.stop_millis))
+    return moved(
+        attempt,
+        AttemptState.SAVING,
+        exit_code=event.exit_code,
+        reason=event.reason or attempt.reason,
+        message=event.message or attempt.message,
+        phases=phases,
+    )
+
+
+def _saved(attempt: Attempt, event: Saved) -> Attempt:
+    if event.checkpoint is None and not event.message:
+        return attempt
+    return replace(attempt, checkpoint=event.checkpoint or attempt.checkpoint, message=event.message)
+
+
+def _collected(attempt: Attempt, event: Collected) -> Attempt:
+    return moved(
+        attempt,
+        AttemptState.EXITED,
+        checkpoint=event.checkpoint or attempt.checkpoint,
+        outputs=event.outputs,
+        saved_on_request=attempt.stop_requested and event.changed and event.checkpoint is not None,
+        reason=event.reason or attempt.reason,
+        message=event.message or attempt.message,
+        phases=attempt.phases + event.phases,
+    )

@@ -1,0 +1,221 @@
+"""What was found on this node, by which means, what is missing, why, and what to do about it."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import grpc.aio
+import psutil
+
+from agent import cgroups, emulation, sensors
+from agent.accelerators.deadline import within
+from agent.accelerators.vendor import Vendor
+from agent.emulation import Emulation
+from agent.findings import Finding, Status
+from agent.runtimes.runtime import EngineUnreachable
+from headrace.nodes import Health
+from headrace.units import rounded_bytes
+
+PROBE_SECONDS = 15.0
+ENGINE_SECONDS = 5.0
+CONTROLLER_SECONDS = 2.0
+# Less does not hold one usual image and its unpacking.
+LEAST_DISK_BYTES = 2 << 30
+_DAY_SECONDS = 86_400
+
+
+class Answers(Protocol):
+    """A container engine, as far as it is looked at here: `Runtime` is one."""
+
+    async def version(self) -> str:
+        """Its name and version; EngineUnreachable where it does not answer."""
+        ...
+
+
+async def examine(
+    *, folder: Path, engine: Answers, address: str, channel: grpc.aio.Channel, vendors: Sequence[Vendor]
+) -> tuple[Finding, ...]:
+    """Looks at everything. `folder` is the agent's state, `address` and `channel` lead to the controller."""
+    runnable = emulation.look()
+    accelerators = asyncio.gather(*(accelerator(vendor) for vendor in vendors))
+    elsewhere = asyncio.gather(container_engine(engine), controller(address, channel))
+    return (
+        processor(),
+        memory(),
+        platform(runnable),
+        emulators(runnable),
+        *await accelerators,
+        *await elsewhere,
+        state_folder(folder),
+        disk(folder),
+        clock(),
+    )
+
+
+def processor() -> Finding:
+    """Its name, and how much of it jobs may use."""
+    cpu = sensors.processors()
+    usable = len(os.sched_getaffinity(0)) * 1000
+    limit = cgroups.limits().cpu_millis
+    limited = f"this process's control group allows {limit / 1000:g} of them" if limit and limit < usable else ""
+    cores = f"{cpu.cores} cores, " if cpu.cores else ""
+    found = f"{cpu.model or 'a processor that does not say its model'}, {cores}{cpu.threads} threads"
+    remedy = "give the agent's own container or service no processor limit, if jobs may use more" if limited else ""
+    return Finding("cpu", Status.OK, found, "/proc/cpuinfo and psutil", limited, remedy)
+
+
+def memory() -> Finding:
+    """How much, and how much jobs may use."""
+    total = psutil.virtual_memory().total
+    limit = cgroups.limits().memory_bytes
+    limited = f"this process's control group allows {rounded_bytes(limit)}" if limit and limit < total else ""
+    remedy = "give the agent's own container or service no memory limit, if jobs may use more" if limited else ""
+    return Finding("memory", Status.OK, rounded_bytes(total), "psutil", limited, remedy)
+
+
+def platform(found: Emulation) -> Finding:
+    """What this node's own programs are."""
+    how = "emulated" if found.emulated else "native"
+    return Finding("platform", Status.OK, f"{found.platforms[0]}, {how}", found.means)
+
+
+def emulators(found: Emulation) -> Finding:
+    """What else it can run."""
+    foreign = ", ".join(str(each) for each in found.platforms[1:])
+    if foreign:
+        return Finding("emulation", Status.OK, foreign, found.emulated_means)
+    if found.emulated:
+        return Finding("emulation", Status.OK, "none", found.emulated_means)
+    return Finding(
+        "emulation",
+        Status.MISSING,
+        "no other platform",
+        found.emulated_means,
+        remedy="only if jobs may be emulated here: install qemu-user-static, or register QEMU with flag F otherwise",
+    )
+
+
+async def accelerator(vendor: Vendor) -> Finding:
+    """One vendor's devices, or why there are none."""
+    try:
+        probe = await within(PROBE_SECONDS, vendor.probe)
+    except TimeoutError:
+        return Finding(
+            vendor.name,
+            Status.BROKEN,
+            "its driver does not answer",
+            f"a probe with {PROBE_SECONDS:g} s of time",
+            "the call hangs in the kernel, as it does for a card that has failed",
+            "look for its errors in the kernel's log; reset the card or restart the machine",
+        )
+    well = [device for device in probe.devices if device.health is not Health.UNHEALTHY]
+    found = "; ".join(f"{device.model or 'unknown model'} {device.id}" for device in well) or "no device"
+    status = Status.OK if well else Status.MISSING
+    if probe.found and (not well or len(well) < len(probe.devices)):
+        status = Status.BROKEN
+    return Finding(vendor.name, status, found, "its library and the PCI bus", probe.message, probe.remedy)
+
+
+async def container_engine(engine: Answers) -> Finding:
+    """Whether containers can be run at all."""
+    means = "asking it for its version"
+    try:
+        async with asyncio.timeout(ENGINE_SECONDS):
+            return Finding("engine", Status.OK, await engine.version(), means)
+    except TimeoutError:
+        why = f"it did not answer within {ENGINE_SECONDS:g} s"
+    except EngineUnreachable as error:
+        why = str(error)
+    remedy = "start it; let the agent's user open its socket; say where it is (DOCKER_HOST)"
+    return Finding("engine", Status.BROKEN, "not reachable", means, why, remedy)
+
+
+async def controller(address: str, channel: grpc.aio.Channel) -> Finding:
+    """Whether the controller can be reached; if not, how far the way there goes."""
+    means = f"a gRPC connection to {address}"
+    try:
+        async with asyncio.timeout(CONTROLLER_SECONDS):
+            await channel.channel_ready()
+    except TimeoutError:
+        why, remedy = await _where_it_ends(address)
+        return Finding("controller", Status.BROKEN, "not reachable", means, why, remedy)
+    return Finding("controller", Status.OK, "reachable", means)
+
+
+def state_folder(folder: Path) -> Finding:
+    """Whether the agent can remember anything."""
+    remedy = f"let the agent's user write to {folder}, or set another state folder"
+    if not folder.exists():
+        above = next(each for each in folder.absolute().parents if each.exists())
+        if above.is_dir() and os.access(above, os.W_OK):
+            return Finding("state", Status.OK, f"{folder}, to be made at the first start", f"permissions of {above}")
+        return Finding("state", Status.BROKEN, f"{folder}", f"permissions of {above}", "it cannot be made", remedy)
+    means = "writing a file to it"
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"doctor")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return Finding("state", Status.BROKEN, f"{folder}", means, error.strerror or str(error), remedy)
+    return Finding("state", Status.OK, f"{folder}, writable", means)
+
+
+def disk(folder: Path) -> Finding:
+    """Whether there is room for images and checkpoints."""
+    free = sensors.LoadSensor(folder).read().disk_free_bytes
+    means = f"the file system of {folder}"
+    if free is None:
+        return Finding("disk", Status.BROKEN, "unknown", means, "the file system does not say how much is free")
+    if free < LEAST_DISK_BYTES:
+        remedy = "delete images that no job needs, or put the folder on a larger disk"
+        return Finding(
+            "disk", Status.BROKEN, f"{rounded_bytes(free)} free", means, "too little for a usual image", remedy
+        )
+    return Finding("disk", Status.OK, f"{rounded_bytes(free)} free", means)
+
+
+def clock(now: Callable[[], float] = time.time) -> Finding:
+    """Whether the time can be true: certificates are refused by a clock that is wrong. Nothing else depends on it."""
+    means = "comparing it with the age of the agent's own files"
+    text = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now()))
+    if now() < Path(__file__).stat().st_mtime - _DAY_SECONDS:
+        why = "the clock is behind: the agent was installed later than it shows"
+        return Finding("clock", Status.BROKEN, text, means, why, "let the machine synchronise its clock (NTP)")
+    return Finding("clock", Status.OK, text, means)
+
+
+async def _where_it_ends(address: str) -> tuple[str, str]:
+    """Why no gRPC connection came about, and what to do."""
+    if address.startswith("unix:"):
+        # Both "unix:path" and "unix:///path" are gRPC's.
+        connecting = asyncio.open_unix_connection(address.removeprefix("unix:").removeprefix("//"))
+    else:
+        host, _, port = address.removeprefix("dns:///").rpartition(":")
+        if not port.isdigit():
+            return "the address has no port", 'write "host:port"'
+        connecting = asyncio.open_connection(host.strip("[]"), int(port))
+    try:
+        async with asyncio.timeout(CONTROLLER_SECONDS):
+            _, writer = await connecting
+    except TimeoutError:
+        return "no answer at all, as behind a firewall", "open the way to the controller's port"
+    except socket.gaierror as error:
+        return f"the host's name has no address: {error.strerror}", "check the name, and this node's DNS"
+    except ConnectionRefusedError:
+        return "nothing listens there", "start the controller; check the address"
+    except OSError as error:
+        return os.strerror(error.errno) if error.errno else f"{error}", "start the controller; check the address"
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return (
+        "something listens there, but no gRPC connection came about",
+        "check that the port is the controller's gRPC port and that both sides use TLS, or neither",
+    )

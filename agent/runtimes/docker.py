@@ -1,0 +1,218 @@
+"""Runs containers by a Docker engine. Other agents may use it too: each sees only what bears its node's label."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, aclosing
+from functools import partial
+from http import HTTPStatus
+
+from agent.runtimes import docker_containers as containers
+from agent.runtimes import docker_pull, docker_stream
+from agent.runtimes.docker_calls import Calls
+from agent.runtimes.docker_containers import Details
+from agent.runtimes.docker_errors import pull_refused
+from agent.runtimes.docker_exec import SUSPICIOUS_EXIT_CODES, exec_failure
+from agent.runtimes.docker_logs import Cursor, Position, chunks, cursor_of
+from agent.runtimes.docker_spec import architecture_of, configuration, container_name, node_label, ref_of
+from agent.runtimes.docker_stream import Answer
+from agent.runtimes.runtime import (
+    ContainerSpec,
+    ContainerState,
+    ContainerStatus,
+    EngineUnreachable,
+    LogChunk,
+    Ref,
+    RuntimeRefused,
+)
+from headrace.attempts import Platform
+
+_logger = logging.getLogger(__name__)
+
+# Before a log that broke off, though its container runs, is asked for again.
+_RETRY_SECONDS = 1.0
+
+
+class DockerRuntime:
+    """The Runtime of `node` by the engine at `host`, an address as in DOCKER_HOST. Close it at the end."""
+
+    def __init__(self, host: str, node: str, *, timeout_seconds: int = 60) -> None:
+        self._address = docker_stream.address_of(host)
+        self._calls = Calls(host, timeout_seconds=timeout_seconds)
+        self._timeout_seconds = timeout_seconds
+        self._node = node
+        self._starting: dict[Ref, asyncio.Task[None]] = {}
+        self._exec_failures: dict[Ref, str] = {}
+
+    def close(self) -> None:
+        """Ends the threads that call the engine. Containers go on; streams end with the tasks that read them."""
+        self._calls.close()
+
+    async def version(self) -> str:
+        """As Runtime says."""
+        told = await self._calls.run(lambda client: client.version())
+        engine = next(iter(told.get("Components") or ()), {"Name": "Engine", "Version": told["Version"]})
+        name = "Docker Engine" if engine["Name"] == "Engine" else engine["Name"]
+        return f"{name} {engine['Version']}"
+
+    async def pull(self, image: str, platform: Platform) -> int:
+        """As Runtime says; the compressed bytes of layers are counted."""
+        has_image = partial(docker_pull.has_image, image=image)
+        if await self._calls.run(has_image):
+            return 0
+        headers = await self._calls.run(lambda _: docker_pull.credentials(image))
+        brought = await docker_pull.pulled(self._address, image, platform, headers)
+        if not await self._calls.run(has_image):
+            raise pull_refused(image, "the engine gave up without a reason")
+        return brought
+
+    async def create(self, spec: ContainerSpec) -> None:
+        """As Runtime says. The engine's own refusal of the platform is IMAGE_NOT_RUNNABLE."""
+        await self._calls.run(
+            partial(containers.create, name=self._name(spec.ref), spec=spec, body=configuration(self._node, spec))
+        )
+
+    async def start(self, ref: Ref) -> None:
+        """As Runtime says. What the init finds out only after the start is ContainerStatus.exec_failed."""
+        # Asked twice at once, the engine would run a job again that ended in between. So the second asker waits for
+        # the first one's call, which goes on even if the first is cancelled.
+        starting = self._starting.get(ref)
+        if starting is None:
+            starting = asyncio.create_task(self._calls.run(partial(containers.start, name=self._name(ref))))
+            self._starting[ref] = starting
+            starting.add_done_callback(partial(self._started, ref))
+        await asyncio.shield(starting)
+
+    def _started(self, ref: Ref, starting: asyncio.Task[None]) -> None:
+        del self._starting[ref]
+        if not starting.cancelled():
+            starting.exception()  # Seen, if nobody waits for it any more.
+
+    async def signal(self, ref: Ref, name: str) -> None:
+        """As Runtime says; SIGTERM and SIGKILL let a paused job go on, since it could not heed them else."""
+        running = (ContainerState.RUNNING, ContainerState.PAUSED)
+        await self._change(ref, lambda client, to: client.kill(to, name), "SIGNAL_FAILED", matters_in=running)
+
+    async def pause(self, ref: Ref) -> None:
+        """As Runtime says."""
+        running = (ContainerState.RUNNING,)
+        await self._change(ref, lambda client, to: client.pause(to), "PAUSE_FAILED", matters_in=running)
+
+    async def unpause(self, ref: Ref) -> None:
+        """As Runtime says."""
+        paused = (ContainerState.PAUSED,)
+        await self._change(ref, lambda client, to: client.unpause(to), "UNPAUSE_FAILED", matters_in=paused)
+
+    async def _change(
+        self, ref: Ref, verb: containers.Verb, reason: str, *, matters_in: tuple[ContainerState, ...]
+    ) -> None:
+        change = partial(containers.change, verb=verb, reason=reason, matters_in=matters_in)
+        await self._calls.run(partial(change, name=self._name(ref)))
+
+    async def remove(self, ref: Ref) -> None:
+        """As Runtime says, with the volumes that it made."""
+        await self._calls.run(partial(containers.remove, name=self._name(ref)))
+        self._exec_failures.pop(ref, None)
+
+    async def containers(self) -> tuple[ContainerStatus, ...]:
+        """As Runtime says."""
+        found = await self._calls.run(partial(containers.all_of, label=node_label(self._node)))
+        statuses = [await self._status(ref, state, details) for ref, state, details in found]
+        return tuple(sorted(statuses, key=lambda status: status.ref))
+
+    def exits(self) -> AsyncGenerator[ContainerStatus, None]:
+        """As Runtime says, from this call on, not from when the first one is waited for."""
+        return self._exits(time.time())
+
+    async def _exits(self, since: float) -> AsyncGenerator[ContainerStatus, None]:
+        label = node_label(self._node)
+        filters = json.dumps({"type": ["container"], "event": ["die"], "label": [label]})
+        query = {"since": f"{since:.9f}", "filters": filters}
+        async with self._ask("/events", query) as answer:
+            if answer.status != HTTPStatus.OK:
+                raise EngineUnreachable(f"the engine tells no events: {await answer.message()}")
+            async for event in answer.documents():
+                ref = ref_of(event["Actor"]["Attributes"])
+                if ref is not None:
+                    yield await self._exited(ref, event["Actor"]["Attributes"])
+        raise EngineUnreachable("the engine's events broke off")
+
+    async def _exited(self, ref: Ref, attributes: dict[str, str]) -> ContainerStatus:
+        details = await self._calls.run(partial(containers.details_of, name=self._name(ref)))
+        if details is None:
+            return ContainerStatus(ref, ContainerState.EXITED, int(attributes["exitCode"]))
+        return await self._status(ref, containers.state_of(details), details)
+
+    async def log(self, ref: Ref, cursor: str) -> AsyncGenerator[LogChunk, None]:
+        """As Runtime says. RuntimeRefused: CONTAINER_MISSING, CONTAINER_NOT_STARTED, LOG_CURSOR_INVALID."""
+        after = cursor_of(cursor)
+        state = await self._log_state(ref)
+        if state is None:
+            raise containers.missing(self._name(ref))
+        while state is not None:
+            before = after
+            # The engine may end a followed log a little early, so it is read once more when all is written.
+            async with aclosing(self._log_part(ref, after, follow=state is not ContainerState.EXITED)) as part:
+                async for chunk in part:
+                    after = cursor_of(chunk.cursor)
+                    yield chunk
+            if state is ContainerState.EXITED:
+                return
+            state = await self._log_state(ref)
+            if state is not ContainerState.EXITED and after == before:
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _log_state(self, ref: Ref) -> ContainerState | None:
+        details = await self._calls.run(partial(containers.details_of, name=self._name(ref)))
+        state = containers.state_of(details) if details is not None else None
+        if state is ContainerState.CREATED:
+            raise RuntimeRefused("CONTAINER_NOT_STARTED", f"container {self._name(ref)} has no log yet; start it first")
+        return state
+
+    async def _log_part(self, ref: Ref, after: Cursor, *, follow: bool) -> AsyncGenerator[LogChunk, None]:
+        query = {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": str(int(follow)), "since": after.seconds}
+        async with self._ask_container(ref, "/logs", query) as answer:
+            if answer.status == HTTPStatus.NOT_FOUND:
+                return
+            if answer.status != HTTPStatus.OK:
+                raise RuntimeRefused("LOG_UNREADABLE", await answer.message())
+            position = Position(after)
+            async with aclosing(chunks(answer, position)) as read:
+                async for chunk in read:
+                    yield chunk
+            if position.lost:
+                _logger.warning("the engine rotated away a part of the log of %s that nobody had read", ref)
+
+    async def _status(self, ref: Ref, state: ContainerState, details: Details) -> ContainerStatus:
+        if state is not ContainerState.EXITED:
+            return ContainerStatus(ref, state)
+        told = details["State"]
+        return ContainerStatus(
+            ref,
+            state,
+            exit_code=told["ExitCode"],
+            out_of_memory=told["OOMKilled"],
+            exec_failed=await self._exec_failed(ref, details),
+        )
+
+    async def _exec_failed(self, ref: Ref, details: Details) -> str:
+        if details["State"]["ExitCode"] not in SUSPICIOUS_EXIT_CODES:
+            return ""
+        known = self._exec_failures.get(ref)
+        if known is None:
+            known = await exec_failure(
+                partial(self._ask_container, ref), details, architecture_of(details["Config"]["Labels"])
+            )
+            self._exec_failures[ref] = known
+        return known
+
+    def _name(self, ref: Ref) -> str:
+        return container_name(self._node, ref)
+
+    def _ask(self, path: str, query: dict[str, str]) -> AbstractAsyncContextManager[Answer]:
+        return docker_stream.request(self._address, "GET", path, query, timeout_seconds=self._timeout_seconds)
+
+    def _ask_container(self, ref: Ref, path: str, query: dict[str, str]) -> AbstractAsyncContextManager[Answer]:
+        return self._ask(f"/containers/{self._name(ref)}{path}", query)

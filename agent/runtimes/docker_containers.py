@@ -1,0 +1,119 @@
+"""What is asked of one container, in docker-py's blocking calls.
+
+The engine's verbs are not quite the Runtime's: they refuse what is done already. Such a refusal is looked into, by
+the container's state and not by the message's words, which differ between engines.
+"""
+
+from collections.abc import Callable, Container
+from typing import Any
+
+from docker import APIClient
+from docker.errors import APIError, NotFound
+
+from agent.runtimes.docker_errors import create_refused, start_refused
+from agent.runtimes.docker_spec import ref_of
+from agent.runtimes.runtime import ContainerSpec, ContainerState, Ref, RuntimeRefused
+
+Details = dict[str, Any]
+Verb = Callable[[APIClient, str], None]
+
+_STATES = {
+    "created": ContainerState.CREATED,
+    "running": ContainerState.RUNNING,
+    "restarting": ContainerState.RUNNING,
+    "paused": ContainerState.PAUSED,
+    "exited": ContainerState.EXITED,
+    "removing": ContainerState.EXITED,
+    "dead": ContainerState.EXITED,
+}
+_CONFLICT = 409
+
+
+def create(client: APIClient, *, name: str, spec: ContainerSpec, body: Details) -> None:
+    """Makes a container; one of this name is kept, since the name says whose it is."""
+    try:
+        client.create_container_from_config(body, name, str(spec.platform))  # type: ignore[no-untyped-call]
+    except APIError as error:
+        if error.status_code != _CONFLICT or details_of(client, name=name) is None:
+            raise create_refused(spec.image, _message(error)) from error
+
+
+def start(client: APIClient, *, name: str) -> None:
+    """Runs a container that has never run."""
+    # The engine would run one that exited a second time.
+    details = details_of(client, name=name)
+    if details is None:
+        raise missing(name)
+    if state_of(details) is not ContainerState.CREATED:
+        return
+    try:
+        client.start(name)
+    except NotFound as error:
+        # Of a program that is not there the engine says the same.
+        raise (start_refused(_message(error)) if details_of(client, name=name) else missing(name)) from error
+    except APIError as error:
+        raise start_refused(_message(error)) from error
+
+
+def change(
+    client: APIClient,
+    *,
+    name: str,
+    verb: Verb,
+    matters_in: Container[ContainerState],
+    reason: str,
+) -> None:
+    """Does `verb` to a container; in any state but those where it matters, it need not have worked."""
+    try:
+        verb(client, name)
+    except APIError as error:
+        details = details_of(client, name=name)
+        if details is not None and state_of(details) in matters_in:
+            raise RuntimeRefused(reason, f"{_message(error)}; see the log of the node's engine") from error
+
+
+def remove(client: APIClient, *, name: str) -> None:
+    """Ends and deletes a container, and the volumes that were made for it."""
+    try:
+        client.remove_container(name, v=True, force=True)
+    except NotFound:
+        return
+    except APIError as error:
+        if error.status_code != _CONFLICT:  # It is being removed.
+            raise RuntimeRefused("REMOVE_FAILED", f"{_message(error)}; see the log of the node's engine") from error
+
+
+def details_of(client: APIClient, *, name: str) -> Details | None:
+    """What the engine knows of a container; `None` if there is none."""
+    try:
+        details: Details = client.inspect_container(name)
+    except NotFound:
+        return None
+    return details
+
+
+def all_of(client: APIClient, *, label: str) -> list[tuple[Ref, ContainerState, Details]]:
+    """The containers that bear the label; of those that have exited with details, which alone tell the exit code."""
+    found = []
+    for item in client.containers(all=True, filters={"label": label}):
+        ref, state = ref_of(item["Labels"]), _STATES[item["State"]]
+        details: Details | None = {}
+        if state is ContainerState.EXITED:
+            details = details_of(client, name=item["Id"])
+        if ref is not None and details is not None:
+            found.append((ref, state, details))
+    return found
+
+
+def state_of(details: Details) -> ContainerState:
+    """The state in a container's details."""
+    return _STATES[details["State"]["Status"]]
+
+
+def missing(name: str) -> RuntimeRefused:
+    """That there is no such container."""
+    return RuntimeRefused("CONTAINER_MISSING", f"container {name} is not there; it was removed or never made")
+
+
+def _message(error: APIError) -> str:
+    return error.explanation or str(error)

@@ -1,0 +1,97 @@
+"""How an attempt is told to the engine: its container's name, labels and configuration."""
+
+import re
+from typing import Any
+
+from agent.runtimes.runtime import ContainerSpec, Mount, Ref
+from headrace.jobs import Network
+
+_NODE, _JOB, _TASK, _EPOCH = "headrace.node", "headrace.job", "headrace.task", "headrace.epoch"
+_ARCHITECTURE = "headrace.architecture"
+
+# More than any job needs, and few enough that a fork bomb leaves the node alive.
+_PIDS = 4096
+
+# What a container's log may take of the node's disk, in two files. The agent reads along, and the controller keeps it.
+_LOG = {"Type": "json-file", "Config": {"max-size": "64m", "max-file": "2"}}
+
+_NETWORKS = {Network.BRIDGE: "bridge", Network.NONE: "none", Network.HOST: "host"}
+
+
+def container_name(node: str, ref: Ref) -> str:
+    """The container's name: a different one for each attempt of each node, whatever node and job are called.
+
+    The dots between the parts stand in none of them, or ("a-1", "b") and ("a", "1-b") would share a container.
+    """
+    return f"headrace-{_escaped(node)}.{_escaped(ref.job)}.{ref.task}.{ref.epoch}"
+
+
+def node_label(node: str) -> str:
+    """The label by which a node's containers are found."""
+    return f"{_NODE}={node}"
+
+
+def labels_of(node: str, ref: Ref) -> dict[str, str]:
+    """Whose container it is."""
+    return {_NODE: node, _JOB: ref.job, _TASK: str(ref.task), _EPOCH: str(ref.epoch)}
+
+
+def ref_of(labels: dict[str, str]) -> Ref | None:
+    """Which attempt the labels name; `None` if they are not ours, though someone gave it the node's label."""
+    try:
+        return Ref(labels[_JOB], int(labels[_TASK]), int(labels[_EPOCH]))
+    except (KeyError, ValueError):
+        return None
+
+
+def architecture_of(labels: dict[str, str]) -> str:
+    """For which architecture its image is said to be."""
+    return labels.get(_ARCHITECTURE, "")
+
+
+def configuration(node: str, spec: ContainerSpec) -> dict[str, Any]:
+    """The body of the engine's create call."""
+    body: dict[str, Any] = {
+        "Image": spec.image,
+        "Env": [f"{name}={value}" for name, value in spec.env.items()],
+        "Labels": {**labels_of(node, spec.ref), _ARCHITECTURE: spec.platform.architecture},
+        # An image's own stop signal must not replace it: by the job's contract SIGTERM is the request to leave, also
+        # when the engine is shut down. Left empty, any signal to a paused container would let it go on.
+        "StopSignal": "SIGTERM",
+        "HostConfig": _host_configuration(spec),
+    }
+    if spec.command:
+        body["Cmd"] = list(spec.command)
+    return body
+
+
+def _host_configuration(spec: ContainerSpec) -> dict[str, Any]:
+    host: dict[str, Any] = {
+        "Init": True,
+        "RestartPolicy": {"Name": "no"},
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges:true"],
+        "NanoCpus": spec.cpu_millis * 1_000_000,
+        "Memory": spec.memory_bytes,
+        # With the swap: none on top of the memory.
+        "MemorySwap": spec.memory_bytes,
+        "PidsLimit": _PIDS,
+        # Data loaders pass tensors through it; the default of 64 MiB ends them. It counts as the job's memory.
+        "ShmSize": spec.memory_bytes // 2,
+        "LogConfig": _LOG,
+        "NetworkMode": _NETWORKS[spec.network],
+        # Not Binds: the engine makes a folder that a bind names and that is not there.
+        "Mounts": [_mount(mount) for mount in spec.mounts],
+    }
+    if spec.devices:
+        # The engine asks NVIDIA's runtime hook. Other vendors' grants come with their issues.
+        host["DeviceRequests"] = [{"Driver": "nvidia", "DeviceIDs": list(spec.devices), "Capabilities": [["gpu"]]}]
+    return host
+
+
+def _mount(mount: Mount) -> dict[str, Any]:
+    return {"Type": "bind", "Source": mount.source, "Target": mount.target, "ReadOnly": mount.read_only}
+
+
+def _escaped(part: str) -> str:
+    return re.sub(r"[^A-Za-z0-9-]", lambda found: f"_{ord(found[0]):x}_", part)

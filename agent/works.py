@@ -1,0 +1,319 @@
+"""Carries out what the core asks for one attempt: pulls, starts, signals, saves, removes."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from agent import contract, logs
+from agent.checkpoints import Checkpoints
+from agent.core.model import (
+    AskToLeave,
+    Collect,
+    Collected,
+    Event,
+    Fingerprint,
+    Fingerprinted,
+    Follow,
+    Interrupted,
+    Kill,
+    NotStarted,
+    Pause,
+    PauseEnded,
+    Prepare,
+    Prepared,
+    Remove,
+    Removed,
+    Save,
+    Saved,
+    Start,
+    Started,
+    Unpause,
+)
+from agent.folders import Folders
+from agent.runtimes.runtime import EngineUnreachable, Ref, Runtime, RuntimeRefused
+from headrace.attempts import Checkpoint, Outputs, Phase
+from headrace.refusals import Refusal
+from headrace.sessions import Goal, Placement
+from headrace.v1.node_service_pb2_grpc import NodeServiceStub
+
+# How long a live save may take before the directory is taken as it is, and how long it must be quiet to count as done.
+LIVE_SAVE_SECONDS = 30.0
+QUIET_SECONDS = 0.5
+
+Work = Prepare | Start | Follow | Fingerprint | AskToLeave | Kill | Pause | Unpause | Save | Collect | Remove
+
+_log = logging.getLogger(__name__)
+
+
+class Works:
+    """What is under way with attempts. Every work ends in an event."""
+
+    def __init__(
+        self,
+        node: str,
+        state: Path,
+        runtime: Runtime,
+        checkpoints: Checkpoints,
+        stub: NodeServiceStub,
+        tell: Callable[[Event], None],
+        accelerator: Callable[[tuple[str, ...]], str],
+    ) -> None:
+        self._node = node
+        self._state = state
+        self._runtime = runtime
+        self._checkpoints = checkpoints
+        self._stub = stub
+        self._tell = tell
+        self._accelerator = accelerator
+        self._tasks: dict[Ref, set[asyncio.Task[None]]] = {}
+        self._followers: dict[Ref, asyncio.Task[None]] = {}
+        self._carried: dict[Ref, None] = {}
+        self._saving: dict[Ref, asyncio.Lock] = {}
+        self._asked_at: dict[Ref, float] = {}
+
+    def begin(self, work: Work, tasks: asyncio.TaskGroup) -> None:
+        """Begins a work; what it comes to is told."""
+        ref = _ref(work)
+        if isinstance(work, Remove):
+            # Whatever else is under way has lost its point.
+            for task in self._tasks.pop(ref, set()):
+                task.cancel()
+        task = tasks.create_task(self._run(ref, work))
+        if isinstance(work, Follow):
+            self._followers[ref] = task
+        mine = self._tasks.setdefault(ref, set())
+        mine.add(task)
+        task.add_done_callback(mine.discard)
+
+    def stop_millis(self, ref: Ref) -> int | None:
+        """How long ago the attempt was asked to leave, by this process."""
+        asked_at = self._asked_at.get(ref)
+        return None if asked_at is None else int((time.monotonic() - asked_at) * 1000)
+
+    async def _run(self, ref: Ref, work: Work) -> None:
+        try:
+            await self._do(ref, work)
+        except* EngineUnreachable as group:
+            self._tell(Interrupted(ref, str(_first(group)), type(work)))
+
+    def _do(self, ref: Ref, work: Work) -> Awaitable[None]:
+        match work:
+            case Prepare(placement):
+                return self._prepare(ref, placement)
+            case Start(placement):
+                return self._start(ref, placement)
+            case Follow():
+                return self._carry_log(ref)
+            case Fingerprint(placement):
+                return self._fingerprint(ref, placement)
+            case AskToLeave():
+                return self._ask_to_leave(ref)
+            case Kill():
+                return self._runtime.signal(ref, "SIGKILL")
+            case Pause():
+                return self._then(self._runtime.pause(ref), PauseEnded(ref, paused=True))
+            case Unpause():
+                return self._then(self._runtime.unpause(ref), PauseEnded(ref, paused=False))
+            case Save(placement, sequence):
+                return self._save(ref, placement, sequence)
+            case Collect():
+                return self._collect(ref, work)
+            case Remove():
+                return self._remove(ref)
+
+    async def _then(self, work: Coroutine[Any, Any, None], event: Event) -> None:
+        await work
+        self._tell(event)
+
+    def _folders(self, ref: Ref) -> Folders:
+        return Folders(self._state, ref)
+
+    async def _prepare(self, ref: Ref, placement: Placement) -> None:
+        phases: list[Phase] = []
+        folders = self._folders(ref)
+        try:
+            folders.make(placement)
+            async with asyncio.TaskGroup() as bringing:
+                bringing.create_task(self._pull(placement, phases))
+                bringing.create_task(self._lay_down(placement, folders, phases))
+            accelerator = self._accelerator(placement.devices)
+            spec = contract.container(placement, folders, accelerator=accelerator)
+            await _timed(phases, "create", self._runtime.create(spec))
+        except* (RuntimeRefused, Refusal) as group:
+            self._tell(not_started(ref, group))
+        except* OSError as group:
+            message = f"the node's disk: {group.exceptions[0]}; free space under {self._state}"
+            self._tell(NotStarted(ref, "NODE_DISK", message))
+        else:
+            self._tell(Prepared(ref, tuple(phases)))
+
+    async def _pull(self, placement: Placement, phases: list[Phase]) -> None:
+        await _timed(phases, "pull", self._runtime.pull(placement.image, placement.platform))
+
+    async def _lay_down(self, placement: Placement, folders: Folders, phases: list[Phase]) -> None:
+        if placement.restore:
+            await _timed(phases, "restore", self._checkpoints.lay_down(placement.restore, folders.checkpoint))
+
+    async def _start(self, ref: Ref, placement: Placement) -> None:
+        phases: list[Phase] = []
+        try:
+            await _timed(phases, "start", self._runtime.start(ref))
+        except RuntimeRefused as error:
+            self._tell(NotStarted(ref, error.reason, f"{error.message} ({placement.image})"))
+        else:
+            self._tell(Started(ref, tuple(phases)))
+
+    async def _fingerprint(self, ref: Ref, placement: Placement) -> None:
+        found = "none"
+        if placement.spec.checkpoint is not None:
+            found = await self._checkpoints.fingerprint(self._folders(ref).checkpoint)
+        self._tell(Fingerprinted(ref, found))
+
+    async def _ask_to_leave(self, ref: Ref) -> None:
+        self._asked_at[ref] = time.monotonic()
+        self._folders(ref).ask_to_leave()
+        await self._runtime.signal(ref, "SIGTERM")
+
+    async def _carry_log(self, ref: Ref) -> None:
+        with contextlib.suppress(RuntimeRefused):
+            await logs.carry(self._runtime, self._stub, node=self._node, ref=ref)
+        self._carried[ref] = None
+
+    # Checkpoints.
+
+    async def _save(self, ref: Ref, placement: Placement, sequence: int) -> None:
+        directory = self._folders(ref).checkpoint
+        try:
+            async with self._saves(ref):
+                policy = placement.spec.checkpoint
+                if policy is not None and policy.live:
+                    await self._live(ref, directory)
+                saved = await self._checkpoints.save(directory, job=ref.job, epoch=ref.epoch, sequence=sequence)
+            self._tell(Saved(ref, saved))
+        except Refusal as refusal:
+            _log.warning("%s epoch %d: %s", ref.job, ref.epoch, refusal.message)
+            self._tell(Saved(ref, None, refusal.message))
+        except OSError as error:
+            self._tell(Saved(ref, None, f"the checkpoint could not be read: {error}"))
+
+    async def _live(self, ref: Ref, directory: Path) -> None:
+        """Asks the job to save, and waits until it has: the directory changed, and then was quiet."""
+        seen = await self._checkpoints.fingerprint(directory)
+        changed = False
+        await self._runtime.signal(ref, "SIGUSR1")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LIVE_SAVE_SECONDS):
+                while True:
+                    await asyncio.sleep(QUIET_SECONDS)
+                    now = await self._checkpoints.fingerprint(directory)
+                    if changed and now == seen:
+                        return
+                    changed = changed or now != seen
+                    seen = now
+
+    def _saves(self, ref: Ref) -> asyncio.Lock:
+        return self._saving.setdefault(ref, asyncio.Lock())
+
+    async def _collect(self, ref: Ref, work: Collect) -> None:
+        follower = self._followers.get(ref)
+        if follower is not None:
+            await asyncio.wait([follower])
+        if ref not in self._carried:
+            await self._carry_log(ref)
+        held = work.held
+        folders = self._folders(ref)
+        phases: list[Phase] = []
+        if held.placement.goal is Goal.CANCEL:
+            self._tell(Collected(ref))
+            return
+        try:
+            checkpoint, changed = await self._last_checkpoint(work, folders, phases)
+            outputs = await self._outputs(work, folders, phases)
+        except Refusal as refusal:
+            self._tell(Collected(ref, reason=refusal.reason, message=refusal.message, phases=tuple(phases)))
+        except OSError as error:
+            message = f"what the job left could not be read: {error}"
+            self._tell(Collected(ref, reason="NODE_DISK", message=message, phases=tuple(phases)))
+        else:
+            event = Collected(ref, checkpoint=checkpoint, outputs=outputs, changed=changed, phases=tuple(phases))
+            self._tell(event)
+
+    async def _last_checkpoint(
+        self, work: Collect, folders: Folders, phases: list[Phase]
+    ) -> tuple[Checkpoint | None, bool]:
+        held, attempt = work.held, work.held.attempt
+        if held.placement.spec.checkpoint is None or not _left_in_order(attempt.exit_code, killed=attempt.killed):
+            return None, False
+        changed = held.fingerprint != await self._checkpoints.fingerprint(folders.checkpoint)
+        if attempt.exit_code == 0 and not (attempt.stop_requested and changed):
+            return None, changed
+        ref = held.ref
+        begun = time.monotonic()
+        async with self._saves(ref):
+            saved = await self._checkpoints.save(
+                folders.checkpoint, job=ref.job, epoch=ref.epoch, sequence=work.sequence
+            )
+        phases.append(_phase("save", begun, saved.sent_bytes if saved is not None else 0))
+        return saved, changed
+
+    async def _outputs(self, work: Collect, folders: Folders, phases: list[Phase]) -> Outputs | None:
+        if not work.held.placement.spec.output_path or work.held.attempt.exit_code != 0:
+            return None
+        ref = work.held.ref
+        begun = time.monotonic()
+        outputs = await self._checkpoints.save_outputs(folders.outputs, job=ref.job, epoch=ref.epoch)
+        phases.append(_phase("outputs", begun, 0))
+        return outputs
+
+    async def _remove(self, ref: Ref) -> None:
+        await self._runtime.remove(ref)
+        await asyncio.to_thread(self._folders(ref).remove)
+        for kept in (self._followers, self._carried, self._saving, self._asked_at):
+            kept.pop(ref, None)
+        self._tell(Removed(ref))
+
+
+def _left_in_order(exit_code: int | None, *, killed: bool) -> bool:
+    """Whether what is in the checkpoint directory may be taken: a job that crashed may have torn it."""
+    return exit_code in (0, 85, 143) or killed
+
+
+async def _timed(phases: list[Phase], name: str, work: Awaitable[int | None]) -> None:
+    begun = time.monotonic()
+    moved_bytes = await work
+    phases.append(_phase(name, begun, moved_bytes or 0))
+
+
+def _phase(name: str, begun: float, moved_bytes: int) -> Phase:
+    return Phase(name, int((time.monotonic() - begun) * 1000), moved_bytes)
+
+
+def not_started(ref: Ref, group: BaseExceptionGroup[RuntimeRefused | Refusal]) -> NotStarted:
+    """What is told of the first refusal of a group."""
+    error = _first(group)
+    if not isinstance(error, (RuntimeRefused, Refusal)):
+        raise TypeError(f"not a refusal: {error!r}")
+    return NotStarted(ref, error.reason, error.message)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _ref(work: Work) -> Ref:
+    match work:
+        case Prepare(placement) | Start(placement) | Follow(placement) | Fingerprint(placement):
+            return Ref(placement.job, placement.task, placement.epoch)
+        case AskToLeave(placement) | Save(placement):
+            return Ref(placement.job, placement.task, placement.epoch)
+        case Collect(held):
+            return held.ref
+        case Kill(ref) | Pause(ref) | Unpause(ref) | Remove(ref):
+            return ref

@@ -1,0 +1,180 @@
+"""The checkpoint store: chunks and manifests, named by their digests. Here in a folder.
+
+Every implementation passes tests/contract/checkpoint_store_suite.py. Methods block; services call them in threads.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from headrace.chunks import ChunkCorrupt, check_digest, digest_of, expanded
+from headrace.disks import refused_when_full, sync_folder, write_whole
+from headrace.manifests import load
+from headrace.refusals import Code, Refusal
+
+
+class CheckpointStore(Protocol):
+    """Each method raises a Refusal (DIGEST_MALFORMED) for a name that is no digest."""
+
+    def missing(self, digests: Iterable[str]) -> list[str]:
+        """Which of these chunks are not here. Those that are count as young from now on."""
+        ...
+
+    def put_chunk(self, digest: str, data: bytes) -> None:
+        """Keeps a compressed chunk, for good. Refusals: CHUNK_CORRUPT, STORE_FULL. One that is here becomes young."""
+        ...
+
+    def get_chunk(self, digest: str) -> bytes:
+        """A compressed chunk as it was put. Whoever asks verifies it. Refusal: CHUNKS_MISSING."""
+        ...
+
+    def put_manifest(self, data: bytes) -> str:
+        """Keeps a manifest; answers its digest. Once it has, manifest and chunks outlive a power cut.
+
+        Refusals: MANIFEST_INVALID, CHUNKS_MISSING, STORE_FULL.
+        """
+        ...
+
+    def get_manifest(self, digest: str) -> bytes:
+        """A manifest as it was put, verified. Refusals: MANIFEST_MISSING, MANIFEST_CORRUPT."""
+        ...
+
+    def sweep(self, live_manifests: Iterable[str], older_than_seconds: float) -> int:
+        """Deletes what neither a live nor a young manifest reaches and is not young itself; answers the bytes.
+
+        Young is what was put, or asked after, less than `older_than_seconds` ago: an upload under way keeps its chunks.
+        """
+        ...
+
+
+class FolderStore:
+    """A checkpoint store in a folder, which belongs to one process at a time."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._aside = folder / "aside"
+        self._chunks = folder / "chunks"
+        self._manifests = folder / "manifests"
+        # Held while a file's age is looked at or changed, so that none is swept that has just become young.
+        self._ages = threading.Lock()
+        self._aside.mkdir(parents=True, exist_ok=True)
+        for leftover in self._aside.iterdir():
+            leftover.unlink()
+        for part in (self._chunks, self._manifests):
+            for byte in range(256):
+                (part / f"{byte:02x}").mkdir(parents=True, exist_ok=True)
+            sync_folder(part)
+        sync_folder(folder)
+
+    def missing(self, digests: Iterable[str]) -> list[str]:
+        """Which of these chunks are not here."""
+        return [digest for digest in digests if not self._touch(_path(self._chunks, digest))]
+
+    def put_chunk(self, digest: str, data: bytes) -> None:
+        """Keeps a compressed chunk."""
+        path = _path(self._chunks, digest)
+        if self._touch(path):
+            return
+        try:
+            expanded(digest, data)
+        except ChunkCorrupt as error:
+            message = f"{error}; send it again, from the file as it is now"
+            raise Refusal(Code.INVALID_ARGUMENT, "CHUNK_CORRUPT", message, chunk=digest) from error
+        self._write(path, data)
+
+    def get_chunk(self, digest: str) -> bytes:
+        """A compressed chunk as it was put."""
+        try:
+            return _path(self._chunks, digest).read_bytes()
+        except FileNotFoundError:
+            message = f"the checkpoint store has no chunk {digest}; its checkpoint was deleted, use a newer one"
+            raise Refusal(Code.NOT_FOUND, "CHUNKS_MISSING", message) from None
+
+    def put_manifest(self, data: bytes) -> str:
+        """Keeps a manifest whose chunks are all here."""
+        manifest = load(data)
+        missing = self.missing(manifest.chunks)
+        if missing:
+            message = (
+                f"{len(missing)} chunks of this manifest are not in the store, {missing[0]} first; upload them first"
+            )
+            raise Refusal(Code.FAILED_PRECONDITION, "CHUNKS_MISSING", message)
+        # The chunks' bytes were synced as they came; their names are here, once for all.
+        for folder in {_path(self._chunks, digest).parent: None for digest in manifest.chunks}:
+            sync_folder(folder)
+        digest = digest_of(data)
+        path = _path(self._manifests, digest)
+        if not self._touch(path):
+            self._write(path, data)
+        sync_folder(path.parent)
+        return digest
+
+    def get_manifest(self, digest: str) -> bytes:
+        """A manifest as it was put."""
+        try:
+            data = _path(self._manifests, digest).read_bytes()
+        except FileNotFoundError:
+            message = f"the checkpoint store has no manifest {digest}; it was deleted, or never put: use a newer one"
+            raise Refusal(Code.NOT_FOUND, "MANIFEST_MISSING", message) from None
+        if digest_of(data) != digest:
+            message = f"the checkpoint store's copy of manifest {digest} is broken; check the disk of {self._folder}"
+            raise Refusal(Code.INTERNAL, "MANIFEST_CORRUPT", message)
+        return data
+
+    def sweep(self, live_manifests: Iterable[str], older_than_seconds: float) -> int:
+        """Deletes what nothing needs. Before it deletes anything it reads every manifest that it keeps."""
+        young_since = self._clock() - older_than_seconds
+        kept = dict.fromkeys(check_digest(digest) for digest in live_manifests)
+        manifests = list(_files(self._manifests))
+        for path in manifests:
+            if path.stat().st_mtime >= young_since:
+                kept[_digest(path)] = None
+        for path in manifests:
+            if _digest(path) in kept:
+                kept.update(dict.fromkeys(load(self.get_manifest(_digest(path))).chunks))
+        freed = 0
+        for path in (*manifests, *_files(self._chunks)):
+            if _digest(path) not in kept:
+                freed += self._delete(path, young_since)
+        return freed
+
+    def _delete(self, path: Path, young_since: float) -> int:
+        with self._ages:
+            status = path.stat()
+            if status.st_mtime >= young_since:
+                return 0
+            path.unlink()
+            return status.st_size
+
+    def _touch(self, path: Path) -> bool:
+        """Makes a file young; whether there is one."""
+        now = self._clock()
+        with self._ages:
+            try:
+                os.utime(path, (now, now))
+            except FileNotFoundError:
+                return False
+            return True
+
+    def _write(self, path: Path, data: bytes) -> None:
+        remedy = "give the controller a checkpoint folder with more room, or let it keep fewer checkpoints"
+        with refused_when_full(self._folder, "STORE_FULL", remedy):
+            write_whole(path, data, aside=self._aside, time=self._clock())
+
+
+def _path(part: Path, digest: str) -> Path:
+    name = check_digest(digest).removeprefix("sha256:")
+    return part / name[:2] / name
+
+
+def _digest(path: Path) -> str:
+    return f"sha256:{path.name}"
+
+
+def _files(part: Path) -> Iterator[Path]:
+    for folder in sorted(part.iterdir()):
+        yield from sorted(folder.iterdir())

@@ -1,0 +1,79 @@
+"""What a node should run, derived from the jobs: never kept on its own."""
+
+from collections.abc import Iterable
+
+from controller.core.placement.fit import Usage, bound
+from headrace.jobs import Job, JobState, MigrationState
+from headrace.nodes import Node
+from headrace.sessions import Goal, Placement, Prefetch
+
+GOALS = {
+    JobState.STARTING: Goal.RUN,
+    JobState.RUNNING: Goal.RUN,
+    JobState.FREEZING: Goal.FREEZE,
+    JobState.CANCELLING: Goal.CANCEL,
+}
+
+
+def usage(node: str, jobs: Iterable[Job]) -> Usage:
+    """What those of `jobs` that are at `node`, or are about to come there, hold of it."""
+    held = Usage()
+    for job in jobs:
+        attempt = job.attempt
+        if job.node == node:
+            held = held.plus(job.spec.resources, attempt.devices if attempt is not None else ())
+        elif is_coming(job, node):
+            held = held.plus(job.spec.resources, ())
+    return held
+
+
+def is_coming(job: Job, node: str) -> bool:
+    """Whether a move under way will bring the job to the node."""
+    move = job.migration
+    return move is not None and move.target == node and job.node != node
+
+
+def is_left_behind(job: Job, node: str) -> bool:
+    """Whether the node still holds what the job left there: it is let go once the target runs."""
+    move = job.migration
+    return move is not None and move.state is MigrationState.STARTING and move.source == node
+
+
+def placements(node: Node, jobs: Iterable[Job]) -> tuple[Placement, ...]:
+    """All attempts that the node should have."""
+    found = []
+    for job in jobs:
+        if job.node == node.id and job.state in GOALS:
+            found.append(_placement(job, node, job.epoch, GOALS[job.state]))
+        move = job.migration
+        if move is not None and is_left_behind(job, node.id):
+            found.append(_placement(job, node, move.source_epoch, Goal.FREEZE))
+    return tuple(found)
+
+
+def _placement(job: Job, node: Node, epoch: int, goal: Goal) -> Placement:
+    attempt = next(one for one in reversed(job.attempts) if one.epoch == epoch)
+    if attempt.platform is None:
+        raise ValueError(f"{job.name} epoch {epoch} was placed without a platform")
+    restore = job.checkpoint.digest if job.checkpoint is not None and job.checkpoint.epoch < epoch else ""
+    return Placement(
+        job=job.id,
+        epoch=epoch,
+        goal=goal,
+        image=attempt.image,
+        platform=attempt.platform,
+        spec=bound(job.spec, node),
+        restore=restore,
+        devices=attempt.devices,
+    )
+
+
+def prefetches(node: Node, jobs: Iterable[Job]) -> tuple[Prefetch, ...]:
+    """What the node may soon need."""
+    found = []
+    for job in jobs:
+        move = job.migration
+        if move is not None and is_coming(job, node.id):
+            checkpoint = job.checkpoint.digest if job.checkpoint is not None else ""
+            found.append(Prefetch(job=job.id, image=move.image, platform=move.platform, checkpoint=checkpoint))
+    return tuple(found)

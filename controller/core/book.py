@@ -1,0 +1,217 @@
+"""All that the controller knows of jobs and nodes, and the effects that the event at hand has had so far."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from controller.core import assignments
+from controller.core.model import Answer, Assign, Effect, MoveAnswer, Reject, Save, aborted, moved
+from controller.core.placement.fit import Place, Usage, choose, free
+from headrace.attempts import Attempt
+from headrace.events import Event as Happening
+from headrace.jobs import Job, JobState
+from headrace.nodes import Node
+from headrace.refusals import Refusal
+from headrace.sessions import Assignment, Placement, Prefetch
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The few named numbers of the controller, in milliseconds."""
+
+    # The agent's. The controller waits half as long again before it doubts a node: the agent gives up first.
+    lease_ms: int = 15_000
+    prefetch_ms: int = 900_000
+    exclusion_ms: int = 60_000
+
+    @property
+    def node_lease_ms(self) -> int:
+        """How long after its last report a node is SUSPECT."""
+        return self.lease_ms * 3 // 2
+
+
+class Book:
+    """Jobs that have not ended, and nodes. Holds no clock: time is the last `Ticked`."""
+
+    def __init__(self, name: str, policy: Policy, jobs: tuple[Job, ...], nodes: tuple[Node, ...]) -> None:
+        self.name = name
+        self.policy = policy
+        self.now_ms = 0
+        self.wall_ms = 0
+        self.jobs: dict[str, Job] = {}
+        self.nodes: dict[str, Node] = {node.id: node for node in nodes}
+        # When a node was last heard, by this process: a restarted controller gives every node a whole lease.
+        self.heard_ms: dict[str, int] = {}
+        self.newest: dict[str, tuple[int, int]] = {node.id: (node.session, 0) for node in nodes}
+        self.frozen_at_ms: dict[str, int] = {}
+        # Nodes that report attempts.
+        self.occupied: dict[str, None] = {}
+        self._at: dict[str, dict[str, None]] = {}
+        self._told: dict[str, tuple[tuple[Placement, ...], tuple[Prefetch, ...]]] = {}
+        self._effects: list[Effect] = []
+        self._saves: dict[str, Job | Node] = {}
+        self._doubtful: dict[str, None] = {}
+        self._acked: dict[str, None] = {}
+        self._unplaced = True
+        self._unplaced_at_ms = 0
+        for job in jobs:
+            self._index(job)
+
+    def put(self, job: Job) -> None:
+        """Takes over a job as it now is; it is saved."""
+        self._doubt(self.jobs.get(job.id))
+        self._doubt(job)
+        self._index(job)
+        self._saves[job.name] = job
+
+    def put_node(self, node: Node) -> None:
+        """Takes over a node as it now is; it is saved."""
+        self.nodes[node.id] = node
+        self._saves[node.name] = node
+
+    def note(self, subject: str, reason: str, message: str) -> None:
+        """Records that something happened."""
+        happening = Happening(subject=subject, reason=reason, message=message, create_time_ms=self.wall_ms)
+        self._effects.append(Save(happening))
+
+    def answer(self, token: int, value: Job | Node | MoveAnswer | Refusal) -> None:
+        """Answers a caller, once all is saved."""
+        self._effects.append(Answer(token, value))
+
+    def reject(self, node: str, session: int, refusal: Refusal) -> None:
+        """Ends a session that another one has replaced."""
+        self._effects.append(Reject(node, session, refusal))
+
+    def acknowledge(self, node: str) -> None:
+        """Answers a node's report."""
+        self._acked[node] = None
+        self._doubtful[node] = None
+
+    def capacity_changed(self) -> None:
+        """Jobs that wait are looked at again."""
+        self._unplaced = True
+
+    def told_nothing(self, node: str) -> None:
+        """The node is told all again, under a new generation."""
+        self._told.pop(node, None)
+
+    def retry_due(self) -> bool:
+        """Whether a job that waits may go to a node again that it kept away from until now."""
+        waiting = (job for job in self.jobs.values() if job.state is JobState.QUEUED)
+        due = [one for job in waiting for one in job.exclusions if one.expire_time_ms <= self.wall_ms]
+        return bool(due) and self._unplaced_at_ms + 1000 <= self.now_ms
+
+    def jobs_at(self, node: str) -> list[Job]:
+        """Jobs whose place it is, that come there, or that left something there."""
+        return [self.jobs[job_id] for job_id in self._at.get(node, {})]
+
+    def usage(self, node: str, *, without: str = "") -> Usage:
+        """What jobs hold of a node."""
+        return assignments.usage(node, (job for job in self.jobs_at(node) if job.id != without))
+
+    def node_now(self, node: Node) -> Node:
+        """The node as users see it."""
+        here = tuple(job.id for job in self.jobs_at(node.id) if job.node == node.id)
+        return replace(node, free=free(node, self.usage(node.id)), jobs=here)
+
+    def begin(self, job: Job, place: Place) -> Job:
+        """The job at its place, in its present epoch: a node is told to run it."""
+        attempt = Attempt(
+            job=job.id,
+            epoch=job.epoch,
+            node=place.node,
+            image=place.pin.image,
+            platform=place.platform,
+            devices=place.devices,
+        )
+        self.note(job.name, "JOB_PLACED", f"epoch {job.epoch} is to run on {place.node} as {place.platform}")
+        attempts = (*(one for one in job.attempts if one.epoch != job.epoch), attempt)
+        return moved(job, JobState.STARTING, node=place.node, reason="", attempts=attempts)
+
+    def end(self, job: Job, state: JobState, reason: str = "") -> Job:
+        """The job, which is over."""
+        job = aborted(job, self.wall_ms, "the job has ended")
+        job = moved(job, state, reason=reason, end_time_ms=self.wall_ms)
+        self.put(job)
+        self.note(job.name, f"JOB_{state.name}", reason or state.name.lower())
+        self.frozen_at_ms.pop(job.id, None)
+        self.capacity_changed()
+        return job
+
+    def leave(self, job: Job, reason: str) -> Job:
+        """The job without a node. Leaving a node begins an epoch: what the old one still says is not heard."""
+        self.capacity_changed()
+        return moved(job, JobState.QUEUED, epoch=job.epoch + 1, node="", reason=reason, queue_time_ms=self.wall_ms)
+
+    def settled(self) -> list[Effect]:
+        """The effects since the last call, saves first: the end of every event."""
+        if self._unplaced:
+            self.place_waiting()
+        for node_id in self._doubtful:
+            self._tell(node_id)
+        saves: list[Effect] = [Save(record) for record in self._saves.values()]
+        effects = saves + self._effects
+        self._effects, self._saves, self._doubtful, self._acked = [], {}, {}, {}
+        return effects
+
+    def place_waiting(self) -> None:
+        """Finds places for the jobs that wait, the most urgent first."""
+        self._unplaced = False
+        self._unplaced_at_ms = self.now_ms
+        waiting = [job for job in self.jobs.values() if job.state is JobState.QUEUED]
+        for job in sorted(waiting, key=lambda one: (-one.spec.priority, one.queue_time_ms or 0, one.id)):
+            found = choose(job, self.nodes.values(), self.usage, now_wall_ms=self.wall_ms)
+            if isinstance(found, Place):
+                self.put(self.begin(job, found))
+            elif found != job.reason:
+                self.put(replace(job, reason=found))
+
+    def _tell(self, node_id: str) -> None:
+        node = self.nodes.get(node_id)
+        if node is None:
+            return
+        jobs = self.jobs_at(node_id)
+        wanted = (assignments.placements(node, jobs), assignments.prefetches(node, jobs))
+        if wanted != self._told.get(node_id):
+            self._told[node_id] = wanted
+            node = replace(node, generation=node.generation + 1)
+            self.put_node(node)
+        elif node_id not in self._acked:
+            return
+        session, sequence = self.newest.get(node_id, (node.session, 0))
+        assignment = Assignment(
+            cluster=self.name,
+            session=session,
+            generation=node.generation,
+            acked_sequence=sequence,
+            lease_millis=self.policy.lease_ms,
+            placements=wanted[0],
+            prefetches=wanted[1],
+        )
+        self._effects.append(Assign(node_id, assignment))
+
+    def _doubt(self, job: Job | None) -> None:
+        for node in _nodes_of(job) if job is not None else ():
+            self._doubtful[node] = None
+
+    def _index(self, job: Job) -> None:
+        before = self.jobs.get(job.id)
+        for node in _nodes_of(before) if before is not None else ():
+            del self._at[node][job.id]
+        if job.ended:
+            self.jobs.pop(job.id, None)
+            return
+        self.jobs[job.id] = job
+        for node in _nodes_of(job):
+            self._at.setdefault(node, {})[job.id] = None
+
+
+def _nodes_of(job: Job) -> tuple[str, ...]:
+    move = job.migration
+    found = [job.node] if job.node else []
+    if move is not None:
+        checks: tuple[tuple[Callable[[Job, str], bool], str], ...] = (
+            (assignments.is_coming, move.target),
+            (assignments.is_left_behind, move.source),
+        )
+        found += [node for holds, node in checks if node not in found and holds(job, node)]
+    return tuple(found)

@@ -1,0 +1,80 @@
+"""The controller's judgement: events in, effects out."""
+
+from typing import assert_never
+
+from controller.core import drains, moves, reports, ticks
+from controller.core.book import Book
+from controller.core.model import (
+    CancelAsked,
+    DrainAsked,
+    Effect,
+    Event,
+    MoveAsked,
+    Reported,
+    Submitted,
+    Ticked,
+    aborted,
+    moved,
+)
+from headrace.jobs import Job, JobState
+
+
+class Cluster:
+    """Decides on a book. One event at a time; nothing else changes the book."""
+
+    def __init__(self, book: Book) -> None:
+        self.book = book
+
+    def handle(self, event: Event) -> list[Effect]:
+        """The effects of an event, saves first."""
+        match event:
+            case Ticked(now_ms, wall_ms):
+                ticks.ticked(self.book, now_ms=now_ms, wall_ms=wall_ms)
+            case Reported(report):
+                reports.reported(self.book, report)
+            case Submitted():
+                _submitted(self.book, event)
+            case CancelAsked(token, job_id):
+                _cancelled(self.book, token, job_id)
+            case MoveAsked():
+                moves.asked(self.book, event)
+            case DrainAsked():
+                drains.asked(self.book, event)
+            case other:
+                assert_never(other)
+        return self.book.settled()
+
+
+def _submitted(book: Book, event: Submitted) -> None:
+    known = book.jobs.get(event.id)
+    if known is not None:
+        book.answer(event.token, known)
+        return
+    job = Job(
+        name=f"jobs/{event.id}",
+        spec=event.spec,
+        epoch=1,
+        images=event.images,
+        request_id=event.request_id,
+        create_time_ms=book.wall_ms,
+        queue_time_ms=book.wall_ms,
+    )
+    book.note(job.name, "JOB_SUBMITTED", f"image {event.spec.image}")
+    book.put(job)
+    book.place_waiting()
+    book.answer(event.token, book.jobs[event.id])
+
+
+def _cancelled(book: Book, token: int, job_id: str) -> None:
+    job = book.jobs.get(job_id)
+    if job is None:
+        book.answer(token, moves.no_such_job(job_id))
+        return
+    if job.state is JobState.QUEUED:
+        book.answer(token, book.end(job, JobState.CANCELLED, "cancelled before it had started"))
+        return
+    if job.state is not JobState.CANCELLING:
+        job = aborted(job, book.wall_ms, "the job was cancelled")
+        book.put(moved(job, JobState.CANCELLING, reason="a user cancelled it"))
+        book.note(job.name, "JOB_CANCELLING", "a user cancelled it")
+    book.answer(token, book.jobs[job_id])

@@ -1,0 +1,164 @@
+"""What the controller's core hears and asks for, and which moves between a job's states are legal."""
+
+from dataclasses import dataclass, replace
+
+from headrace.events import Event as Happening
+from headrace.jobs import ImagePin, Job, JobSpec, JobState, MigrationPlan, MigrationState
+from headrace.nodes import Drain, Node
+from headrace.refusals import Refusal
+from headrace.sessions import Assignment, Report
+
+MOVES: dict[JobState, tuple[JobState, ...]] = {
+    JobState.QUEUED: (JobState.STARTING, JobState.CANCELLED, JobState.FAILED),
+    JobState.STARTING: (
+        JobState.RUNNING,
+        JobState.QUEUED,
+        JobState.CANCELLING,
+        JobState.SUCCEEDED,
+        JobState.FAILED,
+    ),
+    JobState.RUNNING: (
+        JobState.FREEZING,
+        JobState.QUEUED,
+        JobState.CANCELLING,
+        JobState.SUCCEEDED,
+        JobState.FAILED,
+    ),
+    JobState.FREEZING: (
+        JobState.STARTING,
+        JobState.QUEUED,
+        JobState.CANCELLING,
+        JobState.SUCCEEDED,
+        JobState.FAILED,
+    ),
+    JobState.CANCELLING: (JobState.CANCELLED, JobState.FAILED),
+    JobState.SUCCEEDED: (),
+    JobState.FAILED: (),
+    JobState.CANCELLED: (),
+}
+
+
+class IllegalMove(Exception):
+    """A state does not follow on another one: a bug."""
+
+
+def moved(job: Job, state: JobState, **changes: object) -> Job:
+    """The job in its next state. Raises IllegalMove where the table has no such move."""
+    if state not in MOVES[job.state]:
+        raise IllegalMove(f"{job.name}: {job.state.name} -> {state.name}")
+    return replace(job, state=state, **changes)  # type: ignore[arg-type]
+
+
+def aborted(job: Job, wall_ms: int, reason: str) -> Job:
+    """The job without the move that is under way, if there is one."""
+    move = job.migration
+    if move is None:
+        return job
+    move = replace(move, state=MigrationState.ABORTED, reason=reason, end_time_ms=wall_ms)
+    return replace(job, migrations=(*job.migrations[:-1], move))
+
+
+# Events: what the shell tells the core. `token` names the caller who waits for the Answer.
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """Time has passed: `now_ms` is monotonic, for leases; `wall_ms` is since 1970, for records."""
+
+    now_ms: int
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A node's report came."""
+
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A user wants a job; its images are pinned already."""
+
+    token: int
+    id: str
+    spec: JobSpec
+    images: tuple[ImagePin, ...]
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAsked:
+    """A user wants an end of a job."""
+
+    token: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class MoveAsked:
+    """A user wants a job to move: to `target`, or to any node that `where` allows."""
+
+    token: int
+    id: str
+    target: str = ""
+    where: str = ""
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DrainAsked:
+    """An operator wants a node to take no new jobs, or no jobs at all, or jobs again."""
+
+    token: int
+    node: str
+    drain: Drain
+
+
+Event = Ticked | Reported | Submitted | CancelAsked | MoveAsked | DrainAsked
+
+
+# Effects: what the core asks the shell to do. Saves come first, in one transaction for the batch.
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Write down."""
+
+    record: Job | Node | Happening
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """Tell a node all that it should run."""
+
+    node: str
+    assignment: Assignment
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """End a session that another one has replaced."""
+
+    node: str
+    session: int
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class MoveAnswer:
+    """What a move is or would be, and the job."""
+
+    plan: MigrationPlan
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Tell the caller who waits."""
+
+    token: int
+    value: Job | Node | MoveAnswer | Refusal
+
+
+Effect = Save | Assign | Reject | Answer

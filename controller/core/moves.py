@@ -1,0 +1,217 @@
+"""Moves of running jobs: planned, begun, committed, ended. Before commit every failure leaves the job at its source."""
+
+from dataclasses import replace
+
+from controller.core.book import Book
+from controller.core.model import MoveAnswer, MoveAsked, aborted, moved
+from controller.core.placement.fit import Place, Unfit, choose, fit, holds
+from headrace.attempts import Attempt, AttemptState, Phase
+from headrace.jobs import Job, JobState, Level, Migration, MigrationPlan, MigrationState
+from headrace.nodes import Node, NodeState
+from headrace.refusals import Code, Refusal
+from headrace.sessions import Prefetched, PrefetchState
+
+
+def no_such_job(job_id: str) -> Refusal:
+    """There is no live job of that id."""
+    return Refusal(Code.NOT_FOUND, "JOB_NOT_FOUND", f"there is no job {job_id}; `headrace jobs` lists them")
+
+
+def asked(book: Book, event: MoveAsked) -> None:
+    """Answers a user who wants a move, or wants to know what it would be."""
+    try:
+        job, place = _target(book, event)
+        plan = planned(book, job, place)
+        if not event.dry_run:
+            job = begin(book, job, place)
+        book.answer(event.token, MoveAnswer(plan, job))
+    except Refusal as refusal:
+        book.answer(event.token, refusal)
+
+
+def _target(book: Book, event: MoveAsked) -> tuple[Job, Place]:
+    job = book.jobs.get(event.id)
+    if job is None:
+        raise no_such_job(event.id)
+    movable(book, job)
+    if event.target:
+        target = find_node(book, event.target)
+        if target.id == job.node:
+            raise Refusal(Code.FAILED_PRECONDITION, "ALREADY_THERE", f"{job.name} runs on {target.id} already")
+        found = fit(job, target, book.usage(target.id), now_wall_ms=book.wall_ms)
+        if isinstance(found, Unfit):
+            message = f"{job.name} cannot move to {target.id}: the node {found.reason}"
+            raise Refusal(Code.FAILED_PRECONDITION, "TARGET_UNFIT", message, node=target.id)
+        return job, found
+    place = elsewhere(book, job, event.where)
+    if isinstance(place, str):
+        raise Refusal(Code.FAILED_PRECONDITION, "NO_TARGET", f"{job.name} has nowhere to move: {place}")
+    return job, place
+
+
+def movable(book: Book, job: Job) -> None:
+    """Raises a Refusal where the job cannot move just now."""
+    if job.migration is not None:
+        message = f"{job.name} is moving to {job.migration.target} already; wait until that has ended"
+        raise Refusal(Code.ABORTED, "MOVE_UNDER_WAY", message)
+    if job.state is not JobState.RUNNING:
+        message = f"{job.name} is {job.state.name}; only a job that is RUNNING can move"
+        raise Refusal(Code.FAILED_PRECONDITION, "JOB_NOT_RUNNING", message)
+    if book.nodes[job.node].state is not NodeState.READY:
+        message = f"{job.node}, where {job.name} runs, does not report; it cannot be asked to save"
+        raise Refusal(Code.FAILED_PRECONDITION, "SOURCE_SILENT", message)
+
+
+def elsewhere(book: Book, job: Job, where: str = "") -> Place | str:
+    """The best place for a job but the one it has."""
+    others = [node for node in book.nodes.values() if node.id != job.node]
+    matching = [node for node in others if not where or holds(where, book.node_now(node))]
+    if others and not matching:
+        return f"no other node matches: {where}"
+    found = choose(job, matching, book.usage, now_wall_ms=book.wall_ms)
+    return found if matching or isinstance(found, Place) else "there is no other node"
+
+
+def find_node(book: Book, name: str) -> Node:
+    """The node of that id, in full or shortened. Raises a Refusal where there is none, or more than one."""
+    name = name.removeprefix("nodes/")
+    if name in book.nodes:
+        return book.nodes[name]
+    matching = sorted(node for node in book.nodes if node.startswith(name))
+    if len(matching) == 1 and name:
+        return book.nodes[matching[0]]
+    if not matching or not name:
+        known = ", ".join(sorted(book.nodes)[:8]) or "none has reported yet"
+        raise Refusal(Code.NOT_FOUND, "NODE_NOT_FOUND", f"there is no node {name!r}; there are: {known}")
+    raise Refusal(Code.INVALID_ARGUMENT, "NAME_AMBIGUOUS", f"{name!r} may be: {', '.join(matching[:8])}")
+
+
+def planned(book: Book, job: Job, place: Place) -> MigrationPlan:
+    """What moving the job there would be."""
+    size = place.pin.size_bytes + (job.checkpoint.size_bytes if job.checkpoint is not None else 0)
+    times = sorted(move.downtime_millis for move in job.migrations if move.downtime_millis)
+    plan = MigrationPlan(
+        level=level(job),
+        source=job.node,
+        target=place.node,
+        bytes=size,
+        downtime_millis=times[len(times) // 2] if times else None,
+    )
+    if plan.level is Level.CHECKPOINT:
+        return plan
+    attempt = job.attempt
+    since = attempt.start_time_ms if attempt is not None else None
+    lost_ms = max(0, book.wall_ms - since) if since is not None else 0
+    return replace(
+        plan,
+        level_reason="the job file has no `checkpoint:`, so nothing of what the job has done can be taken along",
+        loss=f"all work since its start, {lost_ms / 1000:.0f} s: it starts again from the beginning",
+        lost_millis=lost_ms,
+    )
+
+
+def level(job: Job) -> Level:
+    """The best level that the job's contract allows."""
+    return Level.CHECKPOINT if job.spec.checkpoint is not None else Level.RESTART
+
+
+def begin(book: Book, job: Job, place: Place) -> Job:
+    """Begins a move: the target brings image and checkpoint while the job runs on."""
+    move = Migration(
+        state=MigrationState.PREFETCHING,
+        level=level(job),
+        source=job.node,
+        target=place.node,
+        source_epoch=job.epoch,
+        image=place.pin.image,
+        platform=place.platform,
+        request_time_ms=book.wall_ms,
+    )
+    job = replace(job, migrations=(*job.migrations, move))
+    book.put(job)
+    book.note(job.name, "MOVE_BEGUN", f"from {move.source} to {move.target}, level {move.level.name}")
+    return job
+
+
+def prefetched(book: Book, node: str, seen: Prefetched) -> None:
+    """The target tells how far it is: freeze once all is there, stay if it cannot be had."""
+    job = book.jobs.get(seen.job)
+    move = job.migration if job is not None else None
+    if job is None or move is None or move.target != node or move.state is not MigrationState.PREFETCHING:
+        return
+    if seen.image != move.image or seen.state is PrefetchState.FETCHING:
+        return
+    if seen.state is PrefetchState.FAILED:
+        book.put(aborted(job, book.wall_ms, f"{node} could not bring what it needs: {seen.message}"))
+        book.note(job.name, "MOVE_ABORTED", f"{node} could not bring what it needs: {seen.message}")
+        return
+    if job.state is not JobState.RUNNING:
+        return
+    phases = tuple(Phase(f"prefetch-{phase.name}", phase.millis, phase.bytes) for phase in seen.phases)
+    move = replace(move, state=MigrationState.FREEZING, phases=phases, freeze_time_ms=book.wall_ms)
+    book.frozen_at_ms[job.id] = book.now_ms
+    book.put(moved(job, JobState.FREEZING, migrations=(*job.migrations[:-1], move)))
+    book.note(job.name, "MOVE_FREEZING", f"{move.source} is asked to save and leave")
+
+
+def commit(book: Book, job: Job, attempt: Attempt) -> None:
+    """The source has saved and left. The checkpoint and the next epoch are one record, and one transaction."""
+    move = job.migration
+    if move is None:
+        book.put(book.leave(job, "left its node"))
+        return
+    target = book.nodes.get(move.target)
+    usage = book.usage(move.target, without=job.id)
+    found = fit(job, target, usage, now_wall_ms=book.wall_ms) if target is not None else Unfit(move.target, "is gone")
+    phases = (*move.phases, *(phase for phase in attempt.phases if phase.name in _SOURCE_PHASES))
+    if isinstance(found, Unfit):
+        go_back(book, job, f"the node {found.reason}")
+        return
+    lost = "" if attempt.saved_on_request or move.level is Level.RESTART else _unsaved(attempt)
+    move = replace(move, state=MigrationState.STARTING, target_epoch=job.epoch + 1, phases=phases, reason=lost)
+    job = replace(job, migrations=(*job.migrations[:-1], move))
+    book.put(book.begin(book.leave(job, ""), found))
+    book.note(job.name, "MOVE_COMMITTED", f"epoch {move.target_epoch} is {move.target}'s")
+
+
+_SOURCE_PHASES = ("stop", "save")
+
+
+def _unsaved(attempt: Attempt) -> str:
+    why = attempt.message or ("it was ended when its grace was over" if attempt.killed else "it left without saving")
+    return f"the job did not save on request ({why}); it went on from its last checkpoint"
+
+
+def go_back(book: Book, job: Job, reason: str) -> None:
+    """A move that failed after its source had left: the job starts again there, or where there is room."""
+    move = job.migration
+    job = book.leave(aborted(job, book.wall_ms, reason), "")
+    book.note(job.name, "MOVE_ABORTED", reason)
+    source = book.nodes.get(move.source) if move is not None else None
+    if source is not None:
+        found = fit(job, source, book.usage(source.id, without=job.id), now_wall_ms=book.wall_ms)
+        if isinstance(found, Place):
+            book.put(book.begin(job, found))
+            return
+    book.put(job)
+
+
+def arrived(book: Book, job: Job, attempt: Attempt) -> Job:
+    """The job with its move ended, once the target runs it."""
+    move = job.migration
+    if move is None or move.target_epoch != attempt.epoch or attempt.state is AttemptState.PREPARING:
+        return job
+    since_ms = book.frozen_at_ms.pop(job.id, None)
+    if since_ms is not None:
+        downtime_ms = book.now_ms - since_ms
+    else:
+        downtime_ms = max(0, book.wall_ms - (move.freeze_time_ms or book.wall_ms))
+    move = replace(
+        move,
+        state=MigrationState.SUCCEEDED,
+        phases=move.phases + attempt.phases,
+        downtime_millis=downtime_ms,
+        end_time_ms=book.wall_ms,
+    )
+    book.note(job.name, "MOVE_SUCCEEDED", f"runs on {move.target}; it stood still for {downtime_ms} ms")
+    return replace(job, migrations=(*job.migrations[:-1], move))

@@ -1,0 +1,66 @@
+"""What an attempt's exit means for its job: the table of exit codes of the job's contract."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from headrace.attempts import Attempt
+from headrace.jobs import ExitZero, JobSpec, RetryCause
+
+EXIT_SAVED = 85  # ERESTART, as HTCondor's self-checkpointing jobs use it.
+EXIT_SIGTERM = 143
+EXIT_SIGKILL = 137
+
+
+class Verdict(Enum):
+    """What becomes of the job."""
+
+    DONE = 1
+    # It goes on from its last committed checkpoint, or from its beginning where it has none.
+    RESUME = 2
+    FAILED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A verdict, and for a failure its cause and a sentence."""
+
+    verdict: Verdict
+    cause: RetryCause = RetryCause.EXIT_NONZERO
+    message: str = ""
+
+
+def outcome(attempt: Attempt, spec: JobSpec) -> Outcome:
+    """The verdict on an attempt that EXITED."""
+    code = attempt.exit_code
+    if code is None:
+        return Outcome(Verdict.FAILED, RetryCause.NODE_LOST, attempt.message or "its exit code is not known")
+    if code == EXIT_SAVED:
+        return _saved(attempt)
+    if attempt.stop_requested and (code in (0, EXIT_SIGTERM) or (attempt.killed and code == EXIT_SIGKILL)):
+        return _left(attempt, spec)
+    if code == 0:
+        return _done(attempt, spec)
+    message = attempt.message or f"the container exited with code {code}"
+    return Outcome(Verdict.FAILED, RetryCause.EXIT_NONZERO, message)
+
+
+def _saved(attempt: Attempt) -> Outcome:
+    if attempt.checkpoint is None and not attempt.stop_requested:
+        # Starting it again would only repeat this.
+        message = "the container exited with code 85 (saved, start me again), but its checkpoint directory is empty"
+        return Outcome(Verdict.FAILED, RetryCause.EXIT_NONZERO, attempt.message or message)
+    return Outcome(Verdict.RESUME, message=attempt.message)
+
+
+def _left(attempt: Attempt, spec: JobSpec) -> Outcome:
+    if attempt.saved_on_request or attempt.exit_code != 0:
+        return Outcome(Verdict.RESUME, message=attempt.message)
+    exit_zero = spec.checkpoint.exit_zero if spec.checkpoint is not None else ExitZero.DONE
+    return Outcome(Verdict.RESUME) if exit_zero is ExitZero.RESUME else _done(attempt, spec)
+
+
+def _done(attempt: Attempt, spec: JobSpec) -> Outcome:
+    if spec.output_path and attempt.outputs is None:
+        message = attempt.message or "its outputs could not be stored"
+        return Outcome(Verdict.FAILED, RetryCause.EXIT_NONZERO, message)
+    return Outcome(Verdict.DONE)

@@ -1,0 +1,208 @@
+"""Which nodes can run a job, which one is best, and why the others cannot: a function of a snapshot."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from headrace import platforms, query
+from headrace.attempts import Platform
+from headrace.jobs import Emulation, ImagePin, Job, JobSpec, Network, Requests
+from headrace.nodes import Capacity, Device, Drain, Health, Node, NodeState
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the jobs of a node hold of it."""
+
+    cpu_millis: int = 0
+    memory_bytes: int = 0
+    devices: tuple[str, ...] = ()
+
+    def plus(self, requests: Requests, devices: tuple[str, ...]) -> "Usage":
+        """With one more attempt."""
+        return Usage(
+            self.cpu_millis + requests.cpu_millis,
+            self.memory_bytes + requests.memory_bytes,
+            self.devices + devices,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a job would run: the node, the image of a platform of that node, the devices granted."""
+
+    node: str
+    pin: ImagePin
+    platform: Platform
+    devices: tuple[str, ...]
+    score: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """Why a node cannot run a job, as a clause that follows on "the node …"."""
+
+    node: str
+    reason: str
+
+
+def free(node: Node, usage: Usage) -> Capacity:
+    """What no job holds."""
+    capacity = node.description.capacity
+    return Capacity(
+        max(0, capacity.cpu_millis - usage.cpu_millis),
+        max(0, capacity.memory_bytes - usage.memory_bytes),
+        node.load.disk_free_bytes if node.load.disk_free_bytes is not None else capacity.disk_bytes,
+    )
+
+
+def fit(job: Job, node: Node, usage: Usage, *, now_wall_ms: int) -> Place | Unfit:
+    """The place that `node` offers to `job`, or why it offers none."""
+    refused = _closed(job, node, now_wall_ms)
+    if refused:
+        return Unfit(node.id, refused)
+    node = replace(node, free=free(node, usage))
+    spec = bound(job.spec, node)
+    found = runnable(job.images, spec, node)
+    if isinstance(found, str):
+        return Unfit(node.id, found)
+    pin, platform = found
+    lacking = _lacking(spec, node)
+    if lacking:
+        return Unfit(node.id, lacking)
+    for what, text in (("where", spec.where),):
+        if text and not holds(text, node):
+            return Unfit(node.id, f"does not match {what}: {text}")
+    devices = _devices(spec.resources, node, usage)
+    if isinstance(devices, str):
+        return Unfit(node.id, devices)
+    return Place(node.id, pin, platform, devices, _score(spec, node, platform))
+
+
+def choose(
+    job: Job,
+    nodes: Iterable[Node],
+    usage: Callable[[str], Usage],
+    *,
+    now_wall_ms: int,
+) -> Place | str:
+    """The best place, or one sentence on why there is none."""
+    best: Place | None = None
+    reasons: Counter[str] = Counter()
+    for node in nodes:
+        found = fit(job, node, usage(node.id), now_wall_ms=now_wall_ms)
+        if isinstance(found, Unfit):
+            reasons[found.reason] += 1
+        elif best is None or (found.score, best.node) > (best.score, found.node):
+            best = found
+    if best is not None:
+        return best
+    if not reasons:
+        return "waits for a node: none has reported yet"
+    return "waits: " + "; ".join(f"{_nodes(count)} {reason}" for reason, count in sorted(reasons.items()))
+
+
+def _nodes(count: int) -> str:
+    return f"{count} node{'s' if count > 1 else ''}:"
+
+
+def _closed(job: Job, node: Node, now_wall_ms: int) -> str:
+    if node.state is not NodeState.READY:
+        return "does not report"
+    if node.drain is not Drain.NONE:
+        return f"takes no jobs ({node.drain.name.lower()})"
+    if not node.engine.reachable:
+        return f"its engine does not answer ({node.engine.message})"
+    for exclusion in job.exclusions:
+        if exclusion.node == node.id and now_wall_ms < exclusion.expire_time_ms:
+            return f"is kept away from for now ({exclusion.reason})"
+    return ""
+
+
+def bound(spec: JobSpec, node: Node) -> JobSpec:
+    """The spec with the first variant that fits the node."""
+    for variant in spec.variants:
+        if holds(variant.where, node):
+            return replace(
+                spec,
+                image=variant.image or spec.image,
+                command=variant.command or spec.command,
+                env={**spec.env, **variant.env},
+                variants=(),
+            )
+    return replace(spec, variants=())
+
+
+def runnable(images: tuple[ImagePin, ...], spec: JobSpec, node: Node) -> tuple[ImagePin, Platform] | str:
+    """The image and the node's platform for it, a native one before an emulated one; or why there is none."""
+    pins = [pin for pin in images if pin.reference == spec.image]
+    emulated: tuple[ImagePin, Platform] | None = None
+    for platform in node.description.platforms:
+        for pin in pins:
+            if platforms.runs(platform, pin.platform):
+                if not platform.emulated:
+                    return pin, platform
+                emulated = emulated or (pin, platform)
+    if emulated is None:
+        have = ", ".join(sorted({str(pin.platform) for pin in pins})) or "no platform"
+        return f"cannot run the image, which is made for {have}"
+    if spec.emulation is Emulation.NEVER:
+        return f"would have to emulate {emulated[0].platform} (emulation: allowed lets it)"
+    return emulated
+
+
+def _lacking(spec: JobSpec, node: Node) -> str:
+    wants, has = spec.resources, node.free
+    if wants.cpu_millis > has.cpu_millis:
+        return f"has {has.cpu_millis / 1000:g} free cores of the {wants.cpu_millis / 1000:g} wanted"
+    if wants.memory_bytes > has.memory_bytes:
+        return f"has {has.memory_bytes >> 20} MiB free memory of the {wants.memory_bytes >> 20} MiB wanted"
+    if spec.network is Network.HOST and not node.description.host_network:
+        return "does not allow network: host"
+    return ""
+
+
+def _devices(wants: Requests, node: Node, usage: Usage) -> tuple[str, ...] | str:
+    request = wants.accelerators
+    if request is None:
+        return ()
+    matching = [device for device in node.devices if _matches(request.where, device)]
+    idle = [device.id for device in matching if device.id not in usage.devices]
+    if len(idle) >= request.count:
+        return tuple(idle[: request.count])
+    wanted = f"{request.count} device{'s' if request.count > 1 else ''}" + (
+        f" with {request.where}" if request.where else ""
+    )
+    return f"has {len(idle)} free of the {wanted} wanted"
+
+
+def _matches(where: str, device: Device) -> bool:
+    if device.health is Health.UNHEALTHY:
+        return False
+    return not where or _compiled_device(where).holds(query.device_row(device))
+
+
+def _score(spec: JobSpec, node: Node, platform: Platform) -> tuple[float, ...]:
+    liked = sum(one.weight for one in spec.prefer if holds(one.where, node))
+    capacity = node.description.capacity
+    idle_cpu = node.free.cpu_millis / capacity.cpu_millis if capacity.cpu_millis else 0.0
+    idle_memory = node.free.memory_bytes / capacity.memory_bytes if capacity.memory_bytes else 0.0
+    # A job that needs no device keeps away from nodes that have some.
+    spared = 0.0 if spec.resources.accelerators is not None else -float(len(node.devices))
+    return (0.0 if platform.emulated else 1.0, liked, spared, min(idle_cpu, idle_memory))
+
+
+def holds(where: str, node: Node) -> bool:
+    """Whether an expression over nodes holds for this one."""
+    return _compiled_node(where).holds(query.node_row(node))
+
+
+@lru_cache(maxsize=4096)
+def _compiled_node(where: str) -> query.Expression:
+    return query.parse(where, query.NODE_FIELDS)
+
+
+@lru_cache(maxsize=4096)
+def _compiled_device(where: str) -> query.Expression:
+    return query.parse(where, query.DEVICE_FIELDS)

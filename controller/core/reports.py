@@ -1,0 +1,199 @@
+"""What a node's report changes."""
+
+from dataclasses import replace
+
+from controller.core import moves
+from controller.core.book import Book
+from controller.core.model import aborted, moved
+from controller.core.outcome import Verdict, outcome
+from headrace.attempts import Attempt, AttemptState
+from headrace.jobs import Exclusion, Job, JobState, MigrationState, RetryCause
+from headrace.nodes import Node, NodeDescription, NodeState
+from headrace.refusals import Code, Refusal
+from headrace.sessions import Report
+
+ALIVE = (AttemptState.RUNNING, AttemptState.PAUSED, AttemptState.STOPPING, AttemptState.SAVING)
+
+TIMED_OUT = "timeouts."
+
+# Refusals that say something of the job, not of the node: another node would say the same.
+_OF_THE_JOB = ("COMMAND_NOT_FOUND",)
+
+# Refusals that say nothing of the node: under another epoch it may well start there.
+_OF_THE_EPOCH = ("LEFT_BEFORE_START", "EPOCH_TAKEN")
+
+
+def reported(book: Book, report: Report) -> None:
+    """Takes a report, unless a newer one was seen (rules 4 and 5)."""
+    newest = book.newest.get(report.node, (0, 0))
+    if report.session < newest[0]:
+        message = (
+            f"node {report.node} has a newer session than this one; do two agents have the same `node`? "
+            "Give each its own, and its own state folder"
+        )
+        refusal = Refusal(Code.ABORTED, "SESSION_SUPERSEDED", message)
+        book.reject(report.node, report.session, refusal)
+        return
+    if (report.session, report.sequence) <= newest:
+        return
+    book.newest[report.node] = (report.session, report.sequence)
+    book.heard_ms[report.node] = book.now_ms
+    _node_seen(book, report)
+    if report.attempts:
+        book.occupied[report.node] = None
+    else:
+        book.occupied.pop(report.node, None)
+    for seen in report.attempts:
+        attempt_seen(book, report.node, seen)
+    for fetched in report.prefetched:
+        moves.prefetched(book, report.node, fetched)
+    book.acknowledge(report.node)
+
+
+def _node_seen(book: Book, report: Report) -> None:
+    before = book.nodes.get(report.node)
+    node = before or Node(name=f"nodes/{report.node}", create_time_ms=book.wall_ms)
+    if report.session != node.session:
+        # What the node was told in an older session it may not have kept.
+        book.told_nothing(node.id)
+    node = replace(
+        node,
+        state=NodeState.READY,
+        description=report.description or node.description,
+        devices=report.devices,
+        load=report.load,
+        engine=report.engine,
+        session=report.session,
+        report_time_ms=book.wall_ms,
+    )
+    if before is None or _lasting(node) != _lasting(before):
+        book.put_node(node)
+        book.capacity_changed()
+        if before is None or before.state is not NodeState.READY:
+            book.note(node.name, "NODE_READY", "reports")
+    else:
+        if (node.devices, node.engine) != (before.devices, before.engine):
+            book.capacity_changed()
+        book.nodes[node.id] = node
+
+
+def _lasting(node: Node) -> tuple[NodeState, NodeDescription, int]:
+    return node.state, node.description, node.session
+
+
+def attempt_seen(book: Book, node: str, seen: Attempt) -> None:
+    """What a node says of an attempt: heard only from the node whose job it is, in the job's present epoch."""
+    job = book.jobs.get(seen.job)
+    if job is None or job.node != node or job.epoch != seen.epoch:
+        return
+    known = job.attempt
+    if known is None:
+        return
+    attempt = _merged(book, known, seen)
+    if attempt == known:
+        return
+    job = replace(job, attempts=(*job.attempts[:-1], attempt))
+    if attempt.checkpoint is not None and attempt.checkpoint != known.checkpoint:
+        job = replace(job, checkpoint=attempt.checkpoint)
+    if attempt.state in ALIVE or attempt.state is AttemptState.EXITED:
+        job = _runs(book, job, attempt)
+    book.put(job)
+    if attempt.state is AttemptState.EXITED:
+        _exited(book, job, attempt)
+    elif attempt.state is AttemptState.REFUSED:
+        _refused(book, job, attempt)
+
+
+def _merged(book: Book, known: Attempt, seen: Attempt) -> Attempt:
+    started = known.start_time_ms
+    if started is None and seen.state in (*ALIVE, AttemptState.EXITED):
+        started = book.wall_ms
+    ended = known.end_time_ms
+    if ended is None and seen.ended:
+        ended = book.wall_ms
+    return replace(
+        seen,
+        node=known.node,
+        image=known.image,
+        platform=known.platform,
+        devices=known.devices,
+        start_time_ms=started,
+        end_time_ms=ended,
+    )
+
+
+def _runs(book: Book, job: Job, attempt: Attempt) -> Job:
+    if job.state is JobState.STARTING:
+        job = moved(job, JobState.RUNNING)
+        book.note(job.name, "JOB_RUNNING", f"epoch {job.epoch} runs on {job.node}")
+    job = moves.arrived(book, job, attempt)
+    return replace(job, start_time_ms=job.start_time_ms or book.wall_ms)
+
+
+def _exited(book: Book, job: Job, attempt: Attempt) -> None:
+    job = replace(job, exit_code=attempt.exit_code)
+    if job.state is JobState.CANCELLING:
+        state = JobState.FAILED if job.reason.startswith(TIMED_OUT) else JobState.CANCELLED
+        book.end(job, state, job.reason)
+        return
+    if attempt.reason == "IMAGE_NOT_RUNNABLE":
+        _refused(book, job, attempt)
+        return
+    found = outcome(attempt, job.spec)
+    match found.verdict:
+        case Verdict.DONE:
+            book.end(replace(job, outputs=attempt.outputs), JobState.SUCCEEDED)
+        case Verdict.RESUME if job.state is JobState.FREEZING:
+            moves.commit(book, job, attempt)
+        case Verdict.RESUME:
+            book.put(book.leave(aborted(job, book.wall_ms, "the job left before it was asked"), "goes on elsewhere"))
+        case Verdict.FAILED:
+            failed(book, job, found.cause, found.message)
+
+
+def failed(book: Book, job: Job, cause: RetryCause, message: str) -> None:
+    """An attempt failed: another one follows if the retry rules say so."""
+    book.note(job.name, "ATTEMPT_FAILED", f"epoch {job.epoch} on {job.node}: {message}")
+    if cause not in job.spec.retry.on or (cause is not RetryCause.NODE_LOST and job.failures >= job.spec.retry.limit):
+        book.end(job, JobState.FAILED, message)
+        return
+    if cause is not RetryCause.NODE_LOST:
+        # A lost node says nothing of the job; it does not use up the job's retries.
+        job = replace(job, failures=job.failures + 1)
+    job = aborted(job, book.wall_ms, f"the job failed: {message}")
+    book.put(book.leave(excluding(book, job, job.node, message), f"failed, tries again: {message}"))
+
+
+def excluding(book: Book, job: Job, node: str, reason: str) -> Job:
+    """The job, which keeps away from a node for a while."""
+    kept = tuple(one for one in job.exclusions if one.node != node and one.expire_time_ms > book.wall_ms)
+    return replace(job, exclusions=(*kept, Exclusion(node, reason, book.wall_ms + book.policy.exclusion_ms)))
+
+
+def _refused(book: Book, job: Job, attempt: Attempt) -> None:
+    book.note(job.name, "ATTEMPT_REFUSED", f"epoch {job.epoch} on {job.node}: {attempt.message}")
+    if job.state is JobState.CANCELLING:
+        state = JobState.FAILED if job.reason.startswith(TIMED_OUT) else JobState.CANCELLED
+        book.end(job, state, job.reason)
+        return
+    if attempt.reason in _OF_THE_JOB:
+        book.end(job, JobState.FAILED, attempt.message)
+        return
+    if attempt.reason == "IMAGE_NOT_RUNNABLE":
+        # The manifest lies: this image is not for the platform it says it is for, on whatever node.
+        job = replace(job, images=tuple(pin for pin in job.images if pin.image != attempt.image))
+        if not job.images:
+            book.end(job, JobState.FAILED, attempt.message)
+            return
+    node = job.node
+    if attempt.reason not in _OF_THE_EPOCH:
+        job = excluding(book, job, node, attempt.message)
+    move = job.migration
+    if move is not None and move.state is MigrationState.STARTING:
+        moves.go_back(book, job, f"{node} could not start it: {attempt.message}")
+        return
+    if job.state is JobState.FREEZING:
+        # It was asked to leave before it had started: it may as well start at the target.
+        moves.commit(book, job, attempt)
+        return
+    book.put(book.leave(aborted(job, book.wall_ms, attempt.message), f"{node} could not start it: {attempt.message}"))

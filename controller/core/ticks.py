@@ -1,0 +1,68 @@
+"""What the passing of time brings: doubts about silent nodes, lost nodes, limits that are over."""
+
+from dataclasses import replace
+
+from controller.core import drains, reports
+from controller.core.book import Book
+from controller.core.model import aborted, moved
+from headrace.jobs import Job, JobState, MigrationState, Partition, RetryCause
+from headrace.nodes import NodeState
+
+STILL_THERE = (JobState.STARTING, JobState.RUNNING, JobState.FREEZING, JobState.CANCELLING)
+
+
+def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
+    """Time has passed."""
+    book.now_ms, book.wall_ms = now_ms, wall_ms
+    for node in list(book.nodes.values()):
+        # By this process's own clock: a controller that has just started gives every node a whole lease.
+        silent_ms = now_ms - book.heard_ms.setdefault(node.id, now_ms)
+        if silent_ms <= book.policy.node_lease_ms:
+            continue
+        if node.state is NodeState.READY:
+            book.put_node(replace(node, state=NodeState.SUSPECT))
+            book.note(node.name, "NODE_SUSPECT", f"has not reported for {silent_ms / 1000:.0f} s")
+        for job in book.jobs_at(node.id):
+            _silent(book, job, node.id, silent_ms)
+    for job in list(book.jobs.values()):
+        _limits(book, job)
+    if book.retry_due():
+        book.capacity_changed()
+    drains.ticked(book)
+
+
+def _silent(book: Book, job: Job, node: str, silent_ms: int) -> None:
+    move = job.migration
+    if move is not None and move.target == node and move.state is MigrationState.PREFETCHING:
+        book.put(aborted(job, book.wall_ms, f"{node}, where it was to go, does not report"))
+        return
+    # The agent must have stopped the job before another one starts: its own lease is over by now, and `keep` lets
+    # it run on for as long as it likes.
+    if job.node != node or job.state not in STILL_THERE or job.spec.partition is Partition.KEEP:
+        return
+    if silent_ms <= max(job.spec.lost_after_ms, book.policy.node_lease_ms):
+        return
+    if job.state is JobState.CANCELLING:
+        book.end(job, JobState.CANCELLED, f"{job.reason}; {node} was lost meanwhile")
+        return
+    reports.failed(book, job, RetryCause.NODE_LOST, f"{node} has not reported for {silent_ms / 1000:.0f} s")
+
+
+def _limits(book: Book, job: Job) -> None:
+    limits = job.spec.timeouts
+    if job.state is JobState.QUEUED and _over(book, job.queue_time_ms, limits.queue_ms):
+        book.end(job, JobState.FAILED, f"{reports.TIMED_OUT}queue: found no place in time; {job.reason}")
+        return
+    if job.state in (JobState.STARTING, JobState.RUNNING) and _over(book, job.start_time_ms, limits.run_ms):
+        job = aborted(job, book.wall_ms, "the job's time was over")
+        book.put(moved(job, JobState.CANCELLING, reason=f"{reports.TIMED_OUT}run: ran for longer than it may"))
+        return
+    move = job.migration
+    if move is None or move.state is not MigrationState.PREFETCHING:
+        return
+    if _over(book, move.request_time_ms, book.policy.prefetch_ms):
+        book.put(aborted(job, book.wall_ms, f"{move.target} did not bring what it needs in time"))
+
+
+def _over(book: Book, since_ms: int | None, limit_ms: int | None) -> bool:
+    return since_ms is not None and limit_ms is not None and book.wall_ms - since_ms > limit_ms

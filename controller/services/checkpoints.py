@@ -1,0 +1,117 @@
+"""CheckpointService: agents and users put and get what the checkpoint store holds."""
+
+# gRPC's classes take type parameters in their stubs alone.
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from contextlib import aclosing
+from typing import Any
+
+from grpc import aio
+
+from controller.checkpoint_store import CheckpointStore
+from headrace.chunks import DIGESTS_MAX, MESSAGE_BYTES
+from headrace.refusals import Code, Refusal
+from headrace.threads import ahead, finished, received
+from headrace.v1 import checkpoint_service_pb2 as pb
+from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceServicer
+
+
+class CheckpointService(CheckpointServiceServicer):
+    """Serves a store. `epochs` answers a job's present epoch, None for a job that is not known."""
+
+    def __init__(self, store: CheckpointStore, epochs: Callable[[str], int | None]) -> None:
+        self._store = store
+        self._epochs = epochs
+
+    async def FindMissingChunks(  # noqa: N802 - gRPC's name
+        self,
+        request: pb.FindMissingChunksRequest,
+        context: aio.ServicerContext[Any, Any],  # noqa: ARG002
+    ) -> pb.FindMissingChunksResponse:
+        """Which of these the store lacks."""
+        digests = _few_enough(request.digests)
+        return pb.FindMissingChunksResponse(digests=await finished(self._store.missing, digests))
+
+    async def UploadChunks(  # noqa: N802
+        self,
+        request_iterator: AsyncIterator[pb.UploadChunksRequest],
+        context: aio.ServicerContext[Any, Any],  # noqa: ARG002
+    ) -> pb.UploadChunksResponse:
+        """Keeps each chunk as it comes: those that came before a cut stay."""
+        response = pb.UploadChunksResponse()
+        async with aclosing(received(request_iterator)) as requests:
+            async for request in requests:
+                await finished(self._put, request.chunks)
+                response.chunk_count += len(request.chunks)
+                response.received_bytes += sum(len(chunk.data) for chunk in request.chunks)
+        return response
+
+    async def DownloadChunks(  # noqa: N802
+        self,
+        request: pb.DownloadChunksRequest,
+        context: aio.ServicerContext[Any, Any],  # noqa: ARG002
+    ) -> AsyncIterator[pb.DownloadChunksResponse]:
+        """The chunks in this order, a message's worth at a time."""
+        digests = _few_enough(request.digests)
+        missing = await finished(self._store.missing, digests)
+        if missing:
+            message = (
+                f"the checkpoint store lacks {len(missing)} of these chunks, {missing[0]} first; use a newer checkpoint"
+            )
+            raise Refusal(Code.NOT_FOUND, "CHUNKS_MISSING", message)
+        async with aclosing(ahead(self._get(digests))) as responses:
+            async for response in responses:
+                yield response
+
+    async def CreateManifest(  # noqa: N802
+        self,
+        request: pb.CreateManifestRequest,
+        context: aio.ServicerContext[Any, Any],  # noqa: ARG002
+    ) -> pb.CreateManifestResponse:
+        """Keeps a manifest, if the epoch that it was made in is not over."""
+        self._check_epoch(request.job, request.epoch)
+        return pb.CreateManifestResponse(digest=await finished(self._store.put_manifest, request.manifest))
+
+    async def GetManifest(  # noqa: N802
+        self,
+        request: pb.GetManifestRequest,
+        context: aio.ServicerContext[Any, Any],  # noqa: ARG002
+    ) -> pb.GetManifestResponse:
+        """A manifest, to the byte."""
+        return pb.GetManifestResponse(manifest=await finished(self._store.get_manifest, request.digest))
+
+    def _check_epoch(self, job: str, epoch: int) -> None:
+        present = self._epochs(job)
+        if present is None:
+            raise Refusal(Code.NOT_FOUND, "JOB_NOT_FOUND", f"no job has the id {job!r}; see: headrace jobs")
+        if epoch < present:
+            message = f"epoch {epoch} of job {job} is over, it is in epoch {present} now: this attempt must end"
+            raise Refusal(Code.ABORTED, "STALE_EPOCH", message, epoch=str(present))
+        if epoch > present:
+            message = f"epoch: job {job} has not come to epoch {epoch}, it is in epoch {present}"
+            raise Refusal(Code.INVALID_ARGUMENT, "EPOCH_UNKNOWN", message, epoch=str(present))
+
+    def _put(self, chunks: Iterable[pb.Chunk]) -> None:
+        for chunk in chunks:
+            self._store.put_chunk(chunk.digest, chunk.data)
+
+    def _get(self, digests: Iterable[str]) -> Generator[pb.DownloadChunksResponse]:
+        response, response_bytes = pb.DownloadChunksResponse(), 0
+        for digest in digests:
+            data = self._store.get_chunk(digest)
+            if response.chunks and response_bytes + len(data) > MESSAGE_BYTES:
+                yield response
+                response, response_bytes = pb.DownloadChunksResponse(), 0
+            response.chunks.add(digest=digest, data=data)
+            response_bytes += len(data)
+        if response.chunks:
+            yield response
+
+
+def _few_enough(digests: Iterable[str]) -> list[str]:
+    some = list(digests)
+    if len(some) > DIGESTS_MAX:
+        message = f"digests: {len(some)} are too many; ask for at most {DIGESTS_MAX} at a time"
+        raise Refusal(Code.INVALID_ARGUMENT, "TOO_MANY_DIGESTS", message)
+    return some

@@ -1,0 +1,185 @@
+"""JobService: what users call for jobs."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+from google.protobuf.message import Message
+
+from controller.core.model import CancelAsked, MoveAnswer, MoveAsked, Submitted
+from controller.images import Images
+from controller.logs import JobLogs
+from controller.shell import Shell
+from controller.store import JobCursor, Store
+from headrace import jobfile, query, wire
+from headrace.ids import job_id
+from headrace.jobs import ImagePin, Job, JobSpec
+from headrace.refusals import Code, Refusal
+from headrace.v1 import event_pb2, job_pb2
+from headrace.v1 import job_service_pb2 as pb
+from headrace.v1.job_service_pb2_grpc import JobServiceServicer
+
+PAGE_SIZE = 100
+PAGE_SIZE_MAX = 1000
+
+
+class JobService(JobServiceServicer):
+    """Answers from the store, so that nothing is shown that a crash could take back."""
+
+    def __init__(self, shell: Shell, store: Store, images: Images, logs: JobLogs) -> None:
+        self._shell = shell
+        self._store = store
+        self._images = images
+        self._logs = logs
+
+    async def CreateJob(self, request: pb.CreateJobRequest, context: Any) -> job_pb2.Job:  # noqa: ARG002, N802, D102
+        spec = _load(JobSpec, request.spec)
+        jobfile.check(spec)
+        request_id = request.request_id or str(uuid.uuid4())
+        name = job_id(spec.display_name, request_id)
+        known = await asyncio.to_thread(self._store.job, name)
+        if known is not None:
+            return _dump(known)
+        images = await self._pins(spec)
+        if request.validate_only:
+            return _dump(Job(name="", spec=spec, images=images))
+        job = await self._shell.ask(lambda token: Submitted(token, name, spec, images, request_id))
+        return _dump(job)
+
+    async def _pins(self, spec: JobSpec) -> tuple[ImagePin, ...]:
+        references = dict.fromkeys([spec.image, *(variant.image for variant in spec.variants if variant.image)])
+        found: list[ImagePin] = []
+        for reference in references:
+            found += await self._images.resolve(reference)
+        return tuple(found)
+
+    async def GetJob(self, request: pb.GetJobRequest, context: Any) -> job_pb2.Job:  # noqa: ARG002, N802, D102
+        return _dump(await self._job(request.name))
+
+    async def ListJobs(self, request: pb.ListJobsRequest, context: Any) -> pb.ListJobsResponse:  # noqa: ARG002, N802, D102
+        matches = query.parse(request.filter, query.JOB_FIELDS) if request.filter else None
+        wanted = page_size(request.page_size, PAGE_SIZE, PAGE_SIZE_MAX)
+        before = JobCursor.from_token(request.page_token) if request.page_token else None
+        found: list[Job] = []
+        while len(found) < wanted:
+            page = await asyncio.to_thread(self._store.jobs, limit=wanted, before=before)
+            for job in page:
+                before = JobCursor.of(job)
+                if matches is None or matches.holds(query.job_row(job)):
+                    found.append(job)
+                if len(found) == wanted:
+                    break
+            if len(page) < wanted:
+                break
+        token = before.token() if before is not None and len(found) == wanted else ""
+        return pb.ListJobsResponse(jobs=[_dump(job) for job in found], next_page_token=token)
+
+    async def WatchJob(self, request: pb.WatchJobRequest, context: Any) -> AsyncIterator[job_pb2.Job]:  # noqa: ARG002, N802, D102
+        with self._shell.jobs.subscribed() as changes:
+            job = await self._job(request.name)
+            yield _dump(job)
+            while not job.ended:
+                change = await changes.next()
+                if change.id == job.id:
+                    job = change
+                    yield _dump(job)
+
+    async def CancelJob(self, request: pb.CancelJobRequest, context: Any) -> job_pb2.Job:  # noqa: ARG002, N802, D102
+        job = await self._job(request.name)
+        if job.ended:
+            return _dump(job)
+        return _dump(await self._shell.ask(lambda token: CancelAsked(token, job.id)))
+
+    async def MigrateJob(self, request: pb.MigrateJobRequest, context: Any) -> pb.MigrateJobResponse:  # noqa: ARG002, N802, D102
+        if request.where:
+            query.parse(request.where, query.NODE_FIELDS)
+        job = await self._job(request.name)
+        if job.ended:
+            message = f"{job.name} has ended ({job.state.name}); only a job that is RUNNING can move"
+            raise Refusal(Code.FAILED_PRECONDITION, "JOB_NOT_RUNNING", message)
+        answer = await self._shell.ask(
+            lambda token: MoveAsked(token, job.id, request.target, request.where, dry_run=request.validate_only)
+        )
+        if not isinstance(answer, MoveAnswer):
+            raise TypeError(f"a move was answered with {type(answer).__name__}")
+        return pb.MigrateJobResponse(plan=wire.dump(answer.plan), job=_dump(answer.job))
+
+    async def ReadLog(self, request: pb.ReadLogRequest, context: Any) -> AsyncIterator[pb.ReadLogResponse]:  # noqa: ARG002, N802, D102
+        job = await self._job(request.name)
+        if request.follow:
+            live = self._shell.cluster.book.jobs
+            async for first, data in self._logs.follow(job.id, request.offset, ended=lambda: job.id not in live):
+                yield pb.ReadLogResponse(offset=first, data=data)
+            return
+        offset = request.offset
+        while True:
+            first, data = await asyncio.to_thread(self._logs.read, job.id, offset)
+            if not data:
+                return
+            yield pb.ReadLogResponse(offset=first, data=data)
+            offset = first + len(data)
+
+    async def ListEvents(self, request: pb.ListEventsRequest, context: Any) -> pb.ListEventsResponse:  # noqa: ARG002, N802, D102
+        limit = page_size(request.page_size, PAGE_SIZE, PAGE_SIZE_MAX)
+        after = _event_token(request.page_token)
+        subject = await self._subject(request.subject)
+        found = await asyncio.to_thread(self._store.events, after=after, limit=limit, subject=subject)
+        token = str(found[-1].sequence) if len(found) == limit else ""
+        return pb.ListEventsResponse(events=[wire.dump(one) for one in found], next_page_token=token)
+
+    async def WatchEvents(self, request: pb.WatchEventsRequest, context: Any) -> AsyncIterator[event_pb2.Event]:  # noqa: ARG002, N802, D102
+        subject = await self._subject(request.subject)
+        after = request.after_sequence
+        with self._shell.events.subscribed() as changes:
+            while page := await asyncio.to_thread(self._store.events, after=after, limit=PAGE_SIZE, subject=subject):
+                for one in page:
+                    yield wire.dump(one)
+                after = page[-1].sequence
+            while True:
+                one = await changes.next()
+                if one.sequence > after and subject in ("", one.subject):
+                    yield wire.dump(one)
+
+    async def _subject(self, written: str) -> str:
+        return (await self._job(written)).name if written.startswith("jobs/") else written
+
+    async def _job(self, name: str) -> Job:
+        written = name.removeprefix("jobs/")
+        job = await asyncio.to_thread(self._store.job, written)
+        if job is not None:
+            return job
+        matching = await asyncio.to_thread(self._store.find_jobs, written) if written else ()
+        if len(matching) > 1:
+            message = f"{written!r} may be {', '.join(matching)} and others; write more of it"
+            raise Refusal(Code.INVALID_ARGUMENT, "NAME_AMBIGUOUS", message)
+        job = await asyncio.to_thread(self._store.job, matching[0]) if matching else None
+        if job is None:
+            raise Refusal(Code.NOT_FOUND, "JOB_NOT_FOUND", f"there is no job {written!r}; `headrace jobs` lists them")
+        return job
+
+
+def page_size(asked: int, default: int, most: int) -> int:
+    """How many to answer with. Raises a Refusal for a negative number."""
+    if asked < 0:
+        message = f"page_size: {asked} is negative; leave it out or ask for 1 to {most}"
+        raise Refusal(Code.INVALID_ARGUMENT, "PAGE_SIZE_INVALID", message)
+    return min(asked or default, most)
+
+
+def _event_token(token: str) -> int:
+    if token and not token.isdecimal():
+        raise Refusal(Code.INVALID_ARGUMENT, "PAGE_TOKEN_INVALID", "page_token: not one of ours; begin without one")
+    return int(token or 0)
+
+
+def _load(kind: type[JobSpec], message: Message) -> JobSpec:
+    try:
+        return wire.load(kind, message)
+    except ValueError as error:
+        raise Refusal(Code.INVALID_ARGUMENT, "FIELD_INVALID", str(error)) from error
+
+
+def _dump(record: object) -> job_pb2.Job:
+    message: job_pb2.Job = wire.dump(record)
+    return message

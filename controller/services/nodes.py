@@ -1,0 +1,119 @@
+"""NodeService: the agents' sessions, and what users call for nodes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from controller.core import moves
+from controller.core.model import DrainAsked, Reported
+from controller.logs import JobLogs
+from controller.services.jobs import page_size
+from controller.shell import Outbox, Shell
+from headrace import query, wire
+from headrace.nodes import Drain, Node
+from headrace.refusals import Code, Refusal
+from headrace.sessions import Report
+from headrace.v1 import node_pb2, session_pb2
+from headrace.v1 import node_service_pb2 as pb
+from headrace.v1.node_service_pb2_grpc import NodeServiceServicer
+
+PAGE_SIZE = 1000
+PAGE_SIZE_MAX = 10_000
+
+
+class NodeService(NodeServiceServicer):
+    """Sessions of agents; nodes as their last reports told."""
+
+    def __init__(self, shell: Shell, logs: JobLogs) -> None:
+        self._shell = shell
+        self._book = shell.cluster.book
+        self._logs = logs
+
+    async def Session(self, request_iterator: Any, context: Any) -> AsyncIterator[session_pb2.Assignment]:  # noqa: N802, D102
+        # An agent counts itself as connected once it sees these.
+        await context.send_initial_metadata(())
+        first = await anext(aiter(request_iterator), None)
+        if first is None:
+            return
+        if not first.node:
+            raise Refusal(Code.INVALID_ARGUMENT, "NODE_MISSING", "node: a report must name its node")
+        outbox = self._shell.open_session(first.node, first.session)
+        reading = asyncio.create_task(self._read(first, request_iterator, outbox))
+        try:
+            while True:
+                yield wire.dump(await outbox.next())
+        finally:
+            reading.cancel()
+            self._shell.close_session(first.node, outbox)
+
+    async def _read(self, first: session_pb2.Report, requests: Any, outbox: Outbox) -> None:
+        self._shell.tell(Reported(wire.load(Report, first)))
+        async for message in requests:
+            if (message.node, message.session) != (first.node, first.session):
+                outbox.close(
+                    Refusal(
+                        Code.INVALID_ARGUMENT, "SESSION_MIXED", "one stream is one session of one node: open another"
+                    )
+                )
+                return
+            self._shell.tell(Reported(wire.load(Report, message)))
+        outbox.close(Refusal(Code.ABORTED, "SESSION_ENDED", "the agent has ended its side of the stream"))
+
+    async def AppendLog(self, request: pb.AppendLogRequest, context: Any) -> pb.AppendLogResponse:  # noqa: ARG002, N802, D102
+        job = self._book.jobs.get(request.job)
+        if job is None or (job.epoch, job.node) != (request.epoch, request.node):
+            message = f"epoch {request.epoch} of job {request.job} is not {request.node}'s any more"
+            raise Refusal(Code.ABORTED, "STALE_EPOCH", message)
+        cursor = await asyncio.to_thread(
+            self._logs.append,
+            request.job,
+            request.epoch,
+            expected_cursor=request.expected_cursor,
+            cursor=request.cursor,
+            data=request.data,
+        )
+        return pb.AppendLogResponse(cursor=cursor)
+
+    async def GetNode(self, request: pb.GetNodeRequest, context: Any) -> node_pb2.Node:  # noqa: ARG002, N802, D102
+        return self._dump(moves.find_node(self._book, request.name))
+
+    async def ListNodes(self, request: pb.ListNodesRequest, context: Any) -> pb.ListNodesResponse:  # noqa: ARG002, N802, D102
+        wanted = page_size(request.page_size, PAGE_SIZE, PAGE_SIZE_MAX)
+        matching = [
+            node for node in self._matching(request.filter) if not request.page_token or node.id > request.page_token
+        ]
+        page = matching[:wanted]
+        token = page[-1].id if len(matching) > wanted else ""
+        return pb.ListNodesResponse(nodes=[wire.dump(node) for node in page], next_page_token=token)
+
+    async def WatchNodes(self, request: pb.WatchNodesRequest, context: Any) -> AsyncIterator[node_pb2.Node]:  # noqa: ARG002, N802, D102
+        with self._shell.nodes.subscribed() as changes:
+            for node in self._matching(request.filter):
+                yield wire.dump(node)
+            while True:
+                changed = await changes.next()
+                for node in self._matching(request.filter, only=changed):
+                    yield wire.dump(node)
+
+    async def CordonNode(self, request: pb.CordonNodeRequest, context: Any) -> node_pb2.Node:  # noqa: ARG002, N802, D102
+        return await self._drained(request.name, Drain.CORDONED)
+
+    async def UncordonNode(self, request: pb.UncordonNodeRequest, context: Any) -> node_pb2.Node:  # noqa: ARG002, N802, D102
+        return await self._drained(request.name, Drain.NONE)
+
+    async def DrainNode(self, request: pb.DrainNodeRequest, context: Any) -> node_pb2.Node:  # noqa: ARG002, N802, D102
+        return await self._drained(request.name, Drain.DRAINING)
+
+    async def _drained(self, name: str, drain: Drain) -> node_pb2.Node:
+        message: node_pb2.Node = wire.dump(await self._shell.ask(lambda token: DrainAsked(token, name, drain)))
+        return message
+
+    def _matching(self, where: str, *, only: str = "") -> list[Node]:
+        matches = query.parse(where, query.NODE_FIELDS) if where else None
+        nodes = [self._book.nodes[only]] if only else sorted(self._book.nodes.values(), key=lambda node: node.id)
+        now = [self._book.node_now(node) for node in nodes]
+        return [node for node in now if matches is None or matches.holds(query.node_row(node))]
+
+    def _dump(self, node: Node) -> node_pb2.Node:
+        message: node_pb2.Node = wire.dump(self._book.node_now(node))
+        return message

@@ -1,0 +1,174 @@
+"""The controller's shell: one queue in; saved in one transaction what the core says to save; and only then, sent."""
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+from controller.core.cluster import Cluster
+from controller.core.model import Answer, Assign, Effect, Event, MoveAnswer, Reject, Save, Ticked
+from controller.feeds import Feed
+from controller.logs import JobLogs
+from controller.store import Store
+from headrace.events import Event as Happening
+from headrace.jobs import Job
+from headrace.nodes import Node
+from headrace.refusals import Code, Refusal
+from headrace.sessions import Assignment
+
+TICK_SECONDS = 0.5
+BATCH = 1000
+
+_log = logging.getLogger(__name__)
+
+
+class Outbox:
+    """The newest assignment for one session: an older one that was not sent yet is of no use."""
+
+    def __init__(self, session: int) -> None:
+        self.session = session
+        self.refusal: Refusal | None = None
+        self._assignment: Assignment | None = None
+        self._filled = asyncio.Event()
+
+    def put(self, assignment: Assignment) -> None:
+        """Replaces what was not sent yet."""
+        self._assignment = assignment
+        self._filled.set()
+
+    def close(self, refusal: Refusal) -> None:
+        """Ends the session."""
+        self.refusal = refusal
+        self._filled.set()
+
+    async def next(self) -> Assignment:
+        """The next assignment to send. Raises the Refusal that ended the session."""
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            if self.refusal is not None:
+                raise self.refusal
+            if self._assignment is not None:
+                assignment, self._assignment = self._assignment, None
+                return assignment
+
+
+class Shell:
+    """The only code that lets the core judge, and that carries out what it says."""
+
+    def __init__(self, cluster: Cluster, store: Store, logs: JobLogs) -> None:
+        self.cluster = cluster
+        self._logs = logs
+        self.jobs: Feed[Job] = Feed()
+        self.nodes: Feed[str] = Feed()
+        self.events: Feed[Happening] = Feed()
+        self._store = store
+        self._queue: asyncio.Queue[Event] = asyncio.Queue()
+        self._outboxes: dict[str, Outbox] = {}
+        self._callers: dict[int, asyncio.Future[Job | Node | MoveAnswer]] = {}
+        self._tokens = itertools.count(1)
+
+    def tell(self, event: Event) -> None:
+        """Hands over an event; nothing is answered."""
+        self._queue.put_nowait(event)
+
+    async def ask(self, event: Callable[[int], Event]) -> Job | Node | MoveAnswer:
+        """Hands over the event made with a token, and answers once its effects are saved. Raises Refusal."""
+        token = next(self._tokens)
+        future: asyncio.Future[Job | Node | MoveAnswer] = asyncio.get_running_loop().create_future()
+        self._callers[token] = future
+        self._queue.put_nowait(event(token))
+        try:
+            return await future
+        finally:
+            del self._callers[token]
+
+    def open_session(self, node: str, session: int) -> Outbox:
+        """Where the assignments for this session will be put. An older session of the node is ended."""
+        older = self._outboxes.get(node)
+        if older is not None and older.session <= session:
+            older.close(Refusal(Code.ABORTED, "SESSION_SUPERSEDED", f"node {node} has begun another session"))
+        outbox = Outbox(session)
+        if older is None or older.session <= session:
+            self._outboxes[node] = outbox
+        return outbox
+
+    def close_session(self, node: str, outbox: Outbox) -> None:
+        """The stream is over; the lease runs on."""
+        if self._outboxes.get(node) is outbox:
+            del self._outboxes[node]
+
+    async def run(self) -> None:
+        """Judges until cancelled. A bug ends it: a restarted controller rebuilds its state from store and reports."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tick())
+            while True:
+                batch = [await self._queue.get()]
+                while len(batch) < BATCH and not self._queue.empty():
+                    batch.append(self._queue.get_nowait())
+                await self._judge(batch)
+
+    async def _tick(self) -> None:
+        while True:
+            self.tell(self._now())
+            await asyncio.sleep(TICK_SECONDS)
+
+    def _now(self) -> Ticked:
+        return Ticked(now_ms=time.monotonic_ns() // 1_000_000, wall_ms=time.time_ns() // 1_000_000)
+
+    async def _judge(self, batch: list[Event]) -> None:
+        effects: list[Effect] = []
+        for event in [self._now(), *(one for one in batch if not isinstance(one, Ticked))]:
+            effects += self.cluster.handle(event)
+        saves = [effect.record for effect in effects if isinstance(effect, Save)]
+        if saves:
+            for happening in await self._saved(saves):
+                self.events.publish(happening)
+        for effect in effects:
+            self._do(effect)
+
+    async def _saved(self, saves: Sequence[Job | Node | Happening]) -> tuple[Happening, ...]:
+        while True:
+            try:
+                return await asyncio.to_thread(self._store.commit, saves)
+            except Refusal as refusal:
+                if refusal.code is not Code.RESOURCE_EXHAUSTED:
+                    raise
+                # A full disk: nothing is sent, so leases lapse and agents hold their jobs still. Once there is room
+                # again, all goes on from here.
+                _log.error("nothing can be saved, and so nothing is done: %s", refusal.message)
+                await asyncio.sleep(1)
+
+    def _do(self, effect: Effect) -> None:
+        match effect:
+            case Save(record):
+                if isinstance(record, Job):
+                    self.jobs.publish(record)
+                    if record.ended:
+                        self._logs.wake(record.id)
+                elif isinstance(record, Node):
+                    self.nodes.publish(record.id)
+            case Assign(node, assignment):
+                outbox = self._outboxes.get(node)
+                # Rule 7: an assignment is sent in its own session, or not at all.
+                if outbox is not None and outbox.session == assignment.session:
+                    outbox.put(assignment)
+            case Reject(node, session, refusal):
+                outbox = self._outboxes.get(node)
+                if outbox is not None and outbox.session == session:
+                    outbox.close(refusal)
+            case Answer(token, value):
+                self._answer(token, value)
+            case other:
+                assert_never(other)
+
+    def _answer(self, token: int, value: Job | Node | MoveAnswer | Refusal) -> None:
+        future = self._callers.get(token)
+        if future is None or future.done():
+            return
+        if isinstance(value, Refusal):
+            future.set_exception(value)
+        else:
+            future.set_result(value)

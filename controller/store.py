@@ -1,0 +1,269 @@
+"""The store: jobs, nodes and events on disk, by way of SQLAlchemy Core, on SQLite or PostgreSQL.
+
+One controller writes; commits may come from any thread, one after the other, and reads go on beside them. A record
+is kept whole as its protobuf message; only what is searched has columns.
+"""
+
+import base64
+import contextlib
+import gc
+import sys
+import threading
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self, TypeVar
+
+from google.protobuf.message import DecodeError
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Insert,
+    Table,
+    delete,
+    false,
+    func,
+    insert,
+    select,
+    true,
+    tuple_,
+    union,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from controller import schema
+from controller.database import CORRUPT, Database, open_database
+from headrace import wire
+from headrace.events import Event
+from headrace.jobs import Job
+from headrace.nodes import Node
+from headrace.refusals import Code, Refusal
+
+Record = TypeVar("Record", Job, Node)
+
+EVENTS_KEPT = 100_000
+# Old events leave this many at a time, in a commit that has events anyway.
+EVENTS_DROPPED_AT_ONCE = 1_000
+
+_JOB, _NODE, _EVENT, _META = (table.c for table in (schema.jobs, schema.nodes, schema.events, schema.meta))
+_JOBS = select(_JOB.id, _JOB.body)
+_NODES = select(_NODE.id, _NODE.body)
+_AGE = (_JOB.create_time_ms, _JOB.id)
+
+# The others of a job's columns never change: their indices need not be touched again.
+_CHANGING = ("state", "ended", "checkpoint_manifest", "outputs_manifest", "body")
+
+
+@dataclass(frozen=True, slots=True)
+class JobCursor:
+    """A place in the list of jobs, newest first: after the job that has these."""
+
+    create_time_ms: int
+    id: str
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """The place after `job`."""
+        return cls(job.create_time_ms or 0, job.id)
+
+    @classmethod
+    def from_token(cls, token: str) -> Self:
+        """The place that a page token names; refuses one that `token` did not make."""
+        try:
+            millis, job = base64.b64decode(token, altchars=b"-_", validate=True).decode().split(".")
+            # The column has 64 bits; a longer number would fail further in.
+            int(millis).to_bytes(8, signed=True)
+            return cls(int(millis), job)
+        except (ValueError, OverflowError) as error:
+            raise Refusal(
+                Code.INVALID_ARGUMENT,
+                "PAGE_TOKEN_INVALID",
+                "page_token: not one that a list answered with; leave it out to begin at the first page",
+                field="page_token",
+            ) from error
+
+    def token(self) -> str:
+        """The page token that names this place."""
+        return base64.urlsafe_b64encode(f"{self.create_time_ms}.{self.id}".encode()).decode()
+
+
+class Store:
+    """What outlives the controller. Refuses (Refusal) what an operator must mend: a full disk, a corrupt file."""
+
+    def __init__(self, database: Database, *, events_kept: int = EVENTS_KEPT) -> None:
+        """Takes over an open database; `Store.open` is the usual way."""
+        self._database = database
+        self._events_kept = events_kept
+        self._events_dropped_to = 0
+        self._writing = threading.Lock()
+        dialect = database.url.get_backend_name()
+        self._save_jobs = _upsert(dialect, schema.jobs, changing=_CHANGING)
+        self._save_nodes = _upsert(dialect, schema.nodes, changing=("body",))
+        with database.refusing(), database.writer.begin() as connection:
+            self.cluster = _cluster(connection)
+            self._sequence: int = connection.scalar(select(func.max(_EVENT.sequence))) or 0
+
+    @classmethod
+    def open(cls, url: str, *, events_kept: int = EVENTS_KEPT) -> Self:
+        """Opens the database at `url`, makes it where there is none, brings its schema up to date."""
+        database = open_database(url)
+        try:
+            return cls(database, events_kept=events_kept)
+        except BaseException:
+            database.close()
+            raise
+
+    def close(self) -> None:
+        """Lets go of the database; another controller may open it then."""
+        self._database.close()
+
+    def load(self) -> tuple[tuple[Job, ...], tuple[Node, ...]]:
+        """What a controller starts from: the jobs that have not ended, oldest first, and all nodes."""
+        live = _JOBS.where(_JOB.ended == false())
+        with self._reading() as connection, _no_collections():
+            job_rows = connection.execute(live.order_by(*_AGE)).all()
+            node_rows = connection.execute(_NODES.order_by(_NODE.id)).all()
+            return self._records(Job, job_rows), self._records(Node, node_rows)
+
+    def commit(self, batch: Sequence[Job | Node | Event]) -> tuple[Event, ...]:
+        """Saves all of the batch, or nothing; of two saves of one record the later counts.
+
+        Answers with the events of the batch and the numbers that they got.
+        """
+        # Two saves of one row in one statement would be an error, and all but the last are of no use.
+        latest_jobs = {record.id: record for record in batch if isinstance(record, Job)}
+        latest_nodes = {record.id: record for record in batch if isinstance(record, Node)}
+        job_rows = [_job_row(job) for job in latest_jobs.values()]
+        node_rows = [_node_row(node) for node in latest_nodes.values()]
+        with self._writing:
+            first = self._sequence + 1
+            happened = (record for record in batch if isinstance(record, Event))
+            numbered = tuple(replace(event, sequence=number) for number, event in enumerate(happened, first))
+            with self._database.refusing(), self._database.writer.begin() as connection:
+                if job_rows:
+                    connection.execute(self._save_jobs, job_rows)
+                if node_rows:
+                    connection.execute(self._save_nodes, node_rows)
+                if numbered:
+                    connection.execute(insert(schema.events), [asdict(event) for event in numbered])
+                    self._drop_old_events(connection, newest=numbered[-1].sequence)
+            # Not before the commit: the numbers of a batch that failed are given again.
+            self._sequence += len(numbered)
+        return numbered
+
+    def job(self, job: str) -> Job | None:
+        """The job with this id."""
+        return self._one_job(_JOB.id == job)
+
+    def job_by_request(self, request_id: str) -> Job | None:
+        """The job that was created with this `request_id`."""
+        return self._one_job(_JOB.request_id == request_id) if request_id else None
+
+    def find_jobs(self, prefix: str, limit: int = 3) -> tuple[str, ...]:
+        """Ids that start with `prefix`, in their order, `limit` of them at most."""
+        # A range, not LIKE: that would not use the index, and takes small letters and capitals for equal.
+        found = select(_JOB.id).where(_JOB.id >= prefix, _JOB.id < prefix + chr(sys.maxunicode))
+        with self._reading() as connection:
+            return tuple(connection.scalars(found.order_by(_JOB.id).limit(limit)))
+
+    def jobs(self, *, limit: int, before: JobCursor | None = None, ended: bool | None = None) -> tuple[Job, ...]:
+        """A page of jobs, newest first, from `before` on; all of them, or those that have ended or have not."""
+        page = _JOBS
+        if before is not None:
+            page = page.where(tuple_(*_AGE) < (before.create_time_ms, before.id))
+        if ended is not None:
+            page = page.where(_JOB.ended == (true() if ended else false()))
+        with self._reading() as connection:
+            rows = connection.execute(page.order_by(*(column.desc() for column in _AGE)).limit(limit)).all()
+        return self._records(Job, rows)
+
+    def events(self, *, after: int, limit: int, subject: str = "") -> tuple[Event, ...]:
+        """Events that came after the one numbered `after`, oldest first; of one subject, or of all."""
+        page = select(schema.events).where(_EVENT.sequence > after)
+        if subject:
+            page = page.where(_EVENT.subject == subject)
+        with self._reading() as connection:
+            rows = connection.execute(page.order_by(_EVENT.sequence).limit(limit)).mappings().all()
+        return tuple(Event(**row) for row in rows)
+
+    def live_manifests(self) -> tuple[str, ...]:
+        """The manifests that some job needs: checkpoints of jobs that have not ended, outputs of all."""
+        columns = (_JOB.checkpoint_manifest, _JOB.outputs_manifest)
+        with self._reading() as connection:
+            return tuple(connection.scalars(union(*(select(one).where(one.is_not(None)) for one in columns))))
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._database.refusing(), self._database.reader.connect() as connection:
+            yield connection
+
+    def _one_job(self, condition: ColumnElement[bool]) -> Job | None:
+        with self._reading() as connection:
+            rows = connection.execute(_JOBS.where(condition)).all()
+        return next(iter(self._records(Job, rows)), None)
+
+    def _records(self, kind: type[Record], rows: Iterable[Sequence[Any]]) -> tuple[Record, ...]:
+        return tuple(self._record(kind, *row) for row in rows)
+
+    def _record(self, kind: type[Record], key: str, body: bytes) -> Record:
+        try:
+            return wire.load(kind, wire.MESSAGES[kind].FromString(body))
+        except (DecodeError, LookupError, ValueError) as error:
+            message = f"the record of {kind.__name__.lower()} {key} cannot be read: {error}"
+            raise self._database.refusal(CORRUPT, message) from error
+
+    def _drop_old_events(self, connection: Connection, *, newest: int) -> None:
+        oldest_kept = newest - self._events_kept + 1
+        if oldest_kept - self._events_dropped_to >= EVENTS_DROPPED_AT_ONCE:
+            connection.execute(delete(schema.events).where(_EVENT.sequence < oldest_kept))
+            self._events_dropped_to = oldest_kept
+
+
+@contextlib.contextmanager
+def _no_collections() -> Iterator[None]:
+    """Records have no cycles; looking for some in all that is loaded so far, over and over, doubles the time."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _upsert(dialect: str, table: Table, *, changing: tuple[str, ...]) -> Insert:
+    # The two dialects spell it alike, but SQLAlchemy has no word for it that both share.
+    statement: Any = (sqlite if dialect == "sqlite" else postgresql).insert(table)
+    kept = {name: statement.excluded[name] for name in changing}
+    upsert: Insert = statement.on_conflict_do_update(index_elements=[table.c.id], set_=kept)
+    return upsert
+
+
+def _cluster(connection: Connection) -> str:
+    """The cluster's own name, by which agents tell it from every other; made when the store is."""
+    known = connection.scalar(select(_META.value).where(_META.key == "cluster"))
+    if known is not None:
+        return str(known)
+    made = str(uuid.uuid4())
+    connection.execute(insert(schema.meta).values(key="cluster", value=made))
+    return made
+
+
+def _job_row(job: Job) -> dict[str, Any]:
+    checkpoint = None if job.ended else job.checkpoint
+    return {
+        "id": job.id,
+        "display_name": job.spec.display_name,
+        "project": job.spec.project,
+        "request_id": job.request_id or None,
+        "create_time_ms": job.create_time_ms or 0,
+        "state": job.state.name,
+        "ended": job.ended,
+        "checkpoint_manifest": checkpoint.digest if checkpoint else None,
+        "outputs_manifest": job.outputs.manifest if job.outputs else None,
+        "body": wire.dump(job).SerializeToString(),
+    }
+
+
+def _node_row(node: Node) -> dict[str, Any]:
+    return {"id": node.id, "body": wire.dump(node).SerializeToString()}

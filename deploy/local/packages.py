@@ -1,0 +1,117 @@
+"""The distribution's packages that set-up needs: which are missing, and how they get here."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local import emulation, progress
+from headrace.refusals import Code, Refusal
+
+POLICY = Path("/usr/sbin/policy-rc.d")
+SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A command, and the packages that have it: the first that this distribution offers is taken."""
+
+    command: str
+    packages: tuple[str, ...]
+
+    def met(self) -> bool:
+        """The command is here."""
+        return command(self.command) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class EmulatorNeed:
+    """An emulator for an architecture that this machine lacks; its name differs between distributions."""
+
+    architecture: str
+    # Debian 13 made the second of what had been the first.
+    packages: tuple[str, ...] = ("qemu-user-static", "qemu-user")
+
+    @property
+    def command(self) -> str:
+        """As users know it."""
+        return f"qemu-{emulation.machine(self.architecture)}-static"
+
+    def met(self) -> bool:
+        """There is one, or none is needed."""
+        return emulation.available(self.architecture)
+
+
+ENGINE = (
+    Need("dockerd", ("docker.io",)),
+    # Debian 13 took it out of docker.io.
+    Need("docker", ("docker-cli", "docker.io")),
+    Need("docker-init", ("docker.io", "tini")),
+    Need("iptables", ("iptables",)),
+    Need("ip", ("iproute2",)),
+)
+REGISTRY = (Need("docker-registry", ("docker-registry",)),)
+IMAGES = (Need("mmdebstrap", ("mmdebstrap",)), Need("buildah", ("buildah",)))
+EMULATION = tuple(EmulatorNeed(architecture) for architecture in emulation.ARCHITECTURES)
+NODE = (Need("npm", ("npm",)),)
+
+
+def command(name: str) -> str | None:
+    """Where a command is; root's PATH may lack the system's folders."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{SYSTEM_PATH}")
+
+
+def ensure(needs: Sequence[Need | EmulatorNeed]) -> None:
+    """Installs what is missing. Refusal: PACKAGES_MISSING, where that is the operator's to do."""
+    missing = [need for need in needs if not need.met()]
+    if not missing:
+        return
+    if shutil.which("apt-get") is None:
+        wanted = ", ".join(need.command for need in missing)
+        raise _missing(f"{wanted}: not found, and no apt-get to install them with; install what has these commands")
+    if os.geteuid() != 0:
+        named = " ".join(sorted({need.packages[0] for need in missing}))
+        raise _missing(f"not root: run `sudo apt-get install --no-install-recommends {named}` once, then try again")
+    _install(missing)
+    absent = [need.command for need in missing if not need.met()]
+    if absent:
+        raise _missing(f"{', '.join(absent)}: still not found after the installation; see .headrace/logs/apt.log")
+
+
+def _install(missing: Sequence[Need | EmulatorNeed]) -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    apt = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"]
+    with progress.step("reading the distribution's package lists"):
+        progress.run([*apt, "update"], log="apt-update", env=environment)
+    names = list(dict.fromkeys(_offered(need) for need in missing))
+    with progress.step(f"installing {' '.join(names)}"), _services_stay_off():
+        progress.run([*apt, "install", "-y", "--no-install-recommends", *names], log="apt", env=environment)
+
+
+def _offered(need: Need | EmulatorNeed) -> str:
+    for name in need.packages:
+        policy = subprocess.run(["apt-cache", "policy", name], capture_output=True, text=True, check=False).stdout
+        if "Candidate:" in policy and "Candidate: (none)" not in policy:
+            return name
+    raise _missing(f"{need.command}: this distribution offers none of the packages {', '.join(need.packages)}")
+
+
+@contextmanager
+def _services_stay_off() -> Iterator[None]:
+    """Keeps packages from starting their services: the engine and the registry that run are to be ours."""
+    if POLICY.exists():
+        yield
+        return
+    POLICY.write_text("#!/bin/sh\nexit 101\n")
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink()
+
+
+def _missing(message: str) -> Refusal:
+    return Refusal(Code.FAILED_PRECONDITION, "PACKAGES_MISSING", message)

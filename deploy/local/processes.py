@@ -1,0 +1,114 @@
+"""Background processes that outlive the command which started them: begun, found again, ended by their id."""
+
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+KILL_WAIT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process of ours. `started` (clock ticks after boot) tells it from a later one that got the same id."""
+
+    pid: int
+    started: int
+    log: Path
+
+    def alive(self) -> bool:
+        """It runs; a zombie does not."""
+        return _started(self.pid) == self.started
+
+    def stop(self, *, grace_seconds: float = 15.0) -> None:
+        """Asks it to leave, and kills it if it does not within `grace_seconds`."""
+        self._end(signal.SIGTERM, grace_seconds)
+        self.kill()
+
+    def kill(self) -> None:
+        """Ends it at once, without a chance to clean up."""
+        self._end(signal.SIGKILL, KILL_WAIT_SECONDS)
+
+    def record(self, path: Path) -> None:
+        """Keeps it in a file, for `recorded`."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{self.pid} {self.started}\n")
+
+    def _end(self, number: signal.Signals, wait_seconds: float) -> None:
+        if not self.alive():
+            return
+        try:
+            os.kill(self.pid, number)
+            psutil.Process(self.pid).wait(wait_seconds)
+        except (ProcessLookupError, psutil.NoSuchProcess, psutil.TimeoutExpired):
+            return
+
+
+def spawn(argv: list[str], *, log: Path, env: Mapping[str, str] | None = None) -> Process:
+    """Starts a command in a session of its own, so that a terminal's Ctrl-C does not reach it; appends to `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    pid = os.posix_spawnp(
+        argv[0],
+        argv,
+        dict(env if env is not None else os.environ),
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), append, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+    return Process(pid, _started(pid) or 0, log)
+
+
+def recorded(path: Path, log: Path) -> Process | None:
+    """The process that a file names, if it is alive."""
+    try:
+        pid, started = path.read_text().split()
+        process = Process(int(pid), int(started), log)
+    except (FileNotFoundError, ValueError):
+        return None
+    return process if process.alive() else None
+
+
+def kill_all_of(mark: str) -> None:
+    """Kills every process whose command line has `mark`, a path that is ours alone, and what they started."""
+    marked = [process for process in psutil.process_iter() if process.pid != os.getpid() and _mentions(process, mark)]
+    for process in marked:
+        for child in (*_children(process), process):
+            _kill(child)
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _kill(process: psutil.Process) -> None:
+    try:
+        process.kill()
+        process.wait(KILL_WAIT_SECONDS)
+    except (psutil.NoSuchProcess, psutil.TimeoutExpired):
+        return
+
+
+def _mentions(process: psutil.Process, mark: str) -> bool:
+    try:
+        return any(mark in argument for argument in process.cmdline())
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+def _started(pid: int) -> int | None:
+    try:
+        # The name, in parentheses, may hold anything: the fields begin after its end.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in {"Z", "X"} else int(fields[19])

@@ -1,0 +1,60 @@
+"""Jobs for people, one a line. Loads little: `headrace jobs` is typed often."""
+
+from collections.abc import Iterable
+
+from headrace.cli import words
+from headrace.v1.job_pb2 import Job
+from headrace.v1.job_service_pb2 import ListJobsResponse
+
+_HEADINGS = ("NAME", "STATE", "NODE", "AGE", "MOVES", "WHY")
+_WIDE_HEADINGS = ("NAME", "STATE", "NODE", "PLATFORM", "AGE", "MOVES", "EPOCH", "FAILURES", "PROJECT", "IMAGE", "WHY")
+
+
+def table(response: ListJobsResponse, wide: bool) -> list[str]:  # noqa: FBT001 - as render.show asks.
+    """The jobs under their headings."""
+    now = words.now_ms()
+    if wide:
+        return words.columns(_WIDE_HEADINGS, [_wide_row(job, now) for job in response.jobs])
+    return words.columns(_HEADINGS, [_row(job, now) for job in response.jobs])
+
+
+def state(job: Job) -> str:
+    """The state of a job, in a word."""
+    return words.enum_name(Job.State, job.state)
+
+
+def change(job: Job) -> str:
+    """A line about a job that changed: no ages, so that it is the same while nothing did."""
+    where = f" on {job.node}" if job.node else ""
+    why = f": {words.one_line(job.reason)}" if job.reason else ""
+    return f"{words.id_of(job.name)} {state(job)}{where} (epoch {job.epoch}){why}"
+
+
+def changed(before: dict[str, str], jobs: Iterable[Job]) -> list[Job]:
+    """The jobs of which there is something new to say since `before`, which is brought up to date."""
+    found = []
+    for job in jobs:
+        line = change(job)
+        if before.get(job.name) != line:
+            before[job.name] = line
+            found.append(job)
+    return found
+
+
+def _row(job: Job, now: int) -> tuple[str, ...]:
+    return (
+        words.id_of(job.name),
+        state(job),
+        job.node,
+        words.age(job, "create_time", now=now),
+        str(len(job.migrations)),
+        words.shortened(job.reason),
+    )
+
+
+def _wide_row(job: Job, now: int) -> tuple[str, ...]:
+    name, word, node, age, moves, _ = _row(job, now)
+    last = job.attempts[-1] if job.attempts else None
+    runs_on = words.platform(last.platform) if last is not None and last.HasField("platform") else ""
+    counts = (str(job.epoch), str(job.failures))
+    return (name, word, node, runs_on, age, moves, *counts, job.spec.project, job.spec.image, job.reason)

@@ -1,0 +1,78 @@
+"""headrace jobs, job, cancel."""
+
+import asyncio
+from argparse import Namespace
+from collections.abc import AsyncIterator
+
+from headrace.cli import job_table, render
+from headrace.connection import PAGE_SIZE, Connection, job_name
+from headrace.v1.job_pb2 import Job
+from headrace.v1.job_service_pb2 import CancelJobRequest, GetJobRequest, ListJobsRequest, ListJobsResponse
+
+_WATCH_SECONDS = 1.0
+
+
+async def jobs(connection: Connection, arguments: Namespace) -> int:
+    """List jobs, newest first."""
+    if arguments.limit < 0:
+        arguments.usage_error("--limit: write a number of jobs, or 0 for all")
+    if arguments.watch:
+        await _watch(connection, arguments)
+    response, more = await _list(connection, arguments)
+    render.show(response, arguments.output, job_table.table)
+    if more:
+        render.note(f"older jobs are left out; --limit 0 shows all, not only {arguments.limit}")
+    return 0
+
+
+async def job(connection: Connection, arguments: Namespace) -> int:
+    """Show a job, whole."""
+    found = await connection.call(connection.jobs.GetJob, GetJobRequest(name=job_name(arguments.job)))
+    _show(found, arguments.output)
+    return 0
+
+
+async def cancel(connection: Connection, arguments: Namespace) -> int:
+    """End a job."""
+    cancelled = await connection.call(connection.jobs.CancelJob, CancelJobRequest(name=job_name(arguments.job)))
+    render.show(cancelled, arguments.output, lambda job, _wide: [job_table.change(job)])
+    return 0
+
+
+def _show(found: Job, output: str) -> None:
+    from headrace.cli import job_sheet  # noqa: PLC0415 - `headrace jobs` does without, and is to be quick.
+
+    render.show(found, output, job_sheet.sheet)
+
+
+async def _list(connection: Connection, arguments: Namespace) -> tuple[ListJobsResponse, bool]:
+    """The newest jobs, and whether there are more of them than were asked for."""
+    limit = arguments.limit
+    request = ListJobsRequest(filter=arguments.where, page_size=min(limit, PAGE_SIZE) or PAGE_SIZE)
+    found, more = ListJobsResponse(), False
+    async for page in connection.pages(connection.jobs.ListJobs, request):
+        found.jobs.extend(page.jobs)
+        if limit and len(found.jobs) >= limit:
+            more = bool(page.next_page_token) or len(found.jobs) > limit
+            del found.jobs[limit:]
+            break
+    return found, more
+
+
+async def _watch(connection: Connection, arguments: Namespace) -> None:
+    told: dict[str, str] = {}
+    redraws = render.interactive() and arguments.output in ("table", "wide")
+    async for response in connection.stream(lambda: _again_and_again(connection, arguments)):
+        if redraws:
+            render.screen(job_table.table(response, arguments.output == "wide"))
+            continue
+        for changed in job_table.changed(told, response.jobs):
+            render.show_next(changed, arguments.output, told[changed.name])
+
+
+async def _again_and_again(connection: Connection, arguments: Namespace) -> AsyncIterator[ListJobsResponse]:
+    # There is no watch over all jobs to ask for; a list a second costs the controller little.
+    while True:
+        response, _ = await _list(connection, arguments)
+        yield response
+        await asyncio.sleep(_WATCH_SECONDS)

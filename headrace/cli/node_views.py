@@ -1,0 +1,158 @@
+"""Nodes for people: one a line, and one whole."""
+
+from collections.abc import Iterable
+
+from headrace import units
+from headrace.cli import words
+from headrace.v1.node_pb2 import Capacity, Device, Node
+from headrace.v1.node_service_pb2 import ListNodesResponse
+
+_HEADINGS = ("NAME", "STATE", "PLATFORM", "CPU FREE", "MEMORY FREE", "DEVICES", "JOBS", "REPORT")
+_WIDE_HEADINGS = (*_HEADINGS, "REGION", "OWNER", "HOSTNAME", "ENGINE", "ALSO RUNS", "CPU")
+
+
+def table(response: ListNodesResponse, wide: bool) -> list[str]:  # noqa: FBT001 - as render.show asks.
+    """The nodes under their headings."""
+    now = words.now_ms()
+    if wide:
+        return words.columns(_WIDE_HEADINGS, [_wide_row(node, now) for node in response.nodes])
+    return words.columns(_HEADINGS, [_row(node, now) for node in response.nodes])
+
+
+def state(node: Node) -> str:
+    """What a node is and whether it takes jobs: "READY", "READY, DRAINING", "READY, engine unreachable"."""
+    found = [words.enum_name(Node.State, node.state)]
+    if node.drain:
+        found.append(words.enum_name(Node.Drain, node.drain))
+    if not node.engine.reachable:
+        found.append("engine unreachable")
+    return ", ".join(found)
+
+
+def change(node: Node) -> str:
+    """A line about a node that changed."""
+    jobs = f", {len(node.jobs)} jobs" if node.jobs else ""
+    return f"{words.id_of(node.name)} {state(node)}{jobs}"
+
+
+def sheet(node: Node, wide: bool) -> list[str]:  # noqa: FBT001 - as render.show asks.
+    """All that is known of a node; `wide` has the processor's features too."""
+    texts = words.pairs(_facts(node))
+    if node.devices:
+        texts += ["", "Devices", *words.indented(_devices(node.devices))]
+    if node.jobs:
+        texts += ["", "Jobs", *words.indented(list(node.jobs))]
+    if wide and node.description.cpu.features:
+        texts += ["", "Processor features", *words.indented([" ".join(node.description.cpu.features)])]
+    return texts
+
+
+def _row(node: Node, now: int) -> tuple[str, ...]:
+    whole = node.description.capacity
+    return (
+        words.id_of(node.name),
+        state(node),
+        words.platform(node.description.platforms[0]) if node.description.platforms else "",
+        _of(_cores(node.free), _cores(whole)),
+        _of(units.rounded_bytes(node.free.memory_bytes), units.rounded_bytes(whole.memory_bytes)),
+        _device_summary(node.devices),
+        str(len(node.jobs)),
+        words.age(node, "report_time", now=now),
+    )
+
+
+def _wide_row(node: Node, now: int) -> tuple[str, ...]:
+    about = node.description
+    others = ", ".join(words.platform(platform) for platform in about.platforms[1:])
+    return (
+        *_row(node, now),
+        about.region,
+        about.owner,
+        about.hostname,
+        words.shortened(node.engine.message),
+        others,
+        about.cpu.model,
+    )
+
+
+def _of(free: str, whole: str) -> str:
+    return f"{free} of {whole}"
+
+
+def _cores(capacity: Capacity) -> str:
+    return f"{capacity.cpu_millis / 1000:g}"
+
+
+def _device_summary(devices: Iterable[Device]) -> str:
+    counts: dict[str, int] = {}
+    for device in devices:
+        name = device.model or f"{device.vendor} {device.kind}"
+        counts[name] = counts.get(name, 0) + 1
+    return ", ".join(f"{count} x {name}" for name, count in counts.items())
+
+
+def _facts(node: Node) -> list[tuple[str, str]]:
+    about, load, now = node.description, node.load, words.now_ms()
+    reported = words.age(node, "report_time", now=now)
+    return [
+        ("Node", node.name),
+        ("State", state(node)),
+        ("Reported", f"{reported} ago" if reported else "never"),
+        ("In the way", "; ".join(node.blockers)),
+        ("Platforms", ", ".join(words.platform(platform) for platform in about.platforms)),
+        ("Processor", about.cpu.model),
+        ("Threads", _threads(node)),
+        ("Free", f"{_capacity(node.free)} of {_capacity(about.capacity)}"),
+        ("Load", _load(node)),
+        (
+            "Memory left",
+            units.rounded_bytes(load.memory_available_bytes) if load.HasField("memory_available_bytes") else "",
+        ),
+        ("Disk left", units.rounded_bytes(load.disk_free_bytes) if load.HasField("disk_free_bytes") else ""),
+        ("Engine", node.engine.message or ("answers" if node.engine.reachable else "does not answer")),
+        ("Host network", "jobs may use it" if about.host_network else ""),
+        ("Hostname", about.hostname),
+        ("Kernel", about.kernel),
+        ("Agent", about.agent_version),
+        ("Region", about.region),
+        ("Owner", about.owner),
+        ("Labels", ", ".join(f"{key}={value}" for key, value in sorted(about.labels.items()))),
+    ]
+
+
+def _threads(node: Node) -> str:
+    cpu = node.description.cpu
+    return f"{cpu.threads} on {cpu.cores} cores" if cpu.HasField("cores") else str(cpu.threads or "")
+
+
+def _capacity(capacity: Capacity) -> str:
+    memory, disk = units.rounded_bytes(capacity.memory_bytes), units.rounded_bytes(capacity.disk_bytes)
+    return f"{_cores(capacity)} cores, {memory}, disk {disk}"
+
+
+def _load(node: Node) -> str:
+    load = node.load
+    busy = f"processors {load.cpu_percent:.0f} % busy" if load.HasField("cpu_percent") else ""
+    average = f"average {load.load_average:.2f}" if load.HasField("load_average") else ""
+    return ", ".join(text for text in (busy, average) if text)
+
+
+def _devices(devices: Iterable[Device]) -> list[str]:
+    headings = ("ID", "KIND", "VENDOR", "MODEL", "MEMORY USED", "BUSY", "TEMP", "POWER", "HEALTH")
+    return words.columns(headings, [_device(device) for device in devices])
+
+
+def _device(device: Device) -> tuple[str, ...]:
+    used = units.rounded_bytes(device.memory_used_bytes) if device.HasField("memory_used_bytes") else "?"
+    health = words.enum_name(Device.Health, device.health) if device.health else "unknown"
+    return (
+        device.id,
+        device.kind,
+        device.vendor,
+        device.model,
+        _of(used, units.rounded_bytes(device.memory_bytes)) if device.HasField("memory_bytes") else "",
+        f"{device.busy_percent:.0f} %" if device.HasField("busy_percent") else "",
+        f"{device.temperature_celsius:.0f} °C" if device.HasField("temperature_celsius") else "",
+        f"{device.power_watts:.0f} W" if device.HasField("power_watts") else "",
+        f"{health}: {device.health_reason}" if device.health_reason else health,
+    )

@@ -1,0 +1,47 @@
+"""headrace logs, events: what comes one after the other."""
+
+from argparse import Namespace
+
+from headrace import units
+from headrace.cli import render, words
+from headrace.connection import PAGE_SIZE, Connection
+from headrace.v1.event_pb2 import Event
+from headrace.v1.job_service_pb2 import ListEventsRequest, ListEventsResponse
+
+_HEADINGS = ("TIME", "SUBJECT", "REASON", "MESSAGE")
+
+
+async def logs(connection: Connection, arguments: Namespace) -> int:
+    """A job's log, byte by byte as it was written."""
+    await show_log(connection, arguments.job, follow=arguments.follow)
+    return 0
+
+
+async def show_log(connection: Connection, job: str, *, follow: bool) -> None:
+    """Write a job's log to standard output, and say on standard error where it has holes."""
+    async for part in connection.read_log(job, follow=follow):
+        if part.lost:
+            render.note(f"{units.rounded_bytes(part.lost)} of the log before this are no longer kept")
+        render.raw(part.data)
+
+
+async def events(connection: Connection, arguments: Namespace) -> int:
+    """What happened, oldest first."""
+    if arguments.follow:
+        async for event in connection.watch_events(subject=arguments.subject or ""):
+            render.show_next(event, arguments.output, "  ".join(_row(event)))
+        return 0
+    request = ListEventsRequest(subject=arguments.subject or "", page_size=PAGE_SIZE)
+    found = ListEventsResponse()
+    async for page in connection.pages(connection.jobs.ListEvents, request):
+        found.events.extend(page.events)
+    render.show(found, arguments.output, _table)
+    return 0
+
+
+def _table(response: ListEventsResponse, _wide: bool) -> list[str]:  # noqa: FBT001 - as render.show asks.
+    return words.columns(_HEADINGS, [_row(event) for event in response.events])
+
+
+def _row(event: Event) -> tuple[str, ...]:
+    return words.moment(event, "create_time"), event.subject, event.reason, event.message

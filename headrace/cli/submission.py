@@ -1,0 +1,86 @@
+"""headrace submit, run."""
+
+import json
+import sys
+import uuid
+from argparse import Namespace
+from pathlib import Path
+
+from headrace import jobfile, wire
+from headrace.cli import job_sheet, job_table, render, words
+from headrace.cli.streams import show_log
+from headrace.connection import CREATE_TIMEOUT_SECONDS, Connection
+from headrace.jobs import JobSpec
+from headrace.refusals import Code, Refusal
+from headrace.v1.job_pb2 import Job
+from headrace.v1.job_service_pb2 import CreateJobRequest
+
+
+async def submit(connection: Connection, arguments: Namespace) -> int:
+    """Submit a job file."""
+    text, source = _read(arguments.file)
+    return await _create(connection, jobfile.load(text, source=source, sets=arguments.sets), arguments)
+
+
+async def run(connection: Connection, arguments: Namespace) -> int:
+    """Submit a job that is only an image and a command."""
+    # A job file too, so that --set means the same, and is checked in the same words. JSON is YAML.
+    fields = {"name": arguments.name or _name_of(arguments.image), "image": arguments.image}
+    text = json.dumps(fields | ({"command": arguments.argv} if arguments.argv else {}))
+    return await _create(connection, jobfile.load(text, source="command line", sets=arguments.sets), arguments)
+
+
+def _read(file: str) -> tuple[str, str]:
+    try:
+        return (sys.stdin.read(), "standard input") if file == "-" else (Path(file).read_text("utf-8"), file)
+    except UnicodeDecodeError:
+        raise Refusal(Code.INVALID_ARGUMENT, "JOB_FILE_INVALID", f"{file} is no text in UTF-8") from None
+
+
+def _name_of(image: str) -> str:
+    # "registry.example:5000/team/pi:1" is "pi".
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
+
+
+async def _create(connection: Connection, spec: JobSpec, arguments: Namespace) -> int:
+    request = CreateJobRequest(spec=wire.dump(spec), validate_only=arguments.dry_run)
+    if not arguments.dry_run:
+        request.request_id = str(uuid.uuid4())
+    job = await connection.call(connection.jobs.CreateJob, request, timeout_seconds=CREATE_TIMEOUT_SECONDS)
+    if arguments.dry_run:
+        render.show(job, arguments.output, _would_be)
+        return 0
+    if not (arguments.wait or arguments.follow):
+        render.show(job, arguments.output, lambda job, _wide: [words.id_of(job.name)])
+        return 0
+    render.note(words.id_of(job.name))
+    if arguments.follow:
+        await show_log(connection, job.name, follow=True)
+    ended = await _ended(connection, job, quiet=arguments.follow)
+    return _verdict(ended, arguments)
+
+
+async def _ended(connection: Connection, created: Job, *, quiet: bool) -> Job:
+    job, told = created, ""
+    async for job in connection.watch_job(created.name):
+        line = job_table.change(job)
+        if line != told and not quiet:
+            render.note(line)
+        told = line
+    return job
+
+
+def _verdict(job: Job, arguments: Namespace) -> int:
+    if not arguments.follow:
+        render.show(job, arguments.output, lambda job, _wide: [words.id_of(job.name)])
+    if job.state == Job.SUCCEEDED:
+        return 0
+    why = job.reason or f"headrace job {words.id_of(job.name)} has what is known"
+    render.complaint("failed", f"{words.id_of(job.name)} {job_table.state(job)}: {why}", "JOB_NOT_SUCCEEDED")
+    return 1
+
+
+def _would_be(job: Job, wide: bool) -> list[str]:  # noqa: FBT001 - as render.show asks.
+    platforms = ", ".join(words.platform(pin.platform) for pin in job.images)
+    text = f"{job.spec.display_name} would be accepted: {job.spec.image} has {platforms or 'no platform pinned'}"
+    return [text, "", *job_sheet.sheet(job, wide)] if wide else [text]

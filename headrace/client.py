@@ -1,0 +1,167 @@
+"""The client for users' programs: jobs and nodes of a controller as records.
+
+    async with Client("127.0.0.1:7400") as client:
+        job = await client.create_job(JobSpec("pi", "registry.example/pi:1"))
+        job = await client.wait(job.name)
+
+Names may be shortened wherever they are unambiguous. What the controller refuses is raised as a Refusal.
+"""
+
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from google.protobuf.message import Message
+
+from headrace import outputs, wire
+from headrace.attempts import Outputs
+from headrace.connection import (
+    CALL_TIMEOUT_SECONDS,
+    CREATE_TIMEOUT_SECONDS,
+    PAGE_SIZE,
+    PATIENCE_SECONDS,
+    Connection,
+    LogPart,
+    job_name,
+    node_name,
+)
+from headrace.events import Event
+from headrace.jobs import Job, JobSpec, MigrationPlan
+from headrace.nodes import Node
+from headrace.v1 import job_service_pb2 as job_pb
+from headrace.v1 import node_service_pb2 as node_pb
+
+_Record = TypeVar("_Record")
+
+
+class Client:
+    """An open connection to the controller at `address`: "127.0.0.1:7400", "unix:/run/headrace.sock".
+
+    Watches go on over a restart of the controller; one that stays away for `patience_seconds` is refused.
+    """
+
+    def __init__(self, address: str = "127.0.0.1:7400", *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self._connection = Connection(address, patience_seconds=patience_seconds)
+
+    async def __aenter__(self) -> Self:
+        await self._connection.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._connection.__aexit__(kind, error, trace)
+
+    async def create_job(self, spec: JobSpec, *, request_id: str = "") -> Job:
+        """Submit a job. Sent twice with one `request_id` (made here if none is given), it is still one job."""
+        request = job_pb.CreateJobRequest(spec=wire.dump(spec), request_id=request_id or str(uuid.uuid4()))
+        return await self._create(request)
+
+    async def check_job(self, spec: JobSpec) -> Job:
+        """The job that `create_job` would make, its images pinned. Nothing is created; it has no name."""
+        return await self._create(job_pb.CreateJobRequest(spec=wire.dump(spec), validate_only=True))
+
+    async def job(self, name: str) -> Job:
+        """A job with its attempts and migrations."""
+        request = job_pb.GetJobRequest(name=job_name(name))
+        return await self._call(Job, self._connection.jobs.GetJob, request)
+
+    async def jobs(self, where: str = "") -> AsyncIterator[Job]:
+        """Live and ended jobs for which `where` (query language) holds, newest first."""
+        request = job_pb.ListJobsRequest(filter=where, page_size=PAGE_SIZE)
+        async for page in self._connection.pages(self._connection.jobs.ListJobs, request):
+            for job in page.jobs:
+                yield wire.load(Job, job)
+
+    async def watch_job(self, name: str) -> AsyncIterator[Job]:
+        """The job now, and again whenever it changed, until it has ended."""
+        async for job in self._connection.watch_job(name):
+            yield wire.load(Job, job)
+
+    async def wait(self, name: str) -> Job:
+        """The job once it has ended, however it did: see its `state` and `reason`."""
+        ended = await self.job(name)
+        async for job in self.watch_job(ended.name):
+            ended = job
+        return ended
+
+    async def cancel(self, name: str) -> Job:
+        """Ask the job to leave; it is CANCELLED once no attempt is left."""
+        request = job_pb.CancelJobRequest(name=job_name(name))
+        return await self._call(Job, self._connection.jobs.CancelJob, request)
+
+    async def migrate(self, name: str, *, target: str = "", where: str = "") -> Job:
+        """Begin a move to the node `target`, or to any for which `where` holds. Its progress is in `migrations`."""
+        request = job_pb.MigrateJobRequest(name=job_name(name), target=target, where=where)
+        response = await self._connection.call(self._connection.jobs.MigrateJob, request)
+        return wire.load(Job, response.job)
+
+    async def plan_migration(self, name: str, *, target: str = "", where: str = "") -> MigrationPlan:
+        """What `migrate` would do, found without touching the job."""
+        request = job_pb.MigrateJobRequest(name=job_name(name), target=target, where=where, validate_only=True)
+        response = await self._connection.call(self._connection.jobs.MigrateJob, request)
+        return wire.load(MigrationPlan, response.plan)
+
+    async def read_log(self, name: str, *, offset: int = 0, follow: bool = False) -> AsyncIterator[LogPart]:
+        """One log over all attempts, from `offset` (negative: from the end); with `follow` until the job has ended."""
+        async for part in self._connection.read_log(name, offset=offset, follow=follow):
+            yield part
+
+    async def fetch_outputs(self, name: str, directory: Path) -> Outputs:
+        """Put the job's results into `directory`, which must be absent or empty, verified; or nothing at all."""
+        return wire.load(Outputs, await outputs.fetch(self._connection, name, directory))
+
+    async def events(self, subject: str = "") -> AsyncIterator[Event]:
+        """What happened to `subject` ("jobs/…", "nodes/…"; empty: to all), oldest first."""
+        request = job_pb.ListEventsRequest(subject=subject, page_size=PAGE_SIZE)
+        async for page in self._connection.pages(self._connection.jobs.ListEvents, request):
+            for event in page.events:
+                yield wire.load(Event, event)
+
+    async def watch_events(self, subject: str = "", *, after_sequence: int = 0) -> AsyncIterator[Event]:
+        """The events after `after_sequence`, then new ones as they come. Does not end by itself."""
+        async for event in self._connection.watch_events(subject=subject, after_sequence=after_sequence):
+            yield wire.load(Event, event)
+
+    async def node(self, name: str) -> Node:
+        """A node as its last report told."""
+        request = node_pb.GetNodeRequest(name=node_name(name))
+        return await self._call(Node, self._connection.nodes.GetNode, request)
+
+    async def nodes(self, where: str = "") -> AsyncIterator[Node]:
+        """The nodes for which `where` (query language) holds, by name."""
+        request = node_pb.ListNodesRequest(filter=where, page_size=PAGE_SIZE)
+        async for page in self._connection.pages(self._connection.nodes.ListNodes, request):
+            for node in page.nodes:
+                yield wire.load(Node, node)
+
+    async def watch_nodes(self, where: str = "") -> AsyncIterator[Node]:
+        """The nodes for which `where` holds, all of them now, then each that changed. Does not end by itself."""
+        async for node in self._connection.watch_nodes(where):
+            yield wire.load(Node, node)
+
+    async def cordon(self, name: str) -> Node:
+        """Give a node no new jobs; those it has stay."""
+        request = node_pb.CordonNodeRequest(name=node_name(name))
+        return await self._call(Node, self._connection.nodes.CordonNode, request)
+
+    async def uncordon(self, name: str) -> Node:
+        """Give a node jobs again, whether it was cordoned or drained."""
+        request = node_pb.UncordonNodeRequest(name=node_name(name))
+        return await self._call(Node, self._connection.nodes.UncordonNode, request)
+
+    async def drain(self, name: str) -> Node:
+        """Give a node no new jobs, and move away those it has. Its `drain` is DRAINED once nothing is left."""
+        request = node_pb.DrainNodeRequest(name=node_name(name))
+        return await self._call(Node, self._connection.nodes.DrainNode, request)
+
+    async def _create(self, request: job_pb.CreateJobRequest) -> Job:
+        return await self._call(Job, self._connection.jobs.CreateJob, request, timeout_seconds=CREATE_TIMEOUT_SECONDS)
+
+    async def _call(
+        self, kind: type[_Record], method: Any, request: Message, *, timeout_seconds: float = CALL_TIMEOUT_SECONDS
+    ) -> _Record:
+        answer: Message = await self._connection.call(method, request, timeout_seconds=timeout_seconds)
+        return wire.load(kind, answer)

@@ -1,0 +1,193 @@
+"""What a job may ask for: the rules that job files and jobs from the wire have in common."""
+
+import math
+import posixpath
+import re
+from collections.abc import Iterator
+
+from headrace import query, references, units
+from headrace.jobs import CheckpointPolicy, JobSpec, Requests, Variant
+from headrace.refusals import Code, Refusal
+
+# The smallest that container engines serve.
+MIN_CPU_MILLIS = 10
+MIN_MEMORY_BYTES = 6 << 20
+
+RESERVED_PATHS = ("/headrace", "/proc", "/sys", "/dev")
+MAX_ACCELERATORS = 1024
+MAX_RETRIES = 100
+MAX_WEIGHT = 1000
+MAX_TEXT_BYTES = 1 << 20
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+
+# A field's path in the job file, and what is wrong with it.
+Finding = tuple[str, str]
+
+
+def check(spec: JobSpec) -> None:
+    """Refuses a job that cannot be run by anyone, with all that is wrong with it."""
+    findings = list(problems(spec))
+    if findings:
+        lines = "\n".join(f"{path}: {message}" for path, message in findings)
+        fields = ",".join(path for path, _ in findings)
+        raise Refusal(Code.INVALID_ARGUMENT, "JOB_INVALID", lines, fields=fields)
+
+
+def problems(spec: JobSpec) -> Iterator[Finding]:
+    """All that is wrong with a job."""
+    yield from _name("name", spec.display_name)
+    yield from _name("project", spec.project)
+    yield from _image("image", spec.image)
+    yield from _program("", spec.command, spec.env)
+    yield from _requests(spec.resources)
+    yield from _query("where", spec.where, query.NODE_FIELDS)
+    for index, preference in enumerate(spec.prefer):
+        yield from _query(f"prefer[{index}]", preference.where, query.NODE_FIELDS, needed=True)
+        if not (math.isfinite(preference.weight) and abs(preference.weight) <= MAX_WEIGHT):
+            yield f"prefer[{index}]", f"a weight is a number from -{MAX_WEIGHT} to {MAX_WEIGHT}"
+    for index, variant in enumerate(spec.variants):
+        yield from _variant(f"variants[{index}]", variant)
+    yield from _paths(spec)
+    if spec.checkpoint is not None:
+        yield from _checkpoint(spec.checkpoint)
+    yield from _limits(spec)
+
+
+def _name(path: str, name: str) -> Iterator[Finding]:
+    if not _NAME.fullmatch(name):
+        yield (
+            path,
+            (
+                f"{name!r} is no name; 1 to 40 lower-case letters, digits and dashes, with no dash first or last"
+                if name
+                else "is missing; 1 to 40 lower-case letters, digits and dashes, e.g. train-mlp"
+            ),
+        )
+
+
+def _image(path: str, image: str) -> Iterator[Finding]:
+    if not image:
+        yield path, "is missing; write e.g. registry.example/train:1"
+        return
+    try:
+        references.parse(image)
+    except Refusal as refusal:
+        yield path, refusal.message.removeprefix("image ")
+
+
+def _program(path: str, command: tuple[str, ...], env: dict[str, str]) -> Iterator[Finding]:
+    if command and not command[0]:
+        yield f"{path}command", "its first word names the program and is not empty"
+    for index, word in enumerate(command):
+        if "\0" in word:
+            yield f"{path}command[{index}]", "has a zero byte in it"
+    for name, value in sorted(env.items()):
+        if not _VARIABLE.fullmatch(name):
+            yield f"{path}env", f"{name!r} is no name of a variable; letters, digits and _ . -, with no digit first"
+        elif name.startswith("HEADRACE_") or name == "CHECKPOINT_DIR":
+            yield f"{path}env.{name}", "is told to the job by Headrace itself; take another name"
+        elif "\0" in value:
+            yield f"{path}env.{name}", "has a zero byte in it"
+    size = sum(map(len, command)) + sum(len(name) + len(value) for name, value in env.items())
+    if size > MAX_TEXT_BYTES:
+        yield f"{path}env", "with the command larger than 1 MiB; files for the job belong into its image"
+
+
+def _requests(requests: Requests) -> Iterator[Finding]:
+    if not MIN_CPU_MILLIS <= requests.cpu_millis <= units.MAX_CPU_MILLIS:
+        shown = units.format_cpu(requests.cpu_millis)
+        yield "resources.cpu", f"{shown} is not from {MIN_CPU_MILLIS}m to {units.MAX_CPU_MILLIS // 1000} cores"
+    if requests.memory_bytes < MIN_MEMORY_BYTES:
+        least = units.format_bytes(MIN_MEMORY_BYTES)
+        shown = units.format_bytes(max(0, requests.memory_bytes))
+        yield "resources.memory", f"{shown} is less than {least}, the least a container can have; write e.g. 4GiB"
+    wanted = requests.accelerators
+    if wanted is not None:
+        if not 1 <= wanted.count <= MAX_ACCELERATORS:
+            yield "resources.accelerators.count", f"{wanted.count} is not from 1 to {MAX_ACCELERATORS}"
+        yield from _query("resources.accelerators.where", wanted.where, query.DEVICE_FIELDS)
+
+
+def _query(path: str, where: str, schema: query.Schema, *, needed: bool = False) -> Iterator[Finding]:
+    if needed and not where.strip():
+        yield path, 'the condition is missing; write e.g. arch == "arm64"'
+    try:
+        query.parse(where, schema)
+    except query.QueryError as error:
+        yield path, error.message
+
+
+def _variant(path: str, variant: Variant) -> Iterator[Finding]:
+    yield from _query(f"{path}.where", variant.where, query.NODE_FIELDS, needed=True)
+    if variant.image:
+        yield from _image(f"{path}.image", variant.image)
+    if not (variant.image or variant.command or variant.env):
+        yield path, "changes nothing; give it an image, a command or env"
+    yield from _program(f"{path}.", variant.command, variant.env)
+
+
+def _paths(spec: JobSpec) -> Iterator[Finding]:
+    saved = spec.checkpoint.path if spec.checkpoint is not None else ""
+    if spec.checkpoint is not None:
+        yield from _path("checkpoint.path", saved)
+    if spec.output_path:
+        yield from _path("outputs.path", spec.output_path)
+    if saved and spec.output_path and (_within(saved, spec.output_path) or _within(spec.output_path, saved)):
+        yield (
+            "outputs.path",
+            f"{spec.output_path} and checkpoint.path {saved} lie one inside the other; keep them apart",
+        )
+
+
+def _path(path: str, folder: str) -> Iterator[Finding]:
+    if not folder:
+        yield path, "is missing; write a folder of the container, e.g. /checkpoint"
+    elif not folder.startswith("/"):
+        yield path, f"{folder!r} is not absolute; write e.g. /{posixpath.basename(folder) or 'checkpoint'}"
+    elif not folder.isprintable() or len(folder) > 255:
+        yield path, "has characters that cannot be printed, or more than 255"
+    elif folder.strip("/") == "":
+        yield path, "is the whole container; write a folder of its own, e.g. /checkpoint"
+    elif _normal(folder) != folder:
+        yield path, f"{folder!r} is written {_normal(folder)}"
+    else:
+        for reserved in RESERVED_PATHS:
+            if _within(folder, reserved):
+                yield path, f"{folder} lies in {reserved}, which is not the job's; write e.g. /checkpoint"
+
+
+def _normal(folder: str) -> str:
+    # POSIX leaves two leading slashes to the system, and so normpath keeps them.
+    return "/" + posixpath.normpath(folder).lstrip("/")
+
+
+def _within(folder: str, outer: str) -> bool:
+    return f"{folder}/".startswith(f"{outer}/")
+
+
+def _checkpoint(policy: CheckpointPolicy) -> Iterator[Finding]:
+    if policy.interval_ms != 0 and policy.interval_ms < 1000:
+        shown = units.format_duration(max(0, policy.interval_ms))
+        yield "checkpoint.interval", f"{shown} is shorter than 1s; 0 saves on request alone"
+    yield from _duration("checkpoint.grace", policy.grace_ms, least_ms=1000)
+
+
+def _limits(spec: JobSpec) -> Iterator[Finding]:
+    if not 0 <= spec.priority <= 100:
+        yield "priority", f"{spec.priority} is not from 0 (last) to 100 (first)"
+    yield from _duration("lost_after", spec.lost_after_ms, least_ms=1000)
+    if spec.timeouts.queue_ms is not None:
+        yield from _duration("timeouts.queue", spec.timeouts.queue_ms, least_ms=1000)
+    if spec.timeouts.run_ms is not None:
+        yield from _duration("timeouts.run", spec.timeouts.run_ms, least_ms=1000)
+    if not 0 <= spec.retry.limit <= MAX_RETRIES:
+        yield "retry.limit", f"{spec.retry.limit} is not from 0 (never) to {MAX_RETRIES}"
+
+
+def _duration(path: str, millis: int, *, least_ms: int) -> Iterator[Finding]:
+    if not least_ms <= millis <= units.MAX_DURATION_MS:
+        longest = units.format_duration(units.MAX_DURATION_MS)
+        shown = units.format_duration(max(0, millis))
+        yield path, f"{shown} is not from {units.format_duration(least_ms)} to {longest}"

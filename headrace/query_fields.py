@@ -1,0 +1,181 @@
+"""The fields of nodes, devices and jobs that queries know. A further one is a line here and a line in docs/query.md."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from headrace import platforms
+from headrace.attempts import Platform
+from headrace.jobs import Job, JobState
+from headrace.nodes import Device, Drain, Health, Node, NodeState
+from headrace.query_schema import Field, Kind, RecordRow, Row, Schema, Value
+
+# What `gpu.` and the like stand for; "accelerator" is a device of any kind.
+DEVICE_PREFIXES = ("accelerator", "gpu", "npu")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """A node, and which of its devices jobs hold."""
+
+    node: Node
+    held: frozenset[str]
+
+
+def node_row(node: Node, *, held: Collection[str] = ()) -> Row:
+    """A node as NODE_FIELDS see it. `held` are the ids of its devices that jobs have: the others are free."""
+    return RecordRow(NODE_FIELDS, NodeView(node, frozenset(held)))
+
+
+def device_row(device: Device) -> Row:
+    """A device as DEVICE_FIELDS see it."""
+    return RecordRow(DEVICE_FIELDS, device)
+
+
+def job_row(job: Job) -> Row:
+    """A job as JOB_FIELDS see it."""
+    return RecordRow(JOB_FIELDS, job)
+
+
+def _word(member: Enum) -> str:
+    return member.name.lower().replace("_", "-")
+
+
+def _words(kind: type[Enum]) -> tuple[str, ...]:
+    return tuple(_word(member) for member in kind)
+
+
+def _architecture(word: str) -> str:
+    return platforms.normalised(Platform(platforms.LINUX, word)).architecture
+
+
+_DEVICE: dict[str, Field] = {
+    "id": Field(Kind.TEXT, lambda device: device.id),
+    "kind": Field(Kind.WORD, lambda device: device.kind),
+    "vendor": Field(Kind.WORD, lambda device: device.vendor),
+    "model": Field(Kind.TEXT, lambda device: device.model),
+    "index": Field(Kind.NUMBER, lambda device: device.index),
+    "memory": Field(Kind.SIZE, lambda device: device.memory_bytes),
+    "memory_used": Field(Kind.SIZE, lambda device: device.memory_used_bytes),
+    "busy_percent": Field(Kind.NUMBER, lambda device: device.busy_percent),
+    "temperature": Field(Kind.NUMBER, lambda device: device.temperature_celsius),
+    "power_watts": Field(Kind.NUMBER, lambda device: device.power_watts),
+    "health": Field(Kind.WORD, lambda device: _word(device.health), words=_words(Health)),
+}
+
+DEVICE_FIELDS = Schema("device", _DEVICE)
+
+
+def _devices(view: NodeView, kind: str) -> tuple[Device, ...]:
+    return tuple(device for device in view.node.devices if kind in ("accelerator", device.kind))
+
+
+def _free_devices(view: NodeView, kind: str) -> tuple[Device, ...]:
+    usable = _devices(view, kind)
+    return tuple(device for device in usable if device.id not in view.held and device.health is not Health.UNHEALTHY)
+
+
+def _free_memory(device: Device) -> int | None:
+    if device.memory_bytes is None or device.memory_used_bytes is None:
+        return None
+    return max(0, device.memory_bytes - device.memory_used_bytes)
+
+
+def _of_each(devices: Callable[[NodeView, str], tuple[Device, ...]], kind: str, known: Field) -> Field:
+    def read(view: NodeView) -> Value:
+        # Each figure of one device is one value, never a tuple itself.
+        return tuple(known.read(device) for device in devices(view, kind))  # type: ignore[misc]
+
+    return Field(known.kind, read, words=known.words)
+
+
+def _count(devices: Callable[[NodeView, str], tuple[Device, ...]], kind: str) -> Field:
+    return Field(Kind.NUMBER, lambda view: len(devices(view, kind)))
+
+
+def _device_fields(kind: str) -> dict[str, Field]:
+    """`gpu.memory` and its like: each asks every device of the kind, and any one will do."""
+    free = dict(_DEVICE, memory=Field(Kind.SIZE, _free_memory))
+    return {
+        **{f"{kind}.{name}": _of_each(_devices, kind, known) for name, known in _DEVICE.items()},
+        **{f"free.{kind}.{name}": _of_each(_free_devices, kind, known) for name, known in free.items()},
+        f"{kind}.count": _count(_devices, kind),
+        f"free.{kind}.count": _count(_free_devices, kind),
+    }
+
+
+def _of_platform(read: Callable[[Platform], Value]) -> Callable[[NodeView], Value]:
+    def read_first(view: NodeView) -> Value:
+        able = view.node.description.platforms
+        return read(able[0]) if able else None
+
+    return read_first
+
+
+def _labels(view: NodeView, key: str) -> Value:
+    return view.node.description.labels.get(key, "")
+
+
+def _node(kind: Kind, read: Callable[[Node], Any], words: tuple[str, ...] = ()) -> Field:
+    return Field(kind, lambda view: read(view.node), words=words)
+
+
+NODE_FIELDS = Schema(
+    "node",
+    {
+        "name": _node(Kind.TEXT, lambda node: node.id),
+        "node": _node(Kind.TEXT, lambda node: node.id),
+        "state": _node(Kind.WORD, lambda node: _word(node.state), _words(NodeState)),
+        "drain": _node(Kind.WORD, lambda node: _word(node.drain), _words(Drain)),
+        "region": _node(Kind.TEXT, lambda node: node.description.region),
+        "owner": _node(Kind.TEXT, lambda node: node.description.owner),
+        "hostname": _node(Kind.TEXT, lambda node: node.description.hostname),
+        "kernel": _node(Kind.TEXT, lambda node: node.description.kernel or None),
+        "agent_version": _node(Kind.TEXT, lambda node: node.description.agent_version or None),
+        "host_network": _node(Kind.BOOL, lambda node: node.description.host_network),
+        "arch": Field(
+            Kind.WORD, _of_platform(lambda own: own.architecture), platforms.ARCHITECTURES, normal=_architecture
+        ),
+        "os": Field(Kind.WORD, _of_platform(lambda own: own.os)),
+        "variant": Field(Kind.WORD, _of_platform(lambda own: own.variant)),
+        "emulated": Field(Kind.BOOL, _of_platform(lambda own: own.emulated)),
+        "platforms": _node(Kind.LIST, lambda node: tuple(map(str, node.description.platforms)) or None),
+        "cpu.model": _node(Kind.TEXT, lambda node: node.description.cpu.model or None),
+        "cpu.cores": _node(Kind.NUMBER, lambda node: node.description.cpu.cores),
+        "cpu.threads": _node(Kind.NUMBER, lambda node: node.description.cpu.threads),
+        "cpu.features": _node(Kind.LIST, lambda node: node.description.cpu.features or None),
+        "capacity.cpu": _node(Kind.CPU, lambda node: node.description.capacity.cpu_millis),
+        "capacity.memory": _node(Kind.SIZE, lambda node: node.description.capacity.memory_bytes),
+        "capacity.disk": _node(Kind.SIZE, lambda node: node.description.capacity.disk_bytes),
+        "free.cpu": _node(Kind.CPU, lambda node: node.free.cpu_millis),
+        "free.memory": _node(Kind.SIZE, lambda node: node.free.memory_bytes),
+        "free.disk": _node(Kind.SIZE, lambda node: node.free.disk_bytes),
+        "load.cpu_percent": _node(Kind.NUMBER, lambda node: node.load.cpu_percent),
+        "load.average": _node(Kind.NUMBER, lambda node: node.load.load_average),
+        "load.memory_available": _node(Kind.SIZE, lambda node: node.load.memory_available_bytes),
+        "load.disk_free": _node(Kind.SIZE, lambda node: node.load.disk_free_bytes),
+        "engine.reachable": _node(Kind.BOOL, lambda node: node.engine.reachable),
+        "vendor": _of_each(_devices, "accelerator", _DEVICE["vendor"]),
+        **{name: known for kind in DEVICE_PREFIXES for name, known in _device_fields(kind).items()},
+    },
+    {"labels.": _labels},
+)
+
+JOB_FIELDS = Schema(
+    "job",
+    {
+        "name": Field(Kind.TEXT, lambda job: job.id),
+        "display_name": Field(Kind.TEXT, lambda job: job.spec.display_name),
+        "state": Field(Kind.WORD, lambda job: _word(job.state), words=_words(JobState)),
+        "node": Field(Kind.TEXT, lambda job: job.node),
+        "project": Field(Kind.TEXT, lambda job: job.spec.project),
+        "image": Field(Kind.TEXT, lambda job: job.spec.image),
+        "priority": Field(Kind.NUMBER, lambda job: job.spec.priority),
+        "epoch": Field(Kind.NUMBER, lambda job: job.epoch),
+        "failures": Field(Kind.NUMBER, lambda job: job.failures),
+        "exit_code": Field(Kind.NUMBER, lambda job: job.exit_code),
+        "cpu": Field(Kind.CPU, lambda job: job.spec.resources.cpu_millis),
+        "memory": Field(Kind.SIZE, lambda job: job.spec.resources.memory_bytes),
+    },
+)

@@ -1,0 +1,109 @@
+"""What queries may ask of a kind of record: its fields, what their values are, and how a record answers them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from headrace.refusals import Code, Refusal
+
+Scalar = str | bool | int | float
+# A tuple is what several devices say, or a list of texts; `None` is unknown, inside a tuple too.
+Value = Scalar | None | tuple[Scalar | None, ...]
+Row = Mapping[str, Value]
+
+
+class Kind(Enum):
+    """What a field's values are, and so what may be asked of it. The value names it to people."""
+
+    TEXT = 'a text; write e.g. "east"'
+    WORD = "one of a few words"
+    LIST = 'a list of texts; ask e.g. "avx2" in it'
+    BOOL = "true or false"
+    NUMBER = "a number; write e.g. 100 or 0.5"
+    SIZE = "a size; write e.g. 24GiB"
+    DURATION = "a duration; write e.g. 10m"
+    CPU = "a share of processors; write cores, e.g. 2 or 0.5, or thousandths, e.g. 500m"
+
+    @property
+    def ordered(self) -> bool:
+        """Whether < and > mean something."""
+        return self in (Kind.NUMBER, Kind.SIZE, Kind.DURATION, Kind.CPU)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field that queries know: how a record answers it, and the words it can be where they are few.
+
+    `normal` turns other spellings of a word into the one in use.
+    """
+
+    kind: Kind
+    read: Callable[[Any], Value]
+    words: tuple[str, ...] = ()
+    normal: Callable[[str], str] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Schema:
+    """The fields of one kind of record. `open_fields` are prefixes ("labels.") of names that users choose."""
+
+    noun: str
+    fields: Mapping[str, Field]
+    open_fields: Mapping[str, Callable[[Any, str], Value]] = field(default_factory=dict)
+
+    def find(self, name: str) -> Field | None:
+        """The field of this name."""
+        known = self.fields.get(name)
+        if known is not None:
+            return known
+        for prefix, read in self.open_fields.items():
+            if name.startswith(prefix) and name != prefix:
+                return Field(Kind.TEXT, _keyed(read, name.removeprefix(prefix)))
+        return None
+
+    def candidates(self, name: str) -> list[str]:
+        """Names that may have been meant by an unknown one."""
+        rest = name.partition(".")[2]
+        return [*self.fields, *(prefix + (rest or "NAME") for prefix in self.open_fields)]
+
+
+def _keyed(read: Callable[[Any, str], Value], key: str) -> Callable[[Any], Value]:
+    return lambda record: read(record, key)
+
+
+class RecordRow(Mapping[str, Value]):
+    """A record seen as a row: a field is read when it is asked for."""
+
+    def __init__(self, schema: Schema, record: object) -> None:
+        self.schema = schema
+        self.record = record
+
+    def __getitem__(self, name: str) -> Value:
+        known = self.schema.find(name)
+        if known is None:
+            raise KeyError(name)
+        return known.read(self.record)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.schema.fields)
+
+    def __len__(self) -> int:
+        return len(self.schema.fields)
+
+
+class QueryError(Refusal):
+    """A query that means nothing. `problem` says why, `position` (from 0) says where in `query`."""
+
+    def __init__(self, problem: str, *, position: int, query: str) -> None:
+        shown = query if len(query) <= 200 else query[:200] + "…"
+        message = f"{problem}, at character {position + 1} of `{shown}`" if shown.strip() else problem
+        super().__init__(Code.INVALID_ARGUMENT, "QUERY_INVALID", message, position=str(position))
+        self.problem = problem
+        self.position = position
+        self.query = query
+
+    def drawing(self) -> str:
+        """The query with a caret under what is wrong, in two lines."""
+        flat = "".join(" " if character.isspace() else character for character in self.query)
+        return f"{flat}\n{' ' * self.position}^"

@@ -1,0 +1,102 @@
+"""The words of a query, and the values that literals have beside a field."""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from headrace import units
+from headrace.query_expressions import KEYWORDS, PLAIN_NAME, Name
+from headrace.query_schema import Field, Kind, QueryError, Scalar
+from headrace.suggestions import nearest
+
+_TOKEN = re.compile(
+    rf"""(?P<space>\s+)
+    | (?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
+    | (?P<number>-?[0-9][A-Za-z0-9.%]*)
+    | (?P<name>{PLAIN_NAME.pattern})
+    | (?P<sign>[=!<>]=|[<>()\[\],])""",
+    re.VERBOSE | re.DOTALL,
+)
+_NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
+_BARE_SIZE = re.compile(r"[0-9.]*[1-9][0-9.]*")
+_READERS: dict[Kind, Callable[[str], int]] = {
+    Kind.SIZE: units.parse_bytes,
+    Kind.DURATION: units.parse_duration,
+    Kind.CPU: units.parse_cpu,
+}
+_MISTAKES = {"&": "write and", "|": "write or", "!": "write not", "=": "equality is written =="}
+
+
+class Token(NamedTuple):
+    """A word of the query. `kind` is a group of _TOKEN, a keyword itself, or "end"."""
+
+    kind: str
+    text: str
+    position: int
+
+
+def tokens(text: str) -> list[Token]:
+    """All words, and "end". Raises QueryError."""
+    found = []
+    position = 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            character = text[position]
+            if character in "\"'":
+                raise QueryError("this text has no closing quote", position=position, query=text)
+            remedy = _MISTAKES.get(character, "texts stand in quotes")
+            raise QueryError(f"{character!r} means nothing here; {remedy}", position=position, query=text)
+        kind, word = str(match.lastgroup), match[0]
+        if kind != "space":
+            found.append(Token(word if word in KEYWORDS else kind, word, position))
+        position = match.end()
+    return [*found, Token("end", "", len(text))]
+
+
+class WrongValue(ValueError):
+    """A literal that says nothing beside its field; the message says what is allowed."""
+
+
+def value(token: Token, name: Name, known: Field) -> Scalar:
+    """The token as a value of the field that it is compared with. Raises WrongValue."""
+    match name.kind, token.kind:
+        case Kind.TEXT, "text":
+            return unquoted(token)
+        case Kind.WORD, "text":
+            return _word(token, name, known)
+        case Kind.BOOL, "true" | "false":
+            return token.kind == "true"
+        case Kind.NUMBER, "number" if _NUMBER.fullmatch(token.text):
+            return float(token.text) if "." in token.text else int(token.text)
+        case Kind.SIZE | Kind.DURATION | Kind.CPU, "number":
+            return _quantity(token, name)
+    raise WrongValue(f"{name} is {name.kind.value}, not {token.text}")
+
+
+def unquoted(token: Token) -> str:
+    """What stands between a text's quotes. Raises WrongValue."""
+    inner = token.text[1:-1]
+    if re.search(r"\\[^\"'\\]", inner.replace("\\\\", "")):
+        raise WrongValue("a backslash stands before a quote or a backslash only")
+    return re.sub(r"\\(.)", r"\1", inner, flags=re.DOTALL)
+
+
+def _quantity(token: Token, name: Name) -> int:
+    # A forgotten unit would hold of every device, and the job would end in one that is too small.
+    if name.kind is Kind.SIZE and _BARE_SIZE.fullmatch(token.text):
+        raise WrongValue(f"{name} is a size: write its unit, e.g. {token.text}GiB or {token.text}B")
+    try:
+        return _READERS[name.kind](token.text)
+    except units.UnitError as error:
+        raise WrongValue(f"{name}: {error}") from None
+
+
+def _word(token: Token, name: Name, known: Field) -> str:
+    word = unquoted(token).lower()
+    word = known.normal(word) if known.normal else word
+    if known.words and word not in known.words:
+        near = nearest(word, known.words)
+        remedy = f'did you mean "{near}"?' if near else f"it is one of {', '.join(known.words)}"
+        raise WrongValue(f"{name} is never {token.text}; {remedy}")
+    return word

@@ -1,0 +1,246 @@
+"""What every database behind the store must do. A subclass gives `url`, of a database that is empty."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy.exc import IntegrityError
+
+from controller import schema
+from controller.store import EVENTS_DROPPED_AT_ONCE, JobCursor, Store
+from headrace.attempts import Checkpoint, Outputs
+from headrace.events import Event
+from headrace.jobs import CheckpointPolicy, Job, JobSpec, JobState
+from headrace.nodes import Capacity, Node, NodeDescription
+from headrace.refusals import Refusal
+
+
+def job(
+    name: str,
+    *,
+    state: JobState = JobState.QUEUED,
+    created: int = 1,
+    checkpoint: str = "",
+    outputs: str = "",
+    request_id: str = "",
+) -> Job:
+    return Job(
+        name=f"jobs/{name}",
+        spec=JobSpec(display_name=name, image="registry.example/train:1", checkpoint=CheckpointPolicy("/checkpoint")),
+        state=state,
+        checkpoint=Checkpoint(checkpoint, epoch=1, sequence=1) if checkpoint else None,
+        outputs=Outputs(outputs, digest="of the listing") if outputs else None,
+        request_id=request_id,
+        create_time_ms=created,
+    )
+
+
+def happened(subject: str, reason: str = "JOB_PLACED") -> Event:
+    return Event(subject, reason, "A sentence.", create_time_ms=5)
+
+
+def node(name: str) -> Node:
+    return Node(f"nodes/{name}", description=NodeDescription(hostname=name, capacity=Capacity(cpu_millis=4000)))
+
+
+class StoreSuite:
+    """The laws. `url` is a fixture of the subclass."""
+
+    @pytest.fixture
+    def store(self, url: str) -> Iterator[Store]:
+        store = Store.open(url)
+        yield store
+        store.close()
+
+    def test_what_was_committed_is_there_after_a_restart(self, url: str) -> None:
+        first = Store.open(url)
+        (event,) = first.commit([job("train"), node("a"), happened("jobs/train")])
+        first.close()
+
+        again = Store.open(url)
+
+        assert again.load() == ((job("train"),), (node("a"),))
+        assert again.events(after=0, limit=10) == (event,)
+        assert again.cluster == first.cluster
+        again.close()
+
+    def test_jobs_are_loaded_oldest_first_and_ended_ones_not_at_all(self, store: Store) -> None:
+        store.commit([job("a", created=3), job("b", created=2), job("c", state=JobState.FAILED)])
+
+        assert [each.id for each in store.load()[0]] == ["b", "a"]
+
+    def test_a_job_that_ended_is_still_found(self, store: Store) -> None:
+        store.commit([job("train")])
+        store.commit([job("train", state=JobState.SUCCEEDED)])
+
+        assert store.load() == ((), ())
+        assert store.job("train") == job("train", state=JobState.SUCCEEDED)
+
+    def test_an_unknown_job_is_none(self, store: Store) -> None:
+        assert store.job("train") is None
+
+    def test_of_two_saves_in_one_batch_the_later_counts(self, store: Store) -> None:
+        store.commit([job("train"), node("a"), job("train", state=JobState.RUNNING)])
+
+        assert store.job("train") == job("train", state=JobState.RUNNING)
+
+    def test_an_empty_batch_is_nothing(self, store: Store) -> None:
+        assert store.commit([]) == ()
+
+    def test_a_batch_that_fails_leaves_nothing_of_it(self, store: Store) -> None:
+        store.commit([job("a", request_id="r1"), happened("jobs/a")])
+
+        with pytest.raises(IntegrityError):
+            store.commit([job("b"), job("c", request_id="r1"), node("n"), happened("jobs/b")])
+
+        assert store.load() == ((job("a", request_id="r1"),), ())
+        assert len(store.events(after=0, limit=10)) == 1
+
+    def test_a_store_goes_on_after_a_batch_that_failed(self, store: Store) -> None:
+        store.commit([job("a", request_id="r1")])
+        with pytest.raises(IntegrityError):
+            store.commit([happened("jobs/a"), job("b", request_id="r1")])
+
+        (event,) = store.commit([happened("jobs/a")])
+
+        assert event.sequence == 1
+
+    def test_events_are_numbered_in_their_order(self, store: Store) -> None:
+        first = store.commit([happened("jobs/a", "ONE"), job("a"), happened("jobs/a", "TWO")])
+        second = store.commit([happened("jobs/a", "THREE")])
+
+        assert [(each.sequence, each.reason) for each in first + second] == [(1, "ONE"), (2, "TWO"), (3, "THREE")]
+        assert store.events(after=1, limit=10) == (first[1], second[0])
+        assert store.events(after=0, limit=1) == (first[0],)
+
+    def test_numbers_go_on_after_a_restart(self, url: str) -> None:
+        store = Store.open(url)
+        store.commit([happened("jobs/a")])
+        store.close()
+
+        again = Store.open(url)
+
+        assert again.commit([happened("jobs/a")])[0].sequence == 2
+        again.close()
+
+    def test_events_of_one_subject(self, store: Store) -> None:
+        store.commit([happened("jobs/a"), happened("jobs/ab"), happened("nodes/a"), happened("jobs/a")])
+
+        assert [each.sequence for each in store.events(after=0, limit=10, subject="jobs/a")] == [1, 4]
+
+    def test_old_events_go_beyond_the_cap(self, url: str) -> None:
+        store = Store.open(url, events_kept=10)
+        for _ in range(4):
+            store.commit([happened("jobs/a")] * EVENTS_DROPPED_AT_ONCE)
+
+        kept = store.events(after=0, limit=10 * EVENTS_DROPPED_AT_ONCE)
+
+        assert 10 <= len(kept) <= 10 + EVENTS_DROPPED_AT_ONCE
+        assert kept[-1].sequence == 4 * EVENTS_DROPPED_AT_ONCE
+        store.close()
+
+    def test_a_request_finds_the_job_that_it_made(self, store: Store) -> None:
+        made = job("a", request_id="r1")
+        store.commit([made, job("b"), job("c")])
+
+        assert store.job_by_request("r1") == made
+        assert store.job_by_request("r2") is None
+
+    def test_a_job_without_request_is_found_by_none(self, store: Store) -> None:
+        store.commit([job("a")])
+
+        assert store.job_by_request("") is None
+
+    def test_an_id_may_be_shortened(self, store: Store) -> None:
+        store.commit([job("train-a1"), job("train-a2"), job("train-b"), job("train-a1", state=JobState.FAILED)])
+
+        assert store.find_jobs("train-a") == ("train-a1", "train-a2")
+        assert store.find_jobs("train-a1") == ("train-a1",)
+        assert store.find_jobs("") == ("train-a1", "train-a2", "train-b")
+        assert store.find_jobs("train", limit=1) == ("train-a1",)
+
+    @pytest.mark.parametrize("prefix", ["TRAIN", "train_", "t%", "train-a1x"])
+    def test_what_no_id_starts_with_finds_nothing(self, store: Store, prefix: str) -> None:
+        store.commit([job("train-a1")])
+
+        assert store.find_jobs(prefix) == ()
+
+    def test_pages_have_every_job_once_and_the_newest_first(self, store: Store) -> None:
+        store.commit([job(f"job-{number:02}", created=number // 3) for number in range(20)])
+
+        page = store.jobs(limit=7)
+        listed = list(page)
+        while page:
+            page = store.jobs(limit=7, before=JobCursor.from_token(JobCursor.of(page[-1]).token()))
+            listed += page
+
+        assert [each.id for each in listed] == [f"job-{number:02}" for number in reversed(range(20))]
+
+    def test_a_job_that_comes_between_two_pages_moves_nothing(self, store: Store) -> None:
+        store.commit([job("a", created=1), job("b", created=2), job("c", created=3)])
+        page = store.jobs(limit=2)
+
+        store.commit([job("d", created=4)])
+
+        assert [each.id for each in store.jobs(limit=2, before=JobCursor.of(page[-1]))] == ["a"]
+
+    @pytest.mark.parametrize(("ended", "ids"), [(True, ["b"]), (False, ["c", "a"]), (None, ["c", "b", "a"])])
+    def test_pages_of_live_or_ended_jobs(self, store: Store, *, ended: bool | None, ids: list[str]) -> None:
+        store.commit([job("a", created=1), job("b", created=2, state=JobState.CANCELLED), job("c", created=3)])
+
+        assert [each.id for each in store.jobs(limit=10, ended=ended)] == ids
+
+    def test_a_job_without_a_time_is_the_oldest(self, store: Store) -> None:
+        timeless = Job("jobs/z", JobSpec(display_name="z", image="registry.example/z:1"))
+        store.commit([timeless, job("a", created=1)])
+
+        assert store.jobs(limit=10)[-1] == timeless
+
+    def test_manifests_live_as_long_as_a_job_needs_them(self, store: Store) -> None:
+        store.commit([job("a", checkpoint="m1"), job("b", checkpoint="m2"), job("c", checkpoint="m2")])
+        assert sorted(store.live_manifests()) == ["m1", "m2"]
+
+        store.commit([job("a", checkpoint="m3"), job("b", checkpoint="m2", outputs="o1", state=JobState.SUCCEEDED)])
+        assert sorted(store.live_manifests()) == ["m2", "m3", "o1"]
+
+        store.commit([job("c", checkpoint="m2", state=JobState.FAILED)])
+        assert sorted(store.live_manifests()) == ["m3", "o1"]
+
+    def test_a_reader_sees_what_was_there_before_the_commit_under_way(self, store: Store) -> None:
+        store.commit([job("a")])
+
+        with store._database.writer.begin() as connection:
+            connection.execute(schema.jobs.delete())
+            with ThreadPoolExecutor(1) as thread:
+                assert thread.submit(store.job, "a").result() == job("a")
+
+    def test_commits_from_many_threads_share_no_number(self, store: Store) -> None:
+        start = threading.Barrier(8)
+
+        def commit_some(worker: int) -> list[int]:
+            start.wait()
+            return [store.commit([happened(f"jobs/{worker}")])[0].sequence for _ in range(10)]
+
+        with ThreadPoolExecutor(8) as threads:
+            numbers = [number for each in threads.map(commit_some, range(8)) for number in each]
+
+        assert sorted(numbers) == list(range(1, 81))
+
+    def test_a_record_that_cannot_be_read_is_named(self, store: Store) -> None:
+        store.commit([job("train")])
+        with store._database.writer.begin() as connection:
+            connection.execute(schema.jobs.update().values(body=b"\xff\xff"))
+
+        with pytest.raises(Refusal, match="the record of job train cannot be read") as refused:
+            store.load()
+
+        assert refused.value.reason == "STORE_CORRUPT"
+
+    def test_the_migrations_make_the_tables_of_the_schema(self, store: Store) -> None:
+        with store._database.reader.connect() as connection:
+            context = MigrationContext.configure(connection)
+
+            assert compare_metadata(context, schema.metadata) == []

@@ -1,0 +1,190 @@
+"""The `headrace` program: usage, lists, documents, refusals. Each time a process of its own."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from ruamel.yaml import YAML
+
+from headrace.cli.arguments import COMMANDS
+from headrace.cli.main import run
+from headrace.refusals import Code, Refusal
+from headrace.v1 import attempt_pb2
+from headrace.v1.job_service_pb2 import (
+    ListJobsResponse,
+)
+from headrace.v1.node_service_pb2 import ListNodesResponse
+from tests.shell.controller_double import Controller, headrace, job, node, running_controller
+
+MORE = "2"  # A page token.
+NO_JOB = Refusal(Code.NOT_FOUND, "JOB_UNKNOWN", "no job is named pi; headrace jobs lists them")
+
+
+@pytest_asyncio.fixture
+async def controller() -> AsyncIterator[Controller]:
+    async with running_controller() as running:
+        yield running
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([name, "--help"]) == 0
+
+    assert f"example:\n  headrace {name}" in capsys.readouterr().out
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+
+    listed = capsys.readouterr().out
+    assert [name for name in COMMANDS if f"\n  {name} " not in listed] == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "complaint"),
+    [
+        ([], "name a command"),
+        (["job"], "JOB"),
+        (["jbos"], "did you mean jobs?"),
+        (["--verbose", "jobs"], "--verbose"),
+        (["jobs", "--limit", "-1"], "--limit"),
+        (["jobs", "-o", "xml"], "json"),
+        (["job", ""], "must not be empty"),
+        (["cancel", "jobs/"], "must not be empty"),
+        (["submit", "f", "--set", "cpu"], "resources.cpu=4"),
+        (["events", "--subject", "pi"], "jobs/NAME"),
+        (["migrate", "pi", "--to", "a", "--where", "x"], "not allowed with"),
+        (["migrate", "pi", "--dry-run", "--wait"], "--wait"),
+        (["drain", "a", "--deadline", "10m"], "--wait"),
+        (["drain", "a", "--wait", "--deadline", "soon"], "10m"),
+    ],
+)
+def test_wrong_usage_is_told_and_ends_with_2(
+    argv: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*argv, *(["--controller", "127.0.0.1:1"] if argv and argv[0] in COMMANDS else [])]) == 2
+
+    assert complaint in capsys.readouterr().err
+
+
+async def test_jobs_are_listed_under_headings(controller: Controller) -> None:
+    waiting = job("mlp-9f", "QUEUED", reason="no node has\nan arm64 processor")
+    controller.answer("ListJobs", ListJobsResponse(jobs=[job("pi-1a2b", node="east-1"), waiting]))
+
+    ended = await headrace("jobs", controller=controller.address)
+
+    assert ended.lines == [
+        "NAME     STATE    NODE    AGE  MOVES  WHY",
+        "pi-1a2b  RUNNING  east-1  -    0      -",
+        "mlp-9f   QUEUED   -       -    0      no node has an arm64 processor",
+    ]
+
+
+async def test_where_goes_to_the_controller_as_it_was_written(controller: Controller) -> None:
+    controller.answer("ListJobs", ListJobsResponse())
+
+    await headrace("jobs", "--where", 'state == "running"', controller=controller.address)
+
+    assert controller.requests[0].filter == 'state == "running"'
+
+
+async def test_a_list_has_all_pages(controller: Controller) -> None:
+    controller.answer(
+        "ListJobs", ListJobsResponse(jobs=[job("a")], next_page_token=MORE), ListJobsResponse(jobs=[job("b")])
+    )
+
+    ended = await headrace("jobs", controller=controller.address)
+
+    assert [line.split()[0] for line in ended.lines] == ["NAME", "a", "b"]
+    assert controller.requests[1].page_token == MORE
+
+
+async def test_a_limit_says_that_jobs_were_left_out(controller: Controller) -> None:
+    controller.answer("ListJobs", ListJobsResponse(jobs=[job("a"), job("b")], next_page_token=MORE))
+
+    ended = await headrace("jobs", "--limit", "1", controller=controller.address)
+
+    assert len(ended.lines) == 2
+    assert "--limit 0" in ended.complaint
+
+
+async def test_json_has_the_fields_of_the_protocol(controller: Controller) -> None:
+    controller.answer("GetJob", job(epoch=3, outputs=attempt_pb2.Outputs(digest="sha256:aa", file_count=2)))
+
+    ended = await headrace("job", "pi", "-o", "json", controller=controller.address)
+
+    shown = json.loads(ended.out)
+    assert (shown["name"], shown["state"], shown["epoch"]) == ("jobs/pi-1a2b", "RUNNING", "3")
+    assert shown["outputs"]["fileCount"] == 2
+    assert shown["attempts"] == []
+
+
+async def test_yaml_says_what_json_says(controller: Controller) -> None:
+    controller.answer("ListNodes", ListNodesResponse(nodes=[node()]))
+
+    in_json = await headrace("nodes", "-o", "json", controller=controller.address)
+    in_yaml = await headrace("nodes", "-o", "yaml", controller=controller.address)
+
+    assert YAML(typ="safe").load(in_yaml.out.decode()) == json.loads(in_json.out)
+
+
+@pytest.mark.parametrize("written", ["pi", "jobs/pi"])
+async def test_a_name_is_passed_on_as_it_was_written(controller: Controller, written: str) -> None:
+    controller.answer("GetJob", job())
+
+    await headrace("job", written, controller=controller.address)
+
+    assert controller.requests[0].name == "jobs/pi"
+
+
+async def test_a_refusal_is_one_line_with_its_reason(controller: Controller) -> None:
+    controller.answer("GetJob", NO_JOB)
+
+    ended = await headrace("job", "pi", controller=controller.address)
+
+    assert ended.code == 1
+    assert ended.out == b""
+    assert ended.complaint == "refused: no job is named pi; headrace jobs lists them [JOB_UNKNOWN]"
+
+
+async def test_a_controller_that_does_not_answer_is_a_refusal() -> None:
+    ended = await headrace("jobs", controller="127.0.0.1:1")
+
+    assert ended.code == 1
+    assert ended.complaint.endswith("[CONTROLLER_UNREACHABLE]")
+    assert "127.0.0.1:1" in ended.complaint
+
+
+@pytest.mark.parametrize("place", [("--controller",), ("jobs", "--controller")])
+async def test_an_option_names_the_controller_before_or_after_the_command(
+    controller: Controller, place: tuple[str, ...]
+) -> None:
+    controller.answer("ListJobs", ListJobsResponse())
+    rest = () if "jobs" in place else ("jobs",)
+
+    ended = await headrace(*place, controller.address, *rest, controller="127.0.0.1:1")
+
+    assert ended.code == 0
+
+
+async def test_a_proxy_for_the_web_is_not_asked_for_the_controller(controller: Controller) -> None:
+    controller.answer("ListJobs", ListJobsResponse())
+
+    ended = await headrace("jobs", controller=controller.address, http_proxy="http://127.0.0.1:1")
+
+    assert ended.code == 0
+
+
+async def test_what_a_job_says_does_not_steer_the_terminal(controller: Controller) -> None:
+    controller.answer("ListJobs", ListJobsResponse(jobs=[job(reason="\x1b]0;owned\x07")]))
+
+    ended = await headrace("jobs", controller=controller.address)
+
+    assert b"\x1b" not in ended.out
+
+
+async def test_the_version_needs_no_controller() -> None:
+    ended = await headrace("version", "-o", "json", controller="127.0.0.1:1")
+
+    assert (ended.code, json.loads(ended.out)["protocol"]) == (0, "headrace.v1")

@@ -1,0 +1,236 @@
+"""headrace submit, run, job, cancel, migrate: each time a process of its own."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+
+from headrace.refusals import Code, Refusal
+from headrace.v1 import attempt_pb2, job_pb2
+from headrace.v1.job_service_pb2 import (
+    CreateJobRequest,
+    MigrateJobResponse,
+    ReadLogResponse,
+)
+from tests.shell.controller_double import Controller, headrace, job, running_controller
+
+JOB_FILE = """\
+name: pi
+image: registry.example/pi:1
+"""
+
+
+@pytest_asyncio.fixture
+async def controller() -> AsyncIterator[Controller]:
+    async with running_controller() as running:
+        yield running
+
+
+async def test_a_job_is_shown_with_attempts_migrations_and_phases(controller: Controller) -> None:
+    platform = attempt_pb2.Platform(os="linux", architecture="arm64", emulated=True)
+    attempt = attempt_pb2.Attempt(job="pi-1a2b", epoch=2, node="west-1", state=attempt_pb2.Attempt.EXITED, exit_code=0)
+    attempt.platform.CopyFrom(platform)
+    controller.answer("GetJob", job(attempts=[attempt], migrations=[moved()], reason="it is under way"))
+
+    ended = await headrace("job", "pi", controller=controller.address)
+
+    shown = ended.out.decode()
+    assert "Why:    it is under way" in shown
+    assert "2      west-1  arm64 (emulated)  EXITED  0" in shown
+    assert "Move:      east-1 -> west-1" in shown
+    assert "Downtime:  704 ms" in shown
+    assert "freeze  210 ms  1.50MiB" in shown
+
+
+async def test_submit_sends_the_file_and_says_the_name(controller: Controller, tmp_path: Path) -> None:
+    controller.answer("CreateJob", job(state="QUEUED"))
+
+    ended = await headrace("submit", job_file(tmp_path), "--set", "priority=70", controller=controller.address)
+
+    assert ended.lines == ["pi-1a2b"]
+    request = controller.requests[0]
+    assert (request.spec.image, request.spec.priority) == ("registry.example/pi:1", 70)
+    assert request.request_id
+
+
+async def test_submit_reads_standard_input(controller: Controller) -> None:
+    controller.answer("CreateJob", job(state="QUEUED"))
+
+    await headrace("submit", "-", controller=controller.address, typed=JOB_FILE.encode())
+
+    assert controller.requests[0].spec.display_name == "pi"
+
+
+async def test_two_submissions_are_two_jobs(controller: Controller, tmp_path: Path) -> None:
+    controller.answer("CreateJob", job(state="QUEUED"))
+
+    for _ in range(2):
+        await headrace("submit", job_file(tmp_path), controller=controller.address)
+
+    first, second = controller.requests
+    assert first.request_id != second.request_id
+
+
+async def test_a_wrong_job_file_is_refused_with_its_line_before_anything_is_sent(
+    controller: Controller, tmp_path: Path
+) -> None:
+    ended = await headrace("submit", job_file(tmp_path, "nmae: pi\n"), controller=controller.address)
+
+    assert ended.code == 1
+    assert "job.yaml:3" in ended.complaint
+    assert len(ended.complaint.splitlines()) == 1
+    assert controller.requests == []
+
+
+async def test_a_file_that_is_not_there_is_a_refusal(controller: Controller) -> None:
+    ended = await headrace("submit", "nowhere.yaml", controller=controller.address)
+
+    assert ended.code == 1
+    assert ended.complaint.startswith("refused: nowhere.yaml: No such file")
+
+
+async def test_a_dry_run_creates_nothing(controller: Controller, tmp_path: Path) -> None:
+    controller.answer("CreateJob", job())
+
+    ended = await headrace("submit", job_file(tmp_path), "--dry-run", controller=controller.address)
+
+    assert ended.code == 0
+    assert controller.requests == [
+        CreateJobRequest(spec=controller.requests[0].spec, validate_only=True),
+    ]
+
+
+async def test_waiting_for_a_job_that_succeeds_ends_with_0(controller: Controller, tmp_path: Path) -> None:
+    controller.answer("CreateJob", job(state="QUEUED"))
+    controller.answer("WatchJob", [job(state="QUEUED"), job(state="RUNNING", node="east-1"), job(state="SUCCEEDED")])
+
+    ended = await headrace("submit", job_file(tmp_path), "--wait", controller=controller.address)
+
+    assert ended.code == 0
+    assert "pi-1a2b RUNNING on east-1" in ended.complaint
+
+
+async def test_waiting_for_a_job_that_fails_ends_with_1_and_why(controller: Controller, tmp_path: Path) -> None:
+    controller.answer("CreateJob", job(state="QUEUED"))
+    controller.answer("WatchJob", [job(state="FAILED", reason="it left with exit code 3")])
+
+    ended = await headrace("submit", job_file(tmp_path), "--wait", controller=controller.address)
+
+    assert ended.code == 1
+    assert ended.complaint.endswith("failed: pi-1a2b FAILED: it left with exit code 3 [JOB_NOT_SUCCEEDED]")
+
+
+async def test_following_a_job_shows_its_log_alone_on_standard_output(controller: Controller, tmp_path: Path) -> None:
+    controller.answer("CreateJob", job(state="QUEUED"))
+    controller.answer("ReadLog", [ReadLogResponse(data=b"3.14\n")])
+    controller.answer("WatchJob", [job(state="SUCCEEDED")])
+
+    ended = await headrace("submit", job_file(tmp_path), "--follow", controller=controller.address)
+
+    assert (ended.code, ended.out) == (0, b"3.14\n")
+
+
+async def test_run_sends_the_image_and_all_that_follows_two_dashes(controller: Controller) -> None:
+    controller.answer("CreateJob", job(state="QUEUED"))
+
+    await headrace(
+        "run", "registry.example:5000/team/pi:1", "--", "sh", "-c", "echo", "--", "-o", controller=controller.address
+    )
+
+    spec = controller.requests[0].spec
+    assert spec.display_name == "pi"
+    assert list(spec.command) == ["sh", "-c", "echo", "--", "-o"]
+
+
+async def test_cancel_says_what_becomes_of_the_job(controller: Controller) -> None:
+    controller.answer("CancelJob", job(state="CANCELLING", node="east-1", epoch=2))
+
+    ended = await headrace("cancel", "pi", controller=controller.address)
+
+    assert ended.lines == ["pi-1a2b CANCELLING on east-1 (epoch 2)"]
+
+
+async def test_a_planned_migration_says_level_loss_bytes_and_time(controller: Controller) -> None:
+    plan = job_pb2.MigrationPlan(
+        level=job_pb2.Migration.RESTART,
+        source="east-1",
+        target="west-1",
+        level_reason="the job has no checkpoint directory",
+        loss="all its work so far",
+        lost_millis=61_000,
+        bytes=3 << 20,
+        downtime_millis=704,
+    )
+    controller.answer("MigrateJob", MigrateJobResponse(plan=plan, job=job()))
+
+    ended = await headrace("migrate", "pi", "--to", "west", "--dry-run", controller=controller.address)
+
+    assert (controller.requests[0].validate_only, controller.requests[0].target) == (True, "west")
+    assert ended.lines == [
+        "Job:         pi-1a2b",
+        "Move:        east-1 -> west-1",
+        "Level:       L0 restart",
+        "Not better:  the job has no checkpoint directory",
+        "Loss:        all its work so far (61.0 s of work since the last save)",
+        "Bytes:       at most 3.00MiB",
+        "Downtime:    about 704 ms",
+    ]
+
+
+async def test_a_migration_that_was_waited_for_shows_its_phases(controller: Controller) -> None:
+    begun = job_pb2.Migration(source="east-1", target="west-1", source_epoch=1, state=job_pb2.Migration.PREFETCHING)
+    controller.answer("MigrateJob", MigrateJobResponse(job=job(migrations=[begun])))
+    controller.answer("WatchJob", [job(migrations=[begun]), job(migrations=[moved()])])
+
+    ended = await headrace("migrate", "pi", "--wait", controller=controller.address)
+
+    assert ended.code == 0
+    assert ended.lines[-3:] == [
+        "PHASE   TIME    BYTES",
+        "freeze  210 ms  1.50MiB",
+        "start   494 ms  -",
+    ]
+
+
+async def test_a_migration_that_was_aborted_ends_with_1_and_why(controller: Controller) -> None:
+    begun = job_pb2.Migration(source="east-1", target="west-1", source_epoch=1, state=job_pb2.Migration.PREFETCHING)
+    aborted = job_pb2.Migration(source="east-1", target="west-1", source_epoch=1, reason="west-1 has no disk left")
+    aborted.state = job_pb2.Migration.ABORTED
+    controller.answer("MigrateJob", MigrateJobResponse(job=job(migrations=[begun])))
+    controller.answer("WatchJob", [job(migrations=[aborted])])
+
+    ended = await headrace("migrate", "pi", "--wait", controller=controller.address)
+
+    assert ended.code == 1
+    assert ended.complaint.endswith("failed: pi-1a2b was not moved: west-1 has no disk left [MIGRATION_ABORTED]")
+
+
+async def test_a_move_is_asked_for_once(controller: Controller) -> None:
+    controller.answer("MigrateJob", Refusal(Code.UNAVAILABLE, "BUSY", "the controller is busy; ask again"))
+
+    ended = await headrace("migrate", "pi", controller=controller.address)
+
+    assert ended.complaint.endswith("[BUSY]")
+    assert len(controller.requests) == 1
+
+
+def job_file(folder: Path, *lines: str) -> str:
+    path = folder / "job.yaml"
+    path.write_text(JOB_FILE + "".join(lines))
+    return str(path)
+
+
+def moved() -> job_pb2.Migration:
+    return job_pb2.Migration(
+        state=job_pb2.Migration.SUCCEEDED,
+        level=job_pb2.Migration.CHECKPOINT,
+        source="east-1",
+        target="west-1",
+        source_epoch=1,
+        target_epoch=2,
+        downtime_millis=704,
+        phases=[
+            attempt_pb2.Phase(name="freeze", millis=210, bytes=3 << 19),
+            attempt_pb2.Phase(name="start", millis=494),
+        ],
+    )
