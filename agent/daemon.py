@@ -43,17 +43,17 @@ _log = logging.getLogger(__name__)
 
 
 class Senses(Protocol):
-    """What the node is, has and does. Blocking; called in a thread."""
+    """What the node is, has and does."""
 
-    def describe(self) -> NodeDescription:
+    async def describe(self) -> NodeDescription:
         """What it is."""
         ...
 
-    def devices(self) -> tuple[Device, ...]:
+    async def devices(self) -> tuple[Device, ...]:
         """What accelerators it has."""
         ...
 
-    def load(self) -> Load:
+    async def load(self) -> Load:
         """What it does."""
         ...
 
@@ -127,10 +127,10 @@ class Daemon:
             await asyncio.sleep(TICK_SECONDS)
 
     async def _sense(self) -> None:
-        description = await asyncio.to_thread(self._senses.describe)
+        description = await self._senses.describe()
         while True:
-            devices = await asyncio.to_thread(self._senses.devices)
-            load = await asyncio.to_thread(self._senses.load)
+            devices = await self._senses.devices()
+            load = await self._senses.load()
             self._queue.put_nowait(Sensed(description, devices, load))
             await asyncio.sleep(SENSE_SECONDS)
 

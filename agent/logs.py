@@ -36,7 +36,7 @@ async def carry(runtime: Runtime, stub: NodeServiceStub, *, node: str, ref: Ref)
 
 async def _carry_from(runtime: Runtime, stub: NodeServiceStub, node: str, ref: Ref, cursor: str) -> str | None:
     """Carries from `cursor` to the end; or answers where the controller's copy ends, if that is elsewhere."""
-    async with contextlib.aclosing(runtime.log(ref, cursor)) as chunks:  # type: ignore[type-var]
+    async with contextlib.aclosing(runtime.log(ref, cursor)) as chunks:
         async for chunk in chunks:
             there = await _append(stub, node, ref, expected=cursor, cursor=chunk.cursor, data=chunk.data)
             if there != chunk.cursor:

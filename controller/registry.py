@@ -101,7 +101,7 @@ class Registry:
         host = _HUB_HOST if self._reference.registry == DOCKER_HUB else self._reference.registry
         url = f"{'https' if self._secure else 'http'}://{host}/v2/{self._reference.repository}/{path}"
         answer = await self._patiently("GET", url, headers=self._headers(accept))
-        if answer.status == 401 and not self._authorization:
+        if answer.status == 401:
             self._authorization = await self._authorize(answer)
             answer = await self._patiently("GET", url, headers=self._headers(accept))
         return answer

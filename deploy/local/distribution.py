@@ -39,9 +39,8 @@ def sources() -> tuple[str, ...]:
     ).stdout
     key = next((f"[signed-by={path}] " for path in DEBIAN_KEYS if path.exists()), "")
     targets = [line.split("\t") for line in listed.splitlines()]
-    lines = [
-        f"deb {key}{uri} {part} main" for uri, part, component in targets if part in suites and component == "main"
-    ]
+    fitting = [(uri, part) for uri, part, component in targets if part in suites and component == "main"]
+    lines = [f"deb {key}{uri} {part} main" for uri, part in fitting]
     return (suite, *dict.fromkeys(lines))
 
 

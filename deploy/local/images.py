@@ -13,10 +13,9 @@ from headrace.refusals import Code, Refusal
 RECIPES = places.ROOT / "deploy" / "images"
 EXAMPLES = places.ROOT / "examples"
 PYTHON = "headrace/python"
-BASES = {
-    PYTHON: ("python3", "dash", "coreutils", "grep", "sed"),
-    "headrace/python-numpy": ("python3", "dash", "coreutils", "grep", "sed", "python3-numpy"),
-}
+# libstdc++ is what PyPI's wheels expect of a system beside its C library; base-files has texts that examples read.
+SYSTEM = ("base-files", "dash", "coreutils", "grep", "sed", "libstdc++6", "python3")
+BASES = {PYTHON: SYSTEM, "headrace/python-numpy": (*SYSTEM, "python3-numpy")}
 
 
 def base(registry: str, name: str = PYTHON) -> Image:

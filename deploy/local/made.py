@@ -10,6 +10,8 @@ from deploy.local import emulation, places, progress, sharing
 from deploy.local.manifests import Repository
 
 TAG = "latest"
+# Job files name a version, as their authors should.
+TAGS = (TAG, "1")
 RECORDS = places.STATE / "images"
 
 
@@ -50,7 +52,7 @@ def image(
             if architecture not in platforms:
                 with progress.step(f"making image {repository.name} for {architecture}"):
                     platforms[architecture] = make(architecture)
-        index = repository.put_index(TAG, platforms)
+        index = repository.put_index(TAGS, platforms)
         record.write_text(json.dumps({"inputs": inputs, "index": index, "platforms": platforms}) + "\n")
     return Image(repository, inputs, index, platforms)
 

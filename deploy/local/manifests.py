@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,10 +32,13 @@ class Repository:
         url = self._url(f"manifests/{reference}")
         return httpx.head(url, headers=accept, timeout=TIMEOUT_SECONDS, trust_env=False).is_success
 
-    def put_index(self, tag: str, platforms: Mapping[str, str]) -> str:
-        """Publishes one name for several platforms, each an architecture and the digest of its manifest."""
+    def put_index(self, tags: Sequence[str], platforms: Mapping[str, str]) -> str:
+        """Publishes one image for several platforms, each an architecture and the digest of its manifest."""
         manifests = [self._descriptor(architecture, digest) for architecture, digest in sorted(platforms.items())]
-        return self._put(tag, INDEX, {"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests})
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}
+        for tag in tags:
+            self._put(tag, INDEX, index)
+        return self._put(None, INDEX, index)
 
     def copy(self, source: "Repository", digest: str, *, tag: str | None = None, claim: str | None = None) -> str:
         """Takes over one manifest of another repository; with `claim` it says that it is for that architecture."""

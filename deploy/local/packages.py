@@ -45,7 +45,8 @@ class EmulatorNeed:
         return emulation.available(self.architecture)
 
 
-ENGINE = (
+AnyNeed = Need | EmulatorNeed
+ENGINE: tuple[AnyNeed, ...] = (
     Need("dockerd", ("docker.io",)),
     # Debian 13 took it out of docker.io.
     Need("docker", ("docker-cli", "docker.io")),
@@ -53,10 +54,10 @@ ENGINE = (
     Need("iptables", ("iptables",)),
     Need("ip", ("iproute2",)),
 )
-REGISTRY = (Need("docker-registry", ("docker-registry",)),)
-IMAGES = (Need("mmdebstrap", ("mmdebstrap",)), Need("buildah", ("buildah",)))
-EMULATION = tuple(EmulatorNeed(architecture) for architecture in emulation.ARCHITECTURES)
-NODE = (Need("npm", ("npm",)),)
+REGISTRY: tuple[AnyNeed, ...] = (Need("docker-registry", ("docker-registry",)),)
+IMAGES: tuple[AnyNeed, ...] = (Need("mmdebstrap", ("mmdebstrap",)), Need("buildah", ("buildah",)))
+EMULATION: tuple[AnyNeed, ...] = tuple(EmulatorNeed(architecture) for architecture in emulation.ARCHITECTURES)
+NODE: tuple[AnyNeed, ...] = (Need("npm", ("npm",)),)
 
 
 def command(name: str) -> str | None:
@@ -64,7 +65,7 @@ def command(name: str) -> str | None:
     return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{SYSTEM_PATH}")
 
 
-def ensure(needs: Sequence[Need | EmulatorNeed]) -> None:
+def ensure(needs: Sequence[AnyNeed]) -> None:
     """Installs what is missing. Refusal: PACKAGES_MISSING, where that is the operator's to do."""
     missing = [need for need in needs if not need.met()]
     if not missing:
@@ -81,7 +82,7 @@ def ensure(needs: Sequence[Need | EmulatorNeed]) -> None:
         raise _missing(f"{', '.join(absent)}: still not found after the installation; see .headrace/logs/apt.log")
 
 
-def _install(missing: Sequence[Need | EmulatorNeed]) -> None:
+def _install(missing: Sequence[AnyNeed]) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     apt = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"]
     with progress.step("reading the distribution's package lists"):
@@ -91,7 +92,7 @@ def _install(missing: Sequence[Need | EmulatorNeed]) -> None:
         progress.run([*apt, "install", "-y", "--no-install-recommends", *names], log="apt", env=environment)
 
 
-def _offered(need: Need | EmulatorNeed) -> str:
+def _offered(need: AnyNeed) -> str:
     for name in need.packages:
         policy = subprocess.run(["apt-cache", "policy", name], capture_output=True, text=True, check=False).stdout
         if "Candidate:" in policy and "Candidate: (none)" not in policy:

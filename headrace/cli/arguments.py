@@ -31,16 +31,14 @@ class Command(NamedTuple):
 def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     """The command and its arguments. Ends the program with help, or with exit code 2 where the usage is wrong."""
     overview = _overview()
-    chosen, rest = overview.parse_known_args(list(argv[: _command_index(argv) + 1])), argv[_command_index(argv) + 1 :]
-    options, unknown = chosen
-    if unknown:
-        overview.error(f"unknown option {unknown[0]}")
+    cut = _command_index(argv) + 1
+    options = overview.parse_args(argv[:cut])
     if options.command is None:
         overview.error("name a command; headrace --help lists them")
     command = COMMANDS.get(options.command)
     if command is None:
         _unknown_command(overview, options.command)
-    return command, _parse_command(options.command, command, rest, options)
+    return command, _parse_command(options.command, command, argv[cut:], options)
 
 
 def _command_index(argv: Sequence[str]) -> int:
@@ -76,6 +74,7 @@ def _parse_command(
             "-o",
             "--output",
             choices=("table", "wide", "json", "yaml"),
+            metavar="table|wide|json|yaml",
             default="table",
             help="how to show it; json and yaml have the fields of the protocol (default: table)",
         )

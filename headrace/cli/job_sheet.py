@@ -38,6 +38,7 @@ def migration_sheet(migration: Migration) -> list[str]:
         ("Move", f"{migration.source} -> {migration.target}"),
         ("State", words.enum_name(Migration.State, migration.state)),
         ("Level", level(migration.level)),
+        ("Platform", words.platform(migration.platform) if migration.HasField("platform") else ""),
         ("Downtime", downtime),
         ("Moved", units.rounded_bytes(sum(phase.bytes for phase in migration.phases))),
         ("Why", migration.reason),

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from headrace.cli import render
+from headrace.cli.address import controller_address
 from headrace.cli.arguments import Command, parse
 from headrace.refusals import Refusal
 
@@ -63,16 +64,13 @@ def _connect(command: Command, arguments: Namespace) -> int:
     from headrace.connection import Connection  # noqa: PLC0415 - as asyncio.
 
     perform = getattr(import_module(f"headrace.cli.{command.module}"), command.function)
+    address = controller_address(getattr(arguments, "controller", ""), os.environ)
     gc.freeze()
     gc.enable()
 
     async def connected() -> int:
-        async with Connection(address_of(arguments)) as connection:
+        async with Connection(address) as connection:
             code: int = await perform(connection, arguments)
             return code
 
     return asyncio.run(connected())
-
-
-def address_of(arguments: Namespace) -> str:
-    return getattr(arguments, "controller", "") or os.environ["HEADRACE_CONTROLLER"]

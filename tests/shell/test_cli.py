@@ -2,18 +2,19 @@
 
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from ruamel.yaml import YAML
 
+from headrace.cli.address import controller_address
 from headrace.cli.arguments import COMMANDS
 from headrace.cli.main import run
 from headrace.refusals import Code, Refusal
+from headrace.settings import load_client
 from headrace.v1 import attempt_pb2
-from headrace.v1.job_service_pb2 import (
-    ListJobsResponse,
-)
+from headrace.v1.job_service_pb2 import ListJobsResponse
 from headrace.v1.node_service_pb2 import ListNodesResponse
 from tests.shell.controller_double import Controller, headrace, job, node, running_controller
 
@@ -166,6 +167,26 @@ async def test_an_option_names_the_controller_before_or_after_the_command(
     ended = await headrace(*place, controller.address, *rest, controller="127.0.0.1:1")
 
     assert ended.code == 0
+
+
+@pytest.mark.parametrize("option", ["", "127.0.0.1:1"])
+@pytest.mark.parametrize("variable", ["", "127.0.0.1:2"])
+@pytest.mark.parametrize("written", ["", "127.0.0.1:3"])
+def test_the_controller_is_where_the_settings_say(tmp_path: Path, option: str, variable: str, written: str) -> None:
+    environ = {"HOME": str(tmp_path), "HEADRACE_CONTROLLER": variable}
+    if written:
+        file = tmp_path / ".config/headrace/config.toml"
+        file.parent.mkdir(parents=True)
+        file.write_text(f'controller = "{written}"\n')
+
+    assert controller_address(option, environ) == load_client(option, environ).controller
+
+
+async def test_what_is_no_address_is_refused() -> None:
+    ended = await headrace("jobs", "--controller", "nonsense")
+
+    assert ended.code == 1
+    assert ended.complaint.endswith("[ADDRESS_INVALID]")
 
 
 async def test_a_proxy_for_the_web_is_not_asked_for_the_controller(controller: Controller) -> None:

@@ -9,7 +9,8 @@ import pytest
 from controller import registry as registry_module
 from controller.images import CONCURRENT_REQUESTS, Images
 from headrace.attempts import Platform
-from headrace.refusals import Code
+from headrace.jobs import ImagePin
+from headrace.refusals import Code, Refusal
 from tests.shell.registry_double import (
     AMD64,
     ARM64,
@@ -138,6 +139,12 @@ async def test_an_image_for_windows_alone_has_no_platform_and_the_refusal_says_w
     assert "only for windows/amd64" in refusal.message
 
 
+async def test_an_index_of_attestations_alone_is_for_no_platform_at_all(registry: Registry) -> None:
+    registry.index(registry.image(Platform("unknown", "unknown")))
+
+    assert "for no platform at all" in (await refused(registry)).message
+
+
 async def test_a_single_manifest_for_windows_has_no_platform(registry: Registry) -> None:
     registry.image(Platform("windows", "amd64"), tag="1")
 
@@ -241,9 +248,8 @@ async def test_a_body_that_does_not_have_the_digest_it_was_asked_by_is_corrupt(r
 
 
 async def test_a_body_that_does_not_have_the_digest_it_is_sent_with_is_corrupt(registry: Registry) -> None:
-    registry.image(AMD64, tag="1")
-    for response in registry.contents.values():
-        response.body += b" "
+    registry.index(registry.image(AMD64))
+    registry.contents["/v2/team/train/manifests/1"].body += b" "
 
     assert (await refused(registry)).reason == "IMAGE_CORRUPT"
 
@@ -256,21 +262,23 @@ async def test_indexes_that_go_too_deep_are_corrupt(registry: Registry) -> None:
     assert "nested" in (await refused(registry)).message
 
 
-async def test_an_index_is_read_by_a_few_requests_at_a_time(registry: Registry) -> None:
-    registry.index(*(registry.image(Platform("linux", f"cpu{number}")) for number in range(12)))
-    full, waiting, most = asyncio.Event(), 0, 0
+async def read_in_groups_of(registry: Registry, count: int) -> tuple[ImagePin, ...]:
+    """Resolves an index of twenty images in a registry that answers when `count` requests wait for their answers."""
+    registry.index(*(registry.image(Platform("linux", f"cpu{number}")) for number in range(20)))
+    gate = asyncio.Barrier(count)
 
-    async def counting(request: Request) -> None:
-        nonlocal waiting, most
+    async def waiting(request: Request) -> None:
         if "sha256:" in request.target:
-            waiting += 1
-            most = max(most, waiting)
-            if waiting == CONCURRENT_REQUESTS:
-                full.set()
-            await full.wait()
-            waiting -= 1
+            await gate.wait()
 
-    registry.before = counting
+    registry.before = waiting
+    return await resolved(registry, deadline_seconds=1)
 
-    assert len(await resolved(registry)) == 12
-    assert most == CONCURRENT_REQUESTS
+
+async def test_the_images_of_an_index_are_read_side_by_side(registry: Registry) -> None:
+    assert len(await read_in_groups_of(registry, CONCURRENT_REQUESTS)) == 20
+
+
+async def test_a_registry_is_not_flooded_by_one_index(registry: Registry) -> None:
+    with pytest.raises(Refusal, match="did not answer in full within 1 s"):
+        await read_in_groups_of(registry, CONCURRENT_REQUESTS + 1)

@@ -135,21 +135,18 @@ def bound(spec: JobSpec, node: Node) -> JobSpec:
 
 
 def runnable(images: tuple[ImagePin, ...], spec: JobSpec, node: Node) -> tuple[ImagePin, Platform] | str:
-    """The image and the node's platform for it, a native one before an emulated one; or why there is none."""
-    pins = [pin for pin in images if pin.reference == spec.image]
-    emulated: tuple[ImagePin, Platform] | None = None
+    """The image and how the node would run it, a native one before an emulated one; or why there is none."""
+    pins = {pin.platform: pin for pin in images if pin.reference == spec.image}
+    would_emulate: Platform | None = None
     for platform in node.description.platforms:
-        for pin in pins:
-            if platforms.runs(platform, pin.platform):
-                if not platform.emulated:
-                    return pin, platform
-                emulated = emulated or (pin, platform)
-    if emulated is None:
-        have = ", ".join(sorted({str(pin.platform) for pin in pins})) or "no platform"
-        return f"cannot run the image, which is made for {have}"
-    if spec.emulation is Emulation.NEVER:
-        return f"would have to emulate {emulated[0].platform} (emulation: allowed lets it)"
-    return emulated
+        closest = platforms.closest(platform, pins)
+        if closest is not None and (not platform.emulated or spec.emulation is Emulation.ALLOWED):
+            return pins[closest], replace(closest, emulated=platform.emulated)
+        would_emulate = would_emulate or closest
+    if would_emulate is not None:
+        return f"would have to emulate {would_emulate} (emulation: allowed lets it)"
+    have = ", ".join(sorted(map(str, pins))) or "no platform"
+    return f"cannot run the image, which is made for {have}"
 
 
 def _lacking(spec: JobSpec, node: Node) -> str:

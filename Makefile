@@ -1,0 +1,97 @@
+# `make` alone says what there is. Every target sets up what it needs.
+.DEFAULT_GOAL := help
+.SILENT:
+
+PYTHON_IN := .venv/bin/python
+LOCAL := $(PYTHON_IN) -m deploy.local
+HEADRACE := .venv/bin/headrace
+NODES ?= 1
+TYPED := $(foreach package,agent controller headrace deploy benchmarks,$(if $(wildcard $(package)/__init__.py),-p $(package)))
+
+.PHONY: help
+help: ## What there is
+	sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='	' read -r name what; \
+		do printf '  make %-10s %s\n' "$$name" "$$what"; done
+
+.PHONY: demo
+demo: dev ## A real job hops between an amd64 and an arm64 node, and its result proves that nothing was lost
+	$(LOCAL).demo
+
+.PHONY: test
+test: dev ## All tests, with a real engine and registry (ARGS= for pytest)
+	$(LOCAL) test $(ARGS)
+
+.PHONY: test-fast
+test-fast: dev ## The tests that need no engine
+	$(PYTHON_IN) -m pytest -m "not engine" $(ARGS)
+
+.PHONY: check
+check: dev ## Lint, types, import contracts, proto lint, stub drift
+	echo "· ruff" && .venv/bin/ruff check && .venv/bin/ruff format --check
+	echo "· mypy" && .venv/bin/mypy $(TYPED)
+	echo "· import contracts" && .venv/bin/lint-imports
+	sh deploy/check-proto.sh
+
+.PHONY: up
+up: dev ## A controller and an agent in the background (NODES=3 for more)
+	$(LOCAL) up --nodes $(NODES)
+
+.PHONY: down
+down: dev ## Ends them
+	$(LOCAL) down
+
+.PHONY: status
+status: dev ## Nodes and jobs
+	$(HEADRACE) nodes && echo && $(HEADRACE) jobs
+
+.PHONY: nodes
+nodes: dev ## Nodes
+	$(HEADRACE) nodes
+
+.PHONY: jobs
+jobs: dev ## Jobs
+	$(HEADRACE) jobs
+
+.PHONY: submit
+submit: dev need-JOB ## Submits JOB=examples/pi.yaml
+	$(HEADRACE) submit $(JOB)
+
+.PHONY: logs
+logs: dev need-JOB ## The log of JOB=
+	$(HEADRACE) logs $(JOB)
+
+.PHONY: cancel
+cancel: dev need-JOB ## Cancels JOB=
+	$(HEADRACE) cancel $(JOB)
+
+.PHONY: migrate
+migrate: dev need-JOB ## Moves JOB= to the node TO= (without TO=, wherever it fits)
+	$(HEADRACE) migrate $(JOB) $(if $(TO),--to $(TO)) --wait
+
+.PHONY: drain
+drain: dev need-NODE ## Moves everything away from NODE=, and lets nothing new come
+	$(HEADRACE) drain $(NODE) --wait
+
+.PHONY: undrain
+undrain: dev need-NODE ## Lets jobs come to NODE= again
+	$(HEADRACE) undrain $(NODE)
+
+.PHONY: dev
+dev: ## The environment in .venv, with everything for working on Headrace
+	sh deploy/prepare.sh
+
+.PHONY: proto
+proto: dev ## Generates headrace/v1 from proto/
+	sh deploy/proto.sh
+
+.PHONY: images
+images: dev ## Container images of agent and controller, for each architecture
+	$(LOCAL) images
+
+.PHONY: bench
+bench: dev ## Benchmarks, as ratios, against what can run on this machine
+	$(if $(wildcard benchmarks/__main__.py),$(PYTHON_IN) -m benchmarks $(ARGS),echo "make bench: there are no benchmarks yet" >&2; exit 1)
+
+# A variable that a target cannot do without.
+need-%:
+	test -n "$($*)" || { echo "$*= is missing; \`make\` says what it is" >&2; exit 2; }

@@ -1,0 +1,109 @@
+"""Puts the agent together, and runs it until told to stop."""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from grpc import aio
+
+from agent.accelerators.table import vendors
+from agent.checkpoints import Checkpoints
+from agent.core.agent import AgentCore
+from agent.core.model import Event
+from agent.daemon import Daemon
+from agent.journal import Journal
+from agent.prefetches import Prefetches
+from agent.runtimes.docker import DockerRuntime
+from agent.senses import NodeSenses
+from agent.session import Session
+from agent.works import Works
+from headrace.nodes import Capacity
+from headrace.refusals import Code, Refusal
+from headrace.settings import AgentSettings
+from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceStub
+from headrace.v1.node_service_pb2_grpc import NodeServiceStub
+
+CHANNEL_OPTIONS = (
+    ("grpc.max_receive_message_length", 64 << 20),
+    ("grpc.max_send_message_length", 64 << 20),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 10_000),
+)
+
+_log = logging.getLogger(__name__)
+
+
+def channel_to(address: str) -> aio.Channel:
+    """A channel to the controller."""
+    return aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+
+
+async def run(settings: AgentSettings) -> None:
+    """Runs until SIGTERM or SIGINT; containers go on, and the next agent finds them."""
+    state = settings.state.absolute()
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone(state), contextlib.closing(Journal(state / "journal.db")) as journal:
+        runtime = DockerRuntime(settings.engine.host, settings.node)
+        async with channel_to(settings.controller) as channel:
+            try:
+                await _until_stopped(_daemon(settings, state, journal, runtime, channel))
+            finally:
+                runtime.close()
+
+
+def _daemon(
+    settings: AgentSettings, state: Path, journal: Journal, runtime: DockerRuntime, channel: aio.Channel
+) -> Daemon:
+    checkpoints = Checkpoints(CheckpointServiceStub(channel), state / "chunks")
+    stub = NodeServiceStub(channel)
+    senses = NodeSenses(
+        state,
+        vendors(),
+        region=settings.region,
+        owner=settings.owner,
+        labels=settings.labels,
+        host_network=settings.host_network,
+        reserved=Capacity(settings.reserve.cpu_millis, settings.reserve.memory_bytes),
+    )
+
+    def make(tell: Callable[[Event], None]) -> tuple[Session, Works, Prefetches]:
+        return (
+            Session(stub, tell, address=settings.controller),
+            Works(settings.node, state, runtime, checkpoints, stub, tell, senses.vendor_of),
+            Prefetches(runtime, checkpoints, tell),
+        )
+
+    core = AgentCore(settings.node, journal.recall())
+    _log.info("node %s, controller %s, engine %s", settings.node, settings.controller, settings.engine.host)
+    return Daemon(core, journal, runtime, senses, checkpoints, make)
+
+
+async def _until_stopped(daemon: Daemon) -> None:
+    working = asyncio.create_task(daemon.run())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, working.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await working
+
+
+@contextlib.contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """One agent a state folder: two would each think the other's containers strays."""
+    with (state / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            message = (
+                f"state: another agent uses {state}; end it, or give this one a state folder and a node of its own"
+            )
+            raise Refusal(Code.ALREADY_EXISTS, "STATE_IN_USE", message) from error
+        yield

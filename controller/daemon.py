@@ -1,0 +1,146 @@
+"""Puts the controller together: store, core, shell, services; and serves until told to stop."""
+
+import asyncio
+import logging
+import signal
+from dataclasses import dataclass
+
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health
+from grpc_reflection.v1alpha import reflection
+
+from controller.checkpoint_store import FolderStore
+from controller.core.book import Book, Policy
+from controller.core.cluster import Cluster
+from controller.docker_config import DockerConfig
+from controller.images import Images
+from controller.logs import JobLogs
+from controller.services.checkpoints import CheckpointService
+from controller.services.jobs import JobService
+from controller.services.nodes import NodeService
+from controller.shell import Shell
+from controller.store import Store
+from headrace.refusals import Code, Refusal
+from headrace.settings import ControllerSettings
+from headrace.status import RefusalInterceptor
+from headrace.v1 import checkpoint_service_pb2, job_service_pb2, node_service_pb2
+from headrace.v1.checkpoint_service_pb2_grpc import add_CheckpointServiceServicer_to_server
+from headrace.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
+from headrace.v1.node_service_pb2_grpc import add_NodeServiceServicer_to_server
+
+SWEEP_SECONDS = 600.0
+# What an upload under way has brought is named by no job yet.
+SWEEP_OLDER_THAN_SECONDS = 3600.0
+STOP_SECONDS = 2.0
+
+SERVICES = (
+    checkpoint_service_pb2.DESCRIPTOR.services_by_name["CheckpointService"].full_name,
+    job_service_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
+    node_service_pb2.DESCRIPTOR.services_by_name["NodeService"].full_name,
+)
+
+# A peer whose machine died says nothing: it is found out by asking.
+SERVER_OPTIONS = (
+    ("grpc.max_receive_message_length", 64 << 20),
+    ("grpc.max_send_message_length", 64 << 20),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.so_reuseport", 0),
+)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a controller is made of."""
+
+    store: Store
+    checkpoints: FolderStore
+    logs: JobLogs
+    images: Images
+    shell: Shell
+
+
+def assemble(settings: ControllerSettings) -> Parts:
+    """Opens what is on the disk and rebuilds the core from it. Raises a Refusal where that cannot be."""
+    state = settings.state.absolute()
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = Store.open(settings.store_url)
+    jobs, nodes = store.load()
+    _log.info("cluster %s: %d jobs, %d nodes", store.cluster, len(jobs), len(nodes))
+    book = Book(store.cluster, Policy(lease_ms=settings.lease_ms), jobs, nodes)
+    logs = JobLogs(state / "logs", settings.logs.max_bytes)
+    return Parts(
+        store=store,
+        checkpoints=FolderStore(settings.checkpoint_folder),
+        logs=logs,
+        images=Images(
+            default_registry=settings.images.default_registry,
+            insecure_registries=settings.images.insecure_registries,
+            credentials=DockerConfig(settings.images.docker_config),
+        ),
+        shell=Shell(Cluster(book), store, logs),
+    )
+
+
+async def serve(settings: ControllerSettings) -> None:
+    """Serves until SIGTERM or SIGINT. A bug in the core ends it with an error; the supervisor starts it again."""
+    parts = assemble(settings)
+    server = aio.server(interceptors=[RefusalInterceptor()], options=SERVER_OPTIONS)
+    healthy = _add_services(server, parts)
+    _bind(server, settings.grpc.address)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with parts.images:
+        judging = asyncio.create_task(parts.shell.run())
+        sweeping = asyncio.create_task(_sweep(parts))
+        stopping = asyncio.create_task(stop.wait())
+        await server.start()
+        for service in ("", *SERVICES):
+            await healthy.set(service, health_pb2.HealthCheckResponse.SERVING)
+        _log.info("serves on %s", settings.grpc.address)
+        done, _ = await asyncio.wait((judging, sweeping, stopping), return_when=asyncio.FIRST_COMPLETED)
+        await server.stop(STOP_SECONDS)
+        judging.cancel()
+        sweeping.cancel()
+        stopping.cancel()
+        parts.store.close()
+        for ended in done:
+            ended.result()
+
+
+def _add_services(server: aio.Server, parts: Parts) -> health.HealthServicer:
+    book = parts.shell.cluster.book
+    add_JobServiceServicer_to_server(JobService(parts.shell, parts.store, parts.images, parts.logs), server)
+    add_NodeServiceServicer_to_server(NodeService(parts.shell, parts.logs), server)
+    checkpoints = CheckpointService(parts.checkpoints, lambda job: book.jobs[job].epoch if job in book.jobs else None)
+    add_CheckpointServiceServicer_to_server(checkpoints, server)
+    healthy = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+    reflection.enable_server_reflection((*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name), server)
+    return healthy
+
+
+def _bind(server: aio.Server, address: str) -> None:
+    try:
+        bound = server.add_insecure_port(address)
+    except RuntimeError:
+        bound = 0
+    if not bound and not address.startswith("unix:"):
+        message = f"grpc.address: {address} cannot be had; another program may use it, or it is not this machine's"
+        raise Refusal(Code.UNAVAILABLE, "ADDRESS_IN_USE", message)
+
+
+async def _sweep(parts: Parts) -> None:
+    """Deletes what no job needs any more from the checkpoint store."""
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        live = await asyncio.to_thread(parts.store.live_manifests)
+        freed = await asyncio.to_thread(parts.checkpoints.sweep, live, SWEEP_OLDER_THAN_SECONDS)
+        if freed:
+            _log.info("%d bytes of old checkpoints deleted", freed)

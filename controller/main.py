@@ -1,0 +1,42 @@
+"""The program `headrace-controller`."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+
+from controller.daemon import serve
+from headrace import logs
+from headrace.refusals import Refusal
+from headrace.settings import is_local, load_controller
+
+_log = logging.getLogger("controller")
+
+
+def main() -> int:
+    """Serves until told to stop; answers with the exit code: 1 where it cannot start."""
+    parser = argparse.ArgumentParser(
+        prog="headrace-controller",
+        description="Takes jobs, finds nodes for them, moves them.",
+        epilog="example: headrace-controller --config /etc/headrace/controller.toml",
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings, TOML; without it all is under ./.headrace"
+    )
+    arguments = parser.parse_args()
+    try:
+        settings = load_controller(arguments.config, os.environ)
+        logs.configure(settings.log.level)
+        if settings.insecure and not is_local(settings.grpc.address):
+            _log.warning("insecure = true: anybody who reaches %s may run anything here", settings.grpc.address)
+        asyncio.run(serve(settings))
+    except Refusal as refusal:
+        sys.stderr.write(f"refused: {refusal.message} [{refusal.reason}]\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""Controllers and agents in the background: each with a folder of its own for settings, state and log."""
+
+import json
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+import docker
+import docker.errors
+
+from deploy.local import places, processes, progress
+from deploy.local.made import Image
+from headrace.refusals import Code, Refusal
+
+CONTROLLER_ADDRESS = "127.0.0.1:7400"
+ARM64 = "arm64"
+READY_SECONDS = 60.0
+POLL_SECONDS = 0.02
+# Where the pulled program writes is where a person looks for it: in the agent's folder, not in the engine's.
+IN_CONTAINER = 'exec python3 -m agent.main --config "$0" >>"$1" 2>&1'
+
+Settings = Mapping[str, object]
+NONE: Settings = MappingProxyType({})
+
+
+class Daemon(Protocol):
+    """A controller or an agent that was started."""
+
+    @property
+    def log(self) -> Path:
+        """What it says."""
+        ...
+
+    def alive(self) -> bool:
+        """It runs."""
+        ...
+
+    def stop(self) -> None:
+        """Asks it to leave, and waits."""
+        ...
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Contained:
+    """A daemon in a container of an engine."""
+
+    engine: str
+    container: str
+    log: Path
+
+    def alive(self) -> bool:
+        """It runs."""
+        try:
+            with closing(docker.DockerClient(base_url=self.engine)) as client:
+                return bool(client.api.inspect_container(self.container)["State"]["Running"])
+        except docker.errors.NotFound:
+            return False
+
+    def stop(self) -> None:
+        """Asks it to leave, waits, and removes its container."""
+        with closing(docker.DockerClient(base_url=self.engine)) as client:
+            try:
+                client.api.stop(self.container, timeout=15)
+            except docker.errors.NotFound:
+                return
+            _remove(client, self.container)
+
+    def kill(self) -> None:
+        """SIGKILL, and its container is gone."""
+        with closing(docker.DockerClient(base_url=self.engine)) as client:
+            _remove(client, self.container)
+
+
+def start_controller(
+    folder: Path, *, registry: str, address: str = CONTROLLER_ADDRESS, settings: Settings = NONE
+) -> processes.Process:
+    """Starts a controller and waits until its port answers. `settings` are added to those of its file."""
+    ours = {"state": str(folder / "state"), "grpc": {"address": address}, "images": {"default_registry": registry}}
+    process = _start("controller", folder, ours, settings)
+    _wait_for_port(address, process)
+    return process
+
+
+def start_agent(
+    folder: Path, *, node: str, engine: str, controller: str = CONTROLLER_ADDRESS, settings: Settings = NONE
+) -> processes.Process:
+    """Starts an agent of this machine's architecture. It is ready when the controller lists its node."""
+    return _start("agent", folder, _agent_settings(folder, node, engine, controller), settings)
+
+
+def start_arm64_agent(
+    folder: Path,
+    *,
+    node: str,
+    engine: str,
+    image: Image,
+    controller: str = CONTROLLER_ADDRESS,
+    settings: Settings = NONE,
+) -> Contained:
+    """Starts an agent as an arm64 program: a container that drives the engine it runs on through its socket.
+
+    The folder has the same path inside: what the agent mounts into jobs is looked up on the host.
+    """
+    config = _configured("agent", folder, _agent_settings(folder, node, engine, controller), settings)
+    log = folder / "agent.log"
+    path = engine.removeprefix("unix://")
+    shared = {str(each): {"bind": str(each), "mode": "rw"} for each in (folder, path)}
+    with closing(docker.DockerClient(base_url=engine, timeout=300)) as client:
+        name = f"headrace-agent-{node}-{places.identity(str(folder))}"
+        _remove(client, name)
+        client.images.pull(image.on(ARM64), platform=f"linux/{ARM64}")
+        container = client.containers.run(
+            image.on(ARM64),
+            [str(config), str(log)],
+            entrypoint=["/bin/sh", "-c", IN_CONTAINER],
+            name=name,
+            platform=f"linux/{ARM64}",
+            network_mode="host",
+            volumes=shared,
+            init=True,
+            detach=True,
+        )
+    return Contained(engine, str(container.id), log)
+
+
+def free_address() -> str:
+    """An address on loopback that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def _agent_settings(folder: Path, node: str, engine: str, controller: str) -> dict[str, object]:
+    return {"node": node, "state": str(folder / "state"), "controller": controller, "engine": {"host": engine}}
+
+
+def _start(daemon: str, folder: Path, ours: Settings, added: Settings) -> processes.Process:
+    config = _configured(daemon, folder, ours, added)
+    argv = [sys.executable, "-m", f"{daemon}.main", "--config", str(config)]
+    return processes.spawn(argv, log=folder / f"{daemon}.log")
+
+
+def _configured(daemon: str, folder: Path, ours: Settings, added: Settings) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{daemon}.toml"
+    path.write_text(_toml(_merged(ours, added)))
+    return path
+
+
+def _merged(first: Settings, second: Settings) -> dict[str, object]:
+    merged = dict(first)
+    for key, value in second.items():
+        under = merged.get(key)
+        if isinstance(under, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merged(under, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _toml(settings: Settings) -> str:
+    """A TOML file of plain values, and of tables one level deep."""
+    tables = {key: value for key, value in settings.items() if isinstance(value, Mapping)}
+    # A JSON string, number, boolean or list of these is TOML as well.
+    lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items() if key not in tables]
+    for name, table in tables.items():
+        lines += ["", f"[{name}]", *(f"{json.dumps(key)} = {json.dumps(value)}" for key, value in table.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _wait_for_port(address: str, process: processes.Process) -> None:
+    host, _, port = address.rpartition(":")
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        try:
+            socket.create_connection((host, int(port)), timeout=1).close()
+        except OSError:
+            if not process.alive():
+                raise _failed(f"it ended; its log is {process.log}, its end:\n{progress.end_of(process.log)}") from None
+            if time.monotonic() > deadline:
+                raise _failed(f"{address} does not answer after {READY_SECONDS:.0f} s; see {process.log}") from None
+            time.sleep(POLL_SECONDS)
+        else:
+            return
+
+
+def _remove(client: docker.DockerClient, container: str) -> None:
+    try:
+        client.api.remove_container(container, force=True)
+    except docker.errors.NotFound:
+        return
+
+
+def _failed(message: str) -> Refusal:
+    return Refusal(Code.UNAVAILABLE, "CONTROLLER_FAILED", message)

@@ -1,0 +1,68 @@
+"""`make up` and `make down`: a controller and agents that stay in the background between commands."""
+
+from pathlib import Path
+
+from deploy.local import cluster, engine, places, prepared, processes, progress, registry, sharing
+from headrace.refusals import Code, Refusal
+
+FOLDER = places.STATE / "up"
+CONTROLLER = FOLDER / "controller"
+NODES = FOLDER / "nodes"
+
+
+def up(nodes: int) -> None:
+    """Starts what does not run yet: a controller, and agents until there are `nodes`."""
+    if nodes < 1:
+        raise Refusal(Code.INVALID_ARGUMENT, "NODES_INVALID", f"NODES={nodes}: at least 1")
+    local = prepared.prepare()
+    started: list[processes.Process] = []
+    try:
+        # The daemons hold engine and registry from here on: they stay up when this command ends.
+        local.hand_down()
+        if _recorded(CONTROLLER) is None:
+            with progress.step("starting the controller"):
+                started.append(cluster.start_controller(CONTROLLER, registry=local.registry))
+                started[-1].record(CONTROLLER / "pid")
+        for number in range(1, nodes + 1):
+            folder = NODES / f"node-{number}"
+            if _recorded(folder) is None:
+                progress.note(f"starting the agent of {folder.name}")
+                started.append(cluster.start_agent(folder, node=folder.name, engine=local.engine))
+                started[-1].record(folder / "pid")
+    except BaseException:
+        for process in reversed(started):
+            process.stop()
+        local.release()
+        raise
+    progress.note(f"controller on {cluster.CONTROLLER_ADDRESS}; logs in {FOLDER}; try: make nodes, or")
+    progress.note("make submit JOB=examples/pi.yaml; `make down` ends it")
+
+
+def down() -> None:
+    """Ends agents and controller, then registry and engine unless someone else uses them."""
+    folders = [*sorted(NODES.glob("*")), CONTROLLER]
+    for folder in folders:
+        process = _recorded(folder)
+        if process is not None:
+            with progress.step(f"ending {folder.name}"):
+                process.stop()
+        (folder / "pid").unlink(missing_ok=True)
+    for service, what in ((engine.OwnEngine(), "engine"), (registry.LocalRegistry(), "registry")):
+        if service.process() is not None:
+            with progress.step(f"ending the {what}"):
+                ended = sharing.end_if_unused(service)
+            if not ended:
+                progress.note(f"the {what} stays: another command uses it")
+
+
+def environment() -> dict[str, str]:
+    """What tests and clients have to know of what runs. Refusal: NOT_UP."""
+    own, store = engine.OwnEngine(), registry.LocalRegistry()
+    host = engine.found() or (own.host if own.answers() else None)
+    if host is None or not store.answers():
+        raise Refusal(Code.FAILED_PRECONDITION, "NOT_UP", "no engine or no registry runs: `make up` starts them")
+    return {"HEADRACE_TEST_ENGINE": host, "HEADRACE_TEST_REGISTRY": store.address}
+
+
+def _recorded(folder: Path) -> processes.Process | None:
+    return processes.recorded(folder / "pid", folder / "log")

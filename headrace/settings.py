@@ -1,0 +1,221 @@
+"""What the daemons and the client can be told, and where from: a TOML file, and the environment, read here alone.
+
+Each dataclass is a table of the file. Without a file everything stays on this machine, under ./.headrace.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from headrace import units
+from headrace.addresses import check_address, check_shape, is_local
+from headrace.refusals import Code, Refusal
+from headrace.settings_reader import WrongSetting, read_settings, setting, text
+
+__all__ = [
+    "AgentSettings",
+    "ClientSettings",
+    "ControllerSettings",
+    "check_address",
+    "is_local",
+    "load_agent",
+    "load_client",
+    "load_controller",
+]
+
+Level = Literal["debug", "info", "warning", "error"]
+
+DEFAULT_ADDRESS = "127.0.0.1:7400"
+DEFAULT_ENGINE = "unix:///var/run/docker.sock"
+MIN_LEASE_MS, MAX_LEASE_MS = 1000, 3_600_000
+
+_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def _size(value: object) -> int:
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return units.parse_bytes(value)
+    raise WrongSetting('is a size, e.g. "4GiB"')
+
+
+def _cpu(value: object) -> int:
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return units.parse_cpu(value)
+    raise WrongSetting('is a share of processors, e.g. 2, 0.5 or "500m"')
+
+
+def _lease(value: object) -> int:
+    if not isinstance(value, str):
+        raise WrongSetting('is a duration in quotes, e.g. "15s"')
+    lease_ms = units.parse_duration(value)
+    if not MIN_LEASE_MS <= lease_ms <= MAX_LEASE_MS:
+        raise WrongSetting(f"{value} is not from 1s to 1h")
+    return lease_ms
+
+
+def _node_id(value: object) -> str:
+    written = text(value)
+    if not _ID.fullmatch(written):
+        raise WrongSetting(
+            f"{written!r} is no id; 1 to 63 lower-case letters, digits and dashes, no dash first or last"
+        )
+    return written
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """The daemon's own log."""
+
+    level: Level = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """The container engine: `host` as DOCKER_HOST writes it."""
+
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """What jobs may not use of the node."""
+
+    cpu_millis: int = setting(0, _cpu, key="cpu")
+    memory_bytes: int = setting(0, _size, key="memory")
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """What an agent can be told. What its node is, it finds out."""
+
+    node: str = setting("", _node_id)
+    state: Path = Path(".headrace/agent")
+    controller: str = DEFAULT_ADDRESS
+    region: str = ""
+    owner: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    reserve: Reserve = field(default_factory=Reserve)
+    host_network: bool = False
+    insecure: bool = False
+    log: LogSettings = field(default_factory=LogSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcSettings:
+    """Where agents and clients find the controller."""
+
+    address: str = DEFAULT_ADDRESS
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSettings:
+    """Registries. An empty `default_registry` is Docker Hub; `docker_config` is the folder of Docker's config.json."""
+
+    default_registry: str = ""
+    insecure_registries: tuple[str, ...] = ()
+    docker_config: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobLogSettings:
+    """How much of a job's log is kept: its end."""
+
+    max_bytes: int = setting(64 << 20, _size)
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerSettings:
+    """What a controller can be told. `store` and `checkpoints` are URLs; empty, they are in the state folder."""
+
+    state: Path = Path(".headrace/controller")
+    grpc: GrpcSettings = field(default_factory=GrpcSettings)
+    lease_ms: int = setting(15_000, _lease, key="lease")
+    store: str = ""
+    checkpoints: str = ""
+    images: ImageSettings = field(default_factory=ImageSettings)
+    logs: JobLogSettings = field(default_factory=JobLogSettings)
+    insecure: bool = False
+    log: LogSettings = field(default_factory=LogSettings)
+
+    @property
+    def store_url(self) -> str:
+        """Where the state is, as SQLAlchemy writes it."""
+        return self.store or f"sqlite:///{self.state.absolute() / 'controller.db'}"
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        """The folder of the checkpoint store. Refuses a URL of another kind."""
+        if not self.checkpoints:
+            return self.state.absolute() / "checkpoints"
+        from urllib.parse import unquote, urlsplit  # noqa: PLC0415 - 5 ms, which the client would spend too.
+
+        url = urlsplit(self.checkpoints)
+        if url.scheme == "file" and url.netloc in ("", "localhost") and url.path.strip("/"):
+            return Path(unquote(url.path))
+        message = f"checkpoints: {self.checkpoints!r} is not served by this version; write file:///path/to/folder"
+        raise Refusal(Code.INVALID_ARGUMENT, "SETTINGS_INVALID", message)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """What the client can be told: where the controller is."""
+
+    controller: str = DEFAULT_ADDRESS
+
+
+def load_agent(file: Path | None, environ: Mapping[str, str], *, hostname: str | None = None) -> AgentSettings:
+    """The agent's settings. The engine is DOCKER_HOST's where the file names none, the node's id the host's name."""
+    settings = read_settings(AgentSettings, file)
+    check_address(settings.controller, insecure=settings.insecure, key=_key(file, "controller"))
+    host = settings.engine.host or environ.get("DOCKER_HOST") or DEFAULT_ENGINE
+    node = settings.node or _id_of(os.uname().nodename if hostname is None else hostname, file)
+    return replace(settings, node=node, engine=EngineSettings(host))
+
+
+def load_controller(file: Path | None, environ: Mapping[str, str]) -> ControllerSettings:
+    """The controller's settings. Registries' credentials are DOCKER_CONFIG's where the file names no folder."""
+    settings = read_settings(ControllerSettings, file)
+    check_address(settings.grpc.address, insecure=settings.insecure, key=_key(file, "grpc.address"))
+    _ = settings.checkpoint_folder  # Refused now rather than at the first checkpoint.
+    folder = settings.images.docker_config
+    if folder is None:
+        configured = environ.get("DOCKER_CONFIG")
+        folder = Path(configured) if configured else _home(environ) / ".docker"
+    return replace(settings, images=replace(settings.images, docker_config=folder))
+
+
+def load_client(controller: str, environ: Mapping[str, str]) -> ClientSettings:
+    """The client's settings: `--controller` wins over HEADRACE_CONTROLLER, that over ~/.config/headrace/config.toml."""
+    file = _home(environ) / ".config" / "headrace" / "config.toml"
+    named = environ.get("HEADRACE_CONTROLLER", "")
+    if controller:
+        settings, key = ClientSettings(controller), "--controller"
+    elif named:
+        settings, key = ClientSettings(named), "HEADRACE_CONTROLLER"
+    else:
+        found = file if file.is_file() else None
+        settings, key = read_settings(ClientSettings, found), _key(found, "controller")
+    check_shape(settings.controller, key=key)
+    return settings
+
+
+def _key(file: Path | None, key: str) -> str:
+    return f"{file}: {key}" if file else key
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    home = environ.get("HOME")
+    return Path(home) if home else Path.home()
+
+
+def _id_of(hostname: str, file: Path | None) -> str:
+    """The host's name in the letters of ids; all of it: a first label alone would make one node of two."""
+    node = re.sub(r"[^a-z0-9]+", "-", hostname.lower())[:63].strip("-")
+    if not node:
+        message = f'{_key(file, "node")}: this host has no name to take an id from; set node, e.g. node = "east-1"'
+        raise Refusal(Code.INVALID_ARGUMENT, "SETTINGS_INVALID", message)
+    return node

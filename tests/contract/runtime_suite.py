@@ -1,0 +1,539 @@
+"""What every Runtime does, as laws. An implementation's tests inherit RuntimeSuite and give it a `bench`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import pytest
+
+from agent.runtimes.runtime import (
+    ContainerSpec,
+    ContainerState,
+    ContainerStatus,
+    EngineUnreachable,
+    Ref,
+    Runtime,
+    RuntimeRefused,
+)
+from headrace.attempts import Platform
+from headrace.jobs import Network
+from tests.contract.programs import NO_SUCH_PROGRAM, AtSigterm, Program
+
+REF = Ref("job", 0, 1)
+WAITS = Program(waits=True)
+TICKS = Program(waits=True, ticks=True)
+MISSING_IMAGE = f"sha256:{'0' * 64}"
+
+
+class Engine(Protocol):
+    """An engine under test: two nodes' runtimes on it, an image that holds Python, and a way to it that can be cut."""
+
+    runtime: Runtime
+    other: Runtime
+    image: str
+    missing_image: str
+    platform: Platform
+
+    def now(self) -> float: ...
+
+    async def cut(self) -> None: ...
+
+    async def mend(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Shorthands of the suite."""
+
+    engine: Engine
+
+    @property
+    def runtime(self) -> Runtime:
+        return self.engine.runtime
+
+    def spec(self, program: Program | tuple[str, ...], ref: Ref = REF) -> ContainerSpec:
+        command = program.command if isinstance(program, Program) else program
+        return ContainerSpec(
+            ref, self.engine.image, self.engine.platform, command, memory_bytes=64 << 20, network=Network.NONE
+        )
+
+    async def created(self, program: Program | tuple[str, ...], ref: Ref = REF) -> None:
+        await self.runtime.pull(self.engine.image, self.engine.platform)
+        await self.runtime.create(self.spec(program, ref))
+
+    async def started(self, program: Program | tuple[str, ...], ref: Ref = REF) -> None:
+        await self.created(program, ref)
+        await self.runtime.start(ref)
+
+    async def ready(self, program: Program, ref: Ref = REF) -> None:
+        """Started, and past its preparations."""
+        await self.started(program, ref)
+        await self.read_until(b"ready\n", ref=ref)
+
+    async def read_until(self, text: bytes, *, cursor: str = "", ref: Ref = REF) -> tuple[str, bytes]:
+        """The log after the cursor, as far as a chunk in which `text` has come; and the cursor there."""
+        data = b""
+        async with aclosing(self.runtime.log(ref, cursor)) as log:
+            async for chunk in log:
+                data += chunk.data
+                if text in data:
+                    return chunk.cursor, data
+        raise AssertionError(f"the log ended without {text!r}: {data!r}")
+
+    async def read_all(self, *, cursor: str = "", ref: Ref = REF) -> tuple[str, bytes]:
+        data = b""
+        async with aclosing(self.runtime.log(ref, cursor)) as log:
+            async for chunk in log:
+                cursor, data = chunk.cursor, data + chunk.data
+        return cursor, data
+
+    async def status(self, ref: Ref = REF) -> ContainerStatus:
+        return next(status for status in await self.runtime.containers() if status.ref == ref)
+
+    async def ended(self, ref: Ref = REF) -> ContainerStatus:
+        await self.read_all(ref=ref)
+        return await self.status(ref)
+
+
+_CALLS: dict[str, Callable[[Bench], Awaitable[object]]] = {
+    "version": lambda bench: bench.runtime.version(),
+    "pull": lambda bench: bench.runtime.pull(bench.engine.image, bench.engine.platform),
+    "create": lambda bench: bench.runtime.create(bench.spec(WAITS)),
+    "start": lambda bench: bench.runtime.start(REF),
+    "signal": lambda bench: bench.runtime.signal(REF, "SIGTERM"),
+    "pause": lambda bench: bench.runtime.pause(REF),
+    "unpause": lambda bench: bench.runtime.unpause(REF),
+    "remove": lambda bench: bench.runtime.remove(REF),
+    "containers": lambda bench: bench.runtime.containers(),
+    "exits": lambda bench: anext(bench.runtime.exits()),
+    "log": lambda bench: anext(bench.runtime.log(REF, "")),
+}
+
+
+class _Images:
+    async def test_an_engine_says_its_name_and_version(self, bench: Bench) -> None:
+        name, _, version = (await bench.runtime.version()).rpartition(" ")
+
+        assert name
+        assert version[0].isdigit()
+
+    async def test_an_image_that_is_there_brings_no_bytes(self, bench: Bench) -> None:
+        await bench.runtime.pull(bench.engine.image, bench.engine.platform)
+
+        assert await bench.runtime.pull(bench.engine.image, bench.engine.platform) == 0
+
+    async def test_an_image_that_no_registry_has_is_refused(self, bench: Bench) -> None:
+        with pytest.raises(RuntimeRefused) as refused:
+            await bench.runtime.pull(bench.engine.missing_image, bench.engine.platform)
+
+        assert refused.value.reason == "IMAGE_PULL_FAILED"
+        assert bench.engine.missing_image in refused.value.message
+
+
+class _Starts:
+    async def test_a_created_container_has_never_run(self, bench: Bench) -> None:
+        await bench.created(Program(exit_code=7))
+
+        assert await bench.status() == ContainerStatus(REF, ContainerState.CREATED)
+
+    async def test_a_container_of_an_image_that_is_not_there_is_refused(self, bench: Bench) -> None:
+        with pytest.raises(RuntimeRefused) as refused:
+            await bench.runtime.create(replace(bench.spec(WAITS), image=bench.engine.missing_image))
+
+        assert refused.value.reason == "CREATE_FAILED"
+
+    async def test_a_container_that_is_there_is_kept_when_created_again(self, bench: Bench) -> None:
+        await bench.started(Program(exit_code=7))
+        before = await bench.ended()
+
+        await bench.runtime.create(bench.spec(WAITS))
+
+        assert await bench.status() == before
+
+    async def test_one_that_waits_is_running(self, bench: Bench) -> None:
+        await bench.ready(WAITS)
+
+        assert await bench.status() == ContainerStatus(REF, ContainerState.RUNNING)
+
+    async def test_started_twice_is_started_once(self, bench: Bench) -> None:
+        await bench.started(Program(lines=1))
+        await bench.ended()
+
+        await bench.runtime.start(REF)
+
+        assert (await bench.status()).state is ContainerState.EXITED
+        assert (await bench.read_all())[1] == b"line 0\n"
+
+    async def test_started_twice_at_once_is_started_once(self, bench: Bench) -> None:
+        await bench.created(Program(lines=1))
+
+        await asyncio.gather(bench.runtime.start(REF), bench.runtime.start(REF), bench.runtime.start(REF))
+
+        assert (await bench.read_all())[1] == b"line 0\n"
+
+    async def test_one_that_is_paused_stays_so_when_started(self, bench: Bench) -> None:
+        await bench.ready(WAITS)
+        await bench.runtime.pause(REF)
+
+        await bench.runtime.start(REF)
+
+        assert (await bench.status()).state is ContainerState.PAUSED
+
+    async def test_one_that_was_never_made_cannot_start(self, bench: Bench) -> None:
+        with pytest.raises(RuntimeRefused) as refused:
+            await bench.runtime.start(REF)
+
+        assert refused.value.reason == "CONTAINER_MISSING"
+
+    async def test_a_command_that_the_image_does_not_hold_is_told_from_a_failed_job(self, bench: Bench) -> None:
+        reason = ""
+        try:
+            await bench.started((NO_SUCH_PROGRAM, "-v"))
+        except RuntimeRefused as refused:
+            reason = refused.reason
+
+        assert reason or (await bench.ended()).exec_failed == "COMMAND_NOT_FOUND"
+
+    async def test_a_job_that_fails_as_a_missing_command_does_has_run(self, bench: Bench) -> None:
+        await bench.started(Program(lines=1, exit_code=127))
+
+        assert await bench.ended() == ContainerStatus(REF, ContainerState.EXITED, 127)
+
+
+class _Ends:
+    @pytest.mark.parametrize("code", [0, 7, 85, 255])
+    async def test_a_containers_exit_code_is_its_jobs(self, bench: Bench, code: int) -> None:
+        await bench.started(Program(exit_code=code))
+
+        assert await bench.ended() == ContainerStatus(REF, ContainerState.EXITED, code)
+
+    @pytest.mark.parametrize(("at_sigterm", "code"), [(AtSigterm.DIES, 143), (AtSigterm.EXITS, 85)])
+    async def test_sigterm_reaches_the_job(self, bench: Bench, at_sigterm: AtSigterm, code: int) -> None:
+        await bench.ready(Program(waits=True, exit_code=85, at_sigterm=at_sigterm))
+
+        await bench.runtime.signal(REF, "SIGTERM")
+
+        assert (await bench.ended()).exit_code == code
+
+    async def test_sigkill_ends_a_job_that_ignores_sigterm(self, bench: Bench) -> None:
+        await bench.ready(Program(waits=True, at_sigterm=AtSigterm.STAYS))
+
+        await bench.runtime.signal(REF, "SIGTERM")
+        await bench.runtime.signal(REF, "SIGUSR1")
+        await bench.read_until(b"SIGUSR1\n")
+        await bench.runtime.signal(REF, "SIGKILL")
+
+        assert (await bench.ended()).exit_code == 137
+
+    async def test_a_job_goes_on_after_a_signal_that_it_heeds(self, bench: Bench) -> None:
+        await bench.ready(TICKS)
+
+        await bench.runtime.signal(REF, "SIGUSR1")
+        cursor, _ = await bench.read_until(b"SIGUSR1\n")
+
+        await bench.read_until(b"tick", cursor=cursor)
+
+    async def test_a_signal_to_what_does_not_run_is_no_error(self, bench: Bench) -> None:
+        await bench.runtime.signal(REF, "SIGTERM")
+        await bench.created(Program(exit_code=7))
+        await bench.runtime.signal(REF, "SIGTERM")
+        await bench.runtime.start(REF)
+        before = await bench.ended()
+
+        await bench.runtime.signal(REF, "SIGKILL")
+
+        assert await bench.status() == before
+
+    @pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
+    async def test_one_that_is_paused_can_be_ended(self, bench: Bench, name: str) -> None:
+        await bench.ready(WAITS)
+        await bench.runtime.pause(REF)
+
+        await bench.runtime.signal(REF, name)
+
+        assert (await bench.ended()).state is ContainerState.EXITED
+
+
+class _Pauses:
+    async def test_a_paused_job_makes_no_progress_and_goes_on_when_unpaused(self, bench: Bench) -> None:
+        await bench.ready(TICKS)
+
+        await bench.runtime.pause(REF)
+        begin = bench.engine.now()
+        assert (await bench.status()).state is ContainerState.PAUSED
+        end = bench.engine.now()
+        await bench.runtime.unpause(REF)
+
+        times = await _tick_times(bench, after=end)
+        assert times[-1] > end
+        assert not [time for time in times if begin < time < end]
+        assert (await bench.status()).state is ContainerState.RUNNING
+
+    async def test_pausing_and_unpausing_again_change_nothing(self, bench: Bench) -> None:
+        await bench.ready(WAITS)
+
+        await bench.runtime.unpause(REF)
+        assert (await bench.status()).state is ContainerState.RUNNING
+        await bench.runtime.pause(REF)
+        await bench.runtime.pause(REF)
+
+        assert (await bench.status()).state is ContainerState.PAUSED
+
+    async def test_what_does_not_run_is_neither_paused_nor_unpaused(self, bench: Bench) -> None:
+        await bench.runtime.pause(REF)
+        await bench.runtime.unpause(REF)
+        await bench.created(Program())
+        await bench.runtime.pause(REF)
+        await bench.runtime.unpause(REF)
+        assert (await bench.status()).state is ContainerState.CREATED
+        await bench.runtime.start(REF)
+        before = await bench.ended()
+
+        await bench.runtime.pause(REF)
+        await bench.runtime.unpause(REF)
+
+        assert await bench.status() == before
+
+    async def test_sigusr1_does_not_let_a_paused_job_go_on(self, bench: Bench) -> None:
+        await bench.ready(WAITS)
+        await bench.runtime.pause(REF)
+
+        await bench.runtime.signal(REF, "SIGUSR1")
+        assert (await bench.status()).state is ContainerState.PAUSED
+        await bench.runtime.unpause(REF)
+
+        await bench.read_until(b"SIGUSR1\n")
+
+
+class _Removals:
+    async def test_what_is_removed_is_gone_whatever_it_did(self, bench: Bench) -> None:
+        created, running, paused, exited = (Ref("job", task, 1) for task in range(4))
+        await bench.created(WAITS, created)
+        await bench.started(WAITS, running)
+        await bench.started(WAITS, paused)
+        await bench.runtime.pause(paused)
+        await bench.started(Program(), exited)
+        await bench.ended(exited)
+        states = [(status.ref.task, status.state.name) for status in await bench.runtime.containers()]
+        assert states == [(0, "CREATED"), (1, "RUNNING"), (2, "PAUSED"), (3, "EXITED")]
+
+        for ref in (created, running, paused, exited):
+            await bench.runtime.remove(ref)
+
+        assert await bench.runtime.containers() == ()
+
+    async def test_removing_what_is_not_there_is_no_error(self, bench: Bench) -> None:
+        await bench.created(WAITS)
+        await bench.runtime.remove(REF)
+
+        await bench.runtime.remove(REF)
+
+    async def test_a_node_neither_sees_nor_touches_anothers_containers(self, bench: Bench) -> None:
+        await bench.ready(WAITS)
+        other = bench.engine.other
+
+        assert await other.containers() == ()
+        await other.signal(REF, "SIGKILL")
+        await other.pause(REF)
+        await other.remove(REF)
+
+        assert (await bench.status()).state is ContainerState.RUNNING
+
+    async def test_two_nodes_may_have_an_attempt_of_one_name_each(self, bench: Bench) -> None:
+        await bench.ready(WAITS)
+        other = bench.engine.other
+        await other.create(bench.spec(Program()))
+
+        await bench.runtime.remove(REF)
+
+        assert [status.state for status in await other.containers()] == [ContainerState.CREATED]
+
+
+class _Logs:
+    async def test_a_log_has_what_the_job_printed_and_ends_with_it(self, bench: Bench) -> None:
+        program = Program(lines=100)
+        await bench.started(program)
+
+        assert (await bench.read_all())[1] == program.out
+
+    async def test_a_log_has_both_streams(self, bench: Bench) -> None:
+        program = Program(lines=3, errors=3)
+        await bench.started(program)
+
+        _, log = await bench.read_all()
+
+        assert sorted(log.splitlines()) == sorted((program.out + program.err).splitlines())
+
+    async def test_a_line_of_any_length_is_whole(self, bench: Bench) -> None:
+        program = Program(dots=200_000)
+        await bench.started(program)
+
+        assert (await bench.read_all())[1] == program.out
+
+    async def test_a_second_reader_goes_on_where_the_first_left(self, bench: Bench) -> None:
+        program = Program(lines=30_000)
+        await bench.started(program)
+        cursor, first = await bench.read_until(b"\n")
+        assert len(first) < len(program.out)
+
+        _, second = await bench.read_all(cursor=cursor)
+
+        assert first + second == program.out
+
+    async def test_a_log_is_followed_without_a_hole_over_many_readers(self, bench: Bench) -> None:
+        await bench.ready(TICKS)
+        cursor, log = "", b""
+
+        for number in range(0, 60, 5):
+            cursor, more = await bench.read_until(b"tick %d " % number, cursor=cursor) if number else ("", b"")
+            log += more
+
+        numbers = [int(line.split()[1]) for line in log.splitlines() if line.startswith(b"tick")]
+        assert numbers == list(range(len(numbers)))
+
+    async def test_nothing_comes_after_the_last_cursor(self, bench: Bench) -> None:
+        await bench.started(Program(lines=5, errors=5))
+        cursor, _ = await bench.read_all()
+
+        assert (await bench.read_all(cursor=cursor))[1] == b""
+
+    async def test_a_log_is_read_while_its_container_is_paused(self, bench: Bench) -> None:
+        await bench.ready(WAITS)
+        await bench.runtime.pause(REF)
+
+        assert (await bench.read_until(b"ready\n"))[1] == WAITS.out
+
+    async def test_a_log_ends_when_its_container_is_removed(self, bench: Bench) -> None:
+        await bench.ready(WAITS)
+        reading = asyncio.create_task(bench.read_all())
+        await bench.read_until(b"ready\n")
+
+        await bench.runtime.remove(REF)
+
+        assert (await reading)[1] in (b"", WAITS.out)
+
+    async def test_there_is_no_log_before_the_start(self, bench: Bench) -> None:
+        await bench.created(WAITS)
+
+        with pytest.raises(RuntimeRefused) as refused:
+            await bench.read_all()
+
+        assert refused.value.reason == "CONTAINER_NOT_STARTED"
+
+    async def test_there_is_no_log_of_what_was_never_made(self, bench: Bench) -> None:
+        with pytest.raises(RuntimeRefused) as refused:
+            await bench.read_all()
+
+        assert refused.value.reason == "CONTAINER_MISSING"
+
+    @pytest.mark.parametrize("cursor", ["yesterday", "#x", "2026-11-23#1"])
+    async def test_a_cursor_of_someone_else_is_refused(self, bench: Bench, cursor: str) -> None:
+        await bench.started(Program())
+
+        with pytest.raises(RuntimeRefused) as refused:
+            await bench.read_all(cursor=cursor)
+
+        assert refused.value.reason == "LOG_CURSOR_INVALID"
+
+
+class _Exits:
+    async def test_an_exit_is_told_with_its_code(self, bench: Bench) -> None:
+        async with aclosing(bench.runtime.exits()) as exits:
+            await bench.started(Program(exit_code=7))
+
+            assert await anext(exits) == ContainerStatus(REF, ContainerState.EXITED, 7)
+
+    async def test_exits_are_told_from_the_call_on(self, bench: Bench) -> None:
+        await bench.started(Program(exit_code=1), Ref("earlier", 0, 1))
+        await bench.ended(Ref("earlier", 0, 1))
+
+        async with aclosing(bench.runtime.exits()) as exits:
+            await bench.started(Program(exit_code=2), Ref("later", 0, 1))
+
+            assert (await anext(exits)).exit_code == 2
+
+    async def test_another_nodes_exits_are_not_told(self, bench: Bench) -> None:
+        await bench.created(Program(exit_code=2))
+        await bench.engine.other.create(bench.spec(Program(exit_code=1)))
+
+        async with aclosing(bench.runtime.exits()) as exits:
+            async with aclosing(bench.engine.other.exits()) as others:
+                await bench.engine.other.start(REF)
+                assert (await anext(others)).exit_code == 1
+            await bench.runtime.start(REF)
+
+            assert (await anext(exits)).exit_code == 2
+
+    async def test_a_removed_containers_exit_is_told(self, bench: Bench) -> None:
+        await bench.ready(WAITS)
+
+        async with aclosing(bench.runtime.exits()) as exits:
+            await bench.runtime.remove(REF)
+
+            assert (await anext(exits)).ref == REF
+
+
+class _Outages:
+    @pytest.mark.parametrize("call", _CALLS)
+    async def test_an_engine_that_is_not_there_is_unreachable_and_nothing_else(self, bench: Bench, call: str) -> None:
+        await bench.engine.cut()
+
+        with pytest.raises(EngineUnreachable):
+            await _CALLS[call](bench)
+
+    async def test_a_container_outlives_its_engines_silence(self, bench: Bench) -> None:
+        await bench.ready(WAITS)
+
+        await bench.engine.cut()
+        with pytest.raises(EngineUnreachable):
+            await bench.status()
+        await bench.engine.mend()
+
+        assert (await bench.status()).state is ContainerState.RUNNING
+
+    async def test_exits_break_off_with_the_engine(self, bench: Bench) -> None:
+        async with aclosing(bench.runtime.exits()) as exits:
+            await bench.started(Program())
+            await anext(exits)
+
+            await bench.engine.cut()
+
+            with pytest.raises(EngineUnreachable):
+                await anext(exits)
+
+    async def test_a_log_breaks_off_with_the_engine_and_goes_on_after_it(self, bench: Bench) -> None:
+        await bench.ready(WAITS)
+        async with aclosing(bench.runtime.log(REF, "")) as log:
+            chunk = await anext(log)
+            await bench.engine.cut()
+
+            with pytest.raises(EngineUnreachable):
+                await anext(log)
+        await bench.engine.mend()
+        await bench.runtime.signal(REF, "SIGUSR1")
+
+        _, rest = await bench.read_until(b"SIGUSR1\n", cursor=chunk.cursor)
+        assert chunk.data + rest == WAITS.out + b"SIGUSR1\n"
+
+
+class RuntimeSuite(_Images, _Starts, _Ends, _Pauses, _Removals, _Logs, _Exits, _Outages):
+    """Every law. A subclass gives the fixture `engine`."""
+
+    @pytest.fixture
+    def bench(self, engine: Engine) -> Bench:
+        return Bench(engine)
+
+
+async def _tick_times(bench: Bench, *, after: float) -> list[float]:
+    """When the job ticked, as far as one tick after that time."""
+    data = b""
+    async with aclosing(bench.runtime.log(REF, "")) as log:
+        async for chunk in log:
+            data += chunk.data
+            whole = data[: data.rfind(b"\n") + 1]
+            times = [float(line.split()[2]) for line in whole.splitlines() if line.startswith(b"tick")]
+            if times and times[-1] > after:
+                return times
+    raise AssertionError("the log ended")
