@@ -4,7 +4,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -42,8 +42,16 @@ class Snapshot:
     block, and may be called from any thread, one at a time.
     """
 
-    def __init__(self, directory: Path, memo: Memo, *, whole_digests: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        memo: Memo,
+        *,
+        whole_digests: bool = False,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         self.memo = memo
+        self._clock_ns = clock_ns
         self._directory = directory
         self._whole_digests = whole_digests
         self._files: Sequence[File] = ()
@@ -84,7 +92,7 @@ class Snapshot:
             os.close(self._held.popitem()[1])
 
     def _take(self, stopped: threading.Event) -> Manifest:
-        rested_ns = time.time_ns() - _REST_NS
+        rested_ns = self._clock_ns() - _REST_NS
         before = scan(self._directory)
         known: Memo = {}
         for seen in before:

@@ -68,10 +68,13 @@ class Registry:
         return self.refusal(Code.FAILED_PRECONDITION, "IMAGE_UNSUPPORTED", f"{what}; {remedy}")
 
     def unreachable(self, what: str) -> Refusal:
-        """The refusal where the registry gives no answer that could be used."""
+        """The refusal where the registry gives no answer that could be used.
+
+        Not UNAVAILABLE: clients take that for the controller's own, and ask again at once.
+        """
         remedy = "is it running, and is its address right? Try again, or name another registry"
         return self.refusal(
-            Code.UNAVAILABLE, "REGISTRY_UNREACHABLE", f"registry {self._reference.registry} {what}; {remedy}"
+            Code.FAILED_PRECONDITION, "REGISTRY_UNREACHABLE", f"registry {self._reference.registry} {what}; {remedy}"
         )
 
     async def manifest(self, version: str) -> Answer:

@@ -36,6 +36,6 @@ fi
 echo "· making .venv …"
 "$python" -m venv --clear .venv
 echo "· installing Headrace and its tools from PyPI …"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+.venv/bin/python -m pip install -qq --disable-pip-version-check --upgrade 'pip>=25.1'
+.venv/bin/python -m pip install -qq --disable-pip-version-check --editable . --group dev
 echo "$stamp" >.venv/stamp

@@ -11,12 +11,12 @@ if [ "$(cat "$environment/stamp" 2>/dev/null || true)" != "$tools" ]; then
     echo "· installing $tools from PyPI …"
     .venv/bin/python -m venv --clear "$environment"
     # shellcheck disable=SC2086  # Two words.
-    "$environment/bin/python" -m pip install --quiet --disable-pip-version-check $tools
+    "$environment/bin/python" -m pip install -qq --disable-pip-version-check $tools
     echo "$tools" >"$environment/stamp"
 fi
 
 PATH=$PWD/$environment/bin:$PATH
 export PATH
 python -m grpc_tools.protoc -I proto --python_out="$target" --pyi_out="$target" proto/headrace/v1/*.proto
-python -m grpc_tools.protoc -I proto --grpc_python_out="$target" --mypy_grpc_out=only_async:"$target" \
+python -m grpc_tools.protoc -I proto --grpc_python_out="$target" --mypy_grpc_out=quiet,only_async:"$target" \
     proto/headrace/v1/*_service.proto

@@ -87,6 +87,7 @@ class Attempt:
     start_time_ms: int | None = None
     end_time_ms: int | None = None
     image: str = ""
+    variant: int = 0
 
     @property
     def ended(self) -> bool:

@@ -80,8 +80,8 @@ class Transfer:
                     chunks = [pb.Chunk(digest=digest, data=data) for digest, data in batch]
                     try:
                         await call.write(pb.UploadChunksRequest(chunks=chunks))
-                    except asyncio.InvalidStateError:
-                        break  # The store ended it; its status, below, says why.
+                    except (asyncio.InvalidStateError, aio.AioRpcError):
+                        break  # The store ended the call. Why is said by the call itself, below, not by the write.
                     self.moved_bytes += sum(len(data) for _, data in batch)
             await call.done_writing()
             await call

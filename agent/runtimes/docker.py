@@ -40,7 +40,7 @@ class DockerRuntime:
 
     def __init__(self, host: str, node: str, *, timeout_seconds: int = 60) -> None:
         self._address = docker_stream.address_of(host)
-        self._calls = Calls(host, timeout_seconds=timeout_seconds)
+        self._calls = Calls(self._address, timeout_seconds=timeout_seconds)
         self._timeout_seconds = timeout_seconds
         self._node = node
         self._starting: dict[Ref, asyncio.Task[None]] = {}
@@ -174,8 +174,8 @@ class DockerRuntime:
     async def _log_part(self, ref: Ref, after: Cursor, *, follow: bool) -> AsyncGenerator[LogChunk, None]:
         query = {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": str(int(follow)), "since": after.seconds}
         async with self._ask_container(ref, "/logs", query) as answer:
-            if answer.status == HTTPStatus.NOT_FOUND:
-                return
+            if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+                return  # It is removed, or being removed.
             if answer.status != HTTPStatus.OK:
                 raise RuntimeRefused("LOG_UNREADABLE", await answer.message())
             position = Position(after)

@@ -12,9 +12,11 @@ from typing import TypeVar
 
 import requests
 from docker import APIClient
-from docker.errors import APIError, DockerException
+from docker.errors import APIError
 
 from agent.runtimes.docker_errors import is_unreachable
+from agent.runtimes.docker_stream import Address, request
+from agent.runtimes.docker_transport import UnixAdapter
 from agent.runtimes.runtime import EngineUnreachable
 
 _Result = TypeVar("_Result")
@@ -23,29 +25,40 @@ _THREADS = 8
 
 
 class Calls:
-    """Calls of the engine at `host`, at most eight at a time, the others in turn."""
+    """Calls of the engine at an address, at most eight at a time, the others in turn."""
 
-    def __init__(self, host: str, *, timeout_seconds: int) -> None:
-        self._host = host
+    def __init__(self, address: Address, *, timeout_seconds: int) -> None:
+        self._address = address
         self._timeout_seconds = timeout_seconds
         self._threads = ThreadPoolExecutor(_THREADS, "engine")
         self._mine = threading.local()
         self._clients: list[APIClient] = []
-        # What engine and docker-py agreed on; asking takes longer than most calls do. None: to be asked.
-        self._api_version: str | None = None
+        self._api_version = ""
 
     async def run(self, function: Callable[[APIClient], _Result]) -> _Result:
         """Runs a function of docker-py's client. APIError passes; that no engine answers is EngineUnreachable.
 
         A caller that is cancelled does not end the call: the engine does what it was asked.
         """
+        if not self._api_version:
+            self._api_version = await self._negotiated()
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._called, function)
 
     def close(self) -> None:
-        """Ends the threads; one that is in a call ends with it, at the latest after the timeout."""
+        """Ends the threads, and the calls that they are in."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        for client in self._clients:
+        for client in list(self._clients):
+            adapter = client.get_adapter(client.base_url)
+            if isinstance(adapter, UnixAdapter):
+                adapter.hang_up()
             client.close()
+
+    async def _negotiated(self) -> str:
+        async with request(self._address, "GET", "/_ping", {}, timeout_seconds=self._timeout_seconds) as answer:
+            version = answer.headers.get("api-version")
+        if not version:
+            raise EngineUnreachable("what answers is no engine: it names no version of its API")
+        return version
 
     def _called(self, function: Callable[[APIClient], _Result]) -> _Result:
         try:
@@ -55,32 +68,23 @@ class Calls:
                 raise
             raise EngineUnreachable(f"the engine cannot work: {error.explanation}") from error
         except requests.RequestException as error:
-            self._forget()
+            # The engine that answers next may be of another version.
+            self._api_version = ""
             raise EngineUnreachable(f"the engine does not answer: {error}") from error
 
     def _client(self) -> APIClient:
         client: APIClient | None = getattr(self._mine, "client", None)
-        if client is None:
-            client = self._connected()
+        if client is None or (self._api_version and client.api_version != self._api_version):
+            client = self._made()
             self._mine.client = client
             self._clients.append(client)
         return client
 
-    def _connected(self) -> APIClient:
-        version = self._api_version or "auto"
-        try:
-            client = APIClient(base_url=self._host, version=version, timeout=self._timeout_seconds)
-        except DockerException as error:
-            raise EngineUnreachable(f"no engine answers at {self._host}: {error}") from error
+    def _made(self) -> APIClient:
+        address, timeout_seconds = self._address, self._timeout_seconds
+        client = APIClient(base_url=address.url, version=self._api_version, timeout=timeout_seconds)
+        if address.path:
+            client.mount("http+docker://", UnixAdapter(address.path, timeout_seconds=timeout_seconds))
         # Neither proxies nor .netrc concern a local socket, and looking for them costs a third of a short call.
         client.trust_env = False
-        self._api_version = client.api_version
         return client
-
-    def _forget(self) -> None:
-        # The engine that answers next may be of another version.
-        self._api_version = None
-        client: APIClient = self._mine.client
-        del self._mine.client
-        self._clients.remove(client)
-        client.close()

@@ -150,7 +150,7 @@ class Position:
     def _is_due(self) -> bool:
         if self._next is None:
             return bool(self._newest)
-        return self._newest >= _later(self._next.stamp) and all(
+        return self._newest >= _later(self._next.stamp) or all(
             stamp >= self._next.stamp for stamp in self._open.values()
         )
 

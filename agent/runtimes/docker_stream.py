@@ -27,6 +27,11 @@ class Address:
     host: str = ""
     port: int = 0
 
+    @property
+    def url(self) -> str:
+        """The address as docker-py takes it."""
+        return f"unix://{self.path}" if self.path else f"tcp://{self.host}:{self.port}"
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

@@ -44,14 +44,14 @@ def placements(node: Node, jobs: Iterable[Job]) -> tuple[Placement, ...]:
     found = []
     for job in jobs:
         if job.node == node.id and job.state in GOALS:
-            found.append(_placement(job, node, job.epoch, GOALS[job.state]))
+            found.append(_placement(job, job.epoch, GOALS[job.state]))
         move = job.migration
         if move is not None and is_left_behind(job, node.id):
-            found.append(_placement(job, node, move.source_epoch, Goal.FREEZE))
+            found.append(_placement(job, move.source_epoch, Goal.FREEZE))
     return tuple(found)
 
 
-def _placement(job: Job, node: Node, epoch: int, goal: Goal) -> Placement:
+def _placement(job: Job, epoch: int, goal: Goal) -> Placement:
     attempt = next(one for one in reversed(job.attempts) if one.epoch == epoch)
     if attempt.platform is None:
         raise ValueError(f"{job.name} epoch {epoch} was placed without a platform")
@@ -62,7 +62,7 @@ def _placement(job: Job, node: Node, epoch: int, goal: Goal) -> Placement:
         goal=goal,
         image=attempt.image,
         platform=attempt.platform,
-        spec=bound(job.spec, node),
+        spec=bound(job.spec, attempt.variant),
         restore=restore,
         devices=attempt.devices,
     )

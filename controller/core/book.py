@@ -122,6 +122,7 @@ class Book:
             image=place.pin.image,
             platform=place.platform,
             devices=place.devices,
+            variant=place.variant,
         )
         self.note(job.name, "JOB_PLACED", f"epoch {job.epoch} is to run on {place.node} as {place.platform}")
         attempts = (*(one for one in job.attempts if one.epoch != job.epoch), attempt)

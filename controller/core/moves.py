@@ -65,7 +65,7 @@ def movable(book: Book, job: Job) -> None:
 def elsewhere(book: Book, job: Job, where: str = "") -> Place | str:
     """The best place for a job but the one it has."""
     others = [node for node in book.nodes.values() if node.id != job.node]
-    matching = [node for node in others if not where or holds(where, book.node_now(node))]
+    matching = [node for node in others if not where or holds(where, book.node_now(node), book.usage(node.id))]
     if others and not matching:
         return f"no other node matches: {where}"
     found = choose(job, matching, book.usage, now_wall_ms=book.wall_ms)

@@ -117,6 +117,7 @@ def _merged(book: Book, known: Attempt, seen: Attempt) -> Attempt:
         image=known.image,
         platform=known.platform,
         devices=known.devices,
+        variant=known.variant,
         start_time_ms=started,
         end_time_ms=ended,
     )

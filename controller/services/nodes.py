@@ -112,7 +112,10 @@ class NodeService(NodeServiceServicer):
         matches = query.parse(where, query.NODE_FIELDS) if where else None
         nodes = [self._book.nodes[only]] if only else sorted(self._book.nodes.values(), key=lambda node: node.id)
         now = [self._book.node_now(node) for node in nodes]
-        return [node for node in now if matches is None or matches.holds(query.node_row(node))]
+        return [node for node in now if matches is None or matches.holds(self._row(node))]
+
+    def _row(self, node: Node) -> query.Row:
+        return query.node_row(node, held=self._book.usage(node.id).devices)
 
     def _dump(self, node: Node) -> node_pb2.Node:
         message: node_pb2.Node = wire.dump(self._book.node_now(node))

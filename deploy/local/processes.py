@@ -1,7 +1,9 @@
 """Background processes that outlive the command which started them: begun, found again, ended by their id."""
 
+import contextlib
 import os
 import signal
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import psutil
 
 KILL_WAIT_SECONDS = 10.0
+POLL_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +43,14 @@ class Process:
     def _end(self, number: signal.Signals, wait_seconds: float) -> None:
         if not self.alive():
             return
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
-            psutil.Process(self.pid).wait(wait_seconds)
-        except (ProcessLookupError, psutil.NoSuchProcess, psutil.TimeoutExpired):
-            return
+        deadline = time.monotonic() + wait_seconds
+        while self.alive() and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        # It is our child where this very process started it; else its end is another's to note.
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, os.WNOHANG)
 
 
 def spawn(argv: list[str], *, log: Path, env: Mapping[str, str] | None = None) -> Process:
@@ -79,23 +85,10 @@ def kill_all_of(mark: str) -> None:
     """Kills every process whose command line has `mark`, a path that is ours alone, and what they started."""
     marked = [process for process in psutil.process_iter() if process.pid != os.getpid() and _mentions(process, mark)]
     for process in marked:
-        for child in (*_children(process), process):
-            _kill(child)
-
-
-def _children(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return process.children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _kill(process: psutil.Process) -> None:
-    try:
-        process.kill()
-        process.wait(KILL_WAIT_SECONDS)
-    except (psutil.NoSuchProcess, psutil.TimeoutExpired):
-        return
+        with contextlib.suppress(psutil.NoSuchProcess):
+            # What it started would outlive it, and not be found any more.
+            for each in (*process.children(recursive=True), process):
+                Process(each.pid, _started(each.pid) or 0, Path(os.devnull)).kill()
 
 
 def _mentions(process: psutil.Process, mark: str) -> bool:

@@ -65,4 +65,4 @@ def environment() -> dict[str, str]:
 
 
 def _recorded(folder: Path) -> processes.Process | None:
-    return processes.recorded(folder / "pid", folder / "log")
+    return processes.recorded(folder / "pid", folder)

@@ -61,7 +61,7 @@ class Outputs(_message.Message):
     def __init__(self, manifest: _Optional[str] = ..., digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., file_count: _Optional[int] = ...) -> None: ...
 
 class Attempt(_message.Message):
-    __slots__ = ("job", "task", "epoch", "node", "state", "exit_code", "stop_requested", "killed", "saved_on_request", "reason", "message", "checkpoint", "outputs", "phases", "platform", "devices", "start_time", "end_time", "image")
+    __slots__ = ("job", "task", "epoch", "node", "state", "exit_code", "stop_requested", "killed", "saved_on_request", "reason", "message", "checkpoint", "outputs", "phases", "platform", "devices", "start_time", "end_time", "image", "variant")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Attempt.State]
@@ -101,6 +101,7 @@ class Attempt(_message.Message):
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
     job: str
     task: int
     epoch: int
@@ -120,4 +121,5 @@ class Attempt(_message.Message):
     start_time: _timestamp_pb2.Timestamp
     end_time: _timestamp_pb2.Timestamp
     image: str
-    def __init__(self, job: _Optional[str] = ..., task: _Optional[int] = ..., epoch: _Optional[int] = ..., node: _Optional[str] = ..., state: _Optional[_Union[Attempt.State, str]] = ..., exit_code: _Optional[int] = ..., stop_requested: bool = ..., killed: bool = ..., saved_on_request: bool = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ..., outputs: _Optional[_Union[Outputs, _Mapping]] = ..., phases: _Optional[_Iterable[_Union[Phase, _Mapping]]] = ..., platform: _Optional[_Union[Platform, _Mapping]] = ..., devices: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., image: _Optional[str] = ...) -> None: ...
+    variant: int
+    def __init__(self, job: _Optional[str] = ..., task: _Optional[int] = ..., epoch: _Optional[int] = ..., node: _Optional[str] = ..., state: _Optional[_Union[Attempt.State, str]] = ..., exit_code: _Optional[int] = ..., stop_requested: bool = ..., killed: bool = ..., saved_on_request: bool = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ..., outputs: _Optional[_Union[Outputs, _Mapping]] = ..., phases: _Optional[_Iterable[_Union[Phase, _Mapping]]] = ..., platform: _Optional[_Union[Platform, _Mapping]] = ..., devices: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., image: _Optional[str] = ..., variant: _Optional[int] = ...) -> None: ...

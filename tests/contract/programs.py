@@ -1,18 +1,17 @@
 """What the contract's jobs do: few words, which a container runs in Python and the fake runtime interprets."""
 
-import json
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from dataclasses import dataclass
+from enum import IntEnum
 
 NO_SUCH_PROGRAM = "headrace-no-such-program"
 
 
-class AtSigterm(StrEnum):
+class AtSigterm(IntEnum):
     """What a program does when it is asked to leave."""
 
-    DIES = "dies"
-    EXITS = "exits"
-    STAYS = "stays"
+    DIES = 0
+    EXITS = 1
+    STAYS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,8 @@ class Program:
 
     @property
     def command(self) -> tuple[str, ...]:
-        return ("python3", "-c", _INTERPRETER, json.dumps(asdict(self)))
+        words = (self.lines, self.errors, self.dots, self.exit_code, self.waits, self.ticks, self.at_sigterm)
+        return ("python3", "-c", _INTERPRETER, *(str(int(word)) for word in words))
 
     @property
     def out(self) -> bytes:
@@ -48,40 +48,41 @@ class Program:
 
 def program_of(command: tuple[str, ...]) -> Program | None:
     """The program whose command it is, if it is one's."""
-    if len(command) != 4 or command[2] != _INTERPRETER:
+    if command[2:3] != (_INTERPRETER,):
         return None
-    told = json.loads(command[3])
-    return Program(**{**told, "at_sigterm": AtSigterm(told["at_sigterm"])})
+    lines, errors, dots, exit_code, waits, ticks, at_sigterm = map(int, command[3:])
+    return Program(lines, errors, dots, exit_code, bool(waits), bool(ticks), AtSigterm(at_sigterm))
 
 
+# The modules are those of the smallest Python that distributions have.
 _INTERPRETER = """
-import json, os, signal, sys, time
+import _signal, os, sys, time
 
 def say(file, text):
     data = text.encode()
     while data:
         data = data[os.write(file, data):]
 
-told = json.loads(sys.argv[1])
-signal.signal(signal.SIGUSR1, lambda *_: say(1, "SIGUSR1\\n"))
-if told["at_sigterm"] == "exits":
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(told["exit_code"]))
-elif told["at_sigterm"] == "stays":
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-for number in range(told["lines"]):
+lines, errors, dots, exit_code, waits, ticks, at_sigterm = map(int, sys.argv[1:])
+_signal.signal(_signal.SIGUSR1, lambda *_: say(1, "SIGUSR1\\n"))
+if at_sigterm == 1:
+    _signal.signal(_signal.SIGTERM, lambda *_: os._exit(exit_code))
+elif at_sigterm == 2:
+    _signal.signal(_signal.SIGTERM, _signal.SIG_IGN)
+for number in range(lines):
     say(1, f"line {number}\\n")
-for number in range(told["errors"]):
+for number in range(errors):
     say(2, f"error {number}\\n")
-say(1, "." * told["dots"])
-if not told["waits"]:
-    sys.exit(told["exit_code"])
-say(1, "\\nready\\n" if told["dots"] else "ready\\n")
+say(1, "." * dots)
+if not waits:
+    sys.exit(exit_code)
+say(1, "\\nready\\n" if dots else "ready\\n")
 number = 0
 while True:
-    if told["ticks"]:
+    if ticks:
         say(1, f"tick {number} {time.time()}\\n")
         number += 1
         time.sleep(0.002)
     else:
-        signal.pause()
+        _signal.pause()
 """

@@ -386,11 +386,12 @@ class _Logs:
         await bench.ready(TICKS)
         cursor, log = "", b""
 
-        for number in range(0, 60, 5):
-            cursor, more = await bench.read_until(b"tick %d " % number, cursor=cursor) if number else ("", b"")
+        for _ in range(10):
+            cursor, more = await bench.read_until(b"tick", cursor=cursor)
             log += more
 
         numbers = [int(line.split()[1]) for line in log.splitlines() if line.startswith(b"tick")]
+        assert len(numbers) >= 10
         assert numbers == list(range(len(numbers)))
 
     async def test_nothing_comes_after_the_last_cursor(self, bench: Bench) -> None:

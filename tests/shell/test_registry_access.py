@@ -33,7 +33,7 @@ async def test_a_registry_that_is_not_there_is_unreachable(registry: Registry) -
 
     refusal = await refused(registry)
 
-    assert (refusal.code, refusal.reason) == (Code.UNAVAILABLE, "REGISTRY_UNREACHABLE")
+    assert (refusal.code, refusal.reason) == (Code.FAILED_PRECONDITION, "REGISTRY_UNREACHABLE")
     assert f"registry {registry.host} does not answer" in refusal.message
 
 

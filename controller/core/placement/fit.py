@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 from headrace import platforms, query
 from headrace.attempts import Platform
@@ -36,6 +35,7 @@ class Place:
     pin: ImagePin
     platform: Platform
     devices: tuple[str, ...]
+    variant: int
     score: tuple[float, ...]
 
 
@@ -63,7 +63,8 @@ def fit(job: Job, node: Node, usage: Usage, *, now_wall_ms: int) -> Place | Unfi
     if refused:
         return Unfit(node.id, refused)
     node = replace(node, free=free(node, usage))
-    spec = bound(job.spec, node)
+    variant = _variant(job.spec, node, usage)
+    spec = bound(job.spec, variant)
     found = runnable(job.images, spec, node)
     if isinstance(found, str):
         return Unfit(node.id, found)
@@ -71,13 +72,12 @@ def fit(job: Job, node: Node, usage: Usage, *, now_wall_ms: int) -> Place | Unfi
     lacking = _lacking(spec, node)
     if lacking:
         return Unfit(node.id, lacking)
-    for what, text in (("where", spec.where),):
-        if text and not holds(text, node):
-            return Unfit(node.id, f"does not match {what}: {text}")
+    if spec.where and not holds(spec.where, node, usage):
+        return Unfit(node.id, f"does not match where: {spec.where}")
     devices = _devices(spec.resources, node, usage)
     if isinstance(devices, str):
         return Unfit(node.id, devices)
-    return Place(node.id, pin, platform, devices, _score(spec, node, platform))
+    return Place(node.id, pin, platform, devices, variant, _score(spec, node, usage, platform))
 
 
 def choose(
@@ -120,18 +120,24 @@ def _closed(job: Job, node: Node, now_wall_ms: int) -> str:
     return ""
 
 
-def bound(spec: JobSpec, node: Node) -> JobSpec:
-    """The spec with the first variant that fits the node."""
-    for variant in spec.variants:
-        if holds(variant.where, node):
-            return replace(
-                spec,
-                image=variant.image or spec.image,
-                command=variant.command or spec.command,
-                env={**spec.env, **variant.env},
-                variants=(),
-            )
-    return replace(spec, variants=())
+def _variant(spec: JobSpec, node: Node, usage: Usage) -> int:
+    """The first variant that fits the node, counted from 1; 0 where none does."""
+    fitting = (number for number, one in enumerate(spec.variants, 1) if holds(one.where, node, usage))
+    return next(fitting, 0)
+
+
+def bound(spec: JobSpec, variant: int) -> JobSpec:
+    """The spec with that variant in it, counted from 1; 0 is none."""
+    if not variant:
+        return replace(spec, variants=())
+    chosen = spec.variants[variant - 1]
+    return replace(
+        spec,
+        image=chosen.image or spec.image,
+        command=chosen.command or spec.command,
+        env={**spec.env, **chosen.env},
+        variants=(),
+    )
 
 
 def runnable(images: tuple[ImagePin, ...], spec: JobSpec, node: Node) -> tuple[ImagePin, Platform] | str:
@@ -177,11 +183,11 @@ def _devices(wants: Requests, node: Node, usage: Usage) -> tuple[str, ...] | str
 def _matches(where: str, device: Device) -> bool:
     if device.health is Health.UNHEALTHY:
         return False
-    return not where or _compiled_device(where).holds(query.device_row(device))
+    return not where or query.parse(where, query.DEVICE_FIELDS).holds(query.device_row(device))
 
 
-def _score(spec: JobSpec, node: Node, platform: Platform) -> tuple[float, ...]:
-    liked = sum(one.weight for one in spec.prefer if holds(one.where, node))
+def _score(spec: JobSpec, node: Node, usage: Usage, platform: Platform) -> tuple[float, ...]:
+    liked = sum(one.weight for one in spec.prefer if holds(one.where, node, usage))
     capacity = node.description.capacity
     idle_cpu = node.free.cpu_millis / capacity.cpu_millis if capacity.cpu_millis else 0.0
     idle_memory = node.free.memory_bytes / capacity.memory_bytes if capacity.memory_bytes else 0.0
@@ -190,16 +196,6 @@ def _score(spec: JobSpec, node: Node, platform: Platform) -> tuple[float, ...]:
     return (0.0 if platform.emulated else 1.0, liked, spared, min(idle_cpu, idle_memory))
 
 
-def holds(where: str, node: Node) -> bool:
-    """Whether an expression over nodes holds for this one."""
-    return _compiled_node(where).holds(query.node_row(node))
-
-
-@lru_cache(maxsize=4096)
-def _compiled_node(where: str) -> query.Expression:
-    return query.parse(where, query.NODE_FIELDS)
-
-
-@lru_cache(maxsize=4096)
-def _compiled_device(where: str) -> query.Expression:
-    return query.parse(where, query.DEVICE_FIELDS)
+def holds(where: str, node: Node, usage: Usage) -> bool:
+    """Whether an expression over nodes holds for this one, of which jobs hold that much."""
+    return query.parse(where, query.NODE_FIELDS).holds(query.node_row(node, held=usage.devices))

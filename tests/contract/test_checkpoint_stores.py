@@ -1,0 +1,94 @@
+"""The checkpoint stores that there are, each against the suite, and what only a folder can do wrong."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from controller.checkpoint_store import FolderStore
+from headrace.chunks import compressed, digest_of
+from headrace.refusals import Code, Refusal
+from tests.contract.checkpoint_store_suite import HOUR, CheckpointStoreSuite, Clock, Stored, manifest
+
+
+class TestFolderStore(CheckpointStoreSuite):
+    @pytest.fixture
+    def stored(self, tmp_path: Path) -> Stored:
+        clock = Clock()
+        return Stored(FolderStore(tmp_path / "store", clock), clock)
+
+
+def files_of(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_a_folder_store_that_is_opened_again_has_all_that_was_put(tmp_path: Path) -> None:
+    before = Stored(FolderStore(tmp_path), Clock())
+    digest = before.store.put_manifest(before.put(b"a"))
+
+    after = FolderStore(tmp_path)
+
+    assert after.missing([digest_of(b"a")]) == []
+    assert after.get_manifest(digest) == manifest(b"a")
+
+
+def test_half_a_file_of_a_controller_that_was_killed_is_tidied_up(tmp_path: Path) -> None:
+    FolderStore(tmp_path)
+    (tmp_path / "aside" / "half").write_bytes(b"half")
+
+    FolderStore(tmp_path)
+
+    assert files_of(tmp_path) == []
+
+
+def test_a_refused_chunk_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(Refusal):
+        FolderStore(tmp_path).put_chunk(digest_of(b"a"), compressed(b"b"))
+
+    assert files_of(tmp_path) == []
+
+
+def test_a_broken_manifest_stops_a_sweep_before_it_deletes_anything(tmp_path: Path) -> None:
+    stored = Stored(FolderStore(tmp_path, clock := Clock()), clock)
+    digest = stored.store.put_manifest(stored.put(b"a"))
+    path = next(path for path in files_of(tmp_path / "manifests"))
+    path.write_bytes(path.read_bytes().replace(b"420", b"421"))
+    clock.now += 2 * HOUR
+
+    with pytest.raises(Refusal, match="is broken") as refused:
+        stored.store.sweep([digest], HOUR)
+
+    assert refused.value.reason == "MANIFEST_CORRUPT"
+    assert stored.missing(b"a") == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("only root may mount a small disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_a_refusal_with_a_remedy_and_leaves_no_partial_file(small_disk: Path) -> None:
+    store = FolderStore(small_disk)
+    chunks = [os.urandom(200_000) for _ in range(64)]
+    kept = 0
+
+    def fill() -> None:
+        nonlocal kept
+        for chunk in chunks:
+            store.put_chunk(digest_of(chunk), compressed(chunk))
+            kept += 1
+
+    with pytest.raises(Refusal, match="more room") as refused:
+        fill()
+
+    assert (refused.value.code, refused.value.reason) == (Code.RESOURCE_EXHAUSTED, "STORE_FULL")
+    assert len(files_of(small_disk)) == kept > 0

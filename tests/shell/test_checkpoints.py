@@ -1,0 +1,394 @@
+"""Checkpoints from one node's directory, over gRPC, through the store, to another node's directory."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from agent.snapshots import memo_of
+from headrace.attempts import Checkpoint
+from headrace.chunks import CHUNK_BYTES, DIGESTS_MAX, compressed, digest_of
+from headrace.manifests import File, load, manifest_of
+from headrace.refusals import Code, Refusal
+from headrace.status import refusal_of
+from headrace.v1 import checkpoint_service_pb2 as pb
+from tests.shell.checkpoint_world import World, contents, flip_a_bit, world_in
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with world_in(tmp_path) as world:
+        yield world
+
+
+async def saved(world: World, directory: Path, *, sequence: int = 1, agent: str = "a") -> Checkpoint:
+    checkpoint = await world.agent(agent).save(directory, job="train", epoch=3, sequence=sequence)
+    assert checkpoint is not None
+    return checkpoint
+
+
+async def test_a_checkpoint_is_laid_down_elsewhere_as_it_was_saved(world: World) -> None:
+    source = world.directory()
+    (source / "model.bin").write_bytes(os.urandom(3 * CHUNK_BYTES + 5))
+    (source / "model.bin").chmod(0o640)
+    (source / "empty").touch(mode=0o400)
+    (source / "run.sh").write_text("#!/bin/sh\n")
+    (source / "run.sh").chmod(0o755)
+    os.utime(source / "run.sh", ns=(1_234_567_890_123_456_789, -1_000_000_001))
+    (source / "steps" / "10").mkdir(parents=True)
+    (source / "steps" / "10" / "state").write_bytes(b"ten")
+    (source / "steps" / "nothing").mkdir(mode=0o700)
+    (source / "steps" / "latest").symlink_to("./10//state")
+    (source / "latest").symlink_to("steps/10")
+    (source / "dangling").symlink_to("not-there")
+    (source / os.fsdecode(b"odd \xff\n\\name")).write_bytes(b"odd")
+    (source / "forbidden").mkdir()
+    (source / "forbidden" / "file").write_bytes(b"x")
+    (source / "forbidden").chmod(0o500)
+
+    checkpoint = await saved(world, source, sequence=7)
+    moved = await world.agent("b").lay_down(checkpoint.digest, world.folder / "target")
+
+    assert contents(world.folder / "target") == contents(source)
+    assert checkpoint == Checkpoint(checkpoint.digest, 3, 7, 3 * CHUNK_BYTES + 22, checkpoint.sent_bytes, 6)
+    assert checkpoint.sent_bytes == moved > 3 * CHUNK_BYTES
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to others")
+async def test_files_keep_their_owners(world: World) -> None:
+    source = world.directory()
+    (source / "d").mkdir()
+    (source / "d" / "state").write_bytes(b"1")
+    os.chown(source / "d", 1000, 1001)
+    os.chown(source / "d" / "state", 65534, 1002)
+
+    await world.agent("b").lay_down((await saved(world, source)).digest, world.folder / "target")
+
+    assert contents(world.folder / "target") == contents(source)
+
+
+async def test_what_was_laid_down_and_is_saved_again_is_the_same_checkpoint(world: World) -> None:
+    source = world.directory()
+    (source / "state").write_bytes(os.urandom(MIB))
+    first = await saved(world, source)
+    b = world.agent("b")
+    await b.lay_down(first.digest, world.folder / "target")
+
+    again = await b.save(world.folder / "target", job="train", epoch=3, sequence=2)
+
+    assert again is not None
+    assert (again.digest, again.sent_bytes) == (first.digest, 0)
+
+
+async def test_nothing_moves_the_second_time(world: World) -> None:
+    source = world.directory()
+    (source / "state").write_bytes(os.urandom(2 * MIB))
+    agent = world.agent()
+
+    first = await agent.save(source, job="train", epoch=3, sequence=1)
+    second = await agent.save(source, job="train", epoch=3, sequence=2)
+    of_an_agent_that_was_restarted = await saved(world, source, sequence=3)
+
+    assert first is not None
+    assert second == Checkpoint(first.digest, 3, 2, first.size_bytes, 0, first.file_count)
+    assert of_an_agent_that_was_restarted.sent_bytes == 0
+    b = world.agent("b")
+    assert await b.lay_down(first.digest, world.folder / "target") == first.sent_bytes
+    assert await b.lay_down(first.digest, world.folder / "another") == 0
+
+
+async def test_one_changed_byte_moves_one_chunk(world: World) -> None:
+    source = world.directory()
+    (source / "state").write_bytes(os.urandom(2 * MIB))
+    agent, b = world.agent(), world.agent("b")
+    first = await agent.save(source, job="train", epoch=3, sequence=1)
+    assert first is not None
+    await b.prefetch(first.digest)
+    with (source / "state").open("r+b") as file:
+        file.seek(MIB)
+        byte = file.read(1)[0]
+        file.seek(MIB)
+        file.write(bytes([byte ^ 1]))
+
+    second = await agent.save(source, job="train", epoch=3, sequence=2)
+
+    assert second is not None
+    assert 0 < second.sent_bytes < CHUNK_BYTES + 100
+    assert await b.lay_down(second.digest, world.folder / "target") == second.sent_bytes
+    assert contents(world.folder / "target") == contents(source)
+
+
+async def test_a_large_sparse_file_moves_one_chunk_and_stays_sparse(world: World) -> None:
+    source = world.directory()
+    with (source / "sparse").open("wb") as file:
+        file.truncate(256 * MIB)
+
+    checkpoint = await saved(world, source)
+    await world.agent("b").lay_down(checkpoint.digest, world.folder / "target")
+
+    assert checkpoint.size_bytes == 256 * MIB
+    assert checkpoint.sent_bytes < 100
+    laid = (world.folder / "target" / "sparse").stat()
+    assert (laid.st_size, laid.st_blocks) == (256 * MIB, 0)
+
+
+async def test_a_directory_without_files_is_no_checkpoint(world: World) -> None:
+    (world.directory() / "later").mkdir()
+
+    assert await world.agent().save(world.directory(), job="train", epoch=3, sequence=1) is None
+    assert await world.agent().save(world.folder / "not there", job="train", epoch=3, sequence=1) is None
+
+
+async def test_a_checkpoint_of_an_epoch_that_is_over_is_refused(world: World) -> None:
+    (world.directory() / "state").write_bytes(b"old")
+
+    with pytest.raises(Refusal, match="epoch 2 of job train is over, it is in epoch 3 now") as refused:
+        await world.agent().save(world.directory(), job="train", epoch=2, sequence=1)
+
+    assert (refused.value.code, refused.value.reason) == (Code.ABORTED, "STALE_EPOCH")
+
+
+@pytest.mark.parametrize(("job", "epoch", "reason"), [("unknown", 1, "JOB_NOT_FOUND"), ("train", 4, "EPOCH_UNKNOWN")])
+async def test_a_checkpoint_of_nothing_that_runs_is_refused(world: World, job: str, epoch: int, reason: str) -> None:
+    (world.directory() / "state").write_bytes(b"1")
+
+    with pytest.raises(Refusal) as refused:
+        await world.agent().save(world.directory(), job=job, epoch=epoch, sequence=1)
+
+    assert refused.value.reason == reason
+
+
+async def test_an_upload_that_is_cut_goes_on_with_what_is_missing(world: World) -> None:
+    (world.directory() / "state").write_bytes(os.urandom(6 * MIB))
+    world.service.cuts = 2
+
+    checkpoint = await saved(world, world.directory())
+
+    assert world.service.cuts == 0
+    assert len(world.stored_chunks()) == 24
+    # Each cut may cost what was on the way, never what had arrived.
+    assert checkpoint.sent_bytes >= 6 * MIB
+    await world.agent("b").lay_down(checkpoint.digest, world.folder / "target")
+    assert contents(world.folder / "target") == contents(world.directory())
+
+
+async def test_a_download_that_is_cut_fetches_nothing_twice(world: World) -> None:
+    (world.directory() / "state").write_bytes(os.urandom(6 * MIB))
+    checkpoint = await saved(world, world.directory())
+    world.service.cuts = 2
+
+    moved = await world.agent("b").lay_down(checkpoint.digest, world.folder / "target")
+
+    assert world.service.cuts == 0
+    assert moved == checkpoint.sent_bytes
+    assert contents(world.folder / "target") == contents(world.directory())
+
+
+async def test_a_transfer_that_is_cancelled_leaves_nothing_half_and_goes_on_later(world: World) -> None:
+    (world.directory() / "state").write_bytes(os.urandom(6 * MIB))
+    checkpoint = await saved(world, world.directory())
+    b = world.agent("b")
+    world.service.cuts = 1_000_000
+    laying = asyncio.ensure_future(b.lay_down(checkpoint.digest, world.folder / "target"))
+    await world.service.was_cut.acquire()
+    await world.service.was_cut.acquire()
+
+    laying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await laying
+
+    assert not [path for path in world.folder.iterdir() if "target" in path.name]
+    fetched = len(world.cached_chunks("b"))
+    world.service.cuts = 0
+    moved = await world.agent("b").lay_down(checkpoint.digest, world.folder / "target")
+    assert 0 < fetched < 24
+    assert 0 < moved <= (24 - fetched) * (CHUNK_BYTES + 100)
+
+
+async def test_a_store_that_is_away_for_a_moment_is_waited_for(world: World) -> None:
+    (world.directory() / "state").write_bytes(os.urandom(MIB))
+    world.service.cuts = 1
+    digest = (await saved(world, world.directory())).digest
+
+    assert world.store.get_manifest(digest)
+
+
+async def test_a_flipped_bit_in_the_store_is_found_and_names_the_chunk(world: World) -> None:
+    (world.directory() / "state").write_bytes(os.urandom(1000))
+    checkpoint = await saved(world, world.directory())
+    flip_a_bit(world.stored_chunks())
+
+    with pytest.raises(Refusal, match=r"broken copy of chunk sha256:.*use an older checkpoint") as refused:
+        await world.agent("b").lay_down(checkpoint.digest, world.folder / "target")
+
+    assert (refused.value.code, refused.value.reason) == (Code.INTERNAL, "CHUNK_CORRUPT")
+    assert not (world.folder / "target").exists()
+
+
+async def test_a_flipped_bit_in_the_cache_costs_another_fetch_only(world: World) -> None:
+    (world.directory() / "state").write_bytes(os.urandom(2 * CHUNK_BYTES))
+    checkpoint = await saved(world, world.directory())
+    b = world.agent("b")
+    await b.prefetch(checkpoint.digest)
+    flip_a_bit(world.cached_chunks("b")[:1])
+
+    moved = await b.lay_down(checkpoint.digest, world.folder / "target")
+
+    assert CHUNK_BYTES <= moved < CHUNK_BYTES + 100
+    assert contents(world.folder / "target") == contents(world.directory())
+
+
+async def test_a_checkpoint_whose_chunks_are_gone_is_refused(world: World) -> None:
+    (world.directory() / "state").write_bytes(b"1")
+    checkpoint = await saved(world, world.directory())
+    for path in world.stored_chunks():
+        path.unlink()
+
+    with pytest.raises(Refusal) as refused:
+        await world.agent("b").lay_down(checkpoint.digest, world.folder / "target")
+
+    assert (refused.value.code, refused.value.reason) == (Code.NOT_FOUND, "CHUNKS_MISSING")
+
+
+async def test_a_checkpoint_that_is_not_known_is_refused(world: World) -> None:
+    with pytest.raises(Refusal) as refused:
+        await world.agent().lay_down(digest_of(b""), world.folder / "target")
+
+    assert (refused.value.code, refused.value.reason) == (Code.NOT_FOUND, "MANIFEST_MISSING")
+
+
+async def test_a_directory_that_is_not_empty_is_never_replaced(world: World) -> None:
+    (world.directory() / "state").write_bytes(b"1")
+    checkpoint = await saved(world, world.directory())
+    (world.directory("target") / "mine").write_bytes(b"2")
+
+    with pytest.raises(Refusal, match="is not empty"):
+        await world.agent("b").lay_down(checkpoint.digest, world.folder / "target")
+
+    assert list(contents(world.folder / "target")) == ["mine"]
+
+
+async def test_an_empty_directory_keeps_its_own_mode(world: World) -> None:
+    (world.directory() / "state").write_bytes(b"1")
+    checkpoint = await saved(world, world.directory())
+    world.directory("target").chmod(0o1777)
+
+    await world.agent("b").lay_down(checkpoint.digest, world.folder / "target")
+
+    assert (world.folder / "target").stat().st_mode & 0o7777 == 0o1777
+
+
+async def test_what_an_agent_left_half_done_is_replaced(world: World) -> None:
+    (world.directory() / "state").write_bytes(b"1")
+    checkpoint = await saved(world, world.directory())
+    (world.directory(".target.partial") / "half").write_bytes(b"2")
+
+    await world.agent("b").lay_down(checkpoint.digest, world.folder / "target")
+
+    assert contents(world.folder / "target") == contents(world.directory())
+    assert not (world.folder / ".target.partial").exists()
+
+
+async def test_a_prefetched_checkpoint_is_laid_down_without_the_store(world: World) -> None:
+    (world.directory() / "state").write_bytes(os.urandom(MIB))
+    checkpoint = await saved(world, world.directory())
+    b = world.agent("b")
+
+    assert await b.prefetch(checkpoint.digest) == checkpoint.sent_bytes
+    for path in world.stored_chunks():
+        path.unlink()
+
+    assert await b.prefetch(checkpoint.digest) == 0
+    assert await b.lay_down(checkpoint.digest, world.folder / "target") == 0
+
+
+async def test_a_release_keeps_what_is_named_and_frees_the_rest(world: World) -> None:
+    state = world.directory() / "state"
+    b = world.agent("b")
+    digests = []
+    for _ in range(2):
+        state.write_bytes(os.urandom(MIB))
+        digests.append((await saved(world, world.directory())).digest)
+        await b.prefetch(digests[-1])
+
+    assert await b.release({digests[1]}) > MIB
+
+    assert await b.prefetch(digests[1]) == 0
+    assert await b.prefetch(digests[0]) > MIB
+
+
+async def test_outputs_have_the_digest_of_their_listing(world: World) -> None:
+    directory = world.directory()
+    (directory / "d").mkdir()
+    (directory / "d" / "large").write_bytes(b"l" * (CHUNK_BYTES + 1))
+    (directory / "result").write_bytes(b"42\n")
+
+    outputs = await world.agent().save_outputs(directory, job="train", epoch=3)
+
+    command = "find . -type f -print0 | LC_ALL=C sort -z | xargs -0r sha256sum | sha256sum"
+    check = await asyncio.create_subprocess_shell(command, cwd=directory, stdout=asyncio.subprocess.PIPE)
+    listed = (await check.communicate())[0].split()[0].decode()
+    assert outputs is not None
+    assert outputs.digest == f"sha256:{listed}"
+    assert (outputs.size_bytes, outputs.file_count) == (CHUNK_BYTES + 4, 2)
+    assert load(world.store.get_manifest(outputs.manifest)).size_bytes == CHUNK_BYTES + 4
+
+
+async def test_an_empty_output_directory_is_a_result_and_none_is_not(world: World) -> None:
+    outputs = await world.agent().save_outputs(world.directory(), job="train", epoch=3)
+
+    assert outputs is not None
+    assert (outputs.digest, outputs.file_count) == (digest_of(b""), 0)
+    assert await world.agent().save_outputs(world.folder / "none", job="train", epoch=3) is None
+
+
+async def test_a_save_goes_on_when_the_store_tidied_up_meanwhile(world: World) -> None:
+    (world.directory() / "state").write_bytes(b"1")
+    agent = world.agent()
+    await agent.save(world.directory(), job="train", epoch=3, sequence=1)
+    world.store.sweep([], -1)
+    assert world.stored_chunks() == []
+
+    again = await agent.save(world.directory(), job="train", epoch=3, sequence=2)
+
+    assert again is not None
+    assert again.sent_bytes > 0
+
+
+async def test_a_file_that_is_not_what_the_agent_remembers_is_read_again(world: World) -> None:
+    directory = world.directory()
+    (directory / "state").write_bytes(b"1")
+    chunks = (digest_of(b"2"),)
+    believed = manifest_of(files=[File("state", 0o644, 0, 0, 0, 1, chunks)])
+    agent = world.agent()
+    agent._memos[directory] = memo_of(believed, directory)
+
+    checkpoint = await agent.save(directory, job="train", epoch=3, sequence=1)
+
+    assert checkpoint is not None
+    assert load(world.store.get_manifest(checkpoint.digest)).chunks == (digest_of(b"1"),)
+
+
+async def test_a_request_for_too_much_at_once_is_refused(world: World) -> None:
+    request = pb.FindMissingChunksRequest(digests=[digest_of(b"a")] * (DIGESTS_MAX + 1))
+
+    with pytest.raises(Exception, match="too many") as failed:
+        await world.stub.FindMissingChunks(request)
+
+    assert refusal_of(failed.value).reason == "TOO_MANY_DIGESTS"  # type: ignore[arg-type]
+
+
+async def test_a_corrupt_upload_is_refused_over_the_wire(world: World) -> None:
+    call = world.stub.UploadChunks()
+    chunk = pb.Chunk(digest=digest_of(b"a"), data=compressed(b"b"))
+    await call.write(pb.UploadChunksRequest(chunks=[chunk]))
+    await call.done_writing()
+
+    with pytest.raises(Exception, match="its bytes are those of") as failed:
+        await call
+
+    assert refusal_of(failed.value).reason == "CHUNK_CORRUPT"  # type: ignore[arg-type]
