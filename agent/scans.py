@@ -63,6 +63,8 @@ def scan(directory: Path) -> list[Seen]:
         top = os.open(directory, _LOOK)
     except FileNotFoundError:
         return []
+    except PermissionError as error:
+        raise _explained(error, str(directory)) from error
     try:
         return list(_below(top, ""))
     finally:

@@ -90,7 +90,7 @@ async def serve(settings: ControllerSettings) -> None:
     """Serves until SIGTERM or SIGINT. A bug in the core ends it with an error; the supervisor starts it again."""
     parts = assemble(settings)
     server = aio.server(interceptors=[RefusalInterceptor()], options=SERVER_OPTIONS)
-    healthy = _add_services(server, parts)
+    await add_services(server, parts)
     _bind(server, settings.grpc.address)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -101,8 +101,6 @@ async def serve(settings: ControllerSettings) -> None:
         sweeping = asyncio.create_task(_sweep(parts))
         stopping = asyncio.create_task(stop.wait())
         await server.start()
-        for service in ("", *SERVICES):
-            await healthy.set(service, health_pb2.HealthCheckResponse.SERVING)
         _log.info("serves on %s", settings.grpc.address)
         done, _ = await asyncio.wait((judging, sweeping, stopping), return_when=asyncio.FIRST_COMPLETED)
         await server.stop(STOP_SECONDS)
@@ -114,7 +112,8 @@ async def serve(settings: ControllerSettings) -> None:
             ended.result()
 
 
-def _add_services(server: aio.Server, parts: Parts) -> health.HealthServicer:
+async def add_services(server: aio.Server, parts: Parts) -> None:
+    """Our services, and the standard ones of health and reflection."""
     book = parts.shell.cluster.book
     add_JobServiceServicer_to_server(JobService(parts.shell, parts.store, parts.images, parts.logs), server)
     add_NodeServiceServicer_to_server(NodeService(parts.shell, parts.logs), server)
@@ -122,8 +121,10 @@ def _add_services(server: aio.Server, parts: Parts) -> health.HealthServicer:
     add_CheckpointServiceServicer_to_server(checkpoints, server)
     healthy = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    reflection.enable_server_reflection((*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name), server)
-    return healthy
+    names = (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+    reflection.enable_server_reflection(names, server)
+    for service in ("", *SERVICES):
+        await healthy.set(service, health_pb2.HealthCheckResponse.SERVING)
 
 
 def _bind(server: aio.Server, address: str) -> None:

@@ -5,50 +5,55 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
+from headrace.refusals import Code, Refusal
+
 Item = TypeVar("Item")
 
-# A watcher that is this far behind is cut off; it asks again and is told how things stand.
 BACKLOG = 10_000
+ALL = ""
 
 
 class Subscription(Generic[Item]):
-    """What one watcher has not read yet. `overflowed` once it read too slowly."""
+    """What one watcher has not read yet."""
 
     def __init__(self) -> None:
         self._items: asyncio.Queue[Item] = asyncio.Queue(BACKLOG)
-        self.overflowed = False
+        self._overflowed = False
 
     def push(self, item: Item) -> None:
         """Adds an item."""
         try:
             self._items.put_nowait(item)
         except asyncio.QueueFull:
-            self.overflowed = True
+            self._overflowed = True
 
     async def next(self) -> Item:
-        """The next item, when there is one."""
+        """The next item, when there is one. Raises a Refusal, upon which clients watch again, if some are missing."""
+        if self._overflowed:
+            raise Refusal(Code.UNAVAILABLE, "WATCH_TOO_SLOW", "this watch fell too far behind; watch again")
         return await self._items.get()
 
 
 class Feed(Generic[Item]):
-    """One kind of thing that can be watched."""
+    """One kind of thing that can be watched, each under its key, or ALL of them."""
 
     def __init__(self) -> None:
-        self._subscriptions: dict[int, Subscription[Item]] = {}
-        self._count = 0
+        self._subscriptions: dict[str, list[Subscription[Item]]] = {}
 
-    def publish(self, item: Item) -> None:
-        """Tells all who watch."""
-        for subscription in self._subscriptions.values():
-            subscription.push(item)
+    def publish(self, key: str, item: Item) -> None:
+        """Tells all who watch the key, and all who watch everything."""
+        for watched in (key, ALL):
+            for subscription in self._subscriptions.get(watched, ()):
+                subscription.push(item)
 
     @contextmanager
-    def subscribed(self) -> Iterator[Subscription[Item]]:
-        """A subscription to what is published from now on."""
-        self._count += 1
-        key = self._count
-        self._subscriptions[key] = Subscription()
+    def subscribed(self, key: str = ALL) -> Iterator[Subscription[Item]]:
+        """A subscription to what is published under the key from now on."""
+        subscription: Subscription[Item] = Subscription()
+        self._subscriptions.setdefault(key, []).append(subscription)
         try:
-            yield self._subscriptions[key]
+            yield subscription
         finally:
-            del self._subscriptions[key]
+            self._subscriptions[key].remove(subscription)
+            if not self._subscriptions[key]:
+                del self._subscriptions[key]

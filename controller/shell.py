@@ -27,8 +27,7 @@ _log = logging.getLogger(__name__)
 class Outbox:
     """The newest assignment for one session: an older one that was not sent yet is of no use."""
 
-    def __init__(self, session: int) -> None:
-        self.session = session
+    def __init__(self) -> None:
         self.refusal: Refusal | None = None
         self._assignment: Assignment | None = None
         self._filled = asyncio.Event()
@@ -66,7 +65,7 @@ class Shell:
         self.events: Feed[Happening] = Feed()
         self._store = store
         self._queue: asyncio.Queue[Event] = asyncio.Queue()
-        self._outboxes: dict[str, Outbox] = {}
+        self._outboxes: dict[str, dict[int, Outbox]] = {}
         self._callers: dict[int, asyncio.Future[Job | Node | MoveAnswer]] = {}
         self._tokens = itertools.count(1)
 
@@ -86,19 +85,21 @@ class Shell:
             del self._callers[token]
 
     def open_session(self, node: str, session: int) -> Outbox:
-        """Where the assignments for this session will be put. An older session of the node is ended."""
-        older = self._outboxes.get(node)
-        if older is not None and older.session <= session:
-            older.close(Refusal(Code.ABORTED, "SESSION_SUPERSEDED", f"node {node} has begun another session"))
-        outbox = Outbox(session)
-        if older is None or older.session <= session:
-            self._outboxes[node] = outbox
+        """Where the assignments for this session will be put. Older sessions of the node are ended."""
+        for older, outbox in self._outboxes.get(node, {}).items():
+            if older <= session:
+                outbox.close(Refusal(Code.ABORTED, "SESSION_SUPERSEDED", f"node {node} has begun another session"))
+        outbox = Outbox()
+        self._outboxes.setdefault(node, {})[session] = outbox
         return outbox
 
-    def close_session(self, node: str, outbox: Outbox) -> None:
+    def close_session(self, node: str, session: int, outbox: Outbox) -> None:
         """The stream is over; the lease runs on."""
-        if self._outboxes.get(node) is outbox:
-            del self._outboxes[node]
+        sessions = self._outboxes.get(node, {})
+        if sessions.get(session) is outbox:
+            del sessions[session]
+        if not sessions:
+            self._outboxes.pop(node, None)
 
     async def run(self) -> None:
         """Judges until cancelled. A bug ends it: a restarted controller rebuilds its state from store and reports."""
@@ -125,7 +126,7 @@ class Shell:
         saves = [effect.record for effect in effects if isinstance(effect, Save)]
         if saves:
             for happening in await self._saved(saves):
-                self.events.publish(happening)
+                self.events.publish(happening.subject, happening)
         for effect in effects:
             self._do(effect)
 
@@ -145,19 +146,19 @@ class Shell:
         match effect:
             case Save(record):
                 if isinstance(record, Job):
-                    self.jobs.publish(record)
+                    self.jobs.publish(record.id, record)
                     if record.ended:
                         self._logs.wake(record.id)
                 elif isinstance(record, Node):
-                    self.nodes.publish(record.id)
+                    self.nodes.publish(record.id, record.id)
             case Assign(node, assignment):
-                outbox = self._outboxes.get(node)
                 # Rule 7: an assignment is sent in its own session, or not at all.
-                if outbox is not None and outbox.session == assignment.session:
+                outbox = self._outboxes.get(node, {}).get(assignment.session)
+                if outbox is not None:
                     outbox.put(assignment)
             case Reject(node, session, refusal):
-                outbox = self._outboxes.get(node)
-                if outbox is not None and outbox.session == session:
+                outbox = self._outboxes.get(node, {}).get(session)
+                if outbox is not None:
                     outbox.close(refusal)
             case Answer(token, value):
                 self._answer(token, value)

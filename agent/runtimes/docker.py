@@ -15,7 +15,7 @@ from agent.runtimes.docker_calls import Calls
 from agent.runtimes.docker_containers import Details
 from agent.runtimes.docker_errors import pull_refused
 from agent.runtimes.docker_exec import SUSPICIOUS_EXIT_CODES, exec_failure
-from agent.runtimes.docker_logs import Cursor, Position, chunks, cursor_of
+from agent.runtimes.docker_logs import Frames, Position, chunks, cursor_of
 from agent.runtimes.docker_spec import architecture_of, configuration, container_name, node_label, ref_of
 from agent.runtimes.docker_stream import Answer
 from agent.runtimes.runtime import (
@@ -33,6 +33,8 @@ _logger = logging.getLogger(__name__)
 
 # Before a log that broke off, though its container runs, is asked for again.
 _RETRY_SECONDS = 1.0
+
+_LOG_QUERY = {"stdout": "1", "stderr": "1", "timestamps": "1"}
 
 
 class DockerRuntime:
@@ -152,16 +154,19 @@ class DockerRuntime:
         if state is None:
             raise containers.missing(self._name(ref))
         while state is not None:
-            before = after
-            # The engine may end a followed log a little early, so it is read once more when all is written.
-            async with aclosing(self._log_part(ref, after, follow=state is not ContainerState.EXITED)) as part:
+            position = Position(after)
+            async with aclosing(self._log_part(ref, position, follow=state is not ContainerState.EXITED)) as part:
                 async for chunk in part:
                     after = cursor_of(chunk.cursor)
                     yield chunk
             if state is ContainerState.EXITED:
                 return
             state = await self._log_state(ref)
-            if state is not ContainerState.EXITED and after == before:
+            if state is ContainerState.EXITED:
+                # The engine may end a log a little early that is followed: what is missing is read as a last part.
+                if await self._is_whole(ref, position):
+                    return
+            elif after == position.start:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _log_state(self, ref: Ref) -> ContainerState | None:
@@ -171,19 +176,24 @@ class DockerRuntime:
             raise RuntimeRefused("CONTAINER_NOT_STARTED", f"container {self._name(ref)} has no log yet; start it first")
         return state
 
-    async def _log_part(self, ref: Ref, after: Cursor, *, follow: bool) -> AsyncGenerator[LogChunk, None]:
-        query = {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": str(int(follow)), "since": after.seconds}
+    async def _is_whole(self, ref: Ref, position: Position) -> bool:
+        async with self._ask_container(ref, "/logs", {**_LOG_QUERY, "tail": "1"}) as answer:
+            if answer.status != HTTPStatus.OK:
+                return False
+            return all(position.is_at(entry) for entry in Frames().entries(await answer.read_all()))
+
+    async def _log_part(self, ref: Ref, position: Position, *, follow: bool) -> AsyncGenerator[LogChunk, None]:
+        query = {**_LOG_QUERY, "follow": str(int(follow)), "since": position.start.seconds}
         async with self._ask_container(ref, "/logs", query) as answer:
             if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
                 return  # It is removed, or being removed.
             if answer.status != HTTPStatus.OK:
                 raise RuntimeRefused("LOG_UNREADABLE", await answer.message())
-            position = Position(after)
             async with aclosing(chunks(answer, position)) as read:
                 async for chunk in read:
                     yield chunk
             if position.lost:
-                _logger.warning("the engine rotated away a part of the log of %s that nobody had read", ref)
+                _logger.warning("the engine has rotated away a part of the log of %s that nobody may have read", ref)
 
     async def _status(self, ref: Ref, state: ContainerState, details: Details) -> ContainerStatus:
         if state is not ContainerState.EXITED:

@@ -37,13 +37,17 @@ class Entry(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """`seen` entries of those that bear the time `since` or a later one have been read; no time: from the beginning."""
+    """`seen` entries of those that bear the time `since` or a later one have been read; no time: from the beginning.
+
+    `newest` is the latest time that was read. It is what is left to go by where the engine has rotated `since` away.
+    """
 
     since: bytes = b""
+    newest: bytes = b""
     seen: int = 0
 
     def __str__(self) -> str:
-        return f"{self.since.decode()}#{self.seen}"
+        return f"{self.since.decode()}/{self.newest.decode()}#{self.seen}"
 
     @property
     def seconds(self) -> str:
@@ -53,15 +57,17 @@ class Cursor(NamedTuple):
 
 def cursor_of(text: str) -> Cursor:
     """The cursor that was written so; empty text is the beginning."""
-    since, _, seen = text.rpartition("#")
+    if not text:
+        return Cursor()
     try:
-        cursor = Cursor(since.encode(), int(seen) if text else 0)
-        if cursor.since:
-            _time(cursor.since)
+        times, seen = text.split("#")
+        since, newest = times.encode().split(b"/")
+        for stamp in filter(None, (since, newest)):
+            _time(stamp)
+        return Cursor(since, newest, int(seen))
     except ValueError:
         message = f"log cursor {text!r}: not one of this engine's; leave it empty to read from the beginning"
         raise RuntimeRefused("LOG_CURSOR_INVALID", message) from None
-    return cursor
 
 
 @dataclass(slots=True)
@@ -105,52 +111,70 @@ class Position:
 
     start: Cursor
     lost: bool = False
-    _seen: int = 0
-    _newest: bytes = b""
-    _newest_count: int = 0
+    last: Entry | None = None
+    _base: _Anchor = field(init=False)
     _anchor: _Anchor | None = None
     _next: _Anchor | None = None
+    _newest: bytes = b""
+    _newest_count: int = 0
+    _to_skip: int = field(init=False)
     _orderly: bool = True
     _open: dict[int, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._base = _Anchor(self.start.since, 0)
+        self._to_skip = self.start.seen
 
     def is_new(self, entry: Entry) -> bool:
         """Counts an entry; whether it has not been read before."""
         stamp = entry.stamp
-        if not self._seen and self.start.since and stamp != self.start.since:
-            # A cursor is set at an entry. It is gone, so none of those that are left is known to have been read.
+        if self.last is None and stamp != self._base.stamp and self._base.stamp:
+            # A cursor's time is an entry's, and that entry is gone.
             self.lost = True
-            self.start = Cursor(stamp)
-        if stamp >= self.start.since:
-            self._seen += 1
+            self._base.stamp = stamp
+        self.last = entry
+        for anchor in (self._base, self._anchor, self._next):
+            if anchor is not None and stamp >= anchor.stamp:
+                anchor.seen += 1
+        if self._anchor is not None and stamp < self._anchor.stamp:
+            # Out of order beyond all slack: from now on, only the beginning of this stream is a safe time.
+            self._orderly, self._anchor, self._next = False, None, None
         if stamp > self._newest:
             self._newest, self._newest_count = stamp, 1
         elif stamp == self._newest:
             self._newest_count += 1
-        if self._anchor is not None:
-            if stamp >= self._anchor.stamp:
-                self._anchor.seen += 1
-            else:
-                # Out of order beyond all slack: from now on, only the beginning of this stream is a safe time.
-                self._orderly, self._anchor, self._next = False, None, None
-        if self._next is not None and stamp >= self._next.stamp:
-            self._next.seen += 1
         self._note_open_line(entry)
-        return self._seen > self.start.seen
+        return self._is_past(stamp)
+
+    def _is_past(self, stamp: bytes) -> bool:
+        """Whether all that was read before has been skipped."""
+        if not self._to_skip:
+            return True
+        if not self.lost:
+            self._to_skip -= 1
+            return False
+        # The count's beginning is gone: what is no later than the latest that was read counts as read.
+        if stamp > self.start.newest:
+            self._to_skip = 0
+        return not self._to_skip
 
     def cursor(self) -> Cursor:
         """The cursor after the entries so far; set as late as is safe, since what follows its time is read again."""
-        if self._seen < self.start.seen:
+        if self._to_skip:
             return self.start
         if self._orderly and self._is_due():
             self._anchor, self._next = self._next, _Anchor(self._newest, self._newest_count)
-        if self._anchor is not None:
-            return Cursor(self._anchor.stamp, self._anchor.seen)
-        return Cursor(self.start.since, self._seen)
+        anchor = self._anchor or self._base
+        return Cursor(anchor.stamp, max(self._newest, self.start.newest), anchor.seen)
+
+    def is_at(self, entry: Entry) -> bool:
+        """Whether this is certainly the entry that was read last: of pieces of one line, nobody can tell."""
+        return entry == self.last and entry.stamp == self._newest and self._newest_count == 1
 
     def _is_due(self) -> bool:
         if self._next is None:
             return bool(self._newest)
-        return self._newest >= _later(self._next.stamp) or all(
+        return self._newest >= _later(self._next.stamp) and all(
             stamp >= self._next.stamp for stamp in self._open.values()
         )
 

@@ -76,14 +76,13 @@ class JobService(JobServiceServicer):
         return pb.ListJobsResponse(jobs=[_dump(job) for job in found], next_page_token=token)
 
     async def WatchJob(self, request: pb.WatchJobRequest, context: Any) -> AsyncIterator[job_pb2.Job]:  # noqa: ARG002, N802, D102
-        with self._shell.jobs.subscribed() as changes:
-            job = await self._job(request.name)
+        name = (await self._job(request.name)).name
+        with self._shell.jobs.subscribed(name.removeprefix("jobs/")) as changes:
+            job = await self._job(name)
             yield _dump(job)
             while not job.ended:
-                change = await changes.next()
-                if change.id == job.id:
-                    job = change
-                    yield _dump(job)
+                job = await changes.next()
+                yield _dump(job)
 
     async def CancelJob(self, request: pb.CancelJobRequest, context: Any) -> job_pb2.Job:  # noqa: ARG002, N802, D102
         job = await self._job(request.name)
@@ -131,14 +130,14 @@ class JobService(JobServiceServicer):
     async def WatchEvents(self, request: pb.WatchEventsRequest, context: Any) -> AsyncIterator[event_pb2.Event]:  # noqa: ARG002, N802, D102
         subject = await self._subject(request.subject)
         after = request.after_sequence
-        with self._shell.events.subscribed() as changes:
+        with self._shell.events.subscribed(subject) as changes:
             while page := await asyncio.to_thread(self._store.events, after=after, limit=PAGE_SIZE, subject=subject):
                 for one in page:
                     yield wire.dump(one)
                 after = page[-1].sequence
             while True:
                 one = await changes.next()
-                if one.sequence > after and subject in ("", one.subject):
+                if one.sequence > after:
                     yield wire.dump(one)
 
     async def _subject(self, written: str) -> str:

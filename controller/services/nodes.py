@@ -1,6 +1,7 @@
 """NodeService: the agents' sessions, and what users call for nodes."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -20,6 +21,8 @@ from headrace.v1.node_service_pb2_grpc import NodeServiceServicer
 PAGE_SIZE = 1000
 PAGE_SIZE_MAX = 10_000
 
+NODE_ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
 
 class NodeService(NodeServiceServicer):
     """Sessions of agents; nodes as their last reports told."""
@@ -35,8 +38,9 @@ class NodeService(NodeServiceServicer):
         first = await anext(aiter(request_iterator), None)
         if first is None:
             return
-        if not first.node:
-            raise Refusal(Code.INVALID_ARGUMENT, "NODE_MISSING", "node: a report must name its node")
+        if not NODE_ID.fullmatch(first.node):
+            message = f"node: {first.node!r} is no id; 1 to 63 lower-case letters, digits and dashes"
+            raise Refusal(Code.INVALID_ARGUMENT, "NODE_INVALID", message)
         outbox = self._shell.open_session(first.node, first.session)
         reading = asyncio.create_task(self._read(first, request_iterator, outbox))
         try:
@@ -44,20 +48,17 @@ class NodeService(NodeServiceServicer):
                 yield wire.dump(await outbox.next())
         finally:
             reading.cancel()
-            self._shell.close_session(first.node, outbox)
+            self._shell.close_session(first.node, first.session, outbox)
 
     async def _read(self, first: session_pb2.Report, requests: Any, outbox: Outbox) -> None:
-        self._shell.tell(Reported(wire.load(Report, first)))
-        async for message in requests:
-            if (message.node, message.session) != (first.node, first.session):
-                outbox.close(
-                    Refusal(
-                        Code.INVALID_ARGUMENT, "SESSION_MIXED", "one stream is one session of one node: open another"
-                    )
-                )
-                return
-            self._shell.tell(Reported(wire.load(Report, message)))
-        outbox.close(Refusal(Code.ABORTED, "SESSION_ENDED", "the agent has ended its side of the stream"))
+        try:
+            self._shell.tell(Reported(_load(first, first)))
+            async for message in requests:
+                self._shell.tell(Reported(_load(message, first)))
+        except Refusal as refusal:
+            outbox.close(refusal)
+        else:
+            outbox.close(Refusal(Code.ABORTED, "SESSION_ENDED", "the agent has ended its side of the stream"))
 
     async def AppendLog(self, request: pb.AppendLogRequest, context: Any) -> pb.AppendLogResponse:  # noqa: ARG002, N802, D102
         job = self._book.jobs.get(request.job)
@@ -120,3 +121,14 @@ class NodeService(NodeServiceServicer):
     def _dump(self, node: Node) -> node_pb2.Node:
         message: node_pb2.Node = wire.dump(self._book.node_now(node))
         return message
+
+
+def _load(message: session_pb2.Report, first: session_pb2.Report) -> Report:
+    if (message.node, message.session) != (first.node, first.session):
+        why = "one stream is one session of one node: open another"
+        raise Refusal(Code.INVALID_ARGUMENT, "SESSION_MIXED", why)
+    try:
+        return wire.load(Report, message)
+    except ValueError as error:
+        remedy = "bring agent and controller to the same version"
+        raise Refusal(Code.INVALID_ARGUMENT, "REPORT_INVALID", f"{error}; {remedy}") from error

@@ -111,7 +111,7 @@ def start_arm64_agent(
 
     The folder has the same path inside: what the agent mounts into jobs is looked up on the host.
     """
-    config = _configured("agent", folder, _agent_settings(folder, node, engine, controller), settings)
+    config = configured("agent", folder, _agent_settings(folder, node, engine, controller), settings)
     log = folder / "agent.log"
     path = engine.removeprefix("unix://")
     shared = {str(each): {"bind": str(each), "mode": "rw"} for each in (folder, path)}
@@ -133,6 +133,14 @@ def start_arm64_agent(
     return Contained(engine, str(container.id), log)
 
 
+def configured(daemon: str, folder: Path, ours: Settings, added: Settings = NONE) -> Path:
+    """Writes a daemon's settings file; what is added wins, key by key."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{daemon}.toml"
+    path.write_text(_toml(_merged(ours, added)))
+    return path
+
+
 def free_address() -> str:
     """An address on loopback that nobody listens on."""
     with socket.socket() as listener:
@@ -145,16 +153,9 @@ def _agent_settings(folder: Path, node: str, engine: str, controller: str) -> di
 
 
 def _start(daemon: str, folder: Path, ours: Settings, added: Settings) -> processes.Process:
-    config = _configured(daemon, folder, ours, added)
+    config = configured(daemon, folder, ours, added)
     argv = [sys.executable, "-m", f"{daemon}.main", "--config", str(config)]
     return processes.spawn(argv, log=folder / f"{daemon}.log")
-
-
-def _configured(daemon: str, folder: Path, ours: Settings, added: Settings) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{daemon}.toml"
-    path.write_text(_toml(_merged(ours, added)))
-    return path
 
 
 def _merged(first: Settings, second: Settings) -> dict[str, object]:

@@ -56,7 +56,10 @@ ENGINE: tuple[AnyNeed, ...] = (
 )
 REGISTRY: tuple[AnyNeed, ...] = (Need("docker-registry", ("docker-registry",)),)
 IMAGES: tuple[AnyNeed, ...] = (Need("mmdebstrap", ("mmdebstrap",)), Need("buildah", ("buildah",)))
-EMULATION: tuple[AnyNeed, ...] = tuple(EmulatorNeed(architecture) for architecture in emulation.ARCHITECTURES)
+EMULATION: tuple[AnyNeed, ...] = (
+    Need("mount", ("mount",)),
+    *(EmulatorNeed(architecture) for architecture in emulation.ARCHITECTURES),
+)
 NODE: tuple[AnyNeed, ...] = (Need("npm", ("npm",)),)
 
 

@@ -24,7 +24,7 @@ class Process:
 
     def alive(self) -> bool:
         """It runs; a zombie does not."""
-        return _started(self.pid) == self.started
+        return started(self.pid) == self.started
 
     def stop(self, *, grace_seconds: float = 15.0) -> None:
         """Asks it to leave, and kills it if it does not within `grace_seconds`."""
@@ -68,7 +68,7 @@ def spawn(argv: list[str], *, log: Path, env: Mapping[str, str] | None = None) -
         ],
         setsid=True,
     )
-    return Process(pid, _started(pid) or 0, log)
+    return Process(pid, started(pid) or 0, log)
 
 
 def recorded(path: Path, log: Path) -> Process | None:
@@ -88,7 +88,17 @@ def kill_all_of(mark: str) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             # What it started would outlive it, and not be found any more.
             for each in (*process.children(recursive=True), process):
-                Process(each.pid, _started(each.pid) or 0, Path(os.devnull)).kill()
+                Process(each.pid, started(each.pid) or 0, Path(os.devnull)).kill()
+
+
+def started(pid: int) -> int | None:
+    """When a process began, in clock ticks after boot; None: there is none that runs."""
+    try:
+        # The name, in parentheses, may hold anything: the fields begin after its end.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in {"Z", "X"} else int(fields[19])
 
 
 def _mentions(process: psutil.Process, mark: str) -> bool:
@@ -96,12 +106,3 @@ def _mentions(process: psutil.Process, mark: str) -> bool:
         return any(mark in argument for argument in process.cmdline())
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
-
-
-def _started(pid: int) -> int | None:
-    try:
-        # The name, in parentheses, may hold anything: the fields begin after its end.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] in {"Z", "X"} else int(fields[19])

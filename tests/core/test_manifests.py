@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from headrace.chunks import CHUNK_BYTES, ChunkCorrupt, compressed, digest_of, expanded
 from headrace.manifests import (
+    MANIFEST_BYTES_MAX,
     Directory,
     File,
     Link,
@@ -174,6 +175,13 @@ def test_a_manifest_that_could_do_harm_is_refused(data: bytes) -> None:
         load(data)
 
     assert refused.value.reason == "MANIFEST_INVALID"
+
+
+def test_a_manifest_that_does_not_fit_into_a_message_is_refused() -> None:
+    with pytest.raises(Refusal, match="save less") as refused:
+        load(b" " * (MANIFEST_BYTES_MAX + 1))
+
+    assert refused.value.reason == "MANIFEST_TOO_LARGE"
 
 
 def test_a_refusal_names_the_entry_and_the_limit() -> None:

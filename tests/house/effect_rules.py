@@ -17,25 +17,31 @@ _ENVIRONMENT = ("environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"
 
 def swallowed_exceptions(source: Source) -> Iterator[Finding]:
     """Handlers of everything, unless they end by raising it again: a bug ends the process."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.ExceptHandler) and _catches_all(node.type) and not _raises_again(node):
             yield Finding(source.path, node.lineno, "catches everything; name the exceptions, or raise it again")
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("suppress") and any(map(_catches_all, node.args)):
+        if (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func).endswith("suppress")
+            and any(map(_catches_all, node.args))
+        ):
             yield Finding(source.path, node.lineno, "suppresses everything; name the exceptions")
 
 
 def clock_reads(source: Source) -> Iterator[Finding]:
     """Time comes in as an event or an argument, except where it is measured or made."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.ImportFrom) and node.module == "time" and _imports(node, _CLOCKS["time"]):
             yield Finding(source.path, node.lineno, "import the module, so that its use is seen: time.monotonic()")
-        if isinstance(node, ast.Attribute) and (node.attr in _CLOCKS.get(_last_name(node.value), ()) or _is_of_loop(node)):
+        if isinstance(node, ast.Attribute) and (
+            node.attr in _CLOCKS.get(_last_name(node.value), ()) or _is_of_loop(node)
+        ):
             yield Finding(source.path, node.lineno, f"{ast.unparse(node)}: reads a clock")
 
 
 def sleeps(source: Source) -> Iterator[Finding]:
     """Waiting for time to pass; sleep(0) only lets others go first."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.ImportFrom) and node.module in _SLEEPERS and _imports(node, ("sleep",)):
             yield Finding(source.path, node.lineno, "import the module, so that its use is seen: asyncio.sleep()")
         if isinstance(node, ast.Call) and _is_sleep(node.func) and not _is_zero(node.args):
@@ -44,7 +50,7 @@ def sleeps(source: Source) -> Iterator[Finding]:
 
 def environment_reads(source: Source) -> Iterator[Finding]:
     """The environment is read where a program starts, and handed on."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.ImportFrom) and node.module == "os" and _imports(node, _ENVIRONMENT):
             yield Finding(source.path, node.lineno, "import os, so that its use is seen: os.environ")
         if isinstance(node, ast.Attribute) and node.attr in _ENVIRONMENT and _last_name(node.value) == "os":

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from tests.house.sources import Finding, Source
 
-_TYPES = ("set", "frozenset", "Set", "AbstractSet", "MutableSet", "FrozenSet", "KeysView")
+_TYPES = ("set", "frozenset", "Set", "AbstractSet", "MutableSet", "FrozenSet")
 _MAKERS = ("set", "frozenset")
 _OPERATORS = (ast.BitOr, ast.BitAnd, ast.BitXor, ast.Sub)
 _SET_METHODS = ("union", "intersection", "difference", "symmetric_difference")
@@ -15,11 +15,13 @@ _IN_ORDER = ("list", "tuple", "iter", "enumerate", "zip", "map", "filter", "dict
 
 def iterated_sets(source: Source) -> Iterator[Finding]:
     """Loops over what is known to be a set: by its form, or by how its name is annotated or assigned in this file."""
-    known = _Names(source.tree)
-    for node in ast.walk(source.tree):
+    known = _Names(source)
+    for node in source.nodes:
         for iterated in _iterated(node, known):
             if known.is_set(iterated):
-                text = f"{ast.unparse(iterated)} is a set, whose order is not the same in every run; use a dict or sort it"
+                text = (
+                    f"{ast.unparse(iterated)} is a set, whose order is not the same in every run; use a dict or sort it"
+                )
                 yield Finding(source.path, iterated.lineno, text)
 
 
@@ -40,10 +42,10 @@ def _iterated(node: ast.AST, known: "_Names") -> Iterator[ast.expr]:
 class _Names:
     """Names and attributes of a file that hold sets. One name is one thing: a file that uses it twice can do better."""
 
-    def __init__(self, tree: ast.Module) -> None:
+    def __init__(self, source: Source) -> None:
         self._names: dict[str, None] = {}
         # Until nothing new is learned: a set may be given on from name to name.
-        while self._learned(tree):
+        while self._learned(source):
             pass
 
     def is_set(self, node: ast.expr) -> bool:
@@ -53,7 +55,7 @@ class _Names:
                 return True
             case ast.Name(id=name) | ast.Attribute(attr=name):
                 return name in self._names
-            case ast.Call(func=ast.Name(id=name)) if name in _MAKERS:
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in (*_MAKERS, *self._names):
                 return True
             case ast.Call(func=ast.Attribute(attr=name, value=value)) if name in (*_SET_METHODS, "copy"):
                 return self.is_set(value)
@@ -65,9 +67,9 @@ class _Names:
                 return self.is_set(value)
         return False
 
-    def _learned(self, tree: ast.Module) -> bool:
+    def _learned(self, source: Source) -> bool:
         before = len(self._names)
-        for node in ast.walk(tree):
+        for node in source.nodes:
             match node:
                 case ast.AnnAssign(target=target, annotation=annotation) if _says_set(annotation):
                     self._add(target)

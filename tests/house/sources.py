@@ -37,6 +37,11 @@ class Source:
         return _parsed(self.path, self.text)
 
     @property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node of the tree."""
+        return _nodes(self.path, self.text)
+
+    @property
     def lines(self) -> list[str]:
         """The file, line by line."""
         return self.text.splitlines()
@@ -52,10 +57,18 @@ def _parsed(path: str, text: str) -> ast.Module:
 
 
 @cache
+def _nodes(path: str, text: str) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(_parsed(path, text)))
+
+
+@cache
 def paths() -> tuple[str, ...]:
     """Every file that git knows, or would take at the next `git add`."""
     listing = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
     )
     found = sorted({path for path in listing.stdout.decode().split("\0") if path})
     return tuple(path for path in found if (ROOT / path).is_file())
@@ -67,9 +80,15 @@ def source(path: str) -> Source:
     return Source(path, (ROOT / path).read_text(errors="replace"))
 
 
+@cache
 def texts() -> tuple[Source, ...]:
     """All files that people write."""
     return tuple(source(path) for path in paths() if not path.startswith(GENERATED))
+
+
+def texts_but_examples() -> tuple[Source, ...]:
+    """All but the house's own tests, which show what the rules forbid."""
+    return tuple(one for one in texts() if not one.below("tests/house"))
 
 
 def modules(*folders: str) -> tuple[Source, ...]:

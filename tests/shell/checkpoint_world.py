@@ -16,6 +16,9 @@ from headrace.refusals import Code, Refusal
 from headrace.status import RefusalInterceptor
 from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceStub, add_CheckpointServiceServicer_to_server
 
+# As the daemons set it: manifests travel in one message.
+OPTIONS = (("grpc.max_receive_message_length", 64 << 20),)
+
 EPOCHS = {"train": 3}
 
 
@@ -27,13 +30,19 @@ class CutService(CheckpointService):
     def __init__(self, store: CheckpointStore, epochs: Callable[[str], int | None]) -> None:
         super().__init__(store, epochs)
         self.was_cut = asyncio.Semaphore(0)
+        self.arrived: list[str] = []
 
     async def UploadChunks(self, request_iterator: AsyncIterator[Any], context: Any) -> Any:  # noqa: N802 - gRPC's name
-        return await super().UploadChunks(self._cut(request_iterator), context)
+        return await super().UploadChunks(self._cut(self._noted(request_iterator)), context)
 
     async def DownloadChunks(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802 - gRPC's name
         async for response in self._cut(super().DownloadChunks(request, context)):
             yield response
+
+    async def _noted(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        async for request in requests:
+            self.arrived += [chunk.digest for chunk in request.chunks]
+            yield request
 
     async def _cut(self, messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
         async for message in messages:
@@ -72,11 +81,11 @@ class World:
 async def world_in(folder: Path) -> AsyncIterator[World]:
     store = FolderStore(folder / "store")
     service = CutService(store, EPOCHS.get)
-    server = aio.server(interceptors=[RefusalInterceptor()])
+    server = aio.server(interceptors=[RefusalInterceptor()], options=OPTIONS)
     add_CheckpointServiceServicer_to_server(service, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with aio.insecure_channel(f"127.0.0.1:{port}", options=OPTIONS) as channel:
         yield World(folder, CheckpointServiceStub(channel), service, store)
     await server.stop(None)
 

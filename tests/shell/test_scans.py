@@ -2,6 +2,7 @@
 
 import os
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,8 @@ from agent.snapshots import Known, Memo, Snapshot, memo_of
 from headrace.chunks import CHUNK_BYTES, MESSAGE_BYTES, digest_of, expanded
 from headrace.manifests import Manifest
 from headrace.refusals import Code, Refusal
+
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -102,14 +105,34 @@ def test_a_directory_that_is_nested_too_deep_is_refused(directory: Path) -> None
         taken(directory)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_the_agent_may_not_read_is_refused_with_a_remedy(directory: Path) -> None:
-    (directory / "state").touch(mode=0)
+@pytest.fixture
+def without_powers() -> Iterator[Path]:
+    """A directory, and the test is not root while it uses it."""
+    root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory() as name:
+        if root:
+            os.chown(name, NOBODY, NOBODY)
+            os.seteuid(NOBODY)
+        try:
+            yield Path(name)
+        finally:
+            if root:
+                os.seteuid(0)
+
+
+@pytest.mark.parametrize("name", ["state", "d/state", "."])
+def test_what_the_agent_may_not_read_is_refused_with_a_remedy(without_powers: Path, name: str) -> None:
+    path = without_powers / name
+    path.parent.mkdir(exist_ok=True)
+    if name == ".":
+        path.chmod(0)
+    else:
+        path.touch(mode=0)
 
     with pytest.raises(Refusal, match="run the agent as root") as refused:
-        taken(directory)
+        taken(without_powers)
 
-    assert refused.value.reason == "CHECKPOINT_UNREADABLE"
+    assert (refused.value.code, refused.value.reason) == (Code.FAILED_PRECONDITION, "CHECKPOINT_UNREADABLE")
 
 
 def test_the_same_directory_has_the_same_fingerprint(directory: Path) -> None:

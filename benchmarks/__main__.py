@@ -1,0 +1,57 @@
+"""`python -m benchmarks [ROW …]`: measures, prints tables, and keeps them in `.headrace/bench/`."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from benchmarks import commands, figures, flights, hops, record, starts
+from benchmarks import setting as settings
+from benchmarks.figures import Row
+from headrace.refusals import Refusal
+
+ROWS: dict[int, Callable[[settings.Setting], Coroutine[Any, Any, Row]]] = {
+    1: starts.measure,
+    2: flights.measure,
+    12: hops.measure,
+    14: commands.measure,
+}
+
+
+def main() -> int:
+    """Measures the rows that were named, or all; 0 if each reached what it has to."""
+    arguments = _parser().parse_args()
+    try:
+        with settings.prepare() as setting:
+            return _measure(setting, arguments.rows or list(ROWS))
+    except Refusal as refusal:
+        sys.stderr.write(f"refused: {refusal.message} [{refusal.reason}]\n")
+        return 2
+
+
+def _measure(setting: settings.Setting, numbers: list[int]) -> int:
+    rows: list[tuple[Row, list[float], list[float]]] = []
+    for number in numbers:
+        before = record.load()
+        row = asyncio.run(ROWS[number](setting))
+        rows.append((row, before, record.load()))
+        print("\n".join(["", *figures.lines(row), f"load {before[0]} before, {rows[-1][2][0]} after"]), flush=True)
+    path = record.write(sys.argv[1:], record.machine(setting.engine), rows)
+    print(f"\nkept in {path}")
+    return 1 if any(ratio.reached is False for row, _, _ in rows for ratio in row.ratios) else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measures Headrace against what else would do the same on this machine, in turn, as ratios.",
+        epilog="example: python -m benchmarks 1 14",
+    )
+    known = ", ".join(map(str, ROWS))
+    parser.add_argument("rows", nargs="*", type=int, choices=ROWS, metavar="ROW", help=f"{known}; none: all of them")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

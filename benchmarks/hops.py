@@ -1,0 +1,8 @@
+"""Row 12."""
+
+from benchmarks import setting as settings
+from benchmarks.figures import Row
+
+
+async def measure(setting: settings.Setting) -> Row:
+    raise NotImplementedError

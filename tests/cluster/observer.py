@@ -1,0 +1,101 @@
+"""Waits for what a test expects of jobs, logs and nodes, by watching; says what it saw instead where it never comes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from deploy.local import places
+from headrace import jobfile
+from headrace.attempts import AttemptState
+from headrace.client import Client
+from headrace.jobs import Job, JobSpec, JobState, Migration
+from headrace.nodes import Node, NodeState
+from tests.cluster.world import World
+
+SECONDS = 60.0
+
+
+class Observer:
+    """Eyes on one world, and the client to act on it."""
+
+    def __init__(self, client: Client, world: World) -> None:
+        self.client = client
+        self.world = world
+        self._seen: object = None
+
+    async def ready(self, *names: str) -> None:
+        """Waits until the nodes of these agents report, with an engine that answers."""
+        for name in names:
+            await self.node_until(name, lambda node: node.state is NodeState.READY and node.engine.reachable, "ready")
+
+    async def node_until(self, name: str, holds: Callable[[Node], bool], what: str, seconds: float = SECONDS) -> Node:
+        """The node of that agent, as soon as it is as wanted."""
+        wanted = self.world.node(name)
+        async with self._within(seconds, f"node {wanted}: {what}"):
+            async with aclosing(self.client.watch_nodes(f'name == "{wanted}"')) as nodes:
+                async for node in nodes:
+                    self._seen = node
+                    if holds(node):
+                        return node
+        raise AssertionError
+
+    async def until(self, job: Job, holds: Callable[[Job], bool], what: str, seconds: float = SECONDS) -> Job:
+        """The job, as soon as it is as wanted."""
+        async with self._within(seconds, f"{job.name}: {what}"):
+            async with aclosing(self.client.watch_job(job.name)) as states:
+                async for state in states:
+                    self._seen = state
+                    if holds(state):
+                        return state
+        self._fail(f"{job.name}: ended, and was never: {what}")
+
+    async def running(self, job: Job, *, on: str = "", seconds: float = SECONDS) -> Job:
+        """The job once it runs, on the node of the agent `on` if one is named."""
+        return await self.until(job, lambda now: runs(now, self.world.node(on) if on else ""), f"runs {on}", seconds)
+
+    async def ended(self, job: Job, state: JobState = JobState.SUCCEEDED, seconds: float = SECONDS) -> Job:
+        """The job once it has ended, which it must have done so."""
+        after = await self.until(job, lambda now: now.ended, f"has ended {state.name}", seconds)
+        if after.state is not state:
+            self._fail(f"{job.name} ended {after.state.name}, not {state.name}: {after.reason}")
+        return after
+
+    async def said(self, job: Job, words: str, *, times: int = 1, after: int = 0, seconds: float = SECONDS) -> int:
+        """Waits until the log says the words so often beyond the offset `after`; answers the log's length then."""
+        text = b""
+        async with self._within(seconds, f"{job.name}: {times} x {words!r} in its log"):
+            async with aclosing(self.client.read_log(job.name, offset=after, follow=True)) as parts:
+                async for part in parts:
+                    self._seen = text = text + part.data
+                    if text.count(words.encode()) >= times:
+                        return after + len(text)
+        self._fail(f"{job.name} ended, and did not say {words!r} {times} times but {text[-300:]!r}")
+
+    async def log(self, job: Job) -> str:
+        """All that is kept of a job's log."""
+        return b"".join([part.data async for part in self.client.read_log(job.name)]).decode()
+
+    async def moved(self, job: Job, target: str, seconds: float = SECONDS) -> Migration:
+        """Moves the job to the node of that agent, and waits until it is there."""
+        await self.client.migrate(job.name, target=self.world.node(target))
+        after = await self.until(job, lambda now: now.migration is None, f"has moved to {target}", seconds)
+        return after.migrations[-1]
+
+    async def events(self, job: Job) -> list[str]:
+        """The reasons of what happened to a job, in order."""
+        return [event.reason async for event in self.client.events(job.name)]
+
+    @asynccontextmanager
+    async def _within(self, seconds: float, what: str) -> AsyncIterator[None]:
+        self._seen = None
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError:
+            self._fail(f"{what}: not within {seconds:.0f} s")
+
+    def _fail(self, what: str) -> "None":
+        pytest.fail(f"{what}\n  last seen: {self._seen}\n{self.world.said()}", pytrace=False)

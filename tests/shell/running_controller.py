@@ -1,0 +1,121 @@
+"""The real controller on loopback, and an agent whose reports a test writes by hand."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from grpc import aio
+
+from controller.daemon import SERVER_OPTIONS, Parts, add_services, assemble
+from headrace import wire
+from headrace.attempts import Attempt, AttemptState, Platform
+from headrace.client import Client
+from headrace.jobs import JobSpec, Requests
+from headrace.nodes import Capacity, Engine, NodeDescription
+from headrace.sessions import Assignment, Placement, Report
+from headrace.settings import ControllerSettings, ImageSettings
+from headrace.status import RefusalInterceptor
+from headrace.v1.node_service_pb2_grpc import NodeServiceStub
+from tests.shell.registry_double import AMD64, ARM64, Registry, serving
+
+PATIENCE_SECONDS = 10.0
+SPEC = JobSpec("train", "team/train:1", resources=Requests(1000, 1 << 30))
+
+
+@dataclass
+class Running:
+    """A controller that serves, its registry, and a client of it."""
+
+    address: str
+    parts: Parts
+    registry: Registry
+    client: Client
+
+
+@asynccontextmanager
+async def registry_with_an_image() -> AsyncIterator[Registry]:
+    """A registry that has team/train:1 for amd64 and arm64."""
+    async with serving() as registry:
+        registry.index(registry.image(AMD64), registry.image(ARM64))
+        yield registry
+
+
+@asynccontextmanager
+async def controller(state: Path) -> AsyncIterator[Running]:
+    """A controller on this state folder; a second one on the same folder is the first one, restarted."""
+    async with registry_with_an_image() as registry:
+        parts = assemble(ControllerSettings(state=state, images=ImageSettings(default_registry=registry.host)))
+        server = aio.server(interceptors=[RefusalInterceptor()], options=SERVER_OPTIONS)
+        await add_services(server, parts)
+        address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        judging = asyncio.create_task(parts.shell.run())
+        await server.start()
+        try:
+            async with parts.images, Client(address) as client:
+                yield Running(address, parts, registry, client)
+        finally:
+            await server.stop(None)
+            judging.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await judging
+            parts.store.close()
+
+
+@dataclass
+class HandWritten:
+    """An agent of one session. It says what the test lets it say."""
+
+    stub: NodeServiceStub
+    report: Report
+    stream: Any = None
+    heard: list[Assignment] = field(default_factory=list)
+
+    async def say(self, *attempts: Attempt, **changes: Any) -> Assignment:
+        """Sends the next report; answers with the assignment that acknowledges it."""
+        sequence = self.report.sequence + 1
+        self.report = replace(self.report, sequence=sequence, attempts=attempts, **changes)
+        if self.stream is None:
+            self.stream = self.stub.Session()
+        await self.stream.write(wire.dump(self.report))
+        return await self.hears(lambda assignment: assignment.acked_sequence >= sequence)
+
+    async def hears(self, wanted: Any) -> Assignment:
+        """The next assignment that is as wanted."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                message = await self.stream.read()
+                assert message is not aio.EOF, "the controller ended the session"
+                assignment = wire.load(Assignment, message)
+                self.heard.append(assignment)
+                if wanted(assignment):
+                    return assignment
+
+    async def takes(self, job: str) -> Placement:
+        """The placement of a job, once it is assigned."""
+        assignment = self.heard[-1] if self.heard else await self.say()
+        while not any(one.job == job for one in assignment.placements):
+            assignment = await self.hears(lambda one: any(each.job == job for each in one.placements))
+        return next(one for one in assignment.placements if one.job == job)
+
+
+@asynccontextmanager
+async def agent(running: Running, node: str = "n1", session: int = 1) -> AsyncIterator[HandWritten]:
+    """An agent of four cores; its node is READY once it has said something."""
+    description = NodeDescription(platforms=(Platform("linux", "amd64"),), capacity=Capacity(4000, 8 << 30, 100 << 30))
+    report = Report(node, session, 0, description, engine=Engine(reachable=True, message="test"))
+    async with aio.insecure_channel(running.address) as channel:
+        hand_written = HandWritten(NodeServiceStub(channel), report)
+        try:
+            yield hand_written
+        finally:
+            if hand_written.stream is not None:
+                hand_written.stream.cancel()
+
+
+def attempt(placement: Placement, state: AttemptState = AttemptState.RUNNING, **changes: Any) -> Attempt:
+    """What a node says of a placement."""
+    return Attempt(placement.job, placement.epoch, state=state, **changes)
