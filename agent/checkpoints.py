@@ -129,7 +129,7 @@ class Checkpoints:
                 if refusal.reason not in ("CHUNKS_MISSING", "CHUNK_CORRUPT"):
                     raise
                 trouble = refusal if refusal.reason == "CHUNKS_MISSING" else trouble
-                del self._memos[directory]
+                self._memos.pop(directory, None)
             finally:
                 snapshot.close()
         raise trouble

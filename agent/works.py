@@ -72,7 +72,7 @@ class Works:
         self._tasks: dict[Ref, set[asyncio.Task[None]]] = {}
         self._followers: dict[Ref, asyncio.Task[None]] = {}
         self._carried: dict[Ref, None] = {}
-        self._saving: dict[Ref, asyncio.Lock] = {}
+        self._savers: dict[Ref, asyncio.Task[None]] = {}
         self._asked_at: dict[Ref, float] = {}
 
     def begin(self, work: Work, tasks: asyncio.TaskGroup) -> None:
@@ -85,6 +85,8 @@ class Works:
         task = tasks.create_task(self._run(ref, work))
         if isinstance(work, Follow):
             self._followers[ref] = task
+        elif isinstance(work, Save):
+            self._savers[ref] = task
         mine = self._tasks.setdefault(ref, set())
         mine.add(task)
         task.add_done_callback(mine.discard)
@@ -188,11 +190,10 @@ class Works:
     async def _save(self, ref: Ref, placement: Placement, sequence: int) -> None:
         directory = self._folders(ref).checkpoint
         try:
-            async with self._saves(ref):
-                policy = placement.spec.checkpoint
-                if policy is not None and policy.live:
-                    await self._live(ref, directory)
-                saved = await self._checkpoints.save(directory, job=ref.job, epoch=ref.epoch, sequence=sequence)
+            policy = placement.spec.checkpoint
+            if policy is not None and policy.live:
+                await self._live(ref, directory)
+            saved = await self._checkpoints.save(directory, job=ref.job, epoch=ref.epoch, sequence=sequence)
             self._tell(Saved(ref, saved))
         except Refusal as refusal:
             _log.warning("%s epoch %d: %s", ref.job, ref.epoch, refusal.message)
@@ -215,10 +216,11 @@ class Works:
                     changed = changed or now != seen
                     seen = now
 
-    def _saves(self, ref: Ref) -> asyncio.Lock:
-        return self._saving.setdefault(ref, asyncio.Lock())
-
     async def _collect(self, ref: Ref, work: Collect) -> None:
+        saver = self._savers.get(ref)
+        if saver is not None:
+            # A periodic save, perhaps waiting for the job to save, is overtaken by the last one.
+            saver.cancel()
         follower = self._followers.get(ref)
         if follower is not None:
             await asyncio.wait([follower])
@@ -253,10 +255,7 @@ class Works:
             return None, changed
         ref = held.ref
         begun = time.monotonic()
-        async with self._saves(ref):
-            saved = await self._checkpoints.save(
-                folders.checkpoint, job=ref.job, epoch=ref.epoch, sequence=work.sequence
-            )
+        saved = await self._checkpoints.save(folders.checkpoint, job=ref.job, epoch=ref.epoch, sequence=work.sequence)
         phases.append(_phase("save", begun, saved.sent_bytes if saved is not None else 0))
         return saved, changed
 
@@ -272,7 +271,7 @@ class Works:
     async def _remove(self, ref: Ref) -> None:
         await self._runtime.remove(ref)
         await asyncio.to_thread(self._folders(ref).remove)
-        for kept in (self._followers, self._carried, self._saving, self._asked_at):
+        for kept in (self._followers, self._carried, self._savers, self._asked_at):
             kept.pop(ref, None)
         self._tell(Removed(ref))
 

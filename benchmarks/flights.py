@@ -10,7 +10,7 @@ from agent.runtimes.runtime import Ref
 from benchmarks import setting as settings
 from benchmarks.engine_events import EngineEvents
 from benchmarks.figures import Measured, Row, of_medians
-from benchmarks.rivals import BareApi, Body, body_of
+from benchmarks.rivals import BareApi, Body, body_of, folders_in
 from benchmarks.starts import idle_spec, pull
 from headrace.client import Client
 from headrace.jobs import JobState
@@ -28,7 +28,7 @@ async def measure(setting: settings.Setting) -> Row:
     """Measures the row: ours and the other in turn."""
     image = setting.pinned()
     pull(setting.engine, image)
-    body = body_of(idle_spec("rival", image, cpu_millis=CPU_MILLIS), image, setting.folder / "rival")
+    body = body_of(idle_spec("rival", image, cpu_millis=CPU_MILLIS), image, folders_in(setting.folder))
     measured = Measured("containers/s")
     with EngineEvents(setting.engine) as events:
         async with settings.daemons(setting, settings.Member(NODE, setting.engine)) as (_, client):

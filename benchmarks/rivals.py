@@ -33,12 +33,16 @@ class Rival(Protocol):
         ...
 
 
-def body_of(spec: JobSpec, image: str, folder: Path) -> Body:
+def body_of(spec: JobSpec, image: str, folders: Folders, architecture: str = "amd64") -> Body:
     """What our agent would ask the engine for, for this job: environment, limits, mounts and all."""
-    placement = Placement("job", 1, image, Platform("linux", "amd64"), spec)
-    folders = Folders(folder, Ref("job", 0, 1))
+    placement = Placement("job", 1, image, Platform("linux", architecture), spec)
     folders.make(placement)
     return configuration(NODE, contract.container(placement, folders, accelerator=""))
+
+
+def folders_in(folder: Path) -> Folders:
+    """Where such a container's directories are."""
+    return Folders(folder, Ref("job", 0, 1))
 
 
 class BareApi:

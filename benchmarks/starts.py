@@ -13,7 +13,7 @@ from agent.runtimes.runtime import Ref
 from benchmarks import setting as settings
 from benchmarks.engine_events import EngineEvents
 from benchmarks.figures import Measured, Row, of_medians, of_tails
-from benchmarks.rivals import BareApi, Body, Cli, DockerPy, Rival, body_of
+from benchmarks.rivals import BareApi, Body, Cli, DockerPy, Rival, body_of, folders_in
 from headrace.client import Client
 from headrace.jobs import JobSpec, JobState, Requests
 
@@ -34,7 +34,7 @@ async def measure(setting: settings.Setting) -> Row:
     member = settings.Member(NODE, setting.engine)
     with EngineEvents(setting.engine) as events, _rivals(setting.engine) as rivals:
         async with settings.daemons(setting, member) as (_, client):
-            body = body_of(idle_spec("rival", pinned), pinned, setting.folder / "rival")
+            body = body_of(idle_spec("rival", pinned), pinned, folders_in(setting.folder))
             bench = _Bench(client, events, body)
             ways: list[Way] = [
                 lambda: bench.ours(BY_DIGEST, pinned),
@@ -56,10 +56,10 @@ def idle_spec(name: str, image: str, *, cpu_millis: int = 500) -> JobSpec:
     return JobSpec(name, image, command=("true",), resources=Requests(cpu_millis, 64 << 20))
 
 
-def pull(engine: str, image: str) -> None:
+def pull(engine: str, image: str, architecture: str = "amd64") -> None:
     """Brings an image to an engine."""
     with contextlib.closing(docker.DockerClient(base_url=engine)) as client:
-        client.images.pull(image)
+        client.images.pull(image, platform=f"linux/{architecture}")
 
 
 @contextlib.contextmanager

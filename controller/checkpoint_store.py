@@ -61,14 +61,11 @@ class FolderStore:
         self._manifests = folder / "manifests"
         # Held while a file's age is looked at or changed, so that none is swept that has just become young.
         self._ages = threading.Lock()
-        self._aside.mkdir(parents=True, exist_ok=True)
+        for part in (self._aside, self._chunks, self._manifests):
+            part.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder)
         for leftover in self._aside.iterdir():
             leftover.unlink()
-        for part in (self._chunks, self._manifests):
-            for byte in range(256):
-                (part / f"{byte:02x}").mkdir(parents=True, exist_ok=True)
-            sync_folder(part)
-        sync_folder(folder)
 
     def missing(self, digests: Iterable[str]) -> list[str]:
         """Which of these chunks are not here."""
@@ -104,13 +101,15 @@ class FolderStore:
             )
             raise Refusal(Code.FAILED_PRECONDITION, "CHUNKS_MISSING", message)
         # The chunks' bytes were synced as they came; their names are here, once for all.
-        for folder in {_path(self._chunks, digest).parent: None for digest in manifest.chunks}:
+        names = {_path(self._chunks, digest).parent: None for digest in manifest.chunks}
+        for folder in (*names, self._chunks):
             sync_folder(folder)
         digest = digest_of(data)
         path = _path(self._manifests, digest)
         if not self._touch(path):
             self._write(path, data)
-        sync_folder(path.parent)
+        for folder in (path.parent, self._manifests):
+            sync_folder(folder)
         return digest
 
     def get_manifest(self, digest: str) -> bytes:
@@ -163,6 +162,7 @@ class FolderStore:
     def _write(self, path: Path, data: bytes) -> None:
         remedy = "give the controller a checkpoint folder with more room, or let it keep fewer checkpoints"
         with refused_when_full(self._folder, "STORE_FULL", remedy):
+            path.parent.mkdir(exist_ok=True)
             write_whole(path, data, aside=self._aside, time=self._clock())
 
 

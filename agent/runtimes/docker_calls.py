@@ -34,18 +34,22 @@ class Calls:
         self._mine = threading.local()
         self._clients: list[APIClient] = []
         self._api_version = ""
+        self._closed = False
 
     async def run(self, function: Callable[[APIClient], _Result]) -> _Result:
         """Runs a function of docker-py's client. APIError passes; that no engine answers is EngineUnreachable.
 
         A caller that is cancelled does not end the call: the engine does what it was asked.
         """
+        if self._closed:
+            raise EngineUnreachable("the runtime is closed")
         if not self._api_version:
             self._api_version = await self._negotiated()
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._called, function)
 
     def close(self) -> None:
         """Ends the threads, and the calls that they are in."""
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         for client in list(self._clients):
             adapter = client.get_adapter(client.base_url)

@@ -86,10 +86,13 @@ async def _prefix(answer: Answer) -> bytes:
 
 
 def _first_file(archive: bytes) -> bytes | None:
-    with tarfile.open(fileobj=io.BytesIO(archive), mode="r|") as members:
-        member = members.next()
-        content = members.extractfile(member) if member is not None and member.isreg() else None
-        return content.read(elf.IDENTIFICATION_BYTES) if content is not None else None
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r|") as members:
+            member = members.next()
+            content = members.extractfile(member) if member is not None and member.isreg() else None
+            return content.read(elf.IDENTIFICATION_BYTES) if content is not None else None
+    except tarfile.TarError:
+        return None  # It broke off.
 
 
 async def _log(ask: Ask) -> bytes:

@@ -3,14 +3,17 @@
 The engine numbers nothing. It can be asked for what was written since a time, so a cursor is such a time, at which a
 line was written, and how many lines from that time on have been read. The time lies a little back, because the order
 of lines is not that of their times: stdout and stderr are stamped before they queue for the file, and all 16 KiB
-pieces of a long line bear the time of the first one. (A clock that is set back hides lines from `since`; only a
-reader that began before sees them.)
+pieces of a long line bear the time of the first one. (Lines that are written after the clock was set back are seen
+by who reads along, but not by who asks since a later time.)
+
+Engines before version 23 are at a loss where a log grows faster than they can read it out: at a rotation they leave
+out a file, which nobody can mend, or tell one again, which is noticed here.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from agent.runtimes.docker_stream import READ_BYTES, Answer
@@ -110,6 +113,7 @@ class Position:
     """
 
     start: Cursor
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     lost: bool = False
     last: Entry | None = None
     _base: _Anchor = field(init=False)
@@ -118,7 +122,7 @@ class Position:
     _newest: bytes = b""
     _newest_count: int = 0
     _to_skip: int = field(init=False)
-    _orderly: bool = True
+    _told_until: bytes = b""
     _open: dict[int, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -132,19 +136,30 @@ class Position:
             # A cursor's time is an entry's, and that entry is gone.
             self.lost = True
             self._base.stamp = stamp
+        if (stamp < self._newest or self._told_until) and self._is_told_again(entry):
+            return False
         self.last = entry
         for anchor in (self._base, self._anchor, self._next):
             if anchor is not None and stamp >= anchor.stamp:
                 anchor.seen += 1
-        if self._anchor is not None and stamp < self._anchor.stamp:
-            # Out of order beyond all slack: from now on, only the beginning of this stream is a safe time.
-            self._orderly, self._anchor, self._next = False, None, None
         if stamp > self._newest:
-            self._newest, self._newest_count = stamp, 1
+            self._newest, self._newest_count, self._told_until = stamp, 1, b""
         elif stamp == self._newest:
             self._newest_count += 1
         self._note_open_line(entry)
         return self._is_past(stamp)
+
+    def _is_told_again(self, entry: Entry) -> bool:
+        """Whether an entry out of order has come before: it is older than SLACK allows, and no clock explains it."""
+        if self._open.get(entry.stream) == entry.stamp:
+            return False
+        return entry.stamp <= self._told_until or self._begins_again(entry.stamp)
+
+    def _begins_again(self, stamp: bytes) -> bool:
+        if self._newest <= _later(stamp) or self.now() < _time(self._newest):
+            return False
+        self._told_until = self._newest
+        return True
 
     def _is_past(self, stamp: bytes) -> bool:
         """Whether all that was read before has been skipped."""
@@ -162,7 +177,7 @@ class Position:
         """The cursor after the entries so far; set as late as is safe, since what follows its time is read again."""
         if self._to_skip:
             return self.start
-        if self._orderly and self._is_due():
+        if self._is_due():
             self._anchor, self._next = self._next, _Anchor(self._newest, self._newest_count)
         anchor = self._anchor or self._base
         return Cursor(anchor.stamp, max(self._newest, self.start.newest), anchor.seen)

@@ -64,15 +64,13 @@ class Answer:
         return b"".join(parts)
 
     async def documents(self) -> AsyncIterator[dict[str, Any]]:
-        """The JSON objects of a body that has one a line, as they come."""
+        """The JSON objects of a body that has one a line, as they come; a half one at the end is none."""
         rest = b""
         while part := await self.read():
             *lines, rest = (rest + part).split(b"\n")
             for line in lines:
                 if line.strip():
                     yield json.loads(line)
-        if rest.strip():
-            yield json.loads(rest)
 
 
 def address_of(host: str) -> Address:

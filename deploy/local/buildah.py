@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from deploy.local import packages, places, progress
+from deploy.local import packages, places, progress, sharing
 
 FOLDER = places.STATE / "buildah"
 NONE: Mapping[str, str] = MappingProxyType({})
@@ -23,18 +23,20 @@ def build(
     built = ["build", "--arch", architecture, "--timestamp", "0", "--format", "oci", "--tls-verify=false"]
     for name, value in arguments.items():
         built += ["--build-arg", f"{name}={value}"]
-    _buildah([*built, "--file", str(recipe), "--tag", local, str(context)], log)
     digest_file = FOLDER / f"{log}.digest"
     target = f"docker://{repository}:{architecture}"
-    _buildah(["push", "--tls-verify=false", "--digestfile", str(digest_file), local, target], f"{log}-push")
-    _buildah(["rmi", "--force", local], f"{log}-remove")
-    return digest_file.read_text().strip()
+    with sharing.alone(FOLDER):
+        _buildah([*built, "--file", str(recipe), "--tag", local, str(context)], log)
+        _buildah(["push", "--tls-verify=false", "--digestfile", str(digest_file), local, target], f"{log}-push")
+        _buildah(["rmi", "--force", local], f"{log}-remove")
+        return digest_file.read_text().strip()
 
 
 def forget() -> None:
-    """Removes what builds keep for later ones: it is of no use once they are pushed, and large."""
-    if (FOLDER / "storage").exists():
-        _buildah(["rmi", "--all", "--force"], "image-forget")
+    """Removes what builds keep for the next ones, bases above all: hundreds of megabytes, and a second to fetch."""
+    with sharing.alone(FOLDER):
+        if any(FOLDER.glob("storage/vfs/dir/*")):
+            _buildah(["rmi", "--all", "--force"], "image-forget")
 
 
 def _buildah(arguments: list[str], log: str) -> None:

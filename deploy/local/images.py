@@ -1,5 +1,6 @@
 """Images from recipes: the bases, made of the distribution's packages, and any folder with a Containerfile."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ def base(registry: str, name: str = PYTHON) -> Image:
     inputs = made.inputs_of(*wanted, *distribution.sources(), Path(distribution.__file__), recipe)
 
     def make(architecture: str) -> str:
+        if os.geteuid() != 0:
+            message = "base images can be made by root only: run this once as root; they are kept"
+            raise Refusal(Code.FAILED_PRECONDITION, "NOT_ROOT", message)
         with scratch() as folder:
             distribution.tree(folder, architecture, wanted)
             return buildah.build(folder, recipe, repository=f"{registry}/{name}", architecture=architecture)

@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import Self
 
-from deploy.local import daemon_images, emulation, engine, images, packages, registry, sharing
+from deploy.local import buildah, daemon_images, emulation, engine, images, packages, registry, sharing
 from deploy.local.made import Image
 
 
@@ -36,6 +36,7 @@ class Local:
         """Ends engine and registry, unless they were here before or someone else uses them."""
         while self._uses:
             self._uses.pop().release()
+        buildah.forget()
 
 
 def prepare() -> Local:
@@ -62,6 +63,7 @@ def prepare() -> Local:
         for name in images.BASES:
             images.base(local.registry, name)
         images.examples(local.registry)
+        buildah.forget()
     except BaseException:
         for use in reversed(uses):
             use.release()

@@ -3,19 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
-from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from deploy.local import places
-from headrace import jobfile
 from headrace.attempts import AttemptState
 from headrace.client import Client
-from headrace.jobs import Job, JobSpec, JobState, Migration
+from headrace.jobs import Job, JobState, Migration
 from headrace.nodes import Node, NodeState
 from tests.cluster.world import World
 
 SECONDS = 60.0
+LOOK_SECONDS = 0.1
 
 
 class Observer:
@@ -32,15 +31,21 @@ class Observer:
             await self.node_until(name, lambda node: node.state is NodeState.READY and node.engine.reachable, "ready")
 
     async def node_until(self, name: str, holds: Callable[[Node], bool], what: str, seconds: float = SECONDS) -> Node:
-        """The node of that agent, as soon as it is as wanted."""
+        """The node of that agent, once it is as wanted."""
         wanted = self.world.node(name)
         async with self._within(seconds, f"node {wanted}: {what}"):
-            async with aclosing(self.client.watch_nodes(f'name == "{wanted}"')) as nodes:
-                async for node in nodes:
+            while True:
+                async for node in self.client.nodes(f'name == "{wanted}"'):
                     self._seen = node
                     if holds(node):
                         return node
-        raise AssertionError
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def comes(self, holds: Callable[[], bool], what: str, seconds: float = SECONDS) -> None:
+        """Waits for something that can only be looked for again and again."""
+        async with self._within(seconds, what):
+            while not await asyncio.to_thread(holds):
+                await asyncio.sleep(LOOK_SECONDS)
 
     async def until(self, job: Job, holds: Callable[[Job], bool], what: str, seconds: float = SECONDS) -> Job:
         """The job, as soon as it is as wanted."""
@@ -97,5 +102,16 @@ class Observer:
         except TimeoutError:
             self._fail(f"{what}: not within {seconds:.0f} s")
 
-    def _fail(self, what: str) -> "None":
+    def _fail(self, what: str) -> NoReturn:
         pytest.fail(f"{what}\n  last seen: {self._seen}\n{self.world.said()}", pytrace=False)
+
+
+def runs(job: Job, node: str = "") -> bool:
+    """Its container runs, on that node if one is named."""
+    attempt = job.attempt
+    return (
+        job.state is JobState.RUNNING
+        and attempt is not None
+        and attempt.state is AttemptState.RUNNING
+        and node in ("", job.node)
+    )

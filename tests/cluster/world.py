@@ -1,9 +1,10 @@
 """A controller and agents of a test's own, on the shared engine: started, killed, started again, and cleared away."""
 
+import time
 import uuid
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import docker
 import docker.errors
@@ -26,10 +27,16 @@ class World:
         self.folder = folder
         self.parts = parts
         self.address = cluster.free_address()
+        self._began = time.time()
         self._word = uuid.uuid4().hex[:6]
         self._daemons: dict[str, Daemon] = {}
         self._nodes: dict[str, str] = {}
         self._engines: dict[str, str] = {}
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """The names of those that were started."""
+        return tuple(self._nodes)
 
     def node(self, name: str) -> str:
         """The id of the agent's node."""
@@ -63,13 +70,25 @@ class World:
         """Asks "controller" or an agent to leave, and waits."""
         self._daemons.pop(name).stop()
 
-    def containers(self, job: str = "", *, everything: bool = True) -> list[dict[str, str]]:
-        """The labels of our containers, of that job alone if one is named; stopped ones too if `everything`."""
-        found: list[dict[str, str]] = []
-        for node, host in self._places():
-            filters = [f"{NODE_LABEL}={node}", *([f"{JOB_LABEL}={job}"] if job else [])]
+    def containers(self, job: str = "") -> list[str]:
+        """The names of our containers, stopped ones too; of that job alone if one is named."""
+        return [container["Names"][0] for _, container in self._containers_of(job)]
+
+    def container_log(self, job: str) -> str:
+        """What the engine itself has of the log of the job's only container."""
+        [(host, container)] = self._containers_of(job)
+        with closing(docker.DockerClient(base_url=host)) as client:
+            log: bytes = client.api.logs(container["Id"])
+        return log.decode()
+
+    def starts(self, job: str) -> list[int]:
+        """The epochs of the job's containers, each as often as the engine started one."""
+        found: list[int] = []
+        for host in dict.fromkeys(self._engines.values()):
+            wanted = {"type": "container", "event": "start", "label": f"{JOB_LABEL}={job}"}
             with closing(docker.DockerClient(base_url=host)) as client:
-                found += [one["Labels"] for one in client.api.containers(all=everything, filters={"label": filters})]
+                events = client.api.events(since=self._began, until=time.time(), filters=wanted, decode=True)
+                found += [int(event["Actor"]["Attributes"][EPOCH_LABEL]) for event in events]
         return found
 
     def attempt_folders(self) -> list[Path]:
@@ -85,12 +104,15 @@ class World:
         """Ends the daemons, agents first, and removes what containers they left."""
         for name in reversed(list(self._daemons)):
             self.stop(name)
-        for node, host in self._places():
-            with closing(docker.DockerClient(base_url=host)) as client:
-                for one in client.api.containers(all=True, filters={"label": f"{NODE_LABEL}={node}"}):
-                    with suppress(docker.errors.NotFound):
-                        client.api.remove_container(one["Id"], force=True, v=True)
+        for host, container in self._containers_of():
+            with closing(docker.DockerClient(base_url=host)) as client, suppress(docker.errors.NotFound):
+                client.api.remove_container(container["Id"], force=True, v=True)
 
-    def _places(self) -> Iterator[tuple[str, str]]:
+    def _containers_of(self, job: str = "") -> list[tuple[str, dict[str, Any]]]:
+        found: list[tuple[str, dict[str, Any]]] = []
         for name, node in self._nodes.items():
-            yield node, self._engines[name]
+            labels = [f"{NODE_LABEL}={node}", *([f"{JOB_LABEL}={job}"] if job else [])]
+            with closing(docker.DockerClient(base_url=self._engines[name])) as client:
+                containers = client.api.containers(all=True, filters={"label": labels})
+                found += [(self._engines[name], container) for container in containers]
+        return found

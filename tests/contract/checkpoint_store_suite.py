@@ -17,11 +17,13 @@ HOUR = 3600
 
 @dataclass
 class Clock:
-    """The store's time, which passes when the test says so."""
+    """The store's time, which passes when the test says so, and by `step` each time that it is looked at."""
 
     now: float = 1_800_000_000
+    step: float = 0
 
     def __call__(self) -> float:
+        self.now += self.step
         return self.now
 
 
@@ -192,6 +194,17 @@ class CheckpointStoreSuite:
         stored.store.sweep([], HOUR)
 
         assert stored.store.get_manifest(again) == data
+        assert stored.store.get_chunk(digest_of(b"a"))
+
+    def test_a_sweep_keeps_the_chunks_of_a_young_manifest_though_they_are_older(self, stored: Stored) -> None:
+        data = stored.put(b"a")
+        stored.clock.step = 10
+        stored.store.put_manifest(data)
+        stored.clock.step = 0
+
+        stored.store.sweep([], 5)
+
+        assert stored.store.get_manifest(digest_of(data)) == data
         assert stored.store.get_chunk(digest_of(b"a"))
 
     def test_a_live_manifest_that_is_gone_does_not_stop_a_sweep(self, stored: Stored) -> None:

@@ -117,13 +117,19 @@ def test_what_was_read_before_a_rotation_is_not_read_again() -> None:
     assert position.cursor() == Cursor(_stamp(200), _stamp(700), 6)
 
 
-def test_times_that_step_back_far_are_read_again_from_the_beginning() -> None:
-    position = Position(Cursor())
-    for millis in (3_600_000, 3_605_000, 3_610_000, 0):
-        position.is_new(Entry(1, _stamp(millis), b"\n"))
-        cursor = position.cursor()
+def test_a_file_that_the_engine_tells_again_is_not_read_twice() -> None:
+    position = Position(Cursor(), now=lambda: _BEGIN + timedelta(minutes=1))
+    told = [0, 2000, 4000, 5000, 2000, 4000, 5000, 6000, 5500]
 
-    assert cursor == Cursor(b"", _stamp(3_610_000), 4)
+    assert [position.is_new(Entry(1, _stamp(millis), b"\n")) for millis in told] == [True] * 4 + [False] * 3 + [
+        True
+    ] * 2
+
+
+def test_lines_after_a_clock_that_was_set_back_are_new() -> None:
+    position = Position(Cursor(), now=lambda: _BEGIN + timedelta(seconds=1))
+
+    assert [position.is_new(Entry(1, _stamp(millis), b"\n")) for millis in (60_000, 500, 600)] == [True] * 3
 
 
 def test_a_cursor_is_asked_for_to_the_nanosecond() -> None:

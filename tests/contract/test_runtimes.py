@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
@@ -21,7 +22,8 @@ from headrace.platforms import of_machine
 from headrace.refusals import Refusal
 from tests.contract.fake_runtime import FakeRuntime
 from tests.contract.programs import Program
-from tests.contract.runtime_suite import MISSING_IMAGE, REF, WAITS, Bench, RuntimeSuite
+from tests.contract.runtime_bench import MISSING_IMAGE, REF, WAITS, Bench
+from tests.contract.runtime_suite import RuntimeSuite
 
 _REPOSITORY = "headrace/python"
 _MANIFESTS = (
@@ -63,6 +65,7 @@ class _Wire:
     def __init__(self, path: Path, target: Address) -> None:
         self.path = path
         self.silent = False
+        self.heard = asyncio.Event()
         self._target = target
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], None] = {}
@@ -105,9 +108,11 @@ class _Wire:
     async def _carried(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while data := await reader.read(1 << 16):
-                if not self.silent:
-                    writer.write(data)
-                    await writer.drain()
+                if self.silent:
+                    self.heard.set()
+                    continue
+                writer.write(data)
+                await writer.drain()
             writer.write_eof()
         except OSError:
             pass  # One side hung up.
@@ -160,7 +165,7 @@ def _tag(registry: str) -> str:
     return "latest" if "latest" in tags else tags[0]
 
 
-def _manifest(registry: str, tag: str) -> dict:
+def _manifest(registry: str, tag: str) -> dict[str, Any]:
     request = Request(f"http://{registry}/v2/{_REPOSITORY}/manifests/{tag}", headers={"Accept": _MANIFESTS})
     with urlopen(request, timeout=10) as answer:  # noqa: S310  # The registry of the tests.
         return {**json.load(answer), "digest": answer.headers["Docker-Content-Digest"]}
@@ -260,6 +265,20 @@ class TestDocker:
             await anext(runtime.exits())
 
         runtime.close()
+
+    async def test_closing_ends_a_call_that_the_engine_does_not_answer(self, docker_engine: _DockerEngine) -> None:
+        runtime = DockerRuntime(f"unix://{docker_engine.wire.path}", "node")
+        await runtime.version()
+        docker_engine.wire.silent = True
+        asking = asyncio.create_task(runtime.containers())
+        await docker_engine.wire.heard.wait()
+
+        runtime.close()
+
+        with pytest.raises(EngineUnreachable):
+            await asking
+        with pytest.raises(EngineUnreachable):
+            await runtime.containers()
 
     async def test_a_cancelled_start_is_not_started_again(self, bench: Bench) -> None:
         await bench.created(Program(lines=1))

@@ -78,8 +78,8 @@ class _Names:
                 case ast.FunctionDef(name=name, returns=returns) if returns is not None and _says_set(returns):
                     self._names[name] = None
                 case ast.Assign(targets=targets, value=value) if self.is_set(value):
-                    for target in targets:
-                        self._add(target)
+                    for assigned in targets:
+                        self._add(assigned)
                 case ast.NamedExpr(target=target, value=value) if self.is_set(value):
                     self._add(target)
         return len(self._names) > before

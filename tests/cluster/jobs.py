@@ -1,0 +1,43 @@
+"""The jobs that tests run: the examples, small programs on the Python base, and what the tokenizer's log says."""
+
+from dataclasses import dataclass
+
+from deploy.local import images
+from headrace import jobfile
+from headrace.jobs import JobSpec
+
+MERGES = 600
+# What the tokenizer says of itself rather than of its work.
+_OF_THE_ATTEMPT = ("epoch ", "saved ")
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenized:
+    """What the tokenizer's work came to: the same whichever way it took."""
+
+    digest: str
+    log: list[str]
+
+
+def example(name: str, *sets: str) -> JobSpec:
+    """An example's job file, with values laid over it."""
+    path = images.EXAMPLES / f"{name}.yaml"
+    return jobfile.load(path.read_text(), source=path.name, sets=list(sets))
+
+
+def tokenizer(*sets: str) -> JobSpec:
+    """Example (a), of a length that leaves time to do something to it."""
+    return example("bpe", f"env.MERGES={MERGES}", *sets)
+
+
+def work_in(log: str) -> list[str]:
+    """The lines of the tokenizer's log that tell of its work."""
+    return [line for line in log.splitlines() if not line.startswith(_OF_THE_ATTEMPT)]
+
+
+def goes_on_where_it_left(log: str) -> bool:
+    """Each attempt of the tokenizer begins at the merge after which the one before it saved."""
+    lines = log.splitlines()
+    left = [line.rpartition(" ")[2] for line in lines if line.startswith("saved after merge")]
+    begun = [line.rpartition(" ")[2] for line in lines if "goes on after merge" in line]
+    return left == begun
