@@ -20,7 +20,8 @@ class Folders:
         self.control = self.path / "control"
 
     def make(self, placement: Placement) -> None:
-        """Makes those that the attempt needs."""
+        """Makes those that the attempt needs, without what a preparation that was cut short has left there."""
+        shutil.rmtree(self.path, ignore_errors=True)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.parent.chmod(0o700)
         self.control.mkdir(parents=True, exist_ok=True)

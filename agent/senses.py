@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent import sensors
 from agent.accelerators.deadline import within
-from agent.accelerators.vendor import Grant, Vendor
+from agent.accelerators.vendor import Vendor
 from headrace.nodes import Capacity, Device, Load, NodeDescription
 
 PROBE_SECONDS = 10.0
@@ -65,10 +65,6 @@ class NodeSenses:
         for vendor in self._vendors:
             await self._look(vendor)
         return tuple(device for found in self._devices.values() for device in found)
-
-    def grant(self, ids: tuple[str, ...]) -> tuple[Grant, ...]:
-        """How a container gets exactly these devices: a grant for each vendor, empty ones included."""
-        return tuple(vendor.grant([one for one in ids if one in self._ids(vendor)]) for vendor in self._vendors)
 
     def vendor_of(self, ids: tuple[str, ...]) -> str:
         """Whose the first of these devices is. Empty: there is none."""

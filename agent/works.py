@@ -138,13 +138,10 @@ class Works:
         phases: list[Phase] = []
         folders = self._folders(ref)
         try:
-            folders.make(placement)
+            await asyncio.to_thread(folders.make, placement)
             async with asyncio.TaskGroup() as bringing:
-                bringing.create_task(self._pull(placement, phases))
+                bringing.create_task(self._make_container(placement, folders, phases))
                 bringing.create_task(self._lay_down(placement, folders, phases))
-            accelerator = self._accelerator(placement.devices)
-            spec = contract.container(placement, folders, accelerator=accelerator)
-            await _timed(phases, "create", self._runtime.create(spec))
         except* (RuntimeRefused, Refusal) as group:
             self._tell(not_started(ref, group))
         except* OSError as group:
@@ -153,8 +150,10 @@ class Works:
         else:
             self._tell(Prepared(ref, tuple(phases)))
 
-    async def _pull(self, placement: Placement, phases: list[Phase]) -> None:
+    async def _make_container(self, placement: Placement, folders: Folders, phases: list[Phase]) -> None:
         await _timed(phases, "pull", self._runtime.pull(placement.image, placement.platform))
+        spec = contract.container(placement, folders, accelerator=self._accelerator(placement.devices))
+        await _timed(phases, "create", self._runtime.create(spec))
 
     async def _lay_down(self, placement: Placement, folders: Folders, phases: list[Phase]) -> None:
         if placement.restore:
@@ -221,28 +220,35 @@ class Works:
         if saver is not None:
             # A periodic save, perhaps waiting for the job to save, is overtaken by the last one.
             saver.cancel()
+        # An engine may take its time with the end of a log: the checkpoint is saved meanwhile, as the job stands still.
+        async with asyncio.TaskGroup() as collecting:
+            collecting.create_task(self._end_log(ref))
+            collected = collecting.create_task(self._collected(ref, work))
+        self._tell(collected.result())
+
+    async def _end_log(self, ref: Ref) -> None:
+        """Waits until all of the log is carried."""
         follower = self._followers.get(ref)
         if follower is not None:
             await asyncio.wait([follower])
         if ref not in self._carried:
             await self._carry_log(ref)
-        held = work.held
+
+    async def _collected(self, ref: Ref, work: Collect) -> Collected:
+        """What the job left, or why it cannot be had."""
         folders = self._folders(ref)
         phases: list[Phase] = []
-        if held.placement.goal is Goal.CANCEL:
-            self._tell(Collected(ref))
-            return
+        if work.held.placement.goal is Goal.CANCEL:
+            return Collected(ref)
         try:
             checkpoint, changed = await self._last_checkpoint(work, folders, phases)
             outputs = await self._outputs(work, folders, phases)
         except Refusal as refusal:
-            self._tell(Collected(ref, reason=refusal.reason, message=refusal.message, phases=tuple(phases)))
+            return Collected(ref, reason=refusal.reason, message=refusal.message, phases=tuple(phases))
         except OSError as error:
             message = f"what the job left could not be read: {error}"
-            self._tell(Collected(ref, reason="NODE_DISK", message=message, phases=tuple(phases)))
-        else:
-            event = Collected(ref, checkpoint=checkpoint, outputs=outputs, changed=changed, phases=tuple(phases))
-            self._tell(event)
+            return Collected(ref, reason="NODE_DISK", message=message, phases=tuple(phases))
+        return Collected(ref, checkpoint=checkpoint, outputs=outputs, changed=changed, phases=tuple(phases))
 
     async def _last_checkpoint(
         self, work: Collect, folders: Folders, phases: list[Phase]

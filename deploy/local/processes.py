@@ -98,7 +98,9 @@ def started(pid: int) -> int | None:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return None if fields[0] in {"Z", "X"} else int(fields[19])
+    # The first thread of a process that was killed is a zombie before the others have let go of its files and ports.
+    over = fields[0] in {"Z", "X"} and int(fields[17]) <= 1
+    return None if over else int(fields[19])
 
 
 def _mentions(process: psutil.Process, mark: str) -> bool:

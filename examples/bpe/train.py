@@ -11,6 +11,7 @@ import re
 import signal
 import sys
 from collections import Counter
+from itertools import pairwise
 
 SAVED = 85  # The contract's "saved; start me again".
 CORPUS = pathlib.Path(os.environ.get("CORPUS", "/usr/share/common-licenses"))
@@ -52,7 +53,7 @@ def best_pair(state: dict) -> tuple[int, int] | None:
     """The most frequent neighbours; of equals, the smallest."""
     pairs: Counter[tuple[int, int]] = Counter()
     for word, count in zip(state["words"], state["counts"], strict=True):
-        for pair in zip(word, word[1:], strict=False):
+        for pair in pairwise(word):
             pairs[pair] += count
     return min(pairs, key=lambda pair: (-pairs[pair], pair), default=None)
 

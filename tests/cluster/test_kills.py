@@ -35,6 +35,7 @@ async def test_a_move_goes_on_though_an_agent_is_killed_in_it(
     eyes.world.kill(agent)
     eyes.world.start_agent(agent)
     await move_succeeds(eyes, job)
+    await eyes.said(job, "on arm64: goes on after merge")
     await eyes.moved(job, "amd64")
 
     await is_as_if_nothing_had_happened(eyes, job, unmoved, epochs=[1, 2, 3])
@@ -45,7 +46,7 @@ async def test_a_controller_that_is_killed_goes_on_with_jobs_and_moves(eyes: Obs
     said = await eyes.said(job, "\nmerge ")
     eyes.world.kill("controller")
     eyes.world.start_controller()
-    await eyes.said(job, "\nmerge ", after=said)
+    said = await eyes.said(job, "\nmerge ", after=said)
     for target, moment in (
         ("arm64", MigrationState.PREFETCHING),
         ("amd64", MigrationState.FREEZING),
@@ -57,6 +58,7 @@ async def test_a_controller_that_is_killed_goes_on_with_jobs_and_moves(eyes: Obs
         eyes.world.kill("controller")
         eyes.world.start_controller()
         await move_succeeds(eyes, job)
+        said = await eyes.said(job, f"on {target}: goes on after merge", after=said)
 
     await is_as_if_nothing_had_happened(eyes, job, unmoved, epochs=[1, 2, 3, 4, 5])
 
