@@ -4,14 +4,16 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import grpc
 
 from agent.core.model import Assigned, Connected, Disconnected, Event
 from headrace import wire
-from headrace.sessions import Assignment, Report
+from headrace.attempts import Attempt
+from headrace.sessions import Assignment, Placement, Report
 from headrace.status import refusal_of
-from headrace.v1 import session_pb2
+from headrace.v1 import attempt_pb2, session_pb2
 from headrace.v1.node_service_pb2_grpc import NodeServiceStub
 
 # A controller that restarts must not be met by all of its nodes at the same moment.
@@ -32,6 +34,9 @@ class Session:
         self._report: Report | None = None
         self._filled = asyncio.Event()
         self._failures = 0
+        # Whole as they are, most of what comes and goes is as it was: only what changed is translated.
+        self._placements: dict[bytes, Placement] = {}
+        self._attempts: dict[int, tuple[Attempt, attempt_pb2.Attempt]] = {}
 
     def open(self, number: int, tasks: asyncio.TaskGroup) -> None:
         """Leaves the present stream and opens one for this session."""
@@ -57,7 +62,7 @@ class Session:
             self._tell(Connected(number))
             async for message in stream:
                 self._failures = 0
-                self._tell(Assigned(wire.load(Assignment, message)))
+                self._tell(Assigned(self._loaded(message)))
             reason = "the controller ended the session"
         except grpc.aio.AioRpcError as error:
             reason = refusal_of(error, address=self._address).message
@@ -71,4 +76,21 @@ class Session:
             filled.clear()
             if self._report is not None:
                 report, self._report = self._report, None
-                yield wire.dump(report)
+                yield self._dumped(report)
+
+    def _loaded(self, message: session_pb2.Assignment) -> Assignment:
+        known, self._placements = self._placements, {}
+        for placement in message.placements:
+            key = placement.SerializeToString()
+            self._placements[key] = known.get(key) or wire.load(Placement, placement)
+        message.ClearField("placements")
+        return replace(wire.load(Assignment, message), placements=tuple(self._placements.values()))
+
+    def _dumped(self, report: Report) -> session_pb2.Report:
+        known, self._attempts = self._attempts, {}
+        for attempt in report.attempts:
+            # By identity, since to compare costs as much; the record is kept, so that its id stays its own.
+            self._attempts[id(attempt)] = known.get(id(attempt)) or (attempt, wire.dump(attempt))
+        message: session_pb2.Report = wire.dump(replace(report, attempts=()))
+        message.attempts.extend(dumped for _, dumped in self._attempts.values())
+        return message

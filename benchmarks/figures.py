@@ -75,14 +75,20 @@ class Measured:
         return Series(name, self.unit, tuple(self.values[name]))
 
 
-def of_medians(name: str, ours: Series, other: Series, bound: float | None = None, *, at_least: bool = False) -> Ratio:
+def of_rounds(name: str, ours: Series, other: Series, bound: float | None = None, *, at_least: bool = False) -> Ratio:
+    """The median of the rounds' ratios: what was measured side by side was under the same load."""
+    rounds = [mine / theirs for mine, theirs in zip(ours.values, other.values, strict=True)]
+    return Ratio(f"{name}, median of the rounds", statistics.median(rounds), bound, at_least)
+
+
+def of_medians(name: str, ours: Series, other: Series) -> Ratio:
     """The ratio of the medians."""
-    return Ratio(f"{name}, p50", ours.p50 / other.p50, bound, at_least)
+    return Ratio(f"{name}, p50 / p50", ours.p50 / other.p50)
 
 
 def of_tails(name: str, ours: Series, other: Series, bound: float | None = None) -> Ratio:
     """The ratio of the 99th percentiles."""
-    return Ratio(f"{name}, p99", ours.p99 / other.p99, bound)
+    return Ratio(f"{name}, p99 / p99", ours.p99 / other.p99, bound)
 
 
 def lines(row: Row) -> list[str]:

@@ -9,7 +9,7 @@ from agent.runtimes.docker_spec import container_name
 from agent.runtimes.runtime import Ref
 from benchmarks import setting as settings
 from benchmarks.engine_events import EngineEvents
-from benchmarks.figures import Measured, Row, of_medians
+from benchmarks.figures import Measured, Row, of_rounds
 from benchmarks.rivals import BareApi, Body, body_of, folders_in
 from benchmarks.starts import idle_spec, pull
 from headrace.client import Client
@@ -38,7 +38,7 @@ async def measure(setting: settings.Setting) -> Row:
                         measured.add(OURS, await _ours(client, events, image))
                     else:
                         measured.add(THREADS, await asyncio.to_thread(_threads, setting.engine, body))
-    ratio = of_medians(f"{OURS} / {THREADS}", measured[OURS], measured[THREADS], 1.0, at_least=True)
+    ratio = of_rounds(f"{OURS} / {THREADS}", measured[OURS], measured[THREADS], 1.0, at_least=True)
     title = f"containers a second, {IN_FLIGHT} in flight, {CONTAINERS} a round"
     return Row(2, title, measured.series(), (ratio,))
 

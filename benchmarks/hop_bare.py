@@ -48,9 +48,9 @@ class BareHop:
         return times
 
     def _make(self, client: docker.APIClient, name: str, folders: Folders, architecture: str) -> None:
-        image = self._engines.image.on(architecture)
-        spec = hop_job.spec(image, source="", interval_ms=0)
-        body = body_of(spec, image, folders, architecture)
+        image = self._engines.image
+        spec = hop_job.spec(image, source="", natives="", interval_ms=0)
+        body = body_of(spec, image.on(architecture), folders, architecture)
         client.create_container_from_config(body, name, f"linux/{architecture}")  # type: ignore[no-untyped-call]
 
 

@@ -16,7 +16,7 @@ from deploy.local.made import Image
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Where to, and whether image and checkpoint are there already when the job is asked to leave."""
+    """To which architecture, and whether image and checkpoint are there already when the job is asked to leave."""
 
     architecture: str
     prefetched: bool

@@ -4,7 +4,7 @@ import random
 
 from deploy.local import images
 from deploy.local.made import Image
-from headrace.jobs import CheckpointPolicy, Emulation, JobSpec, Preference, Requests
+from headrace.jobs import CheckpointPolicy, Emulation, JobSpec, Preference, Requests, Variant
 
 NAME = "headrace/hop"
 PAYLOAD_BYTES = 2 << 20
@@ -39,14 +39,18 @@ def image(registry: str) -> Image:
         return images.build(registry, folder, NAME)
 
 
-def spec(reference: str, *, source: str, interval_ms: int) -> JobSpec:
-    """The job, which begins on `source`; without an interval nothing is saved ahead of a move."""
+def spec(image: Image, *, source: str, natives: str, interval_ms: int) -> JobSpec:
+    """The job, which begins on `source`, and on the node `natives` runs for arm64 although its agent does not.
+
+    Without an interval nothing is saved ahead of a move.
+    """
     return JobSpec(
         "hop",
-        reference,
+        image.reference,
         command=COMMAND,
         resources=Requests(500, 64 << 20),
         checkpoint=CheckpointPolicy("/checkpoint", interval_ms=interval_ms, grace_ms=20_000),
         prefer=(Preference(f'node == "{source}"', 100),),
+        variants=(Variant(f'node == "{natives}"', image.on("arm64")),),
         emulation=Emulation.ALLOWED,
     )

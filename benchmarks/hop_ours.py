@@ -14,19 +14,19 @@ INTERVAL_MS = 2_000
 
 
 class OurHop:
-    """Hops of jobs from the node `source` to a node for each architecture."""
+    """Hops of jobs from the node `source`. On the node `natives` jobs run for arm64, by an agent that does not."""
 
-    def __init__(self, engines: HopEngines, client: Client, *, source: str, targets: dict[str, str]) -> None:
+    def __init__(self, engines: HopEngines, client: Client, *, source: str, natives: str) -> None:
         self._engines = engines
         self._client = client
         self._source = source
-        self._targets = targets
+        self._natives = natives
 
-    async def hop(self, way: Way) -> tuple[Times, Migration]:
-        """Submits the job, lets it save, moves it, and cancels it."""
-        both, target = self._engines, self._targets[way.architecture]
+    async def hop(self, way: Way, target: str) -> tuple[Times, Migration]:
+        """Submits the job, lets it save, moves it to the node `target`, and cancels it."""
+        both = self._engines
         interval_ms = INTERVAL_MS if way.prefetched else 0
-        spec = hop_job.spec(both.image.reference, source=self._source, interval_ms=interval_ms)
+        spec = hop_job.spec(both.image, source=self._source, natives=self._natives, interval_ms=interval_ms)
         job = await self._client.create_job(spec)
         left = container_name(self._source, Ref(job.id, 0, 1))
         job = await self._until_ready(job, prefetched=way.prefetched)

@@ -7,7 +7,7 @@ import asyncio
 
 from benchmarks import hop_job
 from benchmarks import setting as settings
-from benchmarks.figures import Measured, Row, of_medians
+from benchmarks.figures import Measured, Row, of_medians, of_rounds
 from benchmarks.hop_bare import BareHop
 from benchmarks.hop_engines import HopEngines, Times, Way
 from benchmarks.hop_ours import OurHop
@@ -17,10 +17,12 @@ from deploy.local import images
 
 ROUNDS = 5
 BOUND = 1.25
-SOURCE = "bench-source"
-TARGETS = {"amd64": "bench-amd64", "arm64": "bench-arm64"}
+SOURCE, AMD64, ARM64, NATIVE = "bench-source", "bench-amd64", "bench-arm64", "bench-native"
+# The nodes for each architecture, by what is said of them. An agent that is emulated itself is what `make demo` has;
+# the throw-away program that the figures to reach come from was not emulated, only its containers were.
+TARGETS = {"amd64": {"": AMD64}, "arm64": {"": NATIVE, " (its agent emulated too)": ARM64}}
 WAYS = tuple(Way(architecture, prefetched) for architecture in TARGETS for prefetched in (False, True))
-# What a throw-away program reached once, on two cores like these (MIGRATION.md).
+# What that program reached, on two cores like these (MIGRATION.md).
 SEEN_MS = {"→ amd64, cold": 474, "→ amd64, prefetched": 264, "→ arm64, cold": 704, "→ arm64, prefetched": 302}
 BARE, OURS = "engines alone", "Headrace"
 
@@ -34,26 +36,23 @@ async def measure(setting: settings.Setting) -> Row:
         for architecture in TARGETS:
             # What lies beneath the image is there, as it would be on a node that has run anything before.
             pull(target.host, base.on(architecture), architecture)
-        members = [settings.Member(SOURCE, setting.engine)]
-        members += [settings.Member(node, target.host, arm64=each == "arm64") for each, node in TARGETS.items()]
+        members = [settings.Member(SOURCE, setting.engine), settings.Member(ARM64, target.host, arm64=True)]
+        members += [settings.Member(node, target.host) for node in (AMD64, NATIVE)]
         async with settings.daemons(setting, *members) as (_, client):
             bare = BareHop(both, setting.folder / "bare")
-            ours = OurHop(both, client, source=SOURCE, targets=TARGETS)
+            ours = OurHop(both, client, source=SOURCE, natives=NATIVE)
             measured = Measured("ms")
-            for number in range(ROUNDS):
+            for _ in range(ROUNDS):
                 for way in WAYS:
-                    for turn in (False, True) if number % 2 else (True, False):
-                        await (_measure_ours(measured, way, ours) if turn else _measure_bare(measured, way, bare))
+                    _add(measured, f"{BARE}, {way}", await asyncio.to_thread(bare.hop, way))
+                    for remark, node in TARGETS[way.architecture].items():
+                        await _measure_ours(measured, way, ours, remark, node)
     return _row(measured)
 
 
-async def _measure_bare(measured: Measured, way: Way, bare: BareHop) -> None:
-    _add(measured, f"{BARE}, {way}", await asyncio.to_thread(bare.hop, way))
-
-
-async def _measure_ours(measured: Measured, way: Way, ours: OurHop) -> None:
-    times, move = await ours.hop(way)
-    name = f"{OURS}, {way}"
+async def _measure_ours(measured: Measured, way: Way, ours: OurHop, remark: str, node: str) -> None:
+    times, move = await ours.hop(way, node)
+    name = f"{OURS}, {way}{remark}"
     _add(measured, name, times)
     measured.add(f"{name}: as the controller tells", move.downtime_millis)
     for phase in move.phases:
@@ -68,14 +67,16 @@ def _add(measured: Measured, name: str, times: Times) -> None:
 
 
 def _row(measured: Measured) -> Row:
-    ratios = [
-        of_medians(f"{way}: {OURS} / {BARE}", measured[f"{OURS}, {way}"], measured[f"{BARE}, {way}"], BOUND)
-        for way in WAYS
-    ]
+    ratios = []
+    for way in WAYS:
+        for remark in TARGETS[way.architecture]:
+            pair = measured[f"{OURS}, {way}{remark}"], measured[f"{BARE}, {way}"]
+            ratios.append(of_rounds(f"{way}{remark}: {OURS} / {BARE}", *pair, BOUND))
+            ratios.append(of_medians(f"{way}{remark}: {OURS} / {BARE}", *pair))
     seen = ", ".join(f"{way} {SEEN_MS[str(way)]} ms" for way in WAYS)
     notes = (
         "downtime is from the signal to the job's first line at the target; the controller's ends with the start there",
-        "cold: the target lacks image and checkpoint when the move is asked for; Headrace brings them while the job runs",
-        f"what a throw-away program once reached on another machine: {seen}",
+        "cold: the target lacks image and checkpoint when the move is asked for; Headrace brings the image meanwhile",
+        f"what a throw-away program reached, on another machine: {seen}",
     )
     return Row(12, "downtime of a hop, L1, 1 MB of state, from amd64", measured.series(), tuple(ratios), notes)

@@ -48,8 +48,9 @@ def read(text: str, *, source: str) -> Node:
 
 def _explained(text: str, line: int, error: MarkedYAMLError) -> str:
     begun = error.context_mark.line if error.context_mark else line
-    lines = text.splitlines()
-    if any(_HALF_QUOTED.search(lines[number]) for number in (line, begun)):
+    # The end of the text, where some problems are found, may be behind the last line.
+    lines = [*text.splitlines(), ""]
+    if any(_HALF_QUOTED.search(lines[min(number, len(lines) - 1)]) for number in (line, begun)):
         return "a value that begins with a quote must end with it; put the whole of it into single quotes"
     problem = str(error.problem)
     if "\\t" in problem:

@@ -32,11 +32,19 @@ _HAD_CONTAINER = (
 )
 
 
+# What the engine found out only after the start, and the remedy.
+_NEVER_RAN = {
+    "COMMAND_NOT_FOUND": "the image holds no such program; check the job's command",
+    "IMAGE_NOT_RUNNABLE": "the image's program is for another processor than the image says; build it for this one",
+}
+
+
 def exited(status: ContainerStatus, stop_millis: int | None = None) -> Exited:
     """What an engine's word of an exit means."""
     reason = message = ""
     if status.exec_failed:
-        reason, message = status.exec_failed, f"the image's program could not be run ({status.exec_failed})"
+        reason = status.exec_failed
+        message = _NEVER_RAN.get(reason, "the image's program could not be run; see the job's log")
     elif status.out_of_memory:
         reason, message = "OUT_OF_MEMORY", "the container used more memory than resources.memory allows"
     return Exited(status.ref, status.exit_code, reason=reason, message=message, stop_millis=stop_millis)
@@ -53,11 +61,11 @@ def compare(
             yield Wanted(Remove(ref))
         elif status.state is ContainerState.EXITED:
             yield exited(status)
-        elif status.state is not ContainerState.CREATED and not progress.setdefault(ref, Progress()).busy:
+        elif status.state is not ContainerState.CREATED and not progress[ref].busy:
             yield Runs(ref, paused=status.state is ContainerState.PAUSED)
     for ref in list(held):
         if held[ref].attempt.state in _HAD_CONTAINER:
-            yield from _missing(ref, ref in seen, progress.setdefault(ref, Progress()))
+            yield from _missing(ref, ref in seen, progress[ref])
 
 
 def _missing(ref: Ref, present: bool, progress: Progress) -> Iterator[Finding | Exited]:  # noqa: FBT001

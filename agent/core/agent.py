@@ -25,6 +25,7 @@ from agent.core.model import (
     Keep,
     OpenSession,
     Recollection,
+    Relist,
     Remember,
     Removed,
     Send,
@@ -35,7 +36,7 @@ from agent.core.model import (
 from agent.runtimes.runtime import Ref
 from headrace.attempts import Attempt, AttemptState
 from headrace.nodes import Device, Engine, Load, NodeDescription
-from headrace.sessions import Assignment, Placement, Prefetch, Prefetched, Report
+from headrace.sessions import Assignment, Placement, Prefetch, Prefetched, PrefetchState, Report
 
 
 class AgentCore:
@@ -59,7 +60,9 @@ class AgentCore:
         self.load = Load()
         self.prefetches: dict[tuple[str, str, str], Prefetch] = {}
         self.prefetched: dict[tuple[str, str, str], Prefetched] = {}
-        self._progress: dict[Ref, Progress] = {}
+        self._progress = {ref: Progress(sequence=_last_sequence(held.attempt)) for ref, held in self.held.items()}
+        self._wanted: dict[Ref, Placement] = {}
+        self._list_doubted = False
         self._report_due_ms = 0
         self._changed = True
 
@@ -90,11 +93,7 @@ class AgentCore:
             case EngineFound() | EngineLost():
                 return self._engine(event)
             case Fetched(prefetched):
-                key = (prefetched.job, prefetched.image, prefetched.checkpoint)
-                if key in self.prefetches:
-                    self.prefetched[key] = prefetched
-                    self._changed = True
-                return []
+                return self._fetched(prefetched)
             case _:
                 return self._attempt_event(event)
 
@@ -110,7 +109,8 @@ class AgentCore:
         return self._new_session() if first else []
 
     def _new_session(self) -> list[Effect]:
-        self.memory = replace(self.memory, session=self.memory.session + 1)
+        # Generations count within a session: a controller that was set back to a backup must be heard again.
+        self.memory = replace(self.memory, session=self.memory.session + 1, generation=0)
         self.connected = False
         self.sequence = 0
         self.description_known = False
@@ -118,6 +118,7 @@ class AgentCore:
         self.lease.session_changed()
         # Rule 7: what was assigned in another session does not count in this one.
         self.assignment = None
+        self._wanted = {}
         return [Remember(self.memory), OpenSession(self.memory.session)]
 
     def _lease_checked(self) -> list[Effect]:
@@ -145,12 +146,13 @@ class AgentCore:
         if self.description_sent is not None and assignment.acked_sequence >= self.description_sent:
             self.description_known = True
         self.assignment = assignment
+        self._wanted = {_ref(placement): placement for placement in assignment.placements}
         for placement in assignment.placements:
             effects += self._placed(placement)
         return effects + self._hinted(assignment.prefetches)
 
     def _placed(self, placement: Placement) -> list[Effect]:
-        ref = Ref(placement.job, placement.task, placement.epoch)
+        ref = _ref(placement)
         held = self.held.get(ref)
         if held is not None:
             if held.placement.goal is placement.goal:
@@ -180,15 +182,34 @@ class AgentCore:
             )
         self._changed = True
         self.held[ref] = Held(placement, attempt)
+        self._progress[ref] = Progress()
         return [Keep(self.held[ref])]
 
     def _hinted(self, prefetches: tuple[Prefetch, ...]) -> list[Effect]:
         wanted = {(hint.job, hint.image, hint.checkpoint): hint for hint in prefetches}
+        for key, hint in self.prefetches.items():
+            newer = next((one for one in wanted if one[:2] == key[:2]), None)
+            if newer not in (None, key) and self._is_fetching(key):
+                # A job that saves more often than a fetch takes would else never be fetched to the end.
+                del wanted[newer]
+                wanted[key] = hint
         effects: list[Effect] = [DropFetched(hint) for key, hint in self.prefetches.items() if key not in wanted]
         effects += [Fetch(hint) for key, hint in wanted.items() if key not in self.prefetches]
         self.prefetches = wanted
         self.prefetched = {key: value for key, value in self.prefetched.items() if key in wanted}
         return effects
+
+    def _is_fetching(self, key: tuple[str, str, str]) -> bool:
+        told = self.prefetched.get(key)
+        return told is None or told.state is PrefetchState.FETCHING
+
+    def _fetched(self, prefetched: Prefetched) -> list[Effect]:
+        key = (prefetched.job, prefetched.image, prefetched.checkpoint)
+        if key not in self.prefetches:
+            return []
+        self.prefetched[key] = prefetched
+        self._changed = True
+        return []
 
     # The engine.
 
@@ -200,6 +221,12 @@ class AgentCore:
             case EngineFound(version, containers):
                 found = Engine(reachable=True, message=version)
                 effects = []
+                if self._list_doubted:
+                    # This list may be older than what the engine did without saying so: nothing is begun before
+                    # the next one.
+                    self._list_doubted = False
+                    found = self.engine
+                    effects.append(Relist())
                 for seen in adoption.compare(self.held, containers, self._progress):
                     effects += self._attempt_event(seen) if isinstance(seen, Exited) else self._apply(seen)
             case other:
@@ -215,7 +242,7 @@ class AgentCore:
                 state = held.attempt.state
                 if state is AttemptState.STARTING or (state is AttemptState.PAUSED and not paused):
                     return self._set(ref, moved(held.attempt, AttemptState.RUNNING))
-                if state is AttemptState.RUNNING and paused:
+                if state in (AttemptState.RUNNING, AttemptState.STOPPING) and paused:
                     return self._set(ref, moved(held.attempt, AttemptState.PAUSED))
                 return []
             case adoption.Wanted(effect):
@@ -230,7 +257,7 @@ class AgentCore:
         held = self.held.get(ref)
         if held is None:
             return []
-        progress = self._progress.setdefault(ref, Progress())
+        progress = self._progress[ref]
         if isinstance(event, Removed):
             del self.held[ref]
             del self._progress[ref]
@@ -238,6 +265,7 @@ class AgentCore:
             return [Forget(ref)]
         if isinstance(event, Interrupted):
             self.engine = Engine(reachable=False, message=event.message)
+            self._list_doubted = True
         after = transitions.heard(held, event, progress)
         self.held[ref] = after
         return self._set(ref, after.attempt) if after.attempt != held.attempt else []
@@ -249,17 +277,15 @@ class AgentCore:
 
     def _stepped(self, ref: Ref) -> list[Effect]:
         held = self.held[ref]
-        progress = self._progress.setdefault(ref, Progress(sequence=_last_sequence(held.attempt)))
+        progress = self._progress[ref]
         if not self.engine.reachable:
             return []
         effects: list[Effect] = []
         if held.attempt.state in _FOLLOWED and not progress.followed:
             progress.followed = True
             effects.append(Follow(held.placement))
-        wanted = None
-        if self.assignment is not None:
-            wanted = next((one for one in self.assignment.placements if _ref(one) == ref), None)
-        wish = desire(held, wanted, assigned=self.assignment is not None, lease=self.lease.valid(self.now_ms))
+        assigned = self.assignment is not None
+        wish = desire(held, self._wanted.get(ref), assigned=assigned, lease=self.lease, now_ms=self.now_ms)
         after, more = step(held, wish, progress, self.now_ms)
         if after.attempt != held.attempt:
             self._changed = True

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import assert_never
 
+from agent.core.lease import Lease
 from agent.core.model import (
     AskToLeave,
     Collect,
@@ -30,7 +31,7 @@ MOVES: dict[AttemptState, tuple[AttemptState, ...]] = {
     AttemptState.STARTING: (AttemptState.RUNNING, AttemptState.REFUSED, AttemptState.SAVING),
     AttemptState.RUNNING: (AttemptState.PAUSED, AttemptState.STOPPING, AttemptState.SAVING),
     AttemptState.PAUSED: (AttemptState.RUNNING, AttemptState.SAVING),
-    AttemptState.STOPPING: (AttemptState.SAVING,),
+    AttemptState.STOPPING: (AttemptState.PAUSED, AttemptState.SAVING),
     AttemptState.SAVING: (AttemptState.EXITED,),
     AttemptState.EXITED: (),
     AttemptState.REFUSED: (),
@@ -68,6 +69,8 @@ class Progress:
 
     # The effect that was asked for and not answered yet.
     busy: type | None = None
+    # Not wanted any more, and never again: what it ran may run elsewhere by now.
+    released: bool = False
     removing: bool = False
     prepared: bool = False
     saving: bool = False
@@ -79,7 +82,7 @@ class Progress:
     followed: bool = False
 
 
-def desire(held: Held, wanted: Placement | None, *, assigned: bool, lease: bool) -> Desire:
+def desire(held: Held, wanted: Placement | None, *, assigned: bool, lease: Lease, now_ms: int) -> Desire:
     """What is wanted: `wanted` is the placement of the present assignment, which there may be none of (`assigned`)."""
     if assigned:
         if wanted is None:
@@ -88,13 +91,14 @@ def desire(held: Held, wanted: Placement | None, *, assigned: bool, lease: bool)
             return Desire.FREEZE
         if wanted.goal is Goal.CANCEL:
             return Desire.CANCEL
-    if lease:
+    if lease.valid(now_ms):
         return Desire.RUN if assigned else Desire.CONTINUE
     match held.placement.spec.partition:
         case Partition.PAUSE:
             return Desire.HOLD
         case Partition.STOP:
-            return Desire.FREEZE
+            # An agent that has just started is not cut off: it has not asked yet.
+            return Desire.FREEZE if lease.lapsed(now_ms) else Desire.HOLD
         case Partition.KEEP:
             return Desire.CONTINUE
         case other:
@@ -104,7 +108,8 @@ def desire(held: Held, wanted: Placement | None, *, assigned: bool, lease: bool)
 def step(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Held, list[Effect]]:
     """The record after the next step, and that step's effects; none while one is under way."""
     attempt = held.attempt
-    if wish is Desire.RELEASE:
+    progress.released = progress.released or wish is Desire.RELEASE
+    if progress.released:
         if progress.removing:
             return held, []
         progress.removing = True
@@ -119,7 +124,7 @@ def step(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Hel
                 return held, []
             return _begun(held, progress, Unpause(held.ref))
         case AttemptState.STOPPING:
-            return _while_stopping(held, progress, now_ms)
+            return _while_stopping(held, wish, progress, now_ms)
         case AttemptState.SAVING:
             if progress.busy:
                 return held, []
@@ -149,10 +154,13 @@ def _before_start(held: Held, wish: Desire, progress: Progress) -> tuple[Held, l
 
 
 def _while_running(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Held, list[Effect]]:
-    if progress.busy:
+    if progress.busy and not (wish is Desire.HOLD and progress.busy is Fingerprint):
         return held, []
     if wish is Desire.HOLD:
         return _begun(held, progress, Pause(held.ref))
+    if wish not in (Desire.FREEZE, Desire.CANCEL) and held.fingerprint and not held.attempt.stop_requested:
+        # It was not asked after all. What it saves from here on was not on request.
+        held = replace(held, fingerprint="")
     if wish in (Desire.FREEZE, Desire.CANCEL):
         if wish is Desire.FREEZE and not held.fingerprint:
             return _begun(held, progress, Fingerprint(held.placement))
@@ -173,12 +181,22 @@ def _while_running(held: Held, wish: Desire, progress: Progress, now_ms: int) ->
     return held, [Save(held.placement, progress.sequence)]
 
 
-def _while_stopping(held: Held, progress: Progress, now_ms: int) -> tuple[Held, list[Effect]]:
+def _while_stopping(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Held, list[Effect]]:
+    overdue = progress.leave_by_ms is not None and now_ms >= progress.leave_by_ms
+    if wish is Desire.HOLD and not overdue:
+        if progress.busy:
+            return held, []
+        # It is asked anew once the lease is back: the controller may give the job to another node before its grace
+        # is over.
+        progress.leave_by_ms, progress.kill_sent = None, False
+        return _begun(held, progress, Pause(held.ref))
+    if progress.busy and not overdue:
+        return held, []
     if progress.leave_by_ms is None:
         # This process did not ask it: the one before it may have been killed between its note and the signal.
         progress.leave_by_ms = now_ms + grace_ms(held.placement)
         return held, [AskToLeave(held.placement)]
-    if now_ms < progress.leave_by_ms or progress.kill_sent:
+    if not overdue or progress.kill_sent:
         return held, []
     progress.kill_sent = True
     held = replace(held, attempt=replace(held.attempt, killed=True))

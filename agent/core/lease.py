@@ -14,6 +14,8 @@ class Lease:
     """
 
     until_ms: int | None = None
+    # Whether this process has had a lease: one that never had cannot know since when it is without.
+    had: bool = False
     length_ms: int | None = None
     sent: dict[int, int] = field(default_factory=dict)
 
@@ -27,6 +29,7 @@ class Lease:
         sent_ms = self.sent.get(assignment.acked_sequence)
         if sent_ms is not None:
             until_ms = sent_ms + assignment.lease_millis
+            self.had = True
             self.until_ms = until_ms if self.until_ms is None else max(until_ms, self.until_ms)
         for sequence in [number for number in self.sent if number < assignment.acked_sequence]:
             del self.sent[sequence]
@@ -38,6 +41,10 @@ class Lease:
     def valid(self, now_ms: int) -> bool:
         """Whether the node may start something, and what runs may go on."""
         return self.until_ms is not None and now_ms < self.until_ms
+
+    def lapsed(self, now_ms: int) -> bool:
+        """Whether the lease that this process had is over."""
+        return self.had and not self.valid(now_ms)
 
     def heartbeat_ms(self) -> int:
         """How long to wait between two reports that say nothing new."""

@@ -49,7 +49,8 @@ def heard(held: Held, event: AttemptEvent, progress: Progress) -> Held:
     """The record after the event; the same one where the event comes too late to matter."""
     # A late answer to something else must not end the wait for this one.
     answered = (event.asked,) if isinstance(event, Interrupted) else _ANSWERS.get(type(event), ())
-    if progress.busy in answered:
+    asked = progress.busy in answered
+    if asked:
         progress.busy = None
     attempt = held.attempt
     match event:
@@ -64,7 +65,7 @@ def heard(held: Held, event: AttemptEvent, progress: Progress) -> Held:
         case NotStarted() if attempt.state in (AttemptState.PREPARING, AttemptState.STARTING):
             refused = moved(attempt, AttemptState.REFUSED, reason=event.reason, message=event.message)
             return replace(held, attempt=refused)
-        case Fingerprinted(fingerprint=fingerprint):
+        case Fingerprinted(fingerprint=fingerprint) if asked:
             return replace(held, fingerprint=fingerprint)
         case PauseEnded(paused=paused):
             return replace(held, attempt=_paused(attempt, paused=paused))
@@ -97,7 +98,7 @@ def _interrupted(event: Interrupted, progress: Progress) -> None:
 
 
 def _paused(attempt: Attempt, *, paused: bool) -> Attempt:
-    if paused and attempt.state is AttemptState.RUNNING:
+    if paused and attempt.state in (AttemptState.RUNNING, AttemptState.STOPPING):
         return moved(attempt, AttemptState.PAUSED)
     if not paused and attempt.state is AttemptState.PAUSED:
         return moved(attempt, AttemptState.RUNNING)
@@ -119,9 +120,13 @@ def _exited(attempt: Attempt, event: Exited) -> Attempt:
 
 
 def _saved(attempt: Attempt, event: Saved) -> Attempt:
-    if event.checkpoint is None and not event.message:
+    saved, known = event.checkpoint, attempt.checkpoint
+    if saved is not None and (known is None or saved.sequence > known.sequence):
+        attempt = replace(attempt, checkpoint=saved)
+    if attempt.state not in _ALIVE or (saved is None and not event.message):
+        # Why it ended matters more by then than what became of a periodic checkpoint.
         return attempt
-    return replace(attempt, checkpoint=event.checkpoint or attempt.checkpoint, message=event.message)
+    return replace(attempt, message=event.message)
 
 
 def _collected(attempt: Attempt, event: Collected) -> Attempt:

@@ -8,7 +8,7 @@ from controller.core.model import Answer, Assign, Effect, MoveAnswer, Reject, Sa
 from controller.core.placement.fit import Place, Usage, choose, free
 from headrace.attempts import Attempt
 from headrace.events import Event as Happening
-from headrace.jobs import Job, JobState
+from headrace.jobs import Exclusion, Job, JobState
 from headrace.nodes import Node
 from headrace.refusals import Refusal
 from headrace.sessions import Assignment, Placement, Prefetch
@@ -43,8 +43,8 @@ class Book:
         self.heard_ms: dict[str, int] = {}
         self.newest: dict[str, tuple[int, int]] = {node.id: (node.session, 0) for node in nodes}
         self.frozen_at_ms: dict[str, int] = {}
-        # Nodes that report attempts.
-        self.occupied: dict[str, None] = {}
+        # Whether a node's last report told of attempts; of those that this process has not heard, nothing is known.
+        self.occupied: dict[str, bool] = {}
         self._at: dict[str, dict[str, None]] = {}
         self._told: dict[str, tuple[tuple[Placement, ...], tuple[Prefetch, ...]]] = {}
         self._effects: list[Effect] = []
@@ -52,7 +52,7 @@ class Book:
         self._doubtful: dict[str, None] = {}
         self._acked: dict[str, None] = {}
         self._unplaced = True
-        self._unplaced_at_ms = 0
+        self._unplaced_at_wall_ms = 0
         for job in jobs:
             self._index(job)
 
@@ -97,8 +97,8 @@ class Book:
     def retry_due(self) -> bool:
         """Whether a job that waits may go to a node again that it kept away from until now."""
         waiting = (job for job in self.jobs.values() if job.state is JobState.QUEUED)
-        due = [one for job in waiting for one in job.exclusions if one.expire_time_ms <= self.wall_ms]
-        return bool(due) and self._unplaced_at_ms + 1000 <= self.now_ms
+        ends = (one.expire_time_ms for job in waiting for one in job.exclusions)
+        return any(self._unplaced_at_wall_ms < end <= self.wall_ms for end in ends)
 
     def jobs_at(self, node: str) -> list[Job]:
         """Jobs whose place it is, that come there, or that left something there."""
@@ -143,6 +143,11 @@ class Book:
         self.capacity_changed()
         return moved(job, JobState.QUEUED, epoch=job.epoch + 1, node="", reason=reason, queue_time_ms=self.wall_ms)
 
+    def excluding(self, job: Job, node: str, reason: str) -> Job:
+        """The job, which keeps away from a node for a while."""
+        kept = tuple(one for one in job.exclusions if one.node != node and one.expire_time_ms > self.wall_ms)
+        return replace(job, exclusions=(*kept, Exclusion(node, reason, self.wall_ms + self.policy.exclusion_ms)))
+
     def settled(self) -> list[Effect]:
         """The effects since the last call, saves first: the end of every event."""
         if self._unplaced:
@@ -157,7 +162,7 @@ class Book:
     def place_waiting(self) -> None:
         """Finds places for the jobs that wait, the most urgent first."""
         self._unplaced = False
-        self._unplaced_at_ms = self.now_ms
+        self._unplaced_at_wall_ms = self.wall_ms
         waiting = [job for job in self.jobs.values() if job.state is JobState.QUEUED]
         for job in sorted(waiting, key=lambda one: (-one.spec.priority, one.queue_time_ms or 0, one.id)):
             found = choose(job, self.nodes.values(), self.usage, now_wall_ms=self.wall_ms)

@@ -38,7 +38,7 @@ def _advance(book: Book, node: Node) -> None:
     if node.drain is not Drain.DRAINING:
         return
     blockers = tuple(text for job in book.jobs_at(node.id) if (text := _moved_away(book, node, job)))
-    done = not blockers and node.id not in book.occupied and node.state is NodeState.READY
+    done = not blockers and book.occupied.get(node.id) is False and node.state is NodeState.READY
     after = replace(node, blockers=blockers, drain=Drain.DRAINED if done else Drain.DRAINING)
     if after != node:
         book.put_node(after)

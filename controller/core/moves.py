@@ -7,7 +7,7 @@ from controller.core.model import MoveAnswer, MoveAsked, aborted, moved
 from controller.core.placement.fit import Place, Unfit, choose, fit, holds
 from headrace.attempts import Attempt, AttemptState, Phase
 from headrace.jobs import Job, JobState, Level, Migration, MigrationPlan, MigrationState
-from headrace.nodes import Node, NodeState
+from headrace.nodes import Drain, Node, NodeState
 from headrace.refusals import Code, Refusal
 from headrace.sessions import Prefetched, PrefetchState
 
@@ -142,16 +142,26 @@ def prefetched(book: Book, node: str, seen: Prefetched) -> None:
     if seen.image != move.image or seen.state is PrefetchState.FETCHING:
         return
     if seen.state is PrefetchState.FAILED:
-        book.put(aborted(job, book.wall_ms, f"{node} could not bring what it needs: {seen.message}"))
-        book.note(job.name, "MOVE_ABORTED", f"{node} could not bring what it needs: {seen.message}")
+        # A drain that tried the same target again at once would try for ever.
+        _give_up(book, book.excluding(job, node, seen.message), f"{node} could not bring what it needs: {seen.message}")
         return
     if job.state is not JobState.RUNNING:
+        return
+    found = fit(job, book.nodes[node], book.usage(node, without=job.id), now_wall_ms=book.wall_ms)
+    if isinstance(found, Unfit):
+        # Found out now, it costs the job nothing.
+        _give_up(book, job, f"the node {found.reason}")
         return
     phases = tuple(Phase(f"prefetch-{phase.name}", phase.millis, phase.bytes) for phase in seen.phases)
     move = replace(move, state=MigrationState.FREEZING, phases=phases, freeze_time_ms=book.wall_ms)
     book.frozen_at_ms[job.id] = book.now_ms
     book.put(moved(job, JobState.FREEZING, migrations=(*job.migrations[:-1], move)))
     book.note(job.name, "MOVE_FREEZING", f"{move.source} is asked to save and leave")
+
+
+def _give_up(book: Book, job: Job, reason: str) -> None:
+    book.put(aborted(job, book.wall_ms, reason))
+    book.note(job.name, "MOVE_ABORTED", reason)
 
 
 def commit(book: Book, job: Job, attempt: Attempt) -> None:
@@ -189,6 +199,8 @@ def go_back(book: Book, job: Job, reason: str) -> None:
     book.note(job.name, "MOVE_ABORTED", reason)
     source = book.nodes.get(move.source) if move is not None else None
     if source is not None:
+        # It is the job's own place: one that takes no other jobs, because it is being drained, takes this one back.
+        source = replace(source, drain=Drain.NONE)
         found = fit(job, source, book.usage(source.id, without=job.id), now_wall_ms=book.wall_ms)
         if isinstance(found, Place):
             book.put(book.begin(job, found))

@@ -6,8 +6,8 @@ from controller.core import moves
 from controller.core.book import Book
 from controller.core.model import aborted, moved
 from controller.core.outcome import Verdict, outcome
-from headrace.attempts import Attempt, AttemptState
-from headrace.jobs import Exclusion, Job, JobState, MigrationState, RetryCause
+from headrace.attempts import Attempt, AttemptState, Checkpoint
+from headrace.jobs import Job, JobState, MigrationState, RetryCause
 from headrace.nodes import Node, NodeDescription, NodeState
 from headrace.refusals import Code, Refusal
 from headrace.sessions import Report
@@ -18,6 +18,9 @@ TIMED_OUT = "timeouts."
 
 # Refusals that say something of the job, not of the node: another node would say the same.
 _OF_THE_JOB = ("COMMAND_NOT_FOUND",)
+
+# What the node's init says when it could not run the image's program: such an exit is a refusal that came late.
+_NEVER_RAN = ("IMAGE_NOT_RUNNABLE", "COMMAND_NOT_FOUND", "START_FAILED")
 
 # Refusals that say nothing of the node: under another epoch it may well start there.
 _OF_THE_EPOCH = ("LEFT_BEFORE_START", "EPOCH_TAKEN")
@@ -39,10 +42,7 @@ def reported(book: Book, report: Report) -> None:
     book.newest[report.node] = (report.session, report.sequence)
     book.heard_ms[report.node] = book.now_ms
     _node_seen(book, report)
-    if report.attempts:
-        book.occupied[report.node] = None
-    else:
-        book.occupied.pop(report.node, None)
+    book.occupied[report.node] = bool(report.attempts)
     for seen in report.attempts:
         attempt_seen(book, report.node, seen)
     for fetched in report.prefetched:
@@ -93,15 +93,19 @@ def attempt_seen(book: Book, node: str, seen: Attempt) -> None:
     if attempt == known:
         return
     job = replace(job, attempts=(*job.attempts[:-1], attempt))
-    if attempt.checkpoint is not None and attempt.checkpoint != known.checkpoint:
+    if attempt.checkpoint is not None and _is_newer(attempt.checkpoint, job.checkpoint):
         job = replace(job, checkpoint=attempt.checkpoint)
-    if attempt.state in ALIVE or attempt.state is AttemptState.EXITED:
+    if attempt.state in ALIVE or (attempt.state is AttemptState.EXITED and attempt.reason not in _NEVER_RAN):
         job = _runs(book, job, attempt)
     book.put(job)
     if attempt.state is AttemptState.EXITED:
         _exited(book, job, attempt)
     elif attempt.state is AttemptState.REFUSED:
         _refused(book, job, attempt)
+
+
+def _is_newer(seen: Checkpoint, known: Checkpoint | None) -> bool:
+    return known is None or (seen.epoch, seen.sequence) > (known.epoch, known.sequence)
 
 
 def _merged(book: Book, known: Attempt, seen: Attempt) -> Attempt:
@@ -134,10 +138,9 @@ def _runs(book: Book, job: Job, attempt: Attempt) -> Job:
 def _exited(book: Book, job: Job, attempt: Attempt) -> None:
     job = replace(job, exit_code=attempt.exit_code)
     if job.state is JobState.CANCELLING:
-        state = JobState.FAILED if job.reason.startswith(TIMED_OUT) else JobState.CANCELLED
-        book.end(job, state, job.reason)
+        cancelled(book, job, job.reason)
         return
-    if attempt.reason == "IMAGE_NOT_RUNNABLE":
+    if attempt.reason in _NEVER_RAN and (attempt.reason == "IMAGE_NOT_RUNNABLE" or _ran_before(job)):
         _refused(book, job, attempt)
         return
     found = outcome(attempt, job.spec)
@@ -152,6 +155,11 @@ def _exited(book: Book, job: Job, attempt: Attempt) -> None:
             failed(book, job, found.cause, found.message)
 
 
+def cancelled(book: Book, job: Job, reason: str) -> None:
+    """A job that was to end has ended: because a user, or its own limit, said so."""
+    book.end(job, JobState.FAILED if job.reason.startswith(TIMED_OUT) else JobState.CANCELLED, reason)
+
+
 def failed(book: Book, job: Job, cause: RetryCause, message: str) -> None:
     """An attempt failed: another one follows if the retry rules say so."""
     book.note(job.name, "ATTEMPT_FAILED", f"epoch {job.epoch} on {job.node}: {message}")
@@ -162,25 +170,18 @@ def failed(book: Book, job: Job, cause: RetryCause, message: str) -> None:
         # A lost node says nothing of the job; it does not use up the job's retries.
         job = replace(job, failures=job.failures + 1)
     job = aborted(job, book.wall_ms, f"the job failed: {message}")
-    book.put(book.leave(excluding(book, job, job.node, message), f"failed, tries again: {message}"))
-
-
-def excluding(book: Book, job: Job, node: str, reason: str) -> Job:
-    """The job, which keeps away from a node for a while."""
-    kept = tuple(one for one in job.exclusions if one.node != node and one.expire_time_ms > book.wall_ms)
-    return replace(job, exclusions=(*kept, Exclusion(node, reason, book.wall_ms + book.policy.exclusion_ms)))
+    book.put(book.leave(book.excluding(job, job.node, message), f"failed, tries again: {message}"))
 
 
 def _refused(book: Book, job: Job, attempt: Attempt) -> None:
     book.note(job.name, "ATTEMPT_REFUSED", f"epoch {job.epoch} on {job.node}: {attempt.message}")
     if job.state is JobState.CANCELLING:
-        state = JobState.FAILED if job.reason.startswith(TIMED_OUT) else JobState.CANCELLED
-        book.end(job, state, job.reason)
+        cancelled(book, job, job.reason)
         return
-    if attempt.reason in _OF_THE_JOB:
+    if attempt.reason in _OF_THE_JOB and not _ran_before(job):
         book.end(job, JobState.FAILED, attempt.message)
         return
-    if attempt.reason == "IMAGE_NOT_RUNNABLE":
+    if attempt.reason == "IMAGE_NOT_RUNNABLE" and not _ran_before(job, attempt.image):
         # The manifest lies: this image is not for the platform it says it is for, on whatever node.
         job = replace(job, images=tuple(pin for pin in job.images if pin.image != attempt.image))
         if not job.images:
@@ -188,7 +189,7 @@ def _refused(book: Book, job: Job, attempt: Attempt) -> None:
             return
     node = job.node
     if attempt.reason not in _OF_THE_EPOCH:
-        job = excluding(book, job, node, attempt.message)
+        job = book.excluding(job, node, attempt.message)
     move = job.migration
     if move is not None and move.state is MigrationState.STARTING:
         moves.go_back(book, job, f"{node} could not start it: {attempt.message}")
@@ -198,3 +199,9 @@ def _refused(book: Book, job: Job, attempt: Attempt) -> None:
         moves.commit(book, job, attempt)
         return
     book.put(book.leave(aborted(job, book.wall_ms, attempt.message), f"{node} could not start it: {attempt.message}"))
+
+
+def _ran_before(job: Job, image: str = "") -> bool:
+    """Whether an earlier attempt of it ran, with this image if one is named: then it is not the job's own fault."""
+    earlier = (one for one in job.attempts if one.epoch < job.epoch and one.start_time_ms is not None)
+    return any(one.reason not in _NEVER_RAN and image in ("", one.image) for one in earlier)

@@ -8,11 +8,18 @@ from controller.core.model import aborted, moved
 from headrace.jobs import Job, JobState, MigrationState, Partition, RetryCause
 from headrace.nodes import NodeState
 
+# The grace of a job without `checkpoint:`; agents have the same number.
+STOP_GRACE_MS = 10_000
+
+# Ticks come far more often than this.
+STOOD_STILL_MS = 5_000
+
 STILL_THERE = (JobState.STARTING, JobState.RUNNING, JobState.FREEZING, JobState.CANCELLING)
 
 
 def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
     """Time has passed."""
+    _stood_still(book, now_ms - book.now_ms)
     book.now_ms, book.wall_ms = now_ms, wall_ms
     for node in list(book.nodes.values()):
         # By this process's own clock: a controller that has just started gives every node a whole lease.
@@ -31,21 +38,37 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
     drains.ticked(book)
 
 
+def _stood_still(book: Book, millis: int) -> None:
+    """What nodes said while this process stood still (its disk was full, it was stopped) is heard only now."""
+    if millis > STOOD_STILL_MS:
+        book.heard_ms = {node: heard_ms + millis for node, heard_ms in book.heard_ms.items()}
+
+
 def _silent(book: Book, job: Job, node: str, silent_ms: int) -> None:
     move = job.migration
     if move is not None and move.target == node and move.state is MigrationState.PREFETCHING:
         book.put(aborted(job, book.wall_ms, f"{node}, where it was to go, does not report"))
         return
-    # The agent must have stopped the job before another one starts: its own lease is over by now, and `keep` lets
-    # it run on for as long as it likes.
-    if job.node != node or job.state not in STILL_THERE or job.spec.partition is Partition.KEEP:
+    if job.node != node or job.state not in STILL_THERE:
         return
-    if silent_ms <= max(job.spec.lost_after_ms, book.policy.node_lease_ms):
+    if silent_ms <= max(job.spec.lost_after_ms, _held_still_after_ms(book, job)):
         return
     if job.state is JobState.CANCELLING:
-        book.end(job, JobState.CANCELLED, f"{job.reason}; {node} was lost meanwhile")
+        reports.cancelled(book, job, f"{job.reason}; {node} was lost meanwhile")
+        return
+    # `keep` lets it run on for as long as it likes: there must be no other one.
+    if job.spec.partition is Partition.KEEP:
         return
     reports.failed(book, job, RetryCause.NODE_LOST, f"{node} has not reported for {silent_ms / 1000:.0f} s")
+
+
+def _held_still_after_ms(book: Book, job: Job) -> int:
+    """How long after a node's last report no container of the job runs there: its agent must have given up first."""
+    if job.spec.partition is not Partition.STOP:
+        return book.policy.node_lease_ms
+    # Its agent asks it to leave when the lease is over, and waits for that as long as the job may take.
+    policy = job.spec.checkpoint
+    return book.policy.node_lease_ms + (policy.grace_ms if policy is not None else STOP_GRACE_MS)
 
 
 def _limits(book: Book, job: Job) -> None:

@@ -7,6 +7,7 @@ namespace to itself.
 import json
 import os
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -158,7 +159,11 @@ def own(name: str) -> Iterator[OwnEngine]:
 
 def answers(host: str) -> bool:
     """An engine serves there."""
-    if not Path(host.removeprefix("unix://")).exists():
+    try:
+        # docker-py leaves the socket open with which it finds nobody.
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(host.removeprefix("unix://"))
+    except OSError:
         return False
     try:
         with closing(docker.DockerClient(base_url=host, timeout=10)) as client:

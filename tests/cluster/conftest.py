@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 
 import pytest
 
+from deploy.local import engine
 from headrace.client import Client
 from tests.cluster import parts as real_parts
 from tests.cluster.jobs import Tokenized, tokenizer, work_in
@@ -20,25 +22,31 @@ def parts() -> Parts:
 
 @pytest.fixture(scope="module")
 def world(parts: Parts, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
-    """Ends with nothing left of any job, on the engine or on the disk."""
+    """Ends with nothing left of any job, on an engine or on the disk.
+
+    The module's ENGINES gives agents an engine of their own, by its name; its CONTROLLER has settings.
+    """
     module = request.module
-    world = World(tmp_path_factory.mktemp(module.__name__.rpartition(".")[2]), parts)
-    try:
-        world.start_controller(getattr(module, "CONTROLLER", {}))
-        for name in module.AGENTS:
-            world.start_agent(name)
-        yield world
-        asyncio.run(_emptied(world))
-    finally:
-        world.end()
+    own = getattr(module, "ENGINES", {})
+    with ExitStack() as engines:
+        hosts = {agent: engines.enter_context(engine.own(own[agent])).host for agent in own}
+        world = World(tmp_path_factory.mktemp(module.__name__.rpartition(".")[2]), parts)
+        try:
+            world.start_controller(getattr(module, "CONTROLLER", {}))
+            for name in module.AGENTS:
+                world.start_agent(name, host=hosts.get(name, ""))
+            yield world
+            asyncio.run(_emptied(world))
+        finally:
+            world.end()
 
 
 @pytest.fixture
-async def eyes(world: World) -> AsyncIterator[Observer]:
+async def eyes(world: World, request: pytest.FixtureRequest) -> AsyncIterator[Observer]:
     """Open once all the world's nodes can run jobs."""
     async with Client(world.address) as client:
         observer = Observer(client, world)
-        await observer.ready(*world.agents)
+        await observer.ready(*request.module.AGENTS)
         yield observer
 
 

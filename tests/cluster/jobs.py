@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from deploy.local import images
 from headrace import jobfile
-from headrace.jobs import JobSpec
+from headrace.jobs import CheckpointPolicy, Emulation, JobSpec, Requests
 
 MERGES = 600
 # What the tokenizer says of itself rather than of its work.
@@ -41,3 +41,16 @@ def goes_on_where_it_left(log: str) -> bool:
     left = [line.rpartition(" ")[2] for line in lines if line.startswith("saved after merge")]
     begun = [line.rpartition(" ")[2] for line in lines if "goes on after merge" in line]
     return left == begun
+
+
+def program(name: str, text: str, image: str = "headrace/python") -> JobSpec:
+    """A small Python program that keeps a checkpoint and outputs, and saves only on request."""
+    return JobSpec(
+        name,
+        image,
+        command=("python3", "-c", text),
+        resources=Requests(cpu_millis=500, memory_bytes=128 << 20),
+        checkpoint=CheckpointPolicy("/checkpoint", interval_ms=0, grace_ms=20_000),
+        emulation=Emulation.ALLOWED,
+        output_path="/output",
+    )

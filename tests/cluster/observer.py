@@ -1,9 +1,9 @@
 """Waits for what a test expects of jobs, logs and nodes, by watching; says what it saw instead where it never comes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
-from typing import NoReturn
+from typing import TypeVar, cast
 
 import pytest
 
@@ -13,7 +13,9 @@ from headrace.jobs import Job, JobState, Migration
 from headrace.nodes import Node, NodeState
 from tests.cluster.world import World
 
-SECONDS = 60.0
+Item = TypeVar("Item")
+
+SECONDS = 120.0
 LOOK_SECONDS = 0.1
 
 
@@ -44,18 +46,20 @@ class Observer:
     async def comes(self, holds: Callable[[], bool], what: str, seconds: float = SECONDS) -> None:
         """Waits for something that can only be looked for again and again."""
         async with self._within(seconds, what):
-            while not await asyncio.to_thread(holds):
+            while True:
+                if await asyncio.to_thread(holds):
+                    return
                 await asyncio.sleep(LOOK_SECONDS)
 
     async def until(self, job: Job, holds: Callable[[Job], bool], what: str, seconds: float = SECONDS) -> Job:
         """The job, as soon as it is as wanted."""
-        async with self._within(seconds, f"{job.name}: {what}"):
-            async with aclosing(self.client.watch_job(job.name)) as states:
-                async for state in states:
-                    self._seen = state
-                    if holds(state):
-                        return state
-        self._fail(f"{job.name}: ended, and was never: {what}")
+        watch = _closing(self.client.watch_job(job.name))
+        async with self._within(seconds, f"{job.name}: {what}"), watch as states:
+            async for state in states:
+                self._seen = state
+                if holds(state):
+                    return state
+        raise self._failure(f"{job.name}: ended, and was never: {what}")
 
     async def running(self, job: Job, *, on: str = "", seconds: float = SECONDS) -> Job:
         """The job once it runs, on the node of the agent `on` if one is named."""
@@ -65,19 +69,19 @@ class Observer:
         """The job once it has ended, which it must have done so."""
         after = await self.until(job, lambda now: now.ended, f"has ended {state.name}", seconds)
         if after.state is not state:
-            self._fail(f"{job.name} ended {after.state.name}, not {state.name}: {after.reason}")
+            raise self._failure(f"{job.name} ended {after.state.name}, not {state.name}: {after.reason}")
         return after
 
     async def said(self, job: Job, words: str, *, times: int = 1, after: int = 0, seconds: float = SECONDS) -> int:
         """Waits until the log says the words so often beyond the offset `after`; answers the log's length then."""
         text = b""
-        async with self._within(seconds, f"{job.name}: {times} x {words!r} in its log"):
-            async with aclosing(self.client.read_log(job.name, offset=after, follow=True)) as parts:
-                async for part in parts:
-                    self._seen = text = text + part.data
-                    if text.count(words.encode()) >= times:
-                        return after + len(text)
-        self._fail(f"{job.name} ended, and did not say {words!r} {times} times but {text[-300:]!r}")
+        log = _closing(self.client.read_log(job.name, offset=after, follow=True))
+        async with self._within(seconds, f"{job.name}: {times} x {words!r} in its log"), log as parts:
+            async for part in parts:
+                self._seen = text = text + part.data
+                if text.count(words.encode()) >= times:
+                    return after + len(text)
+        raise self._failure(f"{job.name} ended, and did not say {words!r} {times} times but {text[-300:]!r}")
 
     async def log(self, job: Job) -> str:
         """All that is kept of a job's log."""
@@ -100,10 +104,14 @@ class Observer:
             async with asyncio.timeout(seconds):
                 yield
         except TimeoutError:
-            self._fail(f"{what}: not within {seconds:.0f} s")
+            raise self._failure(f"{what}: not within {seconds:.0f} s") from None
 
-    def _fail(self, what: str) -> NoReturn:
-        pytest.fail(f"{what}\n  last seen: {self._seen}\n{self.world.said()}", pytrace=False)
+    def _failure(self, what: str) -> BaseException:
+        return pytest.fail.Exception(f"{what}\n  last seen: {self._seen}\n{self.world.said()}", pytrace=False)
+
+
+def _closing(stream: AsyncIterator[Item]) -> aclosing[AsyncGenerator[Item, None]]:
+    return aclosing(cast("AsyncGenerator[Item, None]", stream))
 
 
 def runs(job: Job, node: str = "") -> bool:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from deploy.local import daemon_images, images, oddities, places
-from deploy.local.made import Image
+from deploy.local.made import TAG, Image
+from deploy.local.manifests import Repository
 
 ENGINE, REGISTRY = "HEADRACE_TEST_ENGINE", "HEADRACE_TEST_REGISTRY"
 RECIPES = places.ROOT / "tests" / "cluster" / "recipes"
@@ -24,9 +25,31 @@ class Parts:
         """The agent as an arm64 program."""
         return daemon_images.image(self.registry, "agent", ("arm64",))
 
-    def odd(self, make: Callable[[str], Image]) -> Image:
-        """One of deploy.local.oddities."""
-        return make(self.registry)
+    def lying(self) -> str:
+        """An image whose programs are for no machine at hand, though it says that they are for amd64 and arm64."""
+        return oddities.foreign(self.registry).reference
+
+    def half_lying(self) -> str:
+        """One that lies of amd64 alone: its arm64 image is honest."""
+        foreign, honest = oddities.foreign(self.registry), images.base(self.registry)
+        return self._mixed(
+            "half-lying",
+            lambda mixed: {
+                "amd64": mixed.copy(foreign.repository, foreign.platforms["amd64"]),
+                "arm64": mixed.copy(honest.repository, honest.platforms["arm64"]),
+            },
+        )
+
+    def far(self) -> str:
+        """One that says, as it is, that it is for a machine that is not at hand."""
+        foreign = oddities.foreign(self.registry)
+        return self._mixed(
+            "far", lambda far: {"s390x": far.copy(foreign.repository, foreign.platforms["amd64"], claim="s390x")}
+        )
+
+    def _mixed(self, name: str, platforms: Callable[[Repository], dict[str, str]]) -> str:
+        repository = Repository(self.registry, f"headrace/{name}")
+        return repository.reference(repository.put_index((TAG,), platforms(repository)))
 
     def recipe(self, name: str) -> Image:
         """The image of a folder in recipes/."""

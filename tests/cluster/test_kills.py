@@ -6,7 +6,7 @@ from headrace.jobs import Job, MigrationState
 from tests.cluster.jobs import Tokenized, goes_on_where_it_left, tokenizer, work_in
 from tests.cluster.observer import Observer
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 AGENTS = ("amd64", "arm64")
 
@@ -23,7 +23,9 @@ async def test_an_agent_that_is_killed_finds_its_container_and_goes_on(eyes: Obs
 
 
 @pytest.mark.parametrize(
-    ("agent", "moment"), [("amd64", MigrationState.FREEZING), ("arm64", MigrationState.STARTING)], ids=["source", "target"]
+    ("agent", "moment"),
+    [("amd64", MigrationState.FREEZING), ("arm64", MigrationState.STARTING)],
+    ids=["source", "target"],
 )
 async def test_a_move_goes_on_though_an_agent_is_killed_in_it(
     eyes: Observer, unmoved: Tokenized, agent: str, moment: MigrationState
@@ -85,9 +87,7 @@ async def move_succeeds(eyes: Observer, job: Job) -> None:
     assert (after.migrations[-1].state, after.migrations[-1].reason) == (MigrationState.SUCCEEDED, "")
 
 
-async def is_as_if_nothing_had_happened(
-    eyes: Observer, job: Job, unmoved: Tokenized, *, epochs: list[int]
-) -> None:
+async def is_as_if_nothing_had_happened(eyes: Observer, job: Job, unmoved: Tokenized, *, epochs: list[int]) -> None:
     job = await eyes.ended(job)
 
     assert job.outputs is not None

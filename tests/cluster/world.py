@@ -2,14 +2,14 @@
 
 import time
 import uuid
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
 import docker
 import docker.errors
 
-from deploy.local import cluster, progress
+from deploy.local import cluster, engine, progress
 from deploy.local.cluster import NONE, Daemon, Settings
 from tests.cluster.parts import Parts
 
@@ -27,16 +27,11 @@ class World:
         self.folder = folder
         self.parts = parts
         self.address = cluster.free_address()
-        self._began = time.time()
+        self._began = int(time.time())
         self._word = uuid.uuid4().hex[:6]
         self._daemons: dict[str, Daemon] = {}
         self._nodes: dict[str, str] = {}
         self._engines: dict[str, str] = {}
-
-    @property
-    def agents(self) -> tuple[str, ...]:
-        """The names of those that were started."""
-        return tuple(self._nodes)
 
     def node(self, name: str) -> str:
         """The id of the agent's node."""
@@ -48,9 +43,9 @@ class World:
             self.folder / "controller", registry=self.parts.registry, address=self.address, settings=settings
         )
 
-    def start_agent(self, name: str, *, engine: str = "", settings: Settings = NONE) -> str:
+    def start_agent(self, name: str, *, host: str = "", settings: Settings = NONE) -> str:
         """Starts an agent, or starts it again on what it left; answers its node's id."""
-        node, folder, host = self.node(name), self.folder / name, engine or self.parts.engine
+        node, folder, host = self.node(name), self.folder / name, host or self.parts.engine
         if name == ARM64:
             self._daemons[name] = cluster.start_arm64_agent(
                 folder, node=node, engine=host, image=self.parts.agent_image(), controller=self.address
@@ -70,26 +65,35 @@ class World:
         """Asks "controller" or an agent to leave, and waits."""
         self._daemons.pop(name).stop()
 
-    def containers(self, job: str = "") -> list[str]:
-        """The names of our containers, stopped ones too; of that job alone if one is named."""
-        return [container["Names"][0] for _, container in self._containers_of(job)]
+    def containers(self) -> list[str]:
+        """The names of our containers, stopped ones too."""
+        return [container["Names"][0] for _, container in self._containers()]
 
     def container_log(self, job: str) -> str:
-        """What the engine itself has of the log of the job's only container."""
-        [(host, container)] = self._containers_of(job)
-        with closing(docker.DockerClient(base_url=host)) as client:
+        """What the engine itself has of the log of the job's container that runs."""
+        [(host, container)] = self._containers(job, running=True)
+        with _client(host) as client:
             log: bytes = client.api.logs(container["Id"])
         return log.decode()
 
-    def starts(self, job: str) -> list[int]:
-        """The epochs of the job's containers, each as often as the engine started one."""
-        found: list[int] = []
-        for host in dict.fromkeys(self._engines.values()):
-            wanted = {"type": "container", "event": "start", "label": f"{JOB_LABEL}={job}"}
-            with closing(docker.DockerClient(base_url=host)) as client:
-                events = client.api.events(since=self._began, until=time.time(), filters=wanted, decode=True)
-                found += [int(event["Actor"]["Attributes"][EPOCH_LABEL]) for event in events]
+    def engine_log_bytes(self, job: str) -> int:
+        """What the logs of the job's containers take of the engine's disk, now."""
+        found = 0
+        for host, container in self._containers(job):
+            with _client(host) as client, suppress(docker.errors.NotFound):
+                log = Path(client.api.inspect_container(container["Id"])["LogPath"])
+                found += sum(path.stat().st_size for path in log.parent.glob(f"{log.name}*"))
         return found
+
+    def starts(self, job: str) -> list[int]:
+        """The epochs of the job's containers, each as often as an engine started one."""
+        found: list[int] = []
+        wanted = {"type": "container", "event": "start", "label": f"{JOB_LABEL}={job}"}
+        for host in self._hosts():
+            with _client(host) as client:
+                events = client.api.events(since=self._began, until=int(time.time()), filters=wanted, decode=True)
+                found += [int(event["Actor"]["Attributes"][EPOCH_LABEL]) for event in events]
+        return sorted(found)
 
     def attempt_folders(self) -> list[Path]:
         """The folders of attempts that agents have kept."""
@@ -102,17 +106,30 @@ class World:
 
     def end(self) -> None:
         """Ends the daemons, agents first, and removes what containers they left."""
-        for name in reversed(list(self._daemons)):
-            self.stop(name)
-        for host, container in self._containers_of():
-            with closing(docker.DockerClient(base_url=host)) as client, suppress(docker.errors.NotFound):
+        with ExitStack() as ending:
+            ending.callback(self._remove_containers)
+            for name in sorted(self._daemons, key=lambda name: name != "controller"):
+                ending.callback(self.stop, name)
+
+    def _remove_containers(self) -> None:
+        for host, container in self._containers():
+            with _client(host) as client, suppress(docker.errors.NotFound):
                 client.api.remove_container(container["Id"], force=True, v=True)
 
-    def _containers_of(self, job: str = "") -> list[tuple[str, dict[str, Any]]]:
+    def _containers(self, job: str = "", *, running: bool = False) -> list[tuple[str, dict[str, Any]]]:
+        labels = [JOB_LABEL + (f"={job}" if job else "")]
         found: list[tuple[str, dict[str, Any]]] = []
-        for name, node in self._nodes.items():
-            labels = [f"{NODE_LABEL}={node}", *([f"{JOB_LABEL}={job}"] if job else [])]
-            with closing(docker.DockerClient(base_url=self._engines[name])) as client:
-                containers = client.api.containers(all=True, filters={"label": labels})
-                found += [(self._engines[name], container) for container in containers]
+        for host in self._hosts():
+            with _client(host) as client:
+                containers = client.api.containers(all=not running, filters={"label": labels})
+            ours = (one for one in containers if one["Labels"].get(NODE_LABEL) in self._nodes.values())
+            found += [(host, container) for container in ours]
         return found
+
+    def _hosts(self) -> list[str]:
+        """The engines that answer."""
+        return [host for host in dict.fromkeys(self._engines.values()) if engine.answers(host)]
+
+
+def _client(host: str) -> closing[docker.DockerClient]:
+    return closing(docker.DockerClient(base_url=host))

@@ -48,7 +48,7 @@ class Engine:
     started: list[Ref] = field(default_factory=list)
     saves: bool = True
     obeys: bool = True
-    pull_fails: bool = False
+    pulls: bool = True
 
     def running(self) -> list[Ref]:
         """Containers that run and are not paused."""
@@ -215,7 +215,7 @@ class World:
                     site.held[held.ref] = held
                     site.epochs[held.ref.job] = max(held.ref.epoch, site.epochs.get(held.ref.job, 0))
                 case agent.Forget(ref):
-                    del site.held[ref]
+                    site.held.pop(ref, None)
                 case agent.OpenSession(session):
                     site.session = session
                     if not site.cut:
@@ -224,7 +224,7 @@ class World:
                     if not site.cut:
                         self._queue.append(("controller", controller.Reported(report)))
                 case agent.Fetch(hint):
-                    state = PrefetchState.FAILED if site.engine.pull_fails else PrefetchState.READY
+                    state = PrefetchState.READY if site.engine.pulls else PrefetchState.FAILED
                     fetched = Prefetched(hint.job, hint.image, hint.checkpoint, state, "", "no such image")
                     self._queue.append((name, agent.Fetched(fetched)))
                 case _:
@@ -236,16 +236,20 @@ class World:
         match effect:
             case agent.Prepare(placement):
                 ref = Ref(placement.job, placement.task, placement.epoch)
-                if site.engine.pull_fails:
+                if not site.engine.pulls:
                     tell((name, agent.NotStarted(ref, "IMAGE_PULL_FAILED", "no such image")))
                     return
-                containers[ref] = ContainerStatus(ref, ContainerState.CREATED)
+                containers.setdefault(ref, ContainerStatus(ref, ContainerState.CREATED))
                 tell((name, agent.Prepared(ref, (Phase("create", 1),))))
             case agent.Start(placement):
                 ref = Ref(placement.job, placement.task, placement.epoch)
-                assert ref not in site.engine.started, "an epoch was started twice"
-                site.engine.started.append(ref)
-                containers[ref] = ContainerStatus(ref, ContainerState.RUNNING)
+                if ref not in containers:
+                    tell((name, agent.NotStarted(ref, "CONTAINER_MISSING", "there is no such container")))
+                    return
+                if containers[ref].state is ContainerState.CREATED:
+                    assert ref not in site.engine.started, "an epoch was started twice"
+                    site.engine.started.append(ref)
+                    containers[ref] = ContainerStatus(ref, ContainerState.RUNNING)
                 tell((name, agent.Started(ref, (Phase("start", 1),))))
             case agent.Fingerprint(placement):
                 tell((name, agent.Fingerprinted(Ref(placement.job, placement.task, placement.epoch), "before")))
@@ -257,10 +261,10 @@ class World:
             case agent.Kill(ref):
                 self._exit(name, site, ref, 137)
             case agent.Pause(ref):
-                containers[ref] = replace(containers[ref], state=ContainerState.PAUSED)
+                _turn(containers, ref, ContainerState.RUNNING, ContainerState.PAUSED)
                 tell((name, agent.PauseEnded(ref, paused=True)))
             case agent.Unpause(ref):
-                containers[ref] = replace(containers[ref], state=ContainerState.RUNNING)
+                _turn(containers, ref, ContainerState.PAUSED, ContainerState.RUNNING)
                 tell((name, agent.PauseEnded(ref, paused=False)))
             case agent.Save(placement, sequence):
                 ref = Ref(placement.job, placement.task, placement.epoch)
@@ -283,10 +287,16 @@ class World:
         return agent.Collected(held.ref, _checkpoint(held.ref, sequence) if changed else None, outputs, changed=changed)
 
     def _exit(self, name: str, site: Site, ref: Ref, code: int) -> None:
-        status = site.engine.containers[ref]
-        if status.state in (ContainerState.RUNNING, ContainerState.PAUSED):
+        status = site.engine.containers.get(ref)
+        if status is not None and status.state in (ContainerState.RUNNING, ContainerState.PAUSED):
             site.engine.containers[ref] = replace(status, state=ContainerState.EXITED, exit_code=code)
             self._queue.append((name, agent.Exited(ref, code, stop_millis=5)))
+
+
+def _turn(containers: dict[Ref, ContainerStatus], ref: Ref, before: ContainerState, after: ContainerState) -> None:
+    status = containers.get(ref)
+    if status is not None and status.state is before:
+        containers[ref] = replace(status, state=after)
 
 
 def _checkpoint(ref: Ref, sequence: int) -> Checkpoint:

@@ -8,7 +8,7 @@ from subprocess import run
 from sys import executable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headrace.jobfile import check, load
@@ -204,6 +204,7 @@ def test_half_a_character_is_no_text() -> None:
     assert "half a character" in refused(LEAST + 'env: {A: "\\ud800"}\n')
 
 
+@example("{\n")
 @given(st.text() | st.text(alphabet="ab:{}[]-'\"\n #,&*!|>%@\\u0U?~01\t"))
 def test_no_text_does_worse_than_being_refused(text: str) -> None:
     for prefix in ("", LEAST, LEAST + "where: "):

@@ -358,7 +358,7 @@ def test_a_restarted_controller_loses_no_job_and_starts_none_twice() -> None:
 
 def test_an_image_that_cannot_be_pulled_is_tried_elsewhere() -> None:
     world = World(a=AMD64, b=AMD64)
-    world.sites["a"].engine.pull_fails = True
+    world.sites["a"].engine.pulls = False
 
     world.submit()
     world.pass_time(2_000)
@@ -410,7 +410,7 @@ def test_a_job_moves_ten_times_and_each_epoch_starts_once() -> None:
 def test_a_target_that_cannot_bring_the_image_leaves_the_job_where_it_runs() -> None:
     world = World(a=AMD64)
     world.submit()
-    world.join("b", ARM64).engine.pull_fails = True
+    world.join("b", ARM64).engine.pulls = False
 
     world.move(target="b")
 
