@@ -101,6 +101,10 @@ class Works:
             await self._do(ref, work)
         except* EngineUnreachable as group:
             self._tell(Interrupted(ref, str(_first(group)), type(work)))
+        except* RuntimeRefused as group:
+            # A busy machine may be unable to freeze a container, or to delete it: the next time it may be able to.
+            _log.warning("%s epoch %d: %s: %s", ref.job, ref.epoch, type(work).__name__, _first(group))
+            self._tell(Interrupted(ref, str(_first(group)), type(work)))
 
     def _do(self, ref: Ref, work: Work) -> Awaitable[None]:
         match work:

@@ -49,8 +49,15 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: python -m benchmarks 1 14",
     )
     known = ", ".join(map(str, ROWS))
-    parser.add_argument("rows", nargs="*", type=int, choices=ROWS, metavar="ROW", help=f"{known}; none: all of them")
+    parser.add_argument("rows", nargs="*", type=_row, metavar="ROW", help=f"{known}; none: all of them")
     return parser
+
+
+def _row(text: str) -> int:
+    # Not by `choices`: with those, argparse refuses that no row is named.
+    if text not in map(str, ROWS):
+        raise argparse.ArgumentTypeError(f"{text!r} is no row that is measured; there are {', '.join(map(str, ROWS))}")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ class World:
         wanted = {"type": "container", "event": "start", "label": f"{JOB_LABEL}={job}"}
         for host in self._hosts():
             with _client(host) as client:
-                events = client.api.events(since=self._began, until=int(time.time()), filters=wanted, decode=True)
+                events = client.api.events(since=self._began, until=int(time.time()) + 1, filters=wanted, decode=True)
                 found += [int(event["Actor"]["Attributes"][EPOCH_LABEL]) for event in events]
         return sorted(found)
 
