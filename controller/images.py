@@ -11,7 +11,7 @@ import httpx
 from controller import manifests
 from controller.docker_config import Credentials, DockerConfig
 from controller.manifests import Descriptor, Kind, Malformed, Manifest
-from controller.registry import Answer, Registry
+from controller.registry import Answer, Kept, Registry
 from headrace import references
 from headrace.attempts import Platform
 from headrace.jobs import ImagePin
@@ -57,6 +57,7 @@ class Images:
         self._own_client = client is None
         self._client = client or _client()
         self._deadline_seconds = deadline_seconds
+        self._kept = Kept()
 
     async def __aenter__(self) -> Self:
         return self
@@ -79,7 +80,12 @@ class Images:
         """
         parsed = references.parse(reference, default_registry=self._default_registry)
         registry = Registry(
-            self._client, self._credentials, text=reference, reference=parsed, secure=self._is_secure(parsed.registry)
+            self._client,
+            self._credentials,
+            text=reference,
+            reference=parsed,
+            secure=self._is_secure(parsed.registry),
+            kept=self._kept,
         )
         try:
             async with asyncio.timeout(self._deadline_seconds):

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import ssl
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ from headrace.references import DOCKER_HUB, Reference
 from headrace.refusals import Code, Refusal
 
 MAX_BODY_BYTES = 4 << 20
+KEPT_DOCUMENTS = 1000
+KEPT_SECONDS = 600.0
 RETRY_PAUSES_SECONDS = (0.2, 0.6)
 
 _HUB_HOST = "registry-1.docker.io"
@@ -41,12 +44,39 @@ class Answer:
             return ""
 
 
+class Kept:
+    """Documents that were read by their digest, and checked: they cannot change. The oldest go first."""
+
+    def __init__(self) -> None:
+        self._documents: dict[tuple[str, str, str], tuple[float, Answer]] = {}
+
+    def get(self, key: tuple[str, str, str]) -> Answer | None:
+        """What was read lately; a registry may have dropped what was read long ago."""
+        since, answer = self._documents.get(key, (0.0, None))
+        return answer if answer is not None and time.monotonic() - since < KEPT_SECONDS else None
+
+    def put(self, key: tuple[str, str, str], answer: Answer) -> None:
+        """Keeps one."""
+        self._documents.pop(key, None)
+        self._documents[key] = (time.monotonic(), answer)
+        while len(self._documents) > KEPT_DOCUMENTS:
+            del self._documents[next(iter(self._documents))]
+
+
 class Registry:
     """The repository of `reference` for the time of one look-up. `text` is what the user wrote."""
 
     def __init__(
-        self, client: httpx.AsyncClient, credentials: Credentials, *, text: str, reference: Reference, secure: bool
+        self,
+        client: httpx.AsyncClient,
+        credentials: Credentials,
+        *,
+        text: str,
+        reference: Reference,
+        secure: bool,
+        kept: Kept,
     ) -> None:
+        self._kept = kept
         self._client = client
         self._credentials = credentials
         self._text = text
@@ -79,21 +109,32 @@ class Registry:
 
     async def manifest(self, version: str) -> Answer:
         """The manifest or index under a tag or a digest, checked against every digest that is known of it."""
+        key = (self._reference.registry, self._reference.repository, version)
+        known = self._kept.get(key)
+        if known is not None:
+            return known
         answer = await self._get(f"manifests/{version}", accept=manifests.ACCEPT)
         if answer.status == 404:
             raise self._not_found(answer, version)
         self._must_be_ok(answer)
         self._check(answer.body, version)
         self._check(answer.body, answer.headers.get("docker-content-digest", ""))
+        if manifests.is_digest(version):
+            self._kept.put(key, answer)
         return answer
 
     async def config(self, digest: str) -> bytes:
         """An image's config, checked against its digest."""
+        key = (self._reference.registry, self._reference.repository, digest)
+        known = self._kept.get(key)
+        if known is not None:
+            return known.body
         answer = await self._get(f"blobs/{digest}", accept="*/*")
         if answer.status == 404:
             raise self.corrupt(f"the registry has its manifest but not its config {digest}")
         self._must_be_ok(answer)
         self._check(answer.body, digest)
+        self._kept.put(key, answer)
         return answer.body
 
     def _check(self, body: bytes, digest: str) -> None:

@@ -114,6 +114,9 @@ def step(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Hel
             return held, []
         progress.removing = True
         return held, [Remove(held.ref)]
+    if progress.missing_once:
+        # Perhaps it has no container any more; the next list tells.
+        return held, []
     match attempt.state:
         case AttemptState.PREPARING | AttemptState.STARTING:
             return _before_start(held, wish, progress)

@@ -71,7 +71,7 @@ def heard(held: Held, event: AttemptEvent, progress: Progress) -> Held:
             return replace(held, attempt=_paused(attempt, paused=paused))
         case Exited() if attempt.state in _ALIVE:
             # An exit overtakes what was under way: a pause of a container that is gone is not waited for.
-            progress.busy = None
+            progress.busy, progress.missing_once = None, False
             return replace(held, attempt=_exited(attempt, event))
         case Saved():
             progress.saving = False

@@ -34,6 +34,9 @@ _logger = logging.getLogger(__name__)
 # Before a log that broke off, though its container runs, is asked for again.
 _RETRY_SECONDS = 1.0
 
+# With these a job leaves in order, and the event of its exit says all there is to know.
+_ORDERLY_EXIT_CODES = (0, 85, 143)
+
 _LOG_QUERY = {"stdout": "1", "stderr": "1", "timestamps": "1"}
 
 
@@ -47,6 +50,9 @@ class DockerRuntime:
         self._node = node
         self._starting: dict[Ref, asyncio.Task[None]] = {}
         self._exec_failures: dict[Ref, str] = {}
+        self._deaths: dict[Ref, asyncio.Event] = {}
+        self._made: dict[Ref, None] = {}
+        self._present: dict[str, None] = {}
 
     def close(self) -> None:
         """Ends the threads that call the engine. Containers go on; streams end with the tasks that read them."""
@@ -61,8 +67,12 @@ class DockerRuntime:
 
     async def pull(self, image: str, platform: Platform) -> int:
         """As Runtime says; the compressed bytes of layers are counted."""
+        # Of an image that was there before, `create` finds out whether it still is.
+        if image in self._present:
+            return 0
         has_image = partial(docker_pull.has_image, image=image)
         if await self._calls.run(has_image):
+            self._present[image] = None
             return 0
         headers = await self._calls.run(lambda _: docker_pull.credentials(image))
         brought = await docker_pull.pulled(self._address, image, platform, headers)
@@ -72,9 +82,17 @@ class DockerRuntime:
 
     async def create(self, spec: ContainerSpec) -> None:
         """As Runtime says. The engine's own refusal of the platform is IMAGE_NOT_RUNNABLE."""
-        await self._calls.run(
-            partial(containers.create, name=self._name(spec.ref), spec=spec, body=configuration(self._node, spec))
-        )
+        create = partial(containers.create, name=self._name(spec.ref), spec=spec, body=configuration(self._node, spec))
+        try:
+            made = await self._calls.run(create)
+        except RuntimeRefused:
+            if self._present.pop(spec.image, "") is not None:
+                raise
+            # The image was there when it was last looked for; somebody may have deleted it since.
+            await self.pull(spec.image, spec.platform)
+            made = await self._calls.run(create)
+        if made:
+            self._made[spec.ref] = None
 
     async def start(self, ref: Ref) -> None:
         """As Runtime says. What the init finds out only after the start is ContainerStatus.exec_failed."""
@@ -82,7 +100,9 @@ class DockerRuntime:
         # the first one's call, which goes on even if the first is cancelled.
         starting = self._starting.get(ref)
         if starting is None:
-            starting = asyncio.create_task(self._calls.run(partial(containers.start, name=self._name(ref))))
+            made = self._made.pop(ref, "") is None
+            start = partial(containers.start, name=self._name(ref), new=made)
+            starting = asyncio.create_task(self._calls.run(start))
             self._starting[ref] = starting
             starting.add_done_callback(partial(self._started, ref))
         await asyncio.shield(starting)
@@ -116,7 +136,8 @@ class DockerRuntime:
     async def remove(self, ref: Ref) -> None:
         """As Runtime says, with the volumes that it made."""
         await self._calls.run(partial(containers.remove, name=self._name(ref)))
-        self._exec_failures.pop(ref, None)
+        for known in (self._exec_failures, self._deaths, self._made):
+            known.pop(ref, None)
 
     async def containers(self) -> tuple[ContainerStatus, ...]:
         """As Runtime says."""
@@ -142,9 +163,14 @@ class DockerRuntime:
         raise EngineUnreachable("the engine's events broke off")
 
     async def _exited(self, ref: Ref, attributes: dict[str, str]) -> ContainerStatus:
+        self._death(ref).set()
+        exit_code = int(attributes["exitCode"])
+        if exit_code in _ORDERLY_EXIT_CODES:
+            # Until the engine has tidied up after a container, it answers no question about it: 50 ms, often more.
+            return ContainerStatus(ref, ContainerState.EXITED, exit_code)
         details = await self._calls.run(partial(containers.details_of, name=self._name(ref)))
         if details is None:
-            return ContainerStatus(ref, ContainerState.EXITED, int(attributes["exitCode"]))
+            return ContainerStatus(ref, ContainerState.EXITED, exit_code)
         return await self._status(ref, containers.state_of(details), details)
 
     async def log(self, ref: Ref, cursor: str) -> AsyncGenerator[LogChunk, None]:
@@ -168,6 +194,20 @@ class DockerRuntime:
                     return
             elif after == position.start:
                 await asyncio.sleep(_RETRY_SECONDS)
+
+    def _death(self, ref: Ref) -> asyncio.Event:
+        return self._deaths.setdefault(ref, asyncio.Event())
+
+    async def _state_after(self, ref: Ref) -> ContainerState | None:
+        """The state of a container whose log broke off: by the event of its exit, or else as the engine answers."""
+        asking = asyncio.ensure_future(self._log_state(ref))
+        dying = asyncio.ensure_future(self._death(ref).wait())
+        try:
+            await asyncio.wait((asking, dying), return_when=asyncio.FIRST_COMPLETED)
+            return ContainerState.EXITED if dying.done() else asking.result()
+        finally:
+            asking.cancel()
+            dying.cancel()
 
     async def _log_state(self, ref: Ref) -> ContainerState | None:
         details = await self._calls.run(partial(containers.details_of, name=self._name(ref)))

@@ -29,23 +29,26 @@ _STATES = {
 _CONFLICT = 409
 
 
-def create(client: APIClient, *, name: str, spec: ContainerSpec, body: Details) -> None:
-    """Makes a container; one of this name is kept, since the name says whose it is."""
+def create(client: APIClient, *, name: str, spec: ContainerSpec, body: Details) -> bool:
+    """Makes a container, and says so; one of this name is kept, since the name says whose it is."""
     try:
         client.create_container_from_config(body, name, str(spec.platform))  # type: ignore[no-untyped-call]
     except APIError as error:
         if error.status_code != _CONFLICT or details_of(client, name=name) is None:
             raise create_refused(spec.image, _message(error)) from error
+        return False
+    return True
 
 
-def start(client: APIClient, *, name: str) -> None:
-    """Runs a container that has never run."""
-    # The engine would run one that exited a second time.
-    details = details_of(client, name=name)
-    if details is None:
-        raise missing(name)
-    if state_of(details) is not ContainerState.CREATED:
-        return
+def start(client: APIClient, *, name: str, new: bool = False) -> None:
+    """Runs a container that has never run; of a `new` one that is known."""
+    if not new:
+        # The engine would run one that exited a second time.
+        details = details_of(client, name=name)
+        if details is None:
+            raise missing(name)
+        if state_of(details) is not ContainerState.CREATED:
+            return
     try:
         client.start(name)
     except NotFound as error:

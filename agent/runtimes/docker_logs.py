@@ -165,12 +165,13 @@ class Position:
         """Whether all that was read before has been skipped."""
         if not self._to_skip:
             return True
-        if not self.lost:
+        if stamp > self.start.newest:
+            # Whatever the count says: an engine that rotates may have told some entries twice, and they were counted.
+            self._to_skip = 0
+        elif not self.lost:
+            # Where the count's beginning is gone, all that is no later than the latest that was read counts as read.
             self._to_skip -= 1
             return False
-        # The count's beginning is gone: what is no later than the latest that was read counts as read.
-        if stamp > self.start.newest:
-            self._to_skip = 0
         return not self._to_skip
 
     def cursor(self) -> Cursor:

@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from controller.core import moves
@@ -11,9 +12,10 @@ from controller.logs import JobLogs
 from controller.services.jobs import page_size
 from controller.shell import Outbox, Shell
 from headrace import query, wire
+from headrace.attempts import Attempt
 from headrace.nodes import Drain, Node
 from headrace.refusals import Code, Refusal
-from headrace.sessions import Report
+from headrace.sessions import Assignment, Goal, Report
 from headrace.v1 import node_pb2, session_pb2
 from headrace.v1 import node_service_pb2 as pb
 from headrace.v1.node_service_pb2_grpc import NodeServiceServicer
@@ -43,18 +45,23 @@ class NodeService(NodeServiceServicer):
             raise Refusal(Code.INVALID_ARGUMENT, "NODE_INVALID", message)
         outbox = self._shell.open_session(first.node, first.session)
         reading = asyncio.create_task(self._read(first, request_iterator, outbox))
+        placements: dict[_PlacementKey, session_pb2.Placement] = {}
         try:
             while True:
-                yield wire.dump(await outbox.next())
+                assignment, placements = _dumped(await outbox.next(), placements)
+                yield assignment
         finally:
             reading.cancel()
             self._shell.close_session(first.node, first.session, outbox)
 
     async def _read(self, first: session_pb2.Report, requests: Any, outbox: Outbox) -> None:
+        attempts: dict[bytes, Attempt] = {}
         try:
-            self._shell.tell(Reported(_load(first, first)))
+            report, attempts = _load(first, first, attempts)
+            self._shell.tell(Reported(report))
             async for message in requests:
-                self._shell.tell(Reported(_load(message, first)))
+                report, attempts = _load(message, first, attempts)
+                self._shell.tell(Reported(report))
         except Refusal as refusal:
             outbox.close(refusal)
         else:
@@ -123,12 +130,37 @@ class NodeService(NodeServiceServicer):
         return message
 
 
-def _load(message: session_pb2.Report, first: session_pb2.Report) -> Report:
+# What of a placement may change while its attempt lasts is in its key: whoever has the key has the placement.
+_PlacementKey = tuple[str, int, int, Goal, str]
+
+
+def _dumped(
+    assignment: Assignment, known: Mapping[_PlacementKey, session_pb2.Placement]
+) -> tuple[session_pb2.Assignment, dict[_PlacementKey, session_pb2.Placement]]:
+    """The message, whole as it is, with those placements that were sent before not made again."""
+    placements: dict[_PlacementKey, session_pb2.Placement] = {}
+    for one in assignment.placements:
+        key = (one.job, one.task, one.epoch, one.goal, one.restore)
+        placements[key] = known.get(key) or wire.dump(one)
+    message: session_pb2.Assignment = wire.dump(replace(assignment, placements=()))
+    message.placements.extend(placements.values())
+    return message, placements
+
+
+def _load(
+    message: session_pb2.Report, first: session_pb2.Report, known: Mapping[bytes, Attempt]
+) -> tuple[Report, dict[bytes, Attempt]]:
+    """The report, whole as it is, with those attempts that are as they were not read again."""
     if (message.node, message.session) != (first.node, first.session):
         why = "one stream is one session of one node: open another"
         raise Refusal(Code.INVALID_ARGUMENT, "SESSION_MIXED", why)
+    attempts: dict[bytes, Attempt] = {}
     try:
-        return wire.load(Report, message)
+        for one in message.attempts:
+            key = one.SerializeToString()
+            attempts[key] = known.get(key) or wire.load(Attempt, one)
+        message.ClearField("attempts")
+        return replace(wire.load(Report, message), attempts=tuple(attempts.values())), attempts
     except ValueError as error:
         remedy = "bring agent and controller to the same version"
         raise Refusal(Code.INVALID_ARGUMENT, "REPORT_INVALID", f"{error}; {remedy}") from error

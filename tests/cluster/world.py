@@ -86,7 +86,7 @@ class World:
         return found
 
     def starts(self, job: str) -> list[int]:
-        """The epochs of the job's containers, each as often as an engine started one."""
+        """The epochs of the job's containers, each as often as an engine started one in its last 256 events."""
         found: list[int] = []
         wanted = {"type": "container", "event": "start", "label": f"{JOB_LABEL}={job}"}
         for host in self._hosts():

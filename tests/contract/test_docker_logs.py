@@ -126,6 +126,19 @@ def test_a_file_that_the_engine_tells_again_is_not_read_twice() -> None:
     ] * 2
 
 
+def test_what_comes_after_entries_that_were_counted_twice_is_new() -> None:
+    # The engine has told a file again that spans less than SLACK, so its entries count as late ones.
+    told = [Entry(1, _stamp(millis), b"%d\n" % millis) for millis in (0, 100, 200, 0, 100, 200)]
+    first = Position(Cursor())
+    for entry in told:
+        first.is_new(entry)
+
+    second = Position(first.cursor())
+    left = [*told[:3], Entry(1, _stamp(300), b"the end\n")]
+
+    assert [entry.data for entry in left if second.is_new(entry)] == [b"the end\n"]
+
+
 def test_lines_after_a_clock_that_was_set_back_are_new() -> None:
     position = Position(Cursor(), now=lambda: _BEGIN + timedelta(seconds=1))
 

@@ -147,7 +147,11 @@ class RoughWorld(World):
     def append(self, item: tuple[str, object]) -> None:
         """Takes what the cores and the engines say, as a queue would: it comes when it comes, or never."""
         who, event = item
-        if not self._told and not isinstance(event, agent.Exited):
+        if isinstance(event, agent.Exited):
+            # A hint, not the truth: the list of containers tells, if this is lost.
+            if self._roll(self.faults.interrupted):
+                return
+        elif not self._told:
             return
         if isinstance(event, (controller.Reported, agent.Assigned)):
             if not self._roll(self.faults.lost):
@@ -265,7 +269,7 @@ class RoughWorld(World):
         match one.what:
             case agent.Start(placement):
                 status = site.engine.containers.get(_ref(one.what))
-                if status is not None and status.state is ContainerState.CREATED:
+                if status is not None and status.state is ContainerState.CREATED and site.engine.starts:
                     job = self.job(placement.job)
                     self.starts.append(Begun(one.who, placement, job))
         self._told = told

@@ -49,6 +49,7 @@ class Engine:
     saves: bool = True
     obeys: bool = True
     pulls: bool = True
+    starts: bool = True
 
     def running(self) -> list[Ref]:
         """Containers that run and are not paused."""
@@ -245,6 +246,9 @@ class World:
                 ref = Ref(placement.job, placement.task, placement.epoch)
                 if ref not in containers:
                     tell((name, agent.NotStarted(ref, "CONTAINER_MISSING", "there is no such container")))
+                    return
+                if not site.engine.starts:
+                    tell((name, agent.NotStarted(ref, "START_FAILED", "it does not start")))
                     return
                 if containers[ref].state is ContainerState.CREATED:
                     assert ref not in site.engine.started, "an epoch was started twice"
