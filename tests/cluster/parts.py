@@ -29,14 +29,14 @@ class Parts:
         """An image whose programs are for no machine at hand, though it says that they are for amd64 and arm64."""
         return oddities.foreign(self.registry).reference
 
-    def half_lying(self) -> str:
-        """One that lies of amd64 alone: its arm64 image is honest."""
+    def half_lying(self, of: str) -> str:
+        """One that lies of one architecture alone: for the other it is the Python base."""
         foreign, honest = oddities.foreign(self.registry), images.base(self.registry)
+        sources = {each: foreign if each == of else honest for each in ("amd64", "arm64")}
         return self._mixed(
-            "half-lying",
+            f"lying-of-{of}",
             lambda mixed: {
-                "amd64": mixed.copy(foreign.repository, foreign.platforms["amd64"]),
-                "arm64": mixed.copy(honest.repository, honest.platforms["arm64"]),
+                each: mixed.copy(source.repository, source.platforms[each]) for each, source in sources.items()
             },
         )
 

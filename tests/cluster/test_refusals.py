@@ -24,6 +24,17 @@ while True:
     signal.pause()
 """
 
+SAVES_AND_LEAVES_ONCE = """
+import pathlib, signal
+state = pathlib.Path("/checkpoint/state")
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+print("found", state.read_text() if state.exists() else "nothing", flush=True)
+if not state.exists():
+    signal.sigwait([signal.SIGTERM])
+    state.write_text("something")
+    exit(85)
+"""
+
 
 @pytest.mark.parametrize(
     ("image", "reason", "said"),
@@ -86,7 +97,7 @@ async def test_an_image_for_no_architecture_at_hand_is_sent_nowhere_and_the_job_
 
 
 async def test_an_image_that_lies_of_one_platform_is_run_on_the_honest_one(eyes: Observer) -> None:
-    spec = replace(program("half-lying", "print('runs')"), image=eyes.world.parts.half_lying(), command=())
+    spec = replace(program("half-lying", "print('runs')"), image=eyes.world.parts.half_lying(of="amd64"), command=())
 
     job = await eyes.ended(await eyes.client.create_job(spec))
 
@@ -95,6 +106,19 @@ async def test_an_image_that_lies_of_one_platform_is_run_on_the_honest_one(eyes:
     assert refused.reason == "IMAGE_NOT_RUNNABLE"
     assert ran.node == eyes.world.node("arm64")
     assert [pin.platform.architecture for pin in job.images] == ["arm64"]
+
+
+async def test_a_job_that_moves_to_where_its_image_lies_goes_on_where_it_came_from(eyes: Observer) -> None:
+    amd64, arm64 = map(eyes.world.node, AGENTS)
+    spec = program("comes-back", SAVES_AND_LEAVES_ONCE, image=eyes.world.parts.half_lying(of="arm64"))
+    job = await eyes.client.create_job(spec)
+    await eyes.said(job, "found nothing")
+
+    await eyes.client.migrate(job.name, target=arm64)
+    job = await eyes.ended(job)
+
+    assert [attempt.node for attempt in job.attempts] == [amd64, arm64, amd64]
+    assert (await eyes.log(job)).splitlines()[-1] == "found something"
 
 
 async def test_an_image_that_lies_of_all_its_platforms_fails_and_says_so(eyes: Observer) -> None:
