@@ -184,8 +184,11 @@ class Works:
         await self._runtime.signal(ref, "SIGTERM")
 
     async def _carry_log(self, ref: Ref) -> None:
-        with contextlib.suppress(RuntimeRefused):
+        try:
             await logs.carry(self._runtime, self._stub, node=self._node, ref=ref)
+        except (RuntimeRefused, Refusal) as error:
+            # The rest of a log is worth less than the job, whose end must not wait for it.
+            _log.warning("%s epoch %d: its log is not carried any further: %s", ref.job, ref.epoch, error)
         self._carried[ref] = None
 
     # Checkpoints.
