@@ -1,6 +1,5 @@
 """What the runtime promises to a job: its environment, as INTERFACE names it."""
 
-from agent.core.attempts import grace_ms
 from agent.folders import CONTROL, STOP_FILE, Folders
 from agent.runtimes.runtime import ContainerSpec, Ref
 from headrace.sessions import Placement
@@ -31,7 +30,7 @@ def environment(placement: Placement, *, accelerator: str) -> dict[str, str]:
         "HEADRACE_TASK": str(placement.task),
         "HEADRACE_EPOCH": str(placement.epoch),
         "HEADRACE_RESTORED": "1" if placement.restore else "0",
-        "HEADRACE_GRACE_SECONDS": f"{grace_ms(placement) / 1000:g}",
+        "HEADRACE_GRACE_SECONDS": f"{spec.grace_ms / 1000:g}",
         "HEADRACE_STOP_FILE": f"{CONTROL}/{STOP_FILE}",
         "HEADRACE_ARCH": placement.platform.architecture,
         "HEADRACE_ACCELERATOR": accelerator or "none",

@@ -5,6 +5,9 @@ from enum import Enum
 
 from headrace.attempts import Attempt, Checkpoint, Outputs, Phase, Platform
 
+# A job without a contract has nothing to save; what it needs to end in order is short.
+GRACE_MS_WITHOUT_CONTRACT = 10_000
+
 
 class Emulation(Enum):
     """Whether emulated nodes are candidates, after native ones."""
@@ -128,6 +131,11 @@ class JobSpec:
     timeouts: Timeouts = field(default_factory=Timeouts)
     retry: Retry = field(default_factory=Retry)
     output_path: str = ""
+
+    @property
+    def grace_ms(self) -> int:
+        """Between the request to leave and the kill."""
+        return self.checkpoint.grace_ms if self.checkpoint is not None else GRACE_MS_WITHOUT_CONTRACT
 
 
 class JobState(Enum):

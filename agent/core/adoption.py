@@ -65,10 +65,10 @@ def compare(
             yield Runs(ref, paused=status.state is ContainerState.PAUSED)
     for ref in list(held):
         if held[ref].attempt.state in _HAD_CONTAINER:
-            yield from _missing(ref, ref in seen, progress[ref])
+            yield from _missing(ref, progress[ref], present=ref in seen)
 
 
-def _missing(ref: Ref, present: bool, progress: Progress) -> Iterator[Finding | Exited]:  # noqa: FBT001
+def _missing(ref: Ref, progress: Progress, *, present: bool) -> Iterator[Finding | Exited]:
     if present or progress.busy:
         progress.missing_once = False
     elif not progress.missing_once:

@@ -24,8 +24,6 @@ from headrace.attempts import Attempt, AttemptState
 from headrace.jobs import Partition
 from headrace.sessions import Goal, Placement
 
-STOP_GRACE_MS = 10_000
-
 MOVES: dict[AttemptState, tuple[AttemptState, ...]] = {
     AttemptState.PREPARING: (AttemptState.STARTING, AttemptState.REFUSED),
     AttemptState.STARTING: (AttemptState.RUNNING, AttemptState.REFUSED, AttemptState.SAVING),
@@ -169,7 +167,7 @@ def _while_running(held: Held, wish: Desire, progress: Progress, now_ms: int) ->
             return _begun(held, progress, Fingerprint(held.placement))
         # Written down before the job is asked: an exit that follows must be known as one that was asked for.
         held = replace(held, attempt=moved(held.attempt, AttemptState.STOPPING, stop_requested=True))
-        progress.leave_by_ms = now_ms + grace_ms(held.placement)
+        progress.leave_by_ms = now_ms + held.placement.spec.grace_ms
         return held, [Keep(held), AskToLeave(held.placement)]
     policy = held.placement.spec.checkpoint
     if policy is None or policy.interval_ms == 0 or progress.saving:
@@ -197,7 +195,7 @@ def _while_stopping(held: Held, wish: Desire, progress: Progress, now_ms: int) -
         return held, []
     if progress.leave_by_ms is None:
         # This process did not ask it: the one before it may have been killed between its note and the signal.
-        progress.leave_by_ms = now_ms + grace_ms(held.placement)
+        progress.leave_by_ms = now_ms + held.placement.spec.grace_ms
         return held, [AskToLeave(held.placement)]
     if not overdue or progress.kill_sent:
         return held, []
@@ -209,9 +207,3 @@ def _while_stopping(held: Held, wish: Desire, progress: Progress, now_ms: int) -
 def _begun(held: Held, progress: Progress, effect: Effect) -> tuple[Held, list[Effect]]:
     progress.busy = type(effect)
     return held, [effect]
-
-
-def grace_ms(placement: Placement) -> int:
-    """How long the job has between the request to leave and the kill."""
-    policy = placement.spec.checkpoint
-    return policy.grace_ms if policy is not None else STOP_GRACE_MS

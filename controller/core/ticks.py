@@ -9,7 +9,6 @@ from headrace.jobs import Job, JobState, MigrationState, Partition, RetryCause
 from headrace.nodes import NodeState
 
 # The grace of a job without `checkpoint:`; agents have the same number.
-STOP_GRACE_MS = 10_000
 
 # Ticks come far more often than this.
 STOOD_STILL_MS = 5_000
@@ -67,8 +66,7 @@ def _held_still_after_ms(book: Book, job: Job) -> int:
     if job.spec.partition is not Partition.STOP:
         return book.policy.node_lease_ms
     # Its agent asks it to leave when the lease is over, and waits for that as long as the job may take.
-    policy = job.spec.checkpoint
-    return book.policy.node_lease_ms + (policy.grace_ms if policy is not None else STOP_GRACE_MS)
+    return book.policy.node_lease_ms + job.spec.grace_ms
 
 
 def _limits(book: Book, job: Job) -> None:

@@ -55,7 +55,11 @@ def _with_daemons(local: prepared.Local, folder: Path) -> int:
                     folder / ARM64, node=ARM64, engine=local.engine, image=image, controller=address
                 )
             )
-        return asyncio.run(_shown(address, folder))
+        try:
+            return asyncio.run(_shown(address, folder))
+        except TimeoutError:
+            message = "a step took longer than it may on this machine; try again when it is less busy"
+            raise Refusal(Code.DEADLINE_EXCEEDED, "DEMO_FAILED", message) from None
     except Refusal:
         for daemon in daemons:
             print(f"  {daemon.log}:\n{progress.end_of(daemon.log)}", file=sys.stderr)

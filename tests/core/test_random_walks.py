@@ -6,7 +6,6 @@ from random import Random
 
 import pytest
 
-from agent.core.attempts import grace_ms
 from agent.core.model import Held
 from agent.runtimes.runtime import Ref
 from controller.core.model import CancelAsked, DrainAsked, MoveAsked, Submitted
@@ -64,7 +63,7 @@ def at_most_one_container_of_a_job_runs(walk: Walk) -> None:
 
 def _in_hand_ms(held: Held | None) -> int:
     stops = held is not None and held.placement.spec.partition is Partition.STOP
-    return ENGINE_MS + grace_ms(held.placement) if held is not None and stops else ENGINE_MS
+    return ENGINE_MS + held.placement.spec.grace_ms if held is not None and stops else ENGINE_MS
 
 
 def an_epoch_starts_once(walk: Walk) -> None:
