@@ -15,12 +15,14 @@ from agent.checkpoints import Checkpoints
 from agent.core.agent import AgentCore
 from agent.core.model import Event
 from agent.daemon import Daemon
+from agent.folders import sweep
 from agent.journal import Journal
 from agent.prefetches import Prefetches
 from agent.runtimes.docker import DockerRuntime
 from agent.senses import NodeSenses
 from agent.session import Session
 from agent.works import Works
+from headrace.disks import refused_by_setting
 from headrace.nodes import Capacity
 from headrace.refusals import Code, Refusal
 from headrace.settings import AgentSettings
@@ -31,12 +33,15 @@ CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", 64 << 20),
     ("grpc.max_send_message_length", 64 << 20),
     ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
+    # Not keepalive_timeout_ms: see headrace/connection.py.
+    ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 10_000),
 )
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 _log = logging.getLogger(__name__)
 
@@ -49,20 +54,27 @@ def channel_to(address: str) -> aio.Channel:
 async def run(settings: AgentSettings) -> None:
     """Runs until SIGTERM or SIGINT; containers go on, and the next agent finds them."""
     state = settings.state.absolute()
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with refused_by_setting("state"):
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (state / "lock").touch()
     with _alone(state), contextlib.closing(Journal(state / "journal.db")) as journal:
+        recollection = journal.recall()
+        await asyncio.to_thread(sweep, state, [held.ref for held in recollection.held])
         runtime = DockerRuntime(settings.engine.host, settings.node)
         async with channel_to(settings.controller) as channel:
             try:
-                await _until_stopped(_daemon(settings, state, journal, runtime, channel))
+                core = AgentCore(settings.node, recollection, boot_id=boot_id())
+                await _until_stopped(_daemon(settings, core, journal, runtime, channel))
             finally:
                 runtime.close()
 
 
 def _daemon(
-    settings: AgentSettings, state: Path, journal: Journal, runtime: DockerRuntime, channel: aio.Channel
+    settings: AgentSettings, core: AgentCore, journal: Journal, runtime: DockerRuntime, channel: aio.Channel
 ) -> Daemon:
-    checkpoints = Checkpoints(CheckpointServiceStub(channel), state / "chunks")
+    state = settings.state.absolute()
+    with refused_by_setting("state"):
+        checkpoints = Checkpoints(CheckpointServiceStub(channel), state / "chunks")
     stub = NodeServiceStub(channel)
     senses = NodeSenses(
         state,
@@ -81,9 +93,16 @@ def _daemon(
             Prefetches(runtime, checkpoints, tell),
         )
 
-    core = AgentCore(settings.node, journal.recall())
     _log.info("node %s, controller %s, engine %s", settings.node, settings.controller, settings.engine.host)
     return Daemon(core, journal, runtime, senses, checkpoints, make)
+
+
+def boot_id(path: Path = BOOT_ID) -> str:
+    """The kernel's name for the time since it was started; empty where there is none to be had."""
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
 
 
 async def _until_stopped(daemon: Daemon) -> None:

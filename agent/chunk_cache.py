@@ -1,5 +1,6 @@
 """Chunks and manifests that this node has: fetched ahead, or left by a transfer that was cut."""
 
+import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +22,7 @@ class ChunkCache:
         for part in (self._aside, self._chunks, self._manifests):
             part.mkdir(parents=True, exist_ok=True)
         for leftover in self._aside.iterdir():
-            leftover.unlink()
+            _delete(leftover)
 
     def chunk(self, digest: str) -> bytes | None:
         """A compressed chunk, not verified."""
@@ -59,13 +60,20 @@ class ChunkCache:
         for folder in (self._manifests, self._chunks):
             for path in folder.iterdir():
                 if path.name not in kept:
-                    freed += path.stat().st_size
-                    path.unlink()
+                    freed += path.lstat().st_size
+                    _delete(path)
         return freed
 
     def _write(self, path: Path, data: bytes) -> None:
         with refused_when_full(self._folder, "NODE_DISK_FULL", "free some, or choose a node with more disk"):
             write_whole(path, data, aside=self._aside, durable=False)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)  # Somebody else's; it must not keep ours from being tidied up.
+    else:
+        path.unlink()
 
 
 def _read(path: Path) -> bytes | None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, assert_never, get_args
 
 from agent.checkpoints import Checkpoints
@@ -19,6 +20,7 @@ from agent.core.model import (
     Forget,
     Keep,
     OpenSession,
+    Pause,
     Relist,
     Remember,
     Send,
@@ -32,12 +34,16 @@ from agent.runtimes.runtime import EngineUnreachable, Runtime
 from agent.session import Session
 from agent.works import Work, Works
 from headrace.nodes import Device, Load, NodeDescription
+from headrace.refusals import Refusal
 
 TICK_SECONDS = 0.2
 SENSE_SECONDS = 5.0
-RELIST_SECONDS = 10.0
+RELIST_SECONDS = 5.0
 ENGINE_RETRY_SECONDS = 1.0
 RELEASE_SECONDS = 600.0
+
+# Of these the newest says all.
+_REPLACED = (Remember, OpenSession, Send, Relist)
 
 _log = logging.getLogger(__name__)
 
@@ -77,28 +83,48 @@ class Daemon:
         self._checkpoints = checkpoints
         self._queue: asyncio.Queue[Event] = asyncio.Queue()
         self._relist = asyncio.Event()
+        self._unwritten: list[Effect] = []
+        # Of its own: what waits for a note must not wait for checkpoints, which keep a pool's threads busy for minutes.
+        self._writer = ThreadPoolExecutor(1, "journal")
         self._session, self._works, self._prefetches = make(self._queue.put_nowait)
 
     async def run(self) -> None:
         """Works until cancelled. A bug ends it; the journal and the engine's labels rebuild its state."""
-        async with asyncio.TaskGroup() as tasks:
-            for task in (self._tick(), self._sense(), self._watch_engine(), self._release()):
-                tasks.create_task(task)
-            while True:
-                batch = [await self._queue.get()]
-                while not self._queue.empty():
-                    batch.append(self._queue.get_nowait())
-                await self._judge(batch, tasks)
+        with self._writer:
+            async with asyncio.TaskGroup() as tasks:
+                for task in (self._tick(), self._sense(), self._watch_engine(), self._release()):
+                    tasks.create_task(task)
+                while True:
+                    batch = [await self._queue.get()]
+                    while not self._queue.empty():
+                        batch.append(self._queue.get_nowait())
+                    await self._judge(batch, tasks)
 
     async def _judge(self, batch: list[Event], tasks: asyncio.TaskGroup) -> None:
-        effects: list[Effect] = []
+        effects = [*self._unwritten]
         for event in [_now(), *(one for one in batch if not isinstance(one, Ticked))]:
             effects += self._core.handle(event)
-        records = [effect for effect in effects if isinstance(effect, (Remember, Keep, Forget))]
-        if records:
-            await asyncio.to_thread(self._journal.write, records)
+        if not await self._written(effects):
+            # To hold a job still is safe whatever becomes of the note: a lease that lapses meanwhile must be kept.
+            for pause in [one for one in effects if isinstance(one, Pause)]:
+                self._do(pause, tasks)
+            self._unwritten = _newest([one for one in effects if not isinstance(one, Pause)])
+            return
+        self._unwritten = []
         for effect in effects:
             self._do(effect, tasks)
+
+    async def _written(self, effects: list[Effect]) -> bool:
+        """Whether it is written down; where the disk is full, nothing is done until it can be."""
+        records = [effect for effect in effects if isinstance(effect, (Remember, Keep, Forget))]
+        try:
+            if records:
+                await asyncio.get_running_loop().run_in_executor(self._writer, self._journal.write, records)
+        except Refusal as refusal:
+            if not self._unwritten:
+                _log.error("%s; until then this node does nothing new and reports nothing", refusal.message)
+            return False
+        return True
 
     def _do(self, effect: Effect, tasks: asyncio.TaskGroup) -> None:
         match effect:
@@ -149,10 +175,12 @@ class Daemon:
             self._queue.put_nowait(exited(status, self._works.stop_millis(status.ref)))
 
     async def _list_containers(self) -> None:
-        version = await self._runtime.version()
         while True:
             self._relist.clear()
-            self._queue.put_nowait(EngineFound(version, await self._runtime.containers()))
+            containers = await self._runtime.containers()
+            # Asked afterwards: an engine that is going down has ended containers of which nothing must be concluded,
+            # and tells of them on connections that it has, but takes no new one.
+            self._queue.put_nowait(EngineFound(await self._runtime.version(), containers))
             try:
                 async with asyncio.timeout(RELIST_SECONDS):
                     await self._relist.wait()
@@ -163,7 +191,16 @@ class Daemon:
         while True:
             await asyncio.sleep(RELEASE_SECONDS)
             restoring = [held.placement.restore for held in self._core.held.values() if held.placement.restore]
-            await self._checkpoints.release([*restoring, *self._prefetches.checkpoints])
+            try:
+                await self._checkpoints.release([*restoring, *self._prefetches.checkpoints])
+            except (Refusal, OSError) as error:
+                _log.warning("what was fetched and is not needed any more cannot all be deleted: %s", error)
+
+
+def _newest(effects: list[Effect]) -> list[Effect]:
+    """The effects without those that a later one replaces: a disk may be full for days."""
+    last = {type(effect): effect for effect in effects}
+    return [effect for effect in effects if not isinstance(effect, _REPLACED) or effect is last[type(effect)]]
 
 
 def _now() -> Ticked:

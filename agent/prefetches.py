@@ -49,6 +49,9 @@ class Prefetches:
             self._tell(Fetched(_prefetched(prefetch, PrefetchState.FAILED, error.reason, error.message)))
         except EngineUnreachable as error:
             self._tell(Fetched(_prefetched(prefetch, PrefetchState.FAILED, "ENGINE_UNREACHABLE", str(error))))
+        except OSError as error:
+            message = f"the node's disk: {error}"
+            self._tell(Fetched(_prefetched(prefetch, PrefetchState.FAILED, "NODE_DISK", message)))
 
 
 def _phase(name: str, begun: float, moved_bytes: int) -> Phase:

@@ -83,6 +83,11 @@ class NodeSenses:
             self._say(vendor, f"{vendor.name}: the driver has not answered for {PROBE_SECONDS:g} s")
             return
         del self._busy[vendor.name]
+        error = task.exception()
+        if error is not None:
+            # A vendor's module that fails hides what is new with its own devices, and nothing else.
+            self._say(vendor, f"{vendor.name}: looking for devices failed: {error!r}; please report it")
+            return
         self._devices[vendor.name] = task.result()
 
     async def _ask(self, vendor: Vendor) -> tuple[Device, ...]:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import grpc
 
@@ -23,6 +23,15 @@ RETRY_SECONDS_MAX = 15.0
 _log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class _Outbox:
+    """What one stream has still to send, and why it cannot."""
+
+    report: Report | None = None
+    filled: asyncio.Event = field(default_factory=asyncio.Event)
+    failure: str = ""
+
+
 class Session:
     """One stream at a time. What happens to it is told as events."""
 
@@ -31,8 +40,7 @@ class Session:
         self._tell = tell
         self._address = address
         self._task: asyncio.Task[None] | None = None
-        self._report: Report | None = None
-        self._filled = asyncio.Event()
+        self._outbox = _Outbox()
         self._failures = 0
         # Whole as they are, most of what comes and goes is as it was: only what changed is translated.
         self._placements: dict[bytes, Placement] = {}
@@ -42,41 +50,56 @@ class Session:
         """Leaves the present stream and opens one for this session."""
         if self._task is not None:
             self._task.cancel()
-        self._report = None
-        self._filled = asyncio.Event()
-        self._task = tasks.create_task(self._run(number, self._filled))
+        self._outbox = _Outbox()
+        self._task = tasks.create_task(self._run(number, self._outbox))
 
     def send(self, report: Report) -> None:
         """Sends, in the place of an older report that was not sent yet."""
-        self._report = report
-        self._filled.set()
+        self._outbox.report = report
+        self._outbox.filled.set()
 
-    async def _run(self, number: int, filled: asyncio.Event) -> None:
+    async def _run(self, number: int, outbox: _Outbox) -> None:
         if self._failures:
             longest = min(RETRY_SECONDS_MAX, RETRY_SECONDS * 2 ** min(self._failures, 6))
             await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - spreads load, guards nothing
+        # gRPC's own back-off connects; the stream waits for it.
+        stream = self._stub.Session(self._reports(outbox), wait_for_ready=True)
+        newest = ""
         try:
-            # gRPC's own back-off connects; this waits for it.
-            stream = self._stub.Session(self._reports(filled), wait_for_ready=True)
             await stream.initial_metadata()
             self._tell(Connected(number))
             async for message in stream:
-                self._failures = 0
                 self._tell(Assigned(self._loaded(message)))
+                self._failures = 0
             reason = "the controller ended the session"
         except grpc.aio.AioRpcError as error:
-            reason = refusal_of(error, address=self._address).message
+            refusal = refusal_of(error, address=self._address)
+            reason, newest = refusal.message, refusal.metadata.get("session", "")
+        except ValueError as error:
+            reason = f"what the controller says cannot be read ({error}); bring agent and controller to one version"
+        except asyncio.CancelledError:
+            # Where a report cannot be had, gRPC cancels the stream, and says no more than that.
+            if not outbox.failure:
+                raise
+            reason = outbox.failure
+        finally:
+            stream.cancel()
         self._failures += 1
         _log.warning("session %d is over: %s", number, reason)
-        self._tell(Disconnected(number))
+        self._tell(Disconnected(number, int(newest) if newest.isdecimal() else 0))
 
-    async def _reports(self, filled: asyncio.Event) -> AsyncIterator[session_pb2.Report]:
+    async def _reports(self, outbox: _Outbox) -> AsyncIterator[session_pb2.Report]:
         while True:
-            await filled.wait()
-            filled.clear()
-            if self._report is not None:
-                report, self._report = self._report, None
-                yield self._dumped(report)
+            await outbox.filled.wait()
+            outbox.filled.clear()
+            if outbox.report is not None:
+                report, outbox.report = outbox.report, None
+                try:
+                    message = self._dumped(report)
+                except (TypeError, ValueError) as error:
+                    outbox.failure = f"this node's report cannot be written: {error}"
+                    raise
+                yield message
 
     def _loaded(self, message: session_pb2.Assignment) -> Assignment:
         known, self._placements = self._placements, {}

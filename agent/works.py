@@ -5,15 +5,18 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agent import contract, logs
 from agent.checkpoints import Checkpoints
+from agent.core.losses import ENGINE_STOPPED
 from agent.core.model import (
     AskToLeave,
     Collect,
     Collected,
+    Declined,
     Event,
     Fingerprint,
     Fingerprinted,
@@ -35,7 +38,7 @@ from agent.core.model import (
 )
 from agent.folders import Folders
 from agent.runtimes.runtime import EngineUnreachable, Ref, Runtime, RuntimeRefused
-from headrace.attempts import Checkpoint, Outputs, Phase
+from headrace.attempts import Attempt, Checkpoint, Outputs, Phase
 from headrace.refusals import Refusal
 from headrace.sessions import Goal, Placement
 from headrace.v1.node_service_pb2_grpc import NodeServiceStub
@@ -50,7 +53,10 @@ _log = logging.getLogger(__name__)
 
 
 class Works:
-    """What is under way with attempts. Every work ends in an event."""
+    """What is under way with attempts. What the core waits for ends in an event, and so does whatever is not done.
+
+    No work ends the agent: neither an engine nor a disk that fails, nor what a job leaves in its directories.
+    """
 
     def __init__(
         self,
@@ -71,7 +77,7 @@ class Works:
         self._accelerator = accelerator
         self._tasks: dict[Ref, set[asyncio.Task[None]]] = {}
         self._followers: dict[Ref, asyncio.Task[None]] = {}
-        self._carried: dict[Ref, None] = {}
+        self._carried: set[Ref] = set()
         self._savers: dict[Ref, asyncio.Task[None]] = {}
         self._asked_at: dict[Ref, float] = {}
 
@@ -87,9 +93,14 @@ class Works:
             self._followers[ref] = task
         elif isinstance(work, Save):
             self._savers[ref] = task
-        mine = self._tasks.setdefault(ref, set())
-        mine.add(task)
-        task.add_done_callback(mine.discard)
+        self._tasks.setdefault(ref, set()).add(task)
+        task.add_done_callback(partial(self._over, ref))
+
+    def _over(self, ref: Ref, task: asyncio.Task[None]) -> None:
+        mine = self._tasks.get(ref, set())
+        mine.discard(task)
+        if not mine:
+            self._tasks.pop(ref, None)
 
     def stop_millis(self, ref: Ref) -> int | None:
         """How long ago the attempt was asked to leave, by this process."""
@@ -101,10 +112,10 @@ class Works:
             await self._do(ref, work)
         except* EngineUnreachable as group:
             self._tell(Interrupted(ref, str(_first(group)), type(work)))
-        except* RuntimeRefused as group:
+        except* (RuntimeRefused, Refusal, OSError) as group:
             # A busy machine may be unable to freeze a container, or to delete it: the next time it may be able to.
             _log.warning("%s epoch %d: %s: %s", ref.job, ref.epoch, type(work).__name__, _first(group))
-            self._tell(Interrupted(ref, str(_first(group)), type(work)))
+            self._tell(Declined(ref, str(_first(group)), type(work)))
 
     def _do(self, ref: Ref, work: Work) -> Awaitable[None]:
         match work:
@@ -140,8 +151,8 @@ class Works:
 
     async def _prepare(self, ref: Ref, placement: Placement) -> None:
         phases: list[Phase] = []
-        folders = self._folders(ref)
         try:
+            folders = self._folders(ref)
             await asyncio.to_thread(folders.make, placement)
             async with asyncio.TaskGroup() as bringing:
                 bringing.create_task(self._make_container(placement, folders, phases))
@@ -175,12 +186,21 @@ class Works:
     async def _fingerprint(self, ref: Ref, placement: Placement) -> None:
         found = "none"
         if placement.spec.checkpoint is not None:
-            found = await self._checkpoints.fingerprint(self._folders(ref).checkpoint)
+            try:
+                found = await self._checkpoints.fingerprint(self._folders(ref).checkpoint)
+            except (Refusal, OSError) as error:
+                # The job leaves all the same. What is wrong is told with what it leaves, if it is wrong by then.
+                _log.warning("%s epoch %d: its checkpoint directory cannot be read: %s", ref.job, ref.epoch, error)
+                found = "unreadable"
         self._tell(Fingerprinted(ref, found))
 
     async def _ask_to_leave(self, ref: Ref) -> None:
         self._asked_at[ref] = time.monotonic()
-        self._folders(ref).ask_to_leave()
+        try:
+            self._folders(ref).ask_to_leave()
+        except OSError as error:
+            # Most programs heed the signal, and those that do not are ended when their grace is over.
+            _log.warning("%s epoch %d: its stop file cannot be made: %s", ref.job, ref.epoch, error)
         await self._runtime.signal(ref, "SIGTERM")
 
     async def _carry_log(self, ref: Ref) -> None:
@@ -189,7 +209,7 @@ class Works:
         except (RuntimeRefused, Refusal) as error:
             # The rest of a log is worth less than the job, whose end must not wait for it.
             _log.warning("%s epoch %d: its log is not carried any further: %s", ref.job, ref.epoch, error)
-        self._carried[ref] = None
+        self._carried.add(ref)
 
     # Checkpoints.
 
@@ -242,7 +262,7 @@ class Works:
             await self._carry_log(ref)
 
     async def _collected(self, ref: Ref, work: Collect) -> Collected:
-        """What the job left, or why it cannot be had."""
+        """What the job left, or why it cannot be had. Raises a Refusal where the store is full: there will be room."""
         folders = self._folders(ref)
         phases: list[Phase] = []
         if work.held.placement.goal is Goal.CANCEL:
@@ -250,18 +270,30 @@ class Works:
         try:
             checkpoint, changed = await self._last_checkpoint(work, folders, phases)
             outputs = await self._outputs(work, folders, phases)
+            reason, message = await asyncio.to_thread(self._why_failed, work.held.attempt, folders)
         except Refusal as refusal:
+            if refusal.reason == "STORE_FULL":
+                raise
             return Collected(ref, reason=refusal.reason, message=refusal.message, phases=tuple(phases))
         except OSError as error:
             message = f"what the job left could not be read: {error}"
             return Collected(ref, reason="NODE_DISK", message=message, phases=tuple(phases))
-        return Collected(ref, checkpoint=checkpoint, outputs=outputs, changed=changed, phases=tuple(phases))
+        return Collected(
+            ref, checkpoint, outputs, changed=changed, reason=reason, message=message, phases=tuple(phases)
+        )
+
+    def _why_failed(self, attempt: Attempt, folders: Folders) -> tuple[str, str]:
+        """Reason and message, where the job's exit code does not say all."""
+        if attempt.reason or attempt.exit_code in (0, 85, 143) or not folders.disk_is_full():
+            return "", ""
+        message = f"the container exited with code {attempt.exit_code} while the node's disk was full"
+        return "NODE_DISK", f"{message}; free space under {self._state}"
 
     async def _last_checkpoint(
         self, work: Collect, folders: Folders, phases: list[Phase]
     ) -> tuple[Checkpoint | None, bool]:
         held, attempt = work.held, work.held.attempt
-        if held.placement.spec.checkpoint is None or not _left_in_order(attempt.exit_code, killed=attempt.killed):
+        if held.placement.spec.checkpoint is None or not _left_in_order(attempt):
             return None, False
         changed = held.fingerprint != await self._checkpoints.fingerprint(folders.checkpoint)
         if attempt.exit_code == 0 and not (attempt.stop_requested and changed):
@@ -284,14 +316,18 @@ class Works:
     async def _remove(self, ref: Ref) -> None:
         await self._runtime.remove(ref)
         await asyncio.to_thread(self._folders(ref).remove)
-        for kept in (self._followers, self._carried, self._savers, self._asked_at):
+        self._carried.discard(ref)
+        for kept in (self._followers, self._savers, self._asked_at):
             kept.pop(ref, None)
         self._tell(Removed(ref))
 
 
-def _left_in_order(exit_code: int | None, *, killed: bool) -> bool:
-    """Whether what is in the checkpoint directory may be taken: a job that crashed may have torn it."""
-    return exit_code in (0, 85, 143) or killed
+def _left_in_order(attempt: Attempt) -> bool:
+    """Whether what is in the checkpoint directory may be taken: a job that crashed may have torn it.
+
+    So may a machine that lost its power. An engine that ended the job did no more than we do at the end of a grace.
+    """
+    return attempt.exit_code in (0, 85, 143) or attempt.killed or attempt.reason == ENGINE_STOPPED
 
 
 async def _timed(phases: list[Phase], name: str, work: Awaitable[int | None]) -> None:

@@ -88,8 +88,8 @@ async def _ready(client: Client, started: list[cluster.Daemon], members: tuple[M
     if not missing:
         return
     try:
-        async with asyncio.timeout(READY_SECONDS):
-            async for node in client.watch_nodes():
+        async with asyncio.timeout(READY_SECONDS), contextlib.aclosing(client.watch_nodes()) as nodes:
+            async for node in nodes:
                 if node.state is NodeState.READY and node.engine.reachable:
                     missing.pop(node.id, None)
                 if not missing:

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from headrace.chunks import ChunkCorrupt, check_digest, digest_of, expanded
+from headrace.chunks import ChunkCorrupt, check_digest, digest_of, expanded, is_digest
 from headrace.disks import refused_when_full, sync_folder, write_whole
 from headrace.manifests import load
 from headrace.refusals import Code, Refusal
 
 
 class CheckpointStore(Protocol):
-    """Each method raises a Refusal (DIGEST_MALFORMED) for a name that is no digest."""
+    """Each method but `sweep` raises a Refusal (DIGEST_MALFORMED) for a name that is no digest."""
 
     def missing(self, digests: Iterable[str]) -> list[str]:
         """Which of these chunks are not here. Those that are count as young from now on."""
@@ -46,6 +46,8 @@ class CheckpointStore(Protocol):
         """Deletes what neither a live nor a young manifest reaches and is not young itself; answers the bytes.
 
         Young is what was put, or asked after, less than `older_than_seconds` ago: an upload under way keeps its chunks.
+        Deletes nothing where one of these manifests cannot be read, since anything may be its own: MANIFEST_CORRUPT.
+        A live name that is no digest names nothing here.
         """
         ...
 
@@ -65,7 +67,8 @@ class FolderStore:
             part.mkdir(parents=True, exist_ok=True)
         sync_folder(folder)
         for leftover in self._aside.iterdir():
-            leftover.unlink()
+            if not leftover.is_dir():
+                leftover.unlink()
 
     def missing(self, digests: Iterable[str]) -> list[str]:
         """Which of these chunks are not here."""
@@ -127,7 +130,7 @@ class FolderStore:
     def sweep(self, live_manifests: Iterable[str], older_than_seconds: float) -> int:
         """Deletes what nothing needs. Before it deletes anything it reads every manifest that it keeps."""
         young_since = self._clock() - older_than_seconds
-        kept = dict.fromkeys(check_digest(digest) for digest in live_manifests)
+        kept = dict.fromkeys(live_manifests)
         manifests = list(_files(self._manifests))
         for path in manifests:
             if path.stat().st_mtime >= young_since:
@@ -176,5 +179,13 @@ def _digest(path: Path) -> str:
 
 
 def _files(part: Path) -> Iterator[Path]:
+    """What the store has put there. Whatever else lies there is not the store's to read or to delete."""
     for folder in sorted(part.iterdir()):
-        yield from sorted(folder.iterdir())
+        if folder.is_dir():
+            with os.scandir(folder) as entries:
+                ours = [entry.name for entry in entries if is_digest(f"sha256:{entry.name}") and _is_file(entry)]
+            yield from (folder / name for name in sorted(ours))
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    return entry.is_file(follow_symlinks=False)

@@ -4,6 +4,8 @@ import asyncio
 import logging
 import signal
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -21,6 +23,7 @@ from controller.services.jobs import JobService
 from controller.services.nodes import NodeService
 from controller.shell import Shell
 from controller.store import Store
+from headrace.disks import refused_by_setting
 from headrace.refusals import Code, Refusal
 from headrace.settings import ControllerSettings
 from headrace.status import RefusalInterceptor
@@ -31,7 +34,7 @@ from headrace.v1.node_service_pb2_grpc import add_NodeServiceServicer_to_server
 
 SWEEP_SECONDS = 600.0
 # What an upload under way has brought is named by no job yet.
-SWEEP_OLDER_THAN_SECONDS = 3600.0
+YOUNG_SECONDS = 3600.0
 STOP_SECONDS = 2.0
 
 SERVICES = (
@@ -45,7 +48,7 @@ SERVER_OPTIONS = (
     ("grpc.max_receive_message_length", 64 << 20),
     ("grpc.max_send_message_length", 64 << 20),
     ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.so_reuseport", 0),
 )
@@ -59,6 +62,7 @@ class Parts:
 
     store: Store
     checkpoints: FolderStore
+    checkpoint_service: CheckpointService
     logs: JobLogs
     images: Images
     shell: Shell
@@ -67,15 +71,27 @@ class Parts:
 def assemble(settings: ControllerSettings) -> Parts:
     """Opens what is on the disk and rebuilds the core from it. Raises a Refusal where that cannot be."""
     state = settings.state.absolute()
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with refused_by_setting("state"):
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
     store = Store.open(settings.store_url)
+    try:
+        return _assembled(settings, state, store)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _assembled(settings: ControllerSettings, state: Path, store: Store) -> Parts:
     jobs, nodes = store.load()
     _log.info("cluster %s: %d jobs, %d nodes", store.cluster, len(jobs), len(nodes))
     book = Book(store.cluster, Policy(lease_ms=settings.lease_ms), jobs, nodes)
+    with refused_by_setting("checkpoints"):
+        checkpoints = FolderStore(settings.checkpoint_folder)
     logs = JobLogs(state / "logs", settings.logs.max_bytes)
     return Parts(
         store=store,
-        checkpoints=FolderStore(settings.checkpoint_folder),
+        checkpoints=checkpoints,
+        checkpoint_service=CheckpointService(checkpoints, partial(_epoch_of, book)),
         logs=logs,
         images=Images(
             default_registry=settings.images.default_registry,
@@ -84,6 +100,10 @@ def assemble(settings: ControllerSettings) -> Parts:
         ),
         shell=Shell(Cluster(book), store, logs),
     )
+
+
+def _epoch_of(book: Book, job: str) -> int | None:
+    return book.jobs[job].epoch if job in book.jobs else None
 
 
 async def serve(settings: ControllerSettings) -> None:
@@ -97,16 +117,15 @@ async def serve(settings: ControllerSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with parts.images:
-        judging = asyncio.create_task(parts.shell.run())
-        sweeping = asyncio.create_task(_sweep(parts))
-        stopping = asyncio.create_task(stop.wait())
+        tasks = [asyncio.create_task(one) for one in (parts.shell.run(), _sweep(parts), _until_set(stop))]
         await server.start()
         _log.info("serves on %s", settings.grpc.address)
-        done, _ = await asyncio.wait((judging, sweeping, stopping), return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         await server.stop(STOP_SECONDS)
-        judging.cancel()
-        sweeping.cancel()
-        stopping.cancel()
+        for task in tasks:
+            task.cancel()
+        # The next controller may open the store once it is closed: nobody may be at work with it then.
+        await asyncio.wait(tasks)
         parts.store.close()
         for ended in done:
             ended.result()
@@ -114,11 +133,9 @@ async def serve(settings: ControllerSettings) -> None:
 
 async def add_services(server: aio.Server, parts: Parts) -> None:
     """Our services, and the standard ones of health and reflection."""
-    book = parts.shell.cluster.book
     add_JobServiceServicer_to_server(JobService(parts.shell, parts.store, parts.images, parts.logs), server)
     add_NodeServiceServicer_to_server(NodeService(parts.shell, parts.logs), server)
-    checkpoints = CheckpointService(parts.checkpoints, lambda job: book.jobs[job].epoch if job in book.jobs else None)
-    add_CheckpointServiceServicer_to_server(checkpoints, server)
+    add_CheckpointServiceServicer_to_server(parts.checkpoint_service, server)
     healthy = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     names = (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
@@ -137,11 +154,28 @@ def _bind(server: aio.Server, address: str) -> None:
         raise Refusal(Code.UNAVAILABLE, "ADDRESS_IN_USE", message)
 
 
+async def _until_set(stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
 async def _sweep(parts: Parts) -> None:
-    """Deletes what no job needs any more from the checkpoint store."""
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
+        await tidy_up(parts)
+
+
+async def tidy_up(parts: Parts) -> None:
+    """Deletes what no job needs any more from the checkpoint store. What a disk has against that is logged."""
+    # In this order: a manifest that a record comes to name meanwhile is among the pinned ones.
+    pinned = parts.checkpoint_service.pinned()
+    # A node that was silent for so long still has its jobs, and may be about to name what it put before.
+    lost_after = (job.spec.lost_after_ms / 1000 for job in parts.shell.cluster.book.jobs.values())
+    young_seconds = max((YOUNG_SECONDS, *lost_after))
+    try:
         live = await asyncio.to_thread(parts.store.live_manifests)
-        freed = await asyncio.to_thread(parts.checkpoints.sweep, live, SWEEP_OLDER_THAN_SECONDS)
-        if freed:
-            _log.info("%d bytes of old checkpoints deleted", freed)
+        freed = await asyncio.to_thread(parts.checkpoints.sweep, (*pinned, *live), young_seconds)
+    except (Refusal, OSError) as error:
+        _log.error("old checkpoints cannot be deleted: %s", error)
+        return
+    if freed:
+        _log.info("%d bytes of old checkpoints deleted", freed)

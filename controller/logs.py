@@ -11,14 +11,13 @@ import contextlib
 import errno
 import json
 import os
-import re
-import shutil
 import threading
 import zlib
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from headrace.ids import is_job_id
 from headrace.refusals import Code, Refusal
 
 SEGMENT_BYTES = 1 << 20
@@ -26,7 +25,6 @@ READ_BYTES = 1 << 18
 # A file of states that has grown beyond this is begun anew: a rename costs as much as fifty lines.
 STATE_BYTES = 1 << 14
 
-_JOB_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,199}")
 # Appends to different jobs may go on at one time; each job always gets the same lock.
 _LOCKS = 64
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -109,10 +107,6 @@ class JobLogs:
                 first = at = min(_segment(at) + SEGMENT_BYTES, state.length)
         return first, b"".join(pieces)
 
-    def size(self, job: str) -> int:
-        """The length of the log over all attempts, with what is no longer kept."""
-        return _state(self._of(job)).length
-
     async def follow(
         self, job: str, offset: int, *, ended: Callable[[], bool]
     ) -> AsyncGenerator[tuple[int, bytes], None]:
@@ -154,17 +148,8 @@ class JobLogs:
             for loop, changed in self._watchers.get(job, ()):
                 loop.call_soon_threadsafe(changed.set)
 
-    def remove(self, job: str) -> None:
-        """Forgets the log. One that is not there is no error."""
-        folder = self._of(job)
-        with self._lock(job):
-            # Killed in the middle, it is an empty log, not one with holes.
-            (folder / "state").unlink(missing_ok=True)
-            shutil.rmtree(folder, ignore_errors=True)
-        self.wake(job)
-
     def _of(self, job: str) -> Path:
-        if not _JOB_ID.fullmatch(job):
+        if not is_job_id(job):
             raise Refusal(
                 Code.INVALID_ARGUMENT,
                 "JOB_ID_INVALID",

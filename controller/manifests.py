@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -41,6 +42,8 @@ _CONFIG_TYPES = ("application/vnd.oci.image.config.v1+json", "application/vnd.do
 _UNKNOWN = "unknown"
 _REFERENCE_TYPE = "vnd.docker.reference.type"
 
+
+_PLATFORM_PART = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 # Beyond any image, and well within the 64 bits of our own messages.
 _MAX_SIZE_BYTES = 1 << 60
@@ -168,7 +171,13 @@ def _platform(found: Any) -> Platform | None:
     system, architecture, variant = found.get("os"), found.get("architecture"), found.get("variant") or ""
     if not isinstance(system, str) or not isinstance(architecture, str) or not isinstance(variant, str):
         return None
-    return Platform(system, architecture, variant) if system and architecture else None
+    if not system or not architecture:
+        return None
+    for name, part in (("os", system), ("architecture", architecture), ("variant", variant)):
+        # It is kept with the job, and shown: text that no other program would take must not come that far.
+        if part and not _PLATFORM_PART.fullmatch(part):
+            raise Malformed(f"it is for the {name} {part[:100]!r}")
+    return Platform(system, architecture, variant)
 
 
 def _list(found: dict[str, Any], name: str) -> list[Any]:

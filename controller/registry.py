@@ -5,6 +5,7 @@ import base64
 import json
 import ssl
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,9 @@ from headrace.references import DOCKER_HUB, Reference
 from headrace.refusals import Code, Refusal
 
 MAX_BODY_BYTES = 4 << 20
-KEPT_DOCUMENTS = 1000
+KEPT_BYTES = 16 << 20
+# What a document with its headers takes beside its bytes, at most about so much.
+KEPT_OVERHEAD_BYTES = 4 << 10
 KEPT_SECONDS = 600.0
 RETRY_PAUSES_SECONDS = (0.2, 0.6)
 
@@ -45,22 +48,46 @@ class Answer:
 
 
 class Kept:
-    """Documents that were read by their digest, and checked: they cannot change. The oldest go first."""
+    """Documents that were read by their digest, and checked: they cannot change. The oldest go first.
 
-    def __init__(self) -> None:
+    A registry may have dropped what was read long ago, so that is forgotten too.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        # The oldest first.
         self._documents: dict[tuple[str, str, str], tuple[float, Answer]] = {}
+        self._size_bytes = 0
 
     def get(self, key: tuple[str, str, str]) -> Answer | None:
-        """What was read lately; a registry may have dropped what was read long ago."""
-        since, answer = self._documents.get(key, (0.0, None))
-        return answer if answer is not None and time.monotonic() - since < KEPT_SECONDS else None
+        """What was read lately."""
+        self._forget_old()
+        found = self._documents.get(key)
+        return found[1] if found is not None else None
 
     def put(self, key: tuple[str, str, str], answer: Answer) -> None:
         """Keeps one."""
-        self._documents.pop(key, None)
-        self._documents[key] = (time.monotonic(), answer)
-        while len(self._documents) > KEPT_DOCUMENTS:
-            del self._documents[next(iter(self._documents))]
+        self._drop(key)
+        self._documents[key] = (self._clock(), answer)
+        self._size_bytes += _kept_bytes(answer)
+        self._forget_old()
+
+    def _forget_old(self) -> None:
+        too_old = self._clock() - KEPT_SECONDS
+        while self._documents:
+            key, (since, _) = next(iter(self._documents.items()))
+            if since > too_old and self._size_bytes <= KEPT_BYTES:
+                return
+            self._drop(key)
+
+    def _drop(self, key: tuple[str, str, str]) -> None:
+        found = self._documents.pop(key, None)
+        if found is not None:
+            self._size_bytes -= _kept_bytes(found[1])
+
+
+def _kept_bytes(answer: Answer) -> int:
+    return len(answer.body) + KEPT_OVERHEAD_BYTES
 
 
 class Registry:

@@ -5,6 +5,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import assert_never
 
 from controller.core.cluster import Cluster
@@ -63,7 +64,11 @@ class Shell:
         self.jobs: Feed[Job] = Feed()
         self.nodes: Feed[str] = Feed()
         self.events: Feed[Happening] = Feed()
+        # The live jobs as they were saved last: what may be shown, since no crash can take it back.
+        self.live = dict(cluster.book.jobs)
         self._store = store
+        # Its own thread: others may be long at work on files.
+        self._committing = ThreadPoolExecutor(1, "commit")
         self._queue: asyncio.Queue[Event] = asyncio.Queue()
         self._outboxes: dict[str, dict[int, Outbox]] = {}
         self._callers: dict[int, asyncio.Future[Job | Node | MoveAnswer]] = {}
@@ -86,9 +91,13 @@ class Shell:
 
     def open_session(self, node: str, session: int) -> Outbox:
         """Where the assignments for this session will be put. Older sessions of the node are ended."""
+        message = (
+            f"node {node} has begun another session; if two agents have the same `node`, "
+            "give each its own, and its own state folder"
+        )
         for older, outbox in self._outboxes.get(node, {}).items():
             if older <= session:
-                outbox.close(Refusal(Code.ABORTED, "SESSION_SUPERSEDED", f"node {node} has begun another session"))
+                outbox.close(Refusal(Code.ABORTED, "SESSION_SUPERSEDED", message))
         outbox = Outbox()
         self._outboxes.setdefault(node, {})[session] = outbox
         return outbox
@@ -103,6 +112,10 @@ class Shell:
 
     async def run(self) -> None:
         """Judges until cancelled. A bug ends it: a restarted controller rebuilds its state from store and reports."""
+        with self._committing:
+            await self._judge_all()
+
+    async def _judge_all(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._tick())
             while True:
@@ -133,7 +146,8 @@ class Shell:
     async def _saved(self, saves: Sequence[Job | Node | Happening]) -> tuple[Happening, ...]:
         while True:
             try:
-                return await asyncio.to_thread(self._store.commit, saves)
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._committing, self._store.commit, saves)
             except Refusal as refusal:
                 if refusal.code is not Code.RESOURCE_EXHAUSTED:
                     raise
@@ -146,9 +160,7 @@ class Shell:
         match effect:
             case Save(record):
                 if isinstance(record, Job):
-                    self.jobs.publish(record.id, record)
-                    if record.ended:
-                        self._logs.wake(record.id)
+                    self._job_saved(record)
                 elif isinstance(record, Node):
                     self.nodes.publish(record.id, record.id)
             case Assign(node, assignment):
@@ -164,6 +176,14 @@ class Shell:
                 self._answer(token, value)
             case other:
                 assert_never(other)
+
+    def _job_saved(self, job: Job) -> None:
+        self.jobs.publish(job.id, job)
+        if job.ended:
+            self.live.pop(job.id, None)
+            self._logs.wake(job.id)
+        else:
+            self.live[job.id] = job
 
     def _answer(self, token: int, value: Job | Node | MoveAnswer | Refusal) -> None:
         future = self._callers.get(token)

@@ -25,7 +25,6 @@ from sqlalchemy import (
     func,
     insert,
     select,
-    true,
     tuple_,
     union,
 )
@@ -114,8 +113,9 @@ class Store:
             raise
 
     def close(self) -> None:
-        """Lets go of the database; another controller may open it then."""
-        self._database.close()
+        """Lets go of the database once a commit that is under way is over; another controller may open it then."""
+        with self._writing:
+            self._database.close()
 
     def load(self) -> tuple[tuple[Job, ...], tuple[Node, ...]]:
         """What a controller starts from: the jobs that have not ended, oldest first, and all nodes."""
@@ -145,7 +145,7 @@ class Store:
                 if node_rows:
                     connection.execute(self._save_nodes, node_rows)
                 if numbered:
-                    connection.execute(insert(schema.events), [asdict(event) for event in numbered])
+                    connection.execute(insert(schema.events), [_event_row(event) for event in numbered])
                     self._drop_old_events(connection, newest=numbered[-1].sequence)
             # Not before the commit: the numbers of a batch that failed are given again.
             self._sequence += len(numbered)
@@ -159,6 +159,10 @@ class Store:
         """The job that was created with this `request_id`."""
         return self._one_job(_JOB.request_id == request_id) if request_id else None
 
+    def job_of(self, request_id: str, job: str) -> Job | None:
+        """The job that was created with this `request_id`, else the one with this id."""
+        return self.job_by_request(request_id) or self.job(job)
+
     def find_jobs(self, prefix: str, limit: int = 3) -> tuple[str, ...]:
         """Ids that start with `prefix`, in their order, `limit` of them at most."""
         # A range, not LIKE: that would not use the index, and takes small letters and capitals for equal.
@@ -166,13 +170,11 @@ class Store:
         with self._reading() as connection:
             return tuple(connection.scalars(found.order_by(_JOB.id).limit(limit)))
 
-    def jobs(self, *, limit: int, before: JobCursor | None = None, ended: bool | None = None) -> tuple[Job, ...]:
-        """A page of jobs, newest first, from `before` on; all of them, or those that have ended or have not."""
+    def jobs(self, *, limit: int, before: JobCursor | None = None) -> tuple[Job, ...]:
+        """A page of jobs, newest first, from `before` on."""
         page = _JOBS
         if before is not None:
             page = page.where(tuple_(*_AGE) < (before.create_time_ms, before.id))
-        if ended is not None:
-            page = page.where(_JOB.ended == (true() if ended else false()))
         with self._reading() as connection:
             rows = connection.execute(page.order_by(*(column.desc() for column in _AGE)).limit(limit)).all()
         return self._records(Job, rows)
@@ -263,6 +265,11 @@ def _job_row(job: Job) -> dict[str, Any]:
         "outputs_manifest": job.outputs.manifest if job.outputs else None,
         "body": wire.dump(job).SerializeToString(),
     }
+
+
+def _event_row(event: Event) -> dict[str, Any]:
+    # What people and programs wrote may have a zero byte in it, which PostgreSQL's texts cannot.
+    return asdict(event) | {"message": event.message.replace("\0", "\N{REPLACEMENT CHARACTER}")}
 
 
 def _node_row(node: Node) -> dict[str, Any]:

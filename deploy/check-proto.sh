@@ -24,7 +24,9 @@ for commit in main main~1; do
         break
     fi
 done
-if [ -n "$against" ]; then
+if ! git cat-file -e main 2>/dev/null; then
+    echo "· buf breaking: skipped, since there is no branch main here to compare with"
+elif [ -n "$against" ]; then
     echo "· buf breaking, against $against"
     "$buf" breaking --against ".git#ref=$(git rev-parse "$against")"
 else

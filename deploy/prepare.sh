@@ -11,13 +11,15 @@ for candidate in "${PYTHON:-python3}" python3.14 python3.13 python3.12 python3.1
     fi
 done
 if [ -z "$python" ]; then
-    echo "prepare: no Python 3.11 or newer: install python3, or name one with PYTHON=" >&2
+    echo "prepare: no Python 3.11 or newer: install one (Debian 12 and Ubuntu 24.04 have it), or name it with PYTHON=" >&2
     exit 1
 fi
 
-# The stamp names what the environment was made of: another Python or another list of packages makes it anew.
+# The stamp names what the environment was made of: another Python, another list of packages, or another place of the
+# checkout, which programs in an environment bear in their first line, makes it anew.
 stamp=$("$python" -c 'import hashlib, pathlib, sys
-print(hashlib.sha256(pathlib.Path("pyproject.toml").read_bytes() + sys.version.encode()).hexdigest())')
+made_of = f"{sys.version}\n{pathlib.Path.cwd()}"
+print(hashlib.sha256(pathlib.Path("pyproject.toml").read_bytes() + made_of.encode()).hexdigest())')
 if [ "$(cat .venv/stamp 2>/dev/null || true)" = "$stamp" ]; then
     exit 0
 fi
@@ -30,7 +32,8 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     fi
     echo "· installing $package …"
     apt-get -q update >/dev/null
-    DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends "$package" >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 install \
+        --no-install-recommends "$package" >/dev/null
 fi
 
 echo "· making .venv …"

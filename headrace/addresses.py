@@ -4,8 +4,10 @@ import re
 
 from headrace.refusals import Code, Refusal
 
+DEFAULT_ADDRESS = "127.0.0.1:7400"
+
 _HOST_AND_PORT = re.compile(
-    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?):(?P<port>\d{1,5})"
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?):(?P<port>\d{1,5})", re.ASCII
 )
 _UNIX = ("unix:", "unix-abstract:")
 

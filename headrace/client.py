@@ -4,11 +4,13 @@
         job = await client.create_job(JobSpec("pi", "registry.example/pi:1"))
         job = await client.wait(job.name)
 
-Names may be shortened wherever they are unambiguous. What the controller refuses is raised as a Refusal.
+Names may be shortened wherever they are unambiguous. What the controller refuses is raised as a Refusal. A watch or a
+log that is left before its end goes on until it is closed: read it within `contextlib.aclosing`.
 """
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -16,6 +18,7 @@ from typing import Any, Self, TypeVar
 from google.protobuf.message import Message
 
 from headrace import outputs, wire
+from headrace.addresses import DEFAULT_ADDRESS
 from headrace.attempts import Outputs
 from headrace.connection import (
     CALL_TIMEOUT_SECONDS,
@@ -42,7 +45,7 @@ class Client:
     Watches go on over a restart of the controller; one that stays away for `patience_seconds` is refused.
     """
 
-    def __init__(self, address: str = "127.0.0.1:7400", *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, address: str = DEFAULT_ADDRESS, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._connection = Connection(address, patience_seconds=patience_seconds)
 
     async def __aenter__(self) -> Self:
@@ -68,17 +71,16 @@ class Client:
         request = job_pb.GetJobRequest(name=job_name(name))
         return await self._call(Job, self._connection.jobs.GetJob, request)
 
-    async def jobs(self, where: str = "") -> AsyncIterator[Job]:
+    async def jobs(self, where: str = "") -> AsyncGenerator[Job]:
         """Live and ended jobs for which `where` (query language) holds, newest first."""
         request = job_pb.ListJobsRequest(filter=where, page_size=PAGE_SIZE)
         async for page in self._connection.pages(self._connection.jobs.ListJobs, request):
             for job in page.jobs:
                 yield wire.load(Job, job)
 
-    async def watch_job(self, name: str) -> AsyncIterator[Job]:
+    def watch_job(self, name: str) -> AsyncGenerator[Job]:
         """The job now, and again whenever it changed, until it has ended."""
-        async for job in self._connection.watch_job(name):
-            yield wire.load(Job, job)
+        return _records(Job, self._connection.watch_job(name))
 
     async def wait(self, name: str) -> Job:
         """The job once it has ended, however it did: see its `state` and `reason`."""
@@ -104,43 +106,40 @@ class Client:
         response = await self._connection.call(self._connection.jobs.MigrateJob, request)
         return wire.load(MigrationPlan, response.plan)
 
-    async def read_log(self, name: str, *, offset: int = 0, follow: bool = False) -> AsyncIterator[LogPart]:
+    def read_log(self, name: str, *, offset: int = 0, follow: bool = False) -> AsyncGenerator[LogPart]:
         """One log over all attempts, from `offset` (negative: from the end); with `follow` until the job has ended."""
-        async for part in self._connection.read_log(name, offset=offset, follow=follow):
-            yield part
+        return self._connection.read_log(name, offset=offset, follow=follow)
 
     async def fetch_outputs(self, name: str, directory: Path) -> Outputs:
         """Put the job's results into `directory`, which must be absent or empty, verified; or nothing at all."""
         return wire.load(Outputs, await outputs.fetch(self._connection, name, directory))
 
-    async def events(self, subject: str = "") -> AsyncIterator[Event]:
+    async def events(self, subject: str = "") -> AsyncGenerator[Event]:
         """What happened to `subject` ("jobs/…", "nodes/…"; empty: to all), oldest first."""
         request = job_pb.ListEventsRequest(subject=subject, page_size=PAGE_SIZE)
         async for page in self._connection.pages(self._connection.jobs.ListEvents, request):
             for event in page.events:
                 yield wire.load(Event, event)
 
-    async def watch_events(self, subject: str = "", *, after_sequence: int = 0) -> AsyncIterator[Event]:
+    def watch_events(self, subject: str = "", *, after_sequence: int = 0) -> AsyncGenerator[Event]:
         """The events after `after_sequence`, then new ones as they come. Does not end by itself."""
-        async for event in self._connection.watch_events(subject=subject, after_sequence=after_sequence):
-            yield wire.load(Event, event)
+        return _records(Event, self._connection.watch_events(subject=subject, after_sequence=after_sequence))
 
     async def node(self, name: str) -> Node:
         """A node as its last report told."""
         request = node_pb.GetNodeRequest(name=node_name(name))
         return await self._call(Node, self._connection.nodes.GetNode, request)
 
-    async def nodes(self, where: str = "") -> AsyncIterator[Node]:
+    async def nodes(self, where: str = "") -> AsyncGenerator[Node]:
         """The nodes for which `where` (query language) holds, by name."""
         request = node_pb.ListNodesRequest(filter=where, page_size=PAGE_SIZE)
         async for page in self._connection.pages(self._connection.nodes.ListNodes, request):
             for node in page.nodes:
                 yield wire.load(Node, node)
 
-    async def watch_nodes(self, where: str = "") -> AsyncIterator[Node]:
+    def watch_nodes(self, where: str = "") -> AsyncGenerator[Node]:
         """The nodes for which `where` holds, all of them now, then each that changed. Does not end by itself."""
-        async for node in self._connection.watch_nodes(where):
-            yield wire.load(Node, node)
+        return _records(Node, self._connection.watch_nodes(where))
 
     async def cordon(self, name: str) -> Node:
         """Give a node no new jobs; those it has stay."""
@@ -165,3 +164,9 @@ class Client:
     ) -> _Record:
         answer: Message = await self._connection.call(method, request, timeout_seconds=timeout_seconds)
         return wire.load(kind, answer)
+
+
+async def _records(kind: type[_Record], messages: AsyncGenerator[Any]) -> AsyncGenerator[_Record]:
+    async with aclosing(messages):
+        async for message in messages:
+            yield wire.load(kind, message)

@@ -5,7 +5,8 @@ The `headrace` program uses it as it is, because records cost start-up time; hea
 
 import asyncio
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
@@ -54,12 +55,17 @@ _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
+    # A watch may be silent for hours: this finds out that the other side went without a word. gRPC waits as long as
+    # the ping's own timeout says, a minute if it is not told, whatever grpc.keepalive_timeout_ms is.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),
     # A controller on loopback is not behind the proxy that the environment names for the web.
     ("grpc.enable_http_proxy", 0),
 )
 
-# The reasons with which calls end when the controller is killed or stopped: headrace.status.
-_LOST = ("CONTROLLER_UNREACHABLE", "CALL_CANCELLED")
+# The reasons with which streams end that can be begun anew: the controller was killed or stopped (headrace.status), or
+# we were too slow for it.
+_LOST = ("CONTROLLER_UNREACHABLE", "CALL_CANCELLED", "WATCH_TOO_SLOW")
 
 
 class LogPart(NamedTuple):
@@ -123,7 +129,7 @@ class Connection:
 
     async def pages(
         self, method: grpc.aio.UnaryUnaryMultiCallable[Any, _Response], request: Any
-    ) -> AsyncIterator[_Response]:
+    ) -> AsyncGenerator[_Response]:
         """The answers to a listing request, page after page. `request.page_token` is written to."""
         while True:
             response: Any = await self.call(method, request)
@@ -132,17 +138,19 @@ class Connection:
                 return
             request.page_token = response.next_page_token
 
-    async def stream(self, begin: Callable[[], AsyncIterable[_Response]]) -> AsyncIterator[_Response]:
+    async def stream(self, begin: Callable[[], AsyncGenerator[_Response]]) -> AsyncGenerator[_Response]:
         """What a stream brings, begun anew where it broke. `begin` says where to go on.
 
-        A controller that never answered is refused at once; one that went away is waited for.
+        A controller that never answered is refused at once; one that went away is waited for. Whoever leaves before
+        the end closes it (`contextlib.aclosing`), which ends the call too.
         """
         answered, lost_since, pause_seconds = False, None, _FIRST_PAUSE_SECONDS
         while True:
             try:
-                async for message in begin():
-                    answered, lost_since, pause_seconds = True, None, _FIRST_PAUSE_SECONDS
-                    yield message
+                async with aclosing(begin()) as messages:
+                    async for message in messages:
+                        answered, lost_since, pause_seconds = True, None, _FIRST_PAUSE_SECONDS
+                        yield message
                 return
             except Refusal as error:
                 refusal = error
@@ -155,43 +163,54 @@ class Connection:
             await asyncio.sleep(min(pause_seconds, self._patience_seconds))
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
 
-    async def watch_job(self, name: str) -> AsyncIterator[job_pb2.Job]:
+    async def watch_job(self, name: str) -> AsyncGenerator[job_pb2.Job]:
         """The job now, and again whenever it changed, until it has ended."""
         request, state = WatchJobRequest(name=job_name(name)), job_pb2.Job.STATE_UNSPECIFIED
-        async for job in self.stream(lambda: self.jobs.WatchJob(request)):
-            # In full from here on: what the user wrote may become ambiguous.
-            request.name, state = job.name, job.state
-            yield job
+        async with aclosing(self.stream(lambda: messages_of(self.jobs.WatchJob(request)))) as jobs:
+            async for job in jobs:
+                # In full from here on: what the user wrote may become ambiguous.
+                request.name, state = job.name, job.state
+                yield job
         if state not in ENDED:
             raise Refusal(Code.ABORTED, "WATCH_ENDED", f"the controller no longer watches {request.name}; ask again")
 
-    async def read_log(self, name: str, *, offset: int = 0, follow: bool = False) -> AsyncIterator[LogPart]:
+    async def read_log(self, name: str, *, offset: int = 0, follow: bool = False) -> AsyncGenerator[LogPart]:
         """The log from `offset` (negative: from the end), with `follow` until the job has ended."""
         request = ReadLogRequest(name=job_name(name), offset=offset, follow=follow)
-        async for part in self.stream(lambda: self.jobs.ReadLog(request)):
-            expected = request.offset if request.offset >= 0 else part.offset
-            request.offset = part.offset + len(part.data)
-            yield LogPart(part.offset - expected, part.offset, part.data)
+        async with aclosing(self.stream(lambda: messages_of(self.jobs.ReadLog(request)))) as parts:
+            async for part in parts:
+                expected = request.offset if request.offset >= 0 else part.offset
+                request.offset = part.offset + len(part.data)
+                yield LogPart(part.offset - expected, part.offset, part.data)
 
-    async def watch_events(self, *, subject: str = "", after_sequence: int = 0) -> AsyncIterator[event_pb2.Event]:
+    async def watch_events(self, *, subject: str = "", after_sequence: int = 0) -> AsyncGenerator[event_pb2.Event]:
         """The events after `after_sequence`, then new ones as they come. Does not end by itself."""
         request = WatchEventsRequest(subject=subject, after_sequence=after_sequence)
-        async for event in self.stream(lambda: self.jobs.WatchEvents(request)):
-            request.after_sequence = event.sequence
-            yield event
+        async with aclosing(self.stream(lambda: messages_of(self.jobs.WatchEvents(request)))) as events:
+            async for event in events:
+                request.after_sequence = event.sequence
+                yield event
 
-    async def watch_nodes(self, where: str = "") -> "AsyncIterator[node_pb2.Node]":
+    def watch_nodes(self, where: str = "") -> "AsyncGenerator[node_pb2.Node]":
         """The nodes for which `where` holds, all of them now, then each that changed. Does not end by itself."""
         from headrace.v1.node_service_pb2 import WatchNodesRequest  # noqa: PLC0415 - as in `nodes`.
 
         request = WatchNodesRequest(filter=where)
-        async for node in self.stream(lambda: self.nodes.WatchNodes(request)):
-            yield node
+        return self.stream(lambda: messages_of(self.nodes.WatchNodes(request)))
 
     def _refusal(self, error: grpc.aio.AioRpcError) -> Refusal:
         from headrace.status import refusal_of  # noqa: PLC0415 - loads much, and most calls succeed.
 
         return refusal_of(error, address=self.address)
+
+
+async def messages_of(call: "grpc.aio.UnaryStreamCall[_Request, _Response]") -> AsyncGenerator[_Response]:
+    """What a call brings. Closed before its end, it cancels the call."""
+    try:
+        async for message in call:
+            yield message
+    finally:
+        call.cancel()
 
 
 def job_name(written: str) -> str:

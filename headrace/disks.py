@@ -25,6 +25,16 @@ def refused_when_full(folder: Path, reason: str, remedy: str) -> Iterator[None]:
         raise Refusal(Code.RESOURCE_EXHAUSTED, reason, message) from error
 
 
+@contextmanager
+def refused_by_setting(name: str) -> Iterator[None]:
+    """Turns what the disk has against a folder into a Refusal that names the setting it comes from."""
+    try:
+        yield
+    except OSError as error:
+        message = f"setting {name}: {error}; name a folder that this user may make and write to"
+        raise Refusal(Code.FAILED_PRECONDITION, "FOLDER_UNUSABLE", message) from error
+
+
 def write_whole(path: Path, data: bytes, *, aside: Path, time: float | None = None, durable: bool = True) -> None:
     """Writes a file that is there whole or not at all. `aside` is a folder of the same file system.
 

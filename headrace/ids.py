@@ -2,11 +2,19 @@
 
 import base64
 import hashlib
+import re
 
 _LENGTH = 6
+# What an id may be that others name: it is a part of file names and of containers' names.
+_JOB_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,199}")
 
 
 def job_id(display_name: str, request_id: str) -> str:
     """The id of the job that a request makes: the same request makes the same id."""
     digest = hashlib.sha256(f"{display_name}\n{request_id}".encode()).digest()
     return f"{display_name}-{base64.b32encode(digest).decode().lower()[:_LENGTH]}"
+
+
+def is_job_id(text: str) -> bool:
+    """Whether it may be a job's id: small letters, digits and dashes, 200 at most."""
+    return _JOB_ID.fullmatch(text) is not None

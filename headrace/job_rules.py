@@ -12,6 +12,9 @@ from headrace.refusals import Code, Refusal
 # The smallest that container engines serve.
 MIN_CPU_MILLIS = 10
 MIN_MEMORY_BYTES = 6 << 20
+# What Linux hands to a program as one word, or as one variable with its name.
+MAX_WORD_BYTES = (128 << 10) - 1
+MIN_DURATION_MS = 1000
 
 RESERVED_PATHS = ("/headrace", "/proc", "/sys", "/dev")
 MAX_ACCELERATORS = 1024
@@ -21,6 +24,8 @@ MAX_TEXT_BYTES = 1 << 20
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+
+_WORD_TOO_LONG = "is longer than 128 KiB, and no program can be started with it; put it into a file of the image"
 
 # A field's path in the job file, and what is wrong with it.
 Finding = tuple[str, str]
@@ -83,6 +88,8 @@ def _program(path: str, command: tuple[str, ...], env: dict[str, str]) -> Iterat
     for index, word in enumerate(command):
         if "\0" in word:
             yield f"{path}command[{index}]", "has a zero byte in it"
+        elif _bytes(word) > MAX_WORD_BYTES:
+            yield f"{path}command[{index}]", _WORD_TOO_LONG
     for name, value in sorted(env.items()):
         if not _VARIABLE.fullmatch(name):
             yield f"{path}env", f"{name!r} is no name of a variable; letters, digits and _ . -, with no digit first"
@@ -90,9 +97,16 @@ def _program(path: str, command: tuple[str, ...], env: dict[str, str]) -> Iterat
             yield f"{path}env.{name}", "is told to the job by Headrace itself; take another name"
         elif "\0" in value:
             yield f"{path}env.{name}", "has a zero byte in it"
-    size = sum(map(len, command)) + sum(len(name) + len(value) for name, value in env.items())
+        elif _bytes(f"{name}={value}") > MAX_WORD_BYTES:
+            yield f"{path}env.{name}", _WORD_TOO_LONG
+    size = sum(map(_bytes, (*command, *env, *env.values())))
     if size > MAX_TEXT_BYTES:
         yield f"{path}env", "with the command larger than 1 MiB; files for the job belong into its image"
+
+
+def _bytes(text: str) -> int:
+    # A job file's text may hold what UTF-8 cannot say.
+    return len(text.encode(errors="replace"))
 
 
 def _requests(requests: Requests) -> Iterator[Finding]:
@@ -168,26 +182,26 @@ def _within(folder: str, outer: str) -> bool:
 
 
 def _checkpoint(policy: CheckpointPolicy) -> Iterator[Finding]:
-    if policy.interval_ms != 0 and policy.interval_ms < 1000:
-        shown = units.format_duration(max(0, policy.interval_ms))
-        yield "checkpoint.interval", f"{shown} is shorter than 1s; 0 saves on request alone"
-    yield from _duration("checkpoint.grace", policy.grace_ms, least_ms=1000)
+    if policy.interval_ms != 0:
+        zero = "; 0 saves on request alone"
+        yield from ((path, told + zero) for path, told in _duration("checkpoint.interval", policy.interval_ms))
+    yield from _duration("checkpoint.grace", policy.grace_ms)
 
 
 def _limits(spec: JobSpec) -> Iterator[Finding]:
     if not 0 <= spec.priority <= 100:
         yield "priority", f"{spec.priority} is not from 0 (last) to 100 (first)"
-    yield from _duration("lost_after", spec.lost_after_ms, least_ms=1000)
-    if spec.timeouts.queue_ms is not None:
-        yield from _duration("timeouts.queue", spec.timeouts.queue_ms, least_ms=1000)
-    if spec.timeouts.run_ms is not None:
-        yield from _duration("timeouts.run", spec.timeouts.run_ms, least_ms=1000)
+    yield from _duration("lost_after", spec.lost_after_ms)
+    for path, limit_ms in (("timeouts.queue", spec.timeouts.queue_ms), ("timeouts.run", spec.timeouts.run_ms)):
+        if limit_ms is not None:
+            yield from _duration(path, limit_ms)
     if not 0 <= spec.retry.limit <= MAX_RETRIES:
         yield "retry.limit", f"{spec.retry.limit} is not from 0 (never) to {MAX_RETRIES}"
+    if spec.retry.limit and not spec.retry.on:
+        yield "retry.on", "is empty, so that nothing is tried again; name a cause, or leave it out: [node-lost]"
 
 
-def _duration(path: str, millis: int, *, least_ms: int) -> Iterator[Finding]:
-    if not least_ms <= millis <= units.MAX_DURATION_MS:
-        longest = units.format_duration(units.MAX_DURATION_MS)
-        shown = units.format_duration(max(0, millis))
-        yield path, f"{shown} is not from {units.format_duration(least_ms)} to {longest}"
+def _duration(path: str, millis: int) -> Iterator[Finding]:
+    if not MIN_DURATION_MS <= millis <= units.MAX_DURATION_MS:
+        least, most = units.format_duration(MIN_DURATION_MS), units.format_duration(units.MAX_DURATION_MS)
+        yield path, f"{units.format_duration(max(0, millis))} is not from {least} to {most}"

@@ -77,7 +77,10 @@ def _refusal(found: list[Problem]) -> Refusal:
 
 
 def _override(written: str, read: Callable[..., Node]) -> tuple[list[str], Node]:
-    """The keys and the value of `--set written`. A list or mapping is given as YAML writes it, all else as it is."""
+    """The keys and the value of `--set written`.
+
+    A list or mapping is given as YAML writes it, all else as it is, less spaces at its ends.
+    """
     key, equals, value = (part.strip() for part in written.partition("="))
     place = Place(f"--set {key}", 0)
     if not equals or not key:

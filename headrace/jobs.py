@@ -8,6 +8,11 @@ from headrace.attempts import Attempt, Checkpoint, Outputs, Phase, Platform
 # A job without a contract has nothing to save; what it needs to end in order is short.
 GRACE_MS_WITHOUT_CONTRACT = 10_000
 
+# Of a job's attempts, and of its migrations, the first so many and the last so many are kept: how it began, and what
+# it does now. A job that is started again for ever would otherwise grow without bound.
+FIRST_KEPT = 10
+LAST_KEPT = 100
+
 
 class Emulation(Enum):
     """Whether emulated nodes are candidates, after native ones."""
@@ -244,6 +249,7 @@ class Job:
     outputs: Outputs | None = None
     attempts: tuple[Attempt, ...] = ()
     migrations: tuple[Migration, ...] = ()
+    omitted_migration_count: int = 0
     failures: int = 0
     exit_code: int | None = None
     exclusions: tuple[Exclusion, ...] = ()

@@ -17,6 +17,8 @@ from headrace.v1.job_pb2 import Job
 from headrace.v1.job_service_pb2 import GetJobRequest
 
 _TREE = "outputs"
+# With the pauses between them about a minute, as long as a watch waits for a controller that went away.
+_ATTEMPTS = 12
 
 
 async def fetch(connection: Connection, name: str, directory: Path) -> Outputs:
@@ -25,7 +27,7 @@ async def fetch(connection: Connection, name: str, directory: Path) -> Outputs:
     job = await connection.call(connection.jobs.GetJob, GetJobRequest(name=job_name(name)))
     if not job.HasField("outputs"):
         raise Refusal(Code.FAILED_PRECONDITION, "NO_OUTPUTS", _why_none(job))
-    transfer = Transfer(connection.checkpoints)
+    transfer = Transfer(connection.checkpoints, attempts=_ATTEMPTS)
     manifest = await finished(load, await transfer.manifest(job.outputs.manifest))
     _check_digest(manifest, job)
     aside = await finished(_beside, directory)

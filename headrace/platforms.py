@@ -6,6 +6,7 @@ of them become GOARCH's spelling, without the variant that goes without saying, 
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from headrace.attempts import Platform
 from headrace.refusals import Code, Refusal
@@ -69,7 +70,7 @@ ARCHITECTURES = tuple(sorted({architecture for architecture, _ in _SPELLINGS.val
 # What a variant left out stands for, as (major, minor).
 _BASELINES = {"amd64": (1, 0), "arm": (7, 0), "arm64": (8, 0)}
 _VARIANTS = {"amd64": (1, 4), "arm": (5, 8), "arm64": (8, 9)}
-_VERSION = re.compile(r"v?(\d+)(?:\.(\d+))?", re.ASCII)
+_VERSION = re.compile(r"v?(\d{1,3})(?:\.(\d{1,3}))?", re.ASCII)
 
 # The psABI's levels of x86-64, in the kernel's spelling of their features.
 _X86_64_LEVELS = (
@@ -99,6 +100,7 @@ def parse(text: str) -> Platform:
     return platform
 
 
+@lru_cache(maxsize=1000)
 def normalised(platform: Platform) -> Platform:
     """The one spelling of it. What nobody knows is kept, in lower case: a manifest may say anything."""
     system = platform.os.strip().lower()

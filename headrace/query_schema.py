@@ -93,7 +93,7 @@ class RecordRow(Mapping[str, Value]):
 
 
 class QueryError(Refusal):
-    """A query that means nothing. `problem` says why, `position` (from 0) says where in `query`."""
+    """A query that means nothing. `problem` says why, `position` (from 0) where."""
 
     def __init__(self, problem: str, *, position: int, query: str) -> None:
         shown = query if len(query) <= 200 else query[:200] + "…"
@@ -101,9 +101,3 @@ class QueryError(Refusal):
         super().__init__(Code.INVALID_ARGUMENT, "QUERY_INVALID", message, position=str(position))
         self.problem = problem
         self.position = position
-        self.query = query
-
-    def drawing(self) -> str:
-        """The query with a caret under what is wrong, in two lines."""
-        flat = "".join(" " if character.isspace() else character for character in self.query)
-        return f"{flat}\n{' ' * self.position}^"

@@ -125,7 +125,7 @@ class _Parser:
         if self.taken("in"):
             return self.among(left, known)
         if left.kind is not Kind.BOOL:
-            self.fail(f"{left} is {left.kind.value}; compare it, e.g. {_example(left)}", token)
+            self.fail(f"{left} is {left.kind.value}; compare it, e.g. {_example(left, known)}", token)
         return Holds(left)
 
     def literal_first(self) -> Expression:
@@ -226,7 +226,7 @@ class _Parser:
             self.fail(str(error), token)
 
 
-def _example(name: Name) -> str:
+def _example(name: Name, known: Field) -> str:
     examples = {
         Kind.LIST: f'"avx2" in {name}',
         Kind.NUMBER: f"{name} > 100",
@@ -234,4 +234,4 @@ def _example(name: Name) -> str:
         Kind.DURATION: f"{name} > 10m",
         Kind.CPU: f"{name} >= 2",
     }
-    return examples.get(name.kind, f'{name} == "east"')
+    return examples.get(name.kind, f'{name} == "{known.words[0] if known.words else "east"}"')

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from headrace import units
-from headrace.addresses import check_address, check_shape, is_local
+from headrace.addresses import DEFAULT_ADDRESS, check_address, check_shape, is_local
 from headrace.refusals import Code, Refusal
 from headrace.settings_reader import WrongSetting, read_settings, setting, text
 
@@ -28,7 +28,6 @@ __all__ = [
 
 Level = Literal["debug", "info", "warning", "error"]
 
-DEFAULT_ADDRESS = "127.0.0.1:7400"
 DEFAULT_ENGINE = "unix:///var/run/docker.sock"
 MIN_LEASE_MS, MAX_LEASE_MS = 1000, 3_600_000
 
@@ -63,6 +62,23 @@ def _node_id(value: object) -> str:
             f"{written!r} is no id; 1 to 63 lower-case letters, digits and dashes, no dash first or last"
         )
     return written
+
+
+def _folder(value: object) -> Path | None:
+    """The folder of a file URL; `None` for the empty text."""
+    written = text(value)
+    if not written:
+        return None
+    from urllib.parse import unquote, urlsplit  # noqa: PLC0415 - 5 ms, which the client would spend too.
+
+    wrong = WrongSetting(f"{written!r} is not served by this version; write file:///path/to/folder")
+    try:
+        url = urlsplit(written)
+    except ValueError:
+        raise wrong from None
+    if url.scheme != "file" or url.netloc not in ("", "localhost") or not url.path.strip("/"):
+        raise wrong
+    return Path(unquote(url.path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +145,13 @@ class JobLogSettings:
 
 @dataclass(frozen=True, slots=True)
 class ControllerSettings:
-    """What a controller can be told. `store` and `checkpoints` are URLs; empty, they are in the state folder."""
+    """What a controller can be told. Without `store`, a URL, and `checkpoints`, a folder, both are in `state`."""
 
     state: Path = Path(".headrace/controller")
     grpc: GrpcSettings = field(default_factory=GrpcSettings)
     lease_ms: int = setting(15_000, _lease, key="lease")
     store: str = ""
-    checkpoints: str = ""
+    checkpoints: Path | None = setting(None, _folder)  # noqa: RUF009 - setting() makes a field.
     images: ImageSettings = field(default_factory=ImageSettings)
     logs: JobLogSettings = field(default_factory=JobLogSettings)
     insecure: bool = False
@@ -148,16 +164,8 @@ class ControllerSettings:
 
     @property
     def checkpoint_folder(self) -> Path:
-        """The folder of the checkpoint store. Refuses a URL of another kind."""
-        if not self.checkpoints:
-            return self.state.absolute() / "checkpoints"
-        from urllib.parse import unquote, urlsplit  # noqa: PLC0415 - 5 ms, which the client would spend too.
-
-        url = urlsplit(self.checkpoints)
-        if url.scheme == "file" and url.netloc in ("", "localhost") and url.path.strip("/"):
-            return Path(unquote(url.path))
-        message = f"checkpoints: {self.checkpoints!r} is not served by this version; write file:///path/to/folder"
-        raise Refusal(Code.INVALID_ARGUMENT, "SETTINGS_INVALID", message)
+        """The folder of the checkpoint store."""
+        return self.checkpoints or self.state.absolute() / "checkpoints"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,24 +188,28 @@ def load_controller(file: Path | None, environ: Mapping[str, str]) -> Controller
     """The controller's settings. Registries' credentials are DOCKER_CONFIG's where the file names no folder."""
     settings = read_settings(ControllerSettings, file)
     check_address(settings.grpc.address, insecure=settings.insecure, key=_key(file, "grpc.address"))
-    _ = settings.checkpoint_folder  # Refused now rather than at the first checkpoint.
     folder = settings.images.docker_config
+    if folder is None and (configured := environ.get("DOCKER_CONFIG")):
+        folder = Path(configured)
+    if folder is None and (home := _home(environ)):
+        folder = home / ".docker"
     if folder is None:
-        configured = environ.get("DOCKER_CONFIG")
-        folder = Path(configured) if configured else _home(environ) / ".docker"
+        message = f"{_key(file, 'images.docker_config')}: this user has no home to look into; set it, or HOME"
+        raise Refusal(Code.INVALID_ARGUMENT, "SETTINGS_INVALID", message)
     return replace(settings, images=replace(settings.images, docker_config=folder))
 
 
 def load_client(controller: str, environ: Mapping[str, str]) -> ClientSettings:
     """The client's settings: `--controller` wins over HEADRACE_CONTROLLER, that over ~/.config/headrace/config.toml."""
-    file = _home(environ) / ".config" / "headrace" / "config.toml"
+    home = _home(environ)
+    file = home / ".config" / "headrace" / "config.toml" if home else None
     named = environ.get("HEADRACE_CONTROLLER", "")
     if controller:
         settings, key = ClientSettings(controller), "--controller"
     elif named:
         settings, key = ClientSettings(named), "HEADRACE_CONTROLLER"
     else:
-        found = file if file.is_file() else None
+        found = file if file and file.is_file() else None
         settings, key = read_settings(ClientSettings, found), _key(found, "controller")
     check_shape(settings.controller, key=key)
     return settings
@@ -207,9 +219,12 @@ def _key(file: Path | None, key: str) -> str:
     return f"{file}: {key}" if file else key
 
 
-def _home(environ: Mapping[str, str]) -> Path:
+def _home(environ: Mapping[str, str]) -> Path | None:
     home = environ.get("HOME")
-    return Path(home) if home else Path.home()
+    try:
+        return Path(home) if home else Path.home()
+    except RuntimeError:  # A user that the system does not list, as containers have them.
+        return None
 
 
 def _id_of(hostname: str, file: Path | None) -> str:

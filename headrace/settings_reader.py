@@ -108,7 +108,10 @@ def path(value: object) -> Path:
     written = text(value)
     if not written:
         raise WrongSetting("is a path and not empty")
-    return Path(written).expanduser()
+    try:
+        return Path(written).expanduser()
+    except RuntimeError:
+        raise WrongSetting(f"{written!r} begins with a user who has no home here; write the whole path") from None
 
 
 def texts(value: object) -> tuple[str, ...]:

@@ -33,7 +33,6 @@ _Method = Callable[[Any, Any], Any]
 _log = logging.getLogger(__name__)
 
 _CODES = {code.value: code for code in Code}
-_GRPC_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 _FOREIGN = {
     grpc.StatusCode.CANCELLED: (Code.ABORTED, "CALL_CANCELLED", "the call was cancelled before it was answered"),

@@ -29,18 +29,24 @@ _Answer = TypeVar("_Answer")
 _log = logging.getLogger(__name__)
 
 _CUT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED)
+# What gRPC says of a call that was cut at a bad moment; of anything else it may say so too, and would for ever.
+_PERHAPS_CUT = ("INTERNAL", "UNKNOWN")
+_PERHAPS_CUT_MAX = 10
 _DELAYS_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10)
 
 
 class Transfer:
     """One transfer, up or down. A cut is no end: it asks again what is missing, until it is done or cancelled.
 
+    With `attempts`, so many calls in a row that moved nothing are an end too, and raise a Refusal.
+
     `moved_bytes` counts the chunks' bytes that went over the network, those of cut calls too. A connection that is
     dead without saying so is for the channel's keepalive to find out.
     """
 
-    def __init__(self, stub: CheckpointServiceStub) -> None:
+    def __init__(self, stub: CheckpointServiceStub, *, attempts: int | None = None) -> None:
         self._stub = stub
+        self._attempts = attempts
         self.moved_bytes = 0
 
     async def upload(self, digests: Iterable[str], pack: Pack) -> None:
@@ -108,17 +114,21 @@ class Transfer:
     async def _persist(
         self, step: Callable[_Params, Awaitable[_Answer]], *args: _Params.args, **kwargs: _Params.kwargs
     ) -> _Answer:
-        failures = 0
+        failures = perhaps_cut = 0
         while True:
             moved_before = self.moved_bytes
             try:
                 return await step(*args, **kwargs)
             except aio.AioRpcError as error:
-                if error.code() not in _CUT:
-                    raise refusal_of(error) from error
-                if failures == 0:
+                failures = failures + 1 if self.moved_bytes == moved_before else 1
+                refusal = refusal_of(error)
+                # A refusal of ours has a reason of its own; that of a foreign error is its code.
+                perhaps_cut += refusal.reason in _PERHAPS_CUT
+                is_cut = error.code() in _CUT or (refusal.reason in _PERHAPS_CUT and perhaps_cut <= _PERHAPS_CUT_MAX)
+                if not is_cut or failures == self._attempts:
+                    raise refusal from error
+                if failures == 1:
                     _log.warning("the checkpoint store does not answer, trying again: %s", error.details())
-            failures = failures + 1 if self.moved_bytes == moved_before else 1
             await asyncio.sleep(_DELAYS_SECONDS[min(failures, len(_DELAYS_SECONDS)) - 1])
 
 

@@ -135,11 +135,7 @@ def _enum(field: FieldDescriptor, kind: type[Enum], default: object) -> FieldPla
     to_record, to_message = _enum_tables(field.enum_type, kind, default)
 
     def load_enum(message: Any) -> Any:
-        number = getattr(message, name)
-        try:
-            return to_record[number]
-        except KeyError:
-            raise ValueError(f"{field.full_name}: {number} is not a known {kind.__name__}") from None
+        return _member(to_record, getattr(message, name), field, kind)
 
     def dump_enum(message: Any, value: Any) -> None:
         setattr(message, name, to_message[value])
@@ -157,6 +153,13 @@ def _enum_tables(
     if 0 not in to_record and isinstance(default, kind):
         to_record[0] = default
     return to_record, to_message
+
+
+def _member(to_record: dict[int, Enum], number: int, field: FieldDescriptor, kind: type[Enum]) -> Enum:
+    try:
+        return to_record[number]
+    except KeyError:
+        raise ValueError(f"{field.full_name}: {number} is not a known {kind.__name__}") from None
 
 
 def _time(field: FieldDescriptor, *, absent: Any) -> FieldPlan:
@@ -204,7 +207,7 @@ def _repeated(field: FieldDescriptor, kind: type) -> FieldPlan:
     if field.enum_type is not None:
         to_record, to_message = _enum_tables(field.enum_type, kind, MISSING)
         return FieldPlan(
-            lambda message: tuple(to_record[number] for number in getattr(message, name)),
+            lambda message: tuple(_member(to_record, number, field, kind) for number in getattr(message, name)),
             lambda message, values: getattr(message, name).extend(to_message[value] for value in values),
         )
     return FieldPlan(

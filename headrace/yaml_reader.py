@@ -20,13 +20,12 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
-from headrace.yaml_tree import Mapping, Node, Place, Scalar, Sequence, YamlError
+from headrace.yaml_tree import MAX_CHARACTERS, MAX_DEPTH, Mapping, Node, Place, Scalar, Sequence, YamlError
 
-MAX_CHARACTERS = 1 << 20
 MAX_EVENTS = 20_000
-MAX_DEPTH = 20
 
 NULLS = ("", "~", "null", "Null", "NULL")
+_BEYOND_UNICODE = re.compile(r"\\U(?!000|0010)[0-9A-Fa-f]{8}")
 # What YAML takes for a quoted text, with more behind it.
 _HALF_QUOTED = re.compile(r"""(?:^\s*(?:- +)*|[:{,\[] *)(?:"[^"]*"|'[^']*') *[^\s#,:}\]]""")
 
@@ -44,6 +43,9 @@ def read(text: str, *, source: str) -> Node:
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise YamlError(Place(source, line), "has a character that YAML does not allow; write texts in UTF-8") from None
+    except (ValueError, OverflowError):  # ruamel.yaml's chr(), of what an escape names.
+        line = next(number for number, written in enumerate(text.split("\n"), 1) if _BEYOND_UNICODE.search(written))
+        raise YamlError(Place(source, line), "an escape names no character; the last one is \\U0010FFFF") from None
 
 
 def _explained(text: str, line: int, error: MarkedYAMLError) -> str:

@@ -7,6 +7,9 @@ a key.
 from dataclasses import dataclass
 from typing import NamedTuple
 
+MAX_CHARACTERS = 1 << 20
+MAX_DEPTH = 20
+
 
 class Place(NamedTuple):
     """Where something was written; line 0 is no line of a file."""
@@ -70,6 +73,8 @@ def overlaid(tree: Node, keys: list[str], value: Node) -> Node:
     """The tree with a value at the end of these keys; mappings on the way are made where they are missing."""
     if not keys:
         return value
+    if len(keys) > MAX_DEPTH:
+        raise YamlError(value.place, f"reaches more than {MAX_DEPTH} deep")
     if isinstance(tree, Scalar) and tree.empty:
         tree = Mapping(value.place, ())
     if not isinstance(tree, Mapping):

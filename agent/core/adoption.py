@@ -61,8 +61,10 @@ def compare(
             yield Wanted(Remove(ref))
         elif status.state is ContainerState.EXITED:
             yield exited(status)
-        elif status.state is not ContainerState.CREATED and not progress[ref].busy:
-            yield Runs(ref, paused=status.state is ContainerState.PAUSED)
+        elif status.state is not ContainerState.CREATED:
+            progress[ref].unwatched = False
+            if not progress[ref].busy:
+                yield Runs(ref, paused=status.state is ContainerState.PAUSED)
     for ref in list(held):
         if held[ref].attempt.state in _HAD_CONTAINER:
             yield from _missing(ref, progress[ref], present=ref in seen)

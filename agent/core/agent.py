@@ -3,12 +3,14 @@
 from dataclasses import replace
 from typing import assert_never
 
-from agent.core import adoption, transitions
-from agent.core.attempts import Progress, desire, moved, step
+from agent.core import adoption, losses, transitions
+from agent.core.attempts import Progress, desire, moved, step, step_without_engine
 from agent.core.lease import Lease
 from agent.core.model import (
     Assigned,
+    Collect,
     Connected,
+    Declined,
     Disconnected,
     DropFetched,
     Effect,
@@ -33,19 +35,24 @@ from agent.core.model import (
     Ticked,
     Warn,
 )
-from agent.runtimes.runtime import Ref
+from agent.runtimes.runtime import ContainerStatus, Ref
 from headrace.attempts import Attempt, AttemptState
+from headrace.jobs import Network
 from headrace.nodes import Device, Engine, Load, NodeDescription
 from headrace.sessions import Assignment, Placement, Prefetch, Prefetched, PrefetchState, Report
 
 
 class AgentCore:
-    """The whole of an agent's judgement. Holds no clock: time is the last `Ticked`."""
+    """The whole of an agent's judgement. Holds no clock: time is the last `Ticked`.
 
-    def __init__(self, node: str, recollection: Recollection) -> None:
+    `boot_id` is the kernel's, another one after each start of the machine; empty where it is not known.
+    """
+
+    def __init__(self, node: str, recollection: Recollection, *, boot_id: str = "") -> None:
         self.node = node
+        self.boot_id = boot_id
         self.memory = recollection.memory
-        self.held: dict[Ref, Held] = {held.ref: held for held in recollection.held}
+        self.held: dict[Ref, Held] = {held.ref: self._recalled(held) for held in recollection.held}
         self.epochs = dict(recollection.epochs)
         self.lease = Lease()
         self.now_ms = 0
@@ -60,9 +67,12 @@ class AgentCore:
         self.load = Load()
         self.prefetches: dict[tuple[str, str, str], Prefetch] = {}
         self.prefetched: dict[tuple[str, str, str], Prefetched] = {}
-        self._progress = {ref: Progress(sequence=_last_sequence(held.attempt)) for ref, held in self.held.items()}
+        self._progress = {ref: self._progress_of(held) for ref, held in self.held.items()}
         self._wanted: dict[Ref, Placement] = {}
         self._list_doubted = False
+        # A journal without a cluster may have been lost with its epochs, of which the engine's containers then tell.
+        self._epochs_known = bool(recollection.memory.cluster)
+        self._engine_gone_ms: int | None = None
         self._report_due_ms = 0
         self._changed = True
 
@@ -70,10 +80,22 @@ class AgentCore:
         """The effects of an event; what is to be saved comes before what depends on it."""
         effects = self._heard(event)
         effects += self._lease_checked()
+        if self.engine.reachable:
+            self._engine_gone_ms = None
+        elif self._engine_gone_ms is None:
+            self._engine_gone_ms = self.now_ms
         for ref in list(self.held):
             effects += self._stepped(ref)
         effects += self._report()
         return effects
+
+    def _recalled(self, held: Held) -> Held:
+        # What had not been started will be started under this kernel, if at all.
+        return replace(held, boot_id=self.boot_id) if held.attempt.state is AttemptState.PREPARING else held
+
+    def _progress_of(self, held: Held) -> Progress:
+        rebooted = "" not in (held.boot_id, self.boot_id) and held.boot_id != self.boot_id
+        return Progress(sequence=_last_sequence(held.attempt), unwatched=True, rebooted=rebooted)
 
     def _heard(self, event: Event) -> list[Effect]:
         match event:
@@ -84,8 +106,8 @@ class AgentCore:
                 self.connected = session == self.memory.session
                 self._changed = True
                 return []
-            case Disconnected(session):
-                return self._new_session() if session == self.memory.session else []
+            case Disconnected(session, newest):
+                return self._new_session(above=newest) if session == self.memory.session else []
             case Assigned(assignment):
                 return self._assigned(assignment)
             case Sensed(description, devices, load):
@@ -94,6 +116,9 @@ class AgentCore:
                 return self._engine(event)
             case Fetched(prefetched):
                 return self._fetched(prefetched)
+            case Exited() if event.ref in self.held and losses.is_doubtful(self.held[event.ref].attempt, event):
+                # A hint only: an engine that is going down gives it too. Whether it was, the next list tells.
+                return [Relist()]
             case _:
                 return self._attempt_event(event)
 
@@ -108,9 +133,9 @@ class AgentCore:
         self.devices, self.load = devices, load
         return self._new_session() if first else []
 
-    def _new_session(self) -> list[Effect]:
+    def _new_session(self, *, above: int = 0) -> list[Effect]:
         # Generations count within a session: a controller that was set back to a backup must be heard again.
-        self.memory = replace(self.memory, session=self.memory.session + 1, generation=0)
+        self.memory = replace(self.memory, session=max(self.memory.session, above) + 1, generation=0)
         self.connected = False
         self.sequence = 0
         self.description_known = False
@@ -132,7 +157,7 @@ class AgentCore:
             return [
                 Warn(
                     f"the controller is of cluster {assignment.cluster}, this node belongs to {self.memory.cluster}; "
-                    "to let it join the other one, empty its state folder"
+                    "to let it join the other one, drain it there, end the agent, then empty its state folder"
                 )
             ]
         if assignment.session != self.memory.session or assignment.generation < self.memory.generation:
@@ -159,31 +184,32 @@ class AgentCore:
                 return []
             self.held[ref] = replace(held, placement=replace(held.placement, goal=placement.goal))
             return [Keep(self.held[ref])]
-        if placement.epoch <= self.epochs.get(placement.job, 0):
-            # Rule 3: this epoch was here before and is over. That must be said, or the task would wait for ever.
-            attempt = Attempt(
-                job=placement.job,
-                task=placement.task,
-                epoch=placement.epoch,
-                node=self.node,
-                state=AttemptState.REFUSED,
-                reason="EPOCH_TAKEN",
-                message="this node has had this epoch, or a later one, before",
-            )
+        if not self._epochs_known:
+            return []
+        attempt = Attempt(job=placement.job, task=placement.task, epoch=placement.epoch, node=self.node)
+        reason, message = self._refusal(placement)
+        if reason:
+            # That must be said, or the task would wait for ever.
+            attempt = moved(attempt, AttemptState.REFUSED, reason=reason, message=message)
         else:
-            self.epochs[placement.job] = placement.epoch
-            attempt = Attempt(
-                job=placement.job,
-                task=placement.task,
-                epoch=placement.epoch,
-                node=self.node,
-                platform=placement.platform,
-                devices=placement.devices,
-            )
+            attempt = replace(attempt, platform=placement.platform, devices=placement.devices)
+        self.epochs[placement.job] = max(placement.epoch, self.epochs.get(placement.job, 0))
         self._changed = True
-        self.held[ref] = Held(placement, attempt)
+        self.held[ref] = Held(placement, attempt, boot_id=self.boot_id)
         self._progress[ref] = Progress()
         return [Keep(self.held[ref])]
+
+    def _refusal(self, placement: Placement) -> tuple[str, str]:
+        """Reason and message where a placement is not taken on; else empty."""
+        if placement.epoch <= self.epochs.get(placement.job, 0):
+            # Rule 3: this epoch was here before and is over.
+            return "EPOCH_TAKEN", "this node has had this epoch, or a later one, before"
+        allowed = self.description is not None and self.description.host_network
+        if placement.spec.network is Network.HOST and not allowed:
+            # A node's network is its owner's to give, whatever a controller says.
+            message = "this node does not allow network: host; set host_network = true in its settings, or use bridge"
+            return "HOST_NETWORK_FORBIDDEN", message
+        return "", ""
 
     def _hinted(self, prefetches: tuple[Prefetch, ...]) -> list[Effect]:
         wanted = {(hint.job, hint.image, hint.checkpoint): hint for hint in prefetches}
@@ -218,6 +244,8 @@ class AgentCore:
             case EngineLost(message):
                 found = Engine(reachable=False, message=message)
                 effects: list[Effect] = []
+                for progress in self._progress.values():
+                    progress.unwatched = True
             case EngineFound(version, containers):
                 found = Engine(reachable=True, message=version)
                 effects = []
@@ -227,12 +255,26 @@ class AgentCore:
                     self._list_doubted = False
                     found = self.engine
                     effects.append(Relist())
+                effects += self._epochs_seen(containers)
                 for seen in adoption.compare(self.held, containers, self._progress):
                     effects += self._attempt_event(seen) if isinstance(seen, Exited) else self._apply(seen)
             case other:
                 assert_never(other)
         self._changed = self._changed or found != self.engine
         self.engine = found
+        return effects
+
+    def _epochs_seen(self, containers: tuple[ContainerStatus, ...]) -> list[Effect]:
+        """Counts as taken what has a container, and takes on what had to wait for the first list."""
+        effects: list[Effect] = []
+        for ref in [status.ref for status in containers]:
+            if ref.epoch > self.epochs.get(ref.job, 0):
+                self.epochs[ref.job] = ref.epoch
+                effects.append(Forget(ref))
+        if not self._epochs_known:
+            self._epochs_known = True
+            for placement in self._wanted.values():
+                effects += self._placed(placement)
         return effects
 
     def _apply(self, seen: adoption.Finding) -> list[Effect]:
@@ -266,6 +308,9 @@ class AgentCore:
         if isinstance(event, Interrupted):
             self.engine = Engine(reachable=False, message=event.message)
             self._list_doubted = True
+        if isinstance(event, Declined):
+            progress.declined(event.asked, event.message, self.now_ms)
+            self._changed = True
         after = transitions.heard(held, event, progress)
         self.held[ref] = after
         return self._set(ref, after.attempt) if after.attempt != held.attempt else []
@@ -278,15 +323,16 @@ class AgentCore:
     def _stepped(self, ref: Ref) -> list[Effect]:
         held = self.held[ref]
         progress = self._progress[ref]
-        if not self.engine.reachable:
-            return []
-        effects: list[Effect] = []
-        if held.attempt.state in _FOLLOWED and not progress.followed:
-            progress.followed = True
-            effects.append(Follow(held.placement))
         assigned = self.assignment is not None
         wish = desire(held, self._wanted.get(ref), assigned=assigned, lease=self.lease, now_ms=self.now_ms)
-        after, more = step(held, wish, progress, self.now_ms)
+        effects: list[Effect] = []
+        if self._engine_gone_ms is not None:
+            after, more = step_without_engine(held, wish, away_ms=self.now_ms - self._engine_gone_ms)
+        else:
+            if held.attempt.state in _FOLLOWED and not (progress.followed or progress.waits_with(Follow, self.now_ms)):
+                progress.followed = True
+                effects.append(Follow(held.placement))
+            after, more = step(held, wish, progress, self.now_ms)
         if after.attempt != held.attempt:
             self._changed = True
         self.held[ref] = after
@@ -311,7 +357,7 @@ class AgentCore:
             devices=self.devices,
             load=self.load,
             engine=self.engine,
-            attempts=tuple(held.attempt for held in self.held.values()),
+            attempts=tuple(_told(held.attempt, self._progress[ref]) for ref, held in self.held.items()),
             prefetched=tuple(self.prefetched.values()),
         )
         return [Send(report)]
@@ -327,6 +373,13 @@ _FOLLOWED = (
 
 def _ref(placement: Placement) -> Ref:
     return Ref(placement.job, placement.task, placement.epoch)
+
+
+def _told(attempt: Attempt, progress: Progress) -> Attempt:
+    """The attempt as it is reported: with what its end waits for, which is of now alone and not kept."""
+    if attempt.state is not AttemptState.SAVING or progress.put_off is not Collect:
+        return attempt
+    return replace(attempt, message=progress.put_off_because)
 
 
 def _last_sequence(attempt: Attempt) -> int:

@@ -36,6 +36,14 @@ MOVES: dict[AttemptState, tuple[AttemptState, ...]] = {
 }
 
 
+# An engine that is only started anew is back by then.
+ENGINE_PATIENCE_MS = 30_000
+
+# What was declined once is asked for again after so long, and ever later, up to the longest.
+DECLINED_MS = 1_000
+DECLINED_MS_MAX = 10_000
+
+
 class IllegalMove(Exception):
     """A state does not follow on another one: a bug."""
 
@@ -78,6 +86,25 @@ class Progress:
     kill_sent: bool = False
     missing_once: bool = False
     followed: bool = False
+    # Since its container was last seen alive the engine was away, or the agent was; or even the machine.
+    unwatched: bool = False
+    rebooted: bool = False
+    # The effect that was declined, why, how often in a row, and when it is asked for again; whatever else goes on.
+    put_off: type | None = None
+    put_off_because: str = ""
+    declined_times: int = 0
+    again_ms: int = 0
+
+    def declined(self, effect: type, because: str, now_ms: int) -> None:
+        """Puts this effect off."""
+        self.put_off_because = because
+        self.declined_times = self.declined_times + 1 if effect is self.put_off else 1
+        self.put_off = effect
+        self.again_ms = now_ms + min(DECLINED_MS_MAX, DECLINED_MS << min(self.declined_times - 1, 10))
+
+    def waits_with(self, effect: type, now_ms: int) -> bool:
+        """Whether it is too early to ask for this effect."""
+        return effect is self.put_off and now_ms < self.again_ms
 
 
 def desire(held: Held, wanted: Placement | None, *, assigned: bool, lease: Lease, now_ms: int) -> Desire:
@@ -108,7 +135,7 @@ def step(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Hel
     attempt = held.attempt
     progress.released = progress.released or wish is Desire.RELEASE
     if progress.released:
-        if progress.removing:
+        if progress.removing or progress.waits_with(Remove, now_ms):
             return held, []
         progress.removing = True
         return held, [Remove(held.ref)]
@@ -117,54 +144,71 @@ def step(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Hel
         return held, []
     match attempt.state:
         case AttemptState.PREPARING | AttemptState.STARTING:
-            return _before_start(held, wish, progress)
+            return _before_start(held, wish, progress, now_ms)
         case AttemptState.RUNNING:
             return _while_running(held, wish, progress, now_ms)
         case AttemptState.PAUSED:
             if wish is Desire.HOLD or progress.busy:
                 return held, []
-            return _begun(held, progress, Unpause(held.ref))
+            return _begun(held, progress, Unpause(held.ref), now_ms)
         case AttemptState.STOPPING:
             return _while_stopping(held, wish, progress, now_ms)
         case AttemptState.SAVING:
             if progress.busy:
                 return held, []
-            return _begun(held, progress, Collect(held, progress.sequence + 1))
+            return _begun(held, progress, Collect(held, progress.sequence + 1), now_ms)
         case AttemptState.EXITED | AttemptState.REFUSED:
             return held, []
         case other:
             assert_never(other)
 
 
-def _before_start(held: Held, wish: Desire, progress: Progress) -> tuple[Held, list[Effect]]:
+def step_without_engine(held: Held, wish: Desire, *, away_ms: int) -> tuple[Held, list[Effect]]:
+    """The same while the engine does not answer, for `away_ms` by now: what was never started need not wait for it.
+
+    In PREPARING, and there alone, no start was ever asked for; once it is REFUSED, none will be.
+    """
+    if held.attempt.state is not AttemptState.PREPARING or wish is Desire.RELEASE:
+        return held, []
+    if wish in (Desire.FREEZE, Desire.CANCEL):
+        return _refused(held, "LEFT_BEFORE_START", "asked to leave before it had started")
+    if away_ms < ENGINE_PATIENCE_MS:
+        return held, []
+    message = f"the node's engine has not answered for {away_ms / 1000:.0f} s, and had not started it yet"
+    return _refused(held, "ENGINE_UNREACHABLE", message)
+
+
+def _before_start(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Held, list[Effect]]:
     starting = held.attempt.state is AttemptState.STARTING
     if wish in (Desire.FREEZE, Desire.CANCEL) and not (starting and progress.busy):
-        message = "asked to leave before it had started"
-        attempt = moved(held.attempt, AttemptState.REFUSED, reason="LEFT_BEFORE_START", message=message)
-        held = replace(held, attempt=attempt)
-        return held, [Keep(held)]
+        return _refused(held, "LEFT_BEFORE_START", "asked to leave before it had started")
     if wish is not Desire.RUN or progress.busy:
         return held, []
     if starting:
-        return _begun(held, progress, Start(held.placement))
+        return _begun(held, progress, Start(held.placement), now_ms)
     if not progress.prepared:
-        return _begun(held, progress, Prepare(held.placement))
+        return _begun(held, progress, Prepare(held.placement), now_ms)
     held = replace(held, attempt=moved(held.attempt, AttemptState.STARTING))
     progress.busy = Start
     return held, [Keep(held), Start(held.placement)]
+
+
+def _refused(held: Held, reason: str, message: str) -> tuple[Held, list[Effect]]:
+    held = replace(held, attempt=moved(held.attempt, AttemptState.REFUSED, reason=reason, message=message))
+    return held, [Keep(held)]
 
 
 def _while_running(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Held, list[Effect]]:
     if progress.busy and not (wish is Desire.HOLD and progress.busy is Fingerprint):
         return held, []
     if wish is Desire.HOLD:
-        return _begun(held, progress, Pause(held.ref))
+        return _begun(held, progress, Pause(held.ref), now_ms)
     if wish not in (Desire.FREEZE, Desire.CANCEL) and held.fingerprint and not held.attempt.stop_requested:
         # It was not asked after all. What it saves from here on was not on request.
         held = replace(held, fingerprint="")
     if wish in (Desire.FREEZE, Desire.CANCEL):
         if wish is Desire.FREEZE and not held.fingerprint:
-            return _begun(held, progress, Fingerprint(held.placement))
+            return _begun(held, progress, Fingerprint(held.placement), now_ms)
         # Written down before the job is asked: an exit that follows must be known as one that was asked for.
         held = replace(held, attempt=moved(held.attempt, AttemptState.STOPPING, stop_requested=True))
         progress.leave_by_ms = now_ms + held.placement.spec.grace_ms
@@ -190,20 +234,24 @@ def _while_stopping(held: Held, wish: Desire, progress: Progress, now_ms: int) -
         # It is asked anew once the lease is back: the controller may give the job to another node before its grace
         # is over.
         progress.leave_by_ms, progress.kill_sent = None, False
-        return _begun(held, progress, Pause(held.ref))
+        return _begun(held, progress, Pause(held.ref), now_ms)
     if progress.busy and not overdue:
         return held, []
     if progress.leave_by_ms is None:
+        if progress.waits_with(AskToLeave, now_ms):
+            return held, []
         # This process did not ask it: the one before it may have been killed between its note and the signal.
         progress.leave_by_ms = now_ms + held.placement.spec.grace_ms
         return held, [AskToLeave(held.placement)]
-    if not overdue or progress.kill_sent:
+    if not overdue or progress.kill_sent or progress.waits_with(Kill, now_ms):
         return held, []
     progress.kill_sent = True
     held = replace(held, attempt=replace(held.attempt, killed=True))
     return held, [Keep(held), Kill(held.ref)]
 
 
-def _begun(held: Held, progress: Progress, effect: Effect) -> tuple[Held, list[Effect]]:
+def _begun(held: Held, progress: Progress, effect: Effect, now_ms: int) -> tuple[Held, list[Effect]]:
+    if progress.waits_with(type(effect), now_ms):
+        return held, []
     progress.busy = type(effect)
     return held, [effect]

@@ -22,12 +22,14 @@ class Held:
     """An attempt that this node holds, as the journal keeps it.
 
     `fingerprint` is the checkpoint directory's when the job was asked to leave: whether it changed since tells,
-    without comparing clocks, if the job saved on request.
+    without comparing clocks, if the job saved on request. `boot_id` is the kernel's, from when it was not started yet;
+    empty where it is not known.
     """
 
     placement: Placement
     attempt: Attempt
     fingerprint: str = ""
+    boot_id: str = ""
 
     @property
     def ref(self) -> Ref:
@@ -54,9 +56,10 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """The stream of this session ended or could not be opened."""
+    """The stream of this session ended, or was refused: to be heard, this node must go above `newest`, if given."""
 
     session: int
+    newest: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,15 @@ class NotStarted:
 @dataclass(frozen=True, slots=True)
 class Interrupted:
     """An effect (`asked`) was not carried out, because the engine does not answer. It is asked for again later."""
+
+    ref: Ref
+    message: str
+    asked: type
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """An effect (`asked`) was not carried out, for a reason of this attempt alone. It is asked for again, later."""
 
     ref: Ref
     message: str
@@ -199,6 +211,7 @@ Event = (
     | Started
     | NotStarted
     | Interrupted
+    | Declined
     | Fingerprinted
     | PauseEnded
     | Exited
@@ -209,7 +222,8 @@ Event = (
 )
 
 
-# Effects: what the core asks the shell to do. The first three are saved before any of the others is done.
+# Effects: what the core asks the shell to do. The first three are saved before any of the others is done; what concerns
+# one attempt may be answered by Interrupted or Declined.
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +242,7 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Strike out; the epoch stays known as taken."""
+    """Strike out, if it is there; from here on this epoch counts as taken."""
 
     ref: Ref
 
@@ -256,14 +270,14 @@ class Warn:
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """Pull, lay down, make. Answered by Prepared, NotStarted or Interrupted."""
+    """Pull, lay down, make. Answered by Prepared or NotStarted."""
 
     placement: Placement
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Run the container. Answered by Started, NotStarted or Interrupted."""
+    """Run the container. Answered by Started or NotStarted."""
 
     placement: Placement
 
@@ -298,14 +312,14 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Answered by PauseEnded or Interrupted."""
+    """Answered by PauseEnded."""
 
     ref: Ref
 
 
 @dataclass(frozen=True, slots=True)
 class Unpause:
-    """Answered by PauseEnded or Interrupted."""
+    """Answered by PauseEnded."""
 
     ref: Ref
 
@@ -328,7 +342,7 @@ class Collect:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Delete container and folders. Answered by Removed or Interrupted."""
+    """Delete container and folders. Answered by Removed."""
 
     ref: Ref
 

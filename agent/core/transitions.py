@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+from agent.core import losses
 from agent.core.attempts import Progress, moved
 from agent.core.model import (
     AskToLeave,
     Collect,
     Collected,
+    Declined,
     Exited,
     Fingerprint,
     Fingerprinted,
@@ -30,7 +32,17 @@ from agent.core.model import (
 from headrace.attempts import Attempt, AttemptState, Phase
 
 AttemptEvent = (
-    Prepared | Started | NotStarted | Interrupted | Fingerprinted | PauseEnded | Exited | Saved | Collected | Removed
+    Prepared
+    | Started
+    | NotStarted
+    | Interrupted
+    | Declined
+    | Fingerprinted
+    | PauseEnded
+    | Exited
+    | Saved
+    | Collected
+    | Removed
 )
 
 _ANSWERS: dict[type, tuple[type, ...]] = {
@@ -48,14 +60,16 @@ _ALIVE = (AttemptState.STARTING, AttemptState.RUNNING, AttemptState.PAUSED, Atte
 def heard(held: Held, event: AttemptEvent, progress: Progress) -> Held:
     """The record after the event; the same one where the event comes too late to matter."""
     # A late answer to something else must not end the wait for this one.
-    answered = (event.asked,) if isinstance(event, Interrupted) else _ANSWERS.get(type(event), ())
+    undone = event.asked if isinstance(event, (Interrupted, Declined)) else None
+    answered = _ANSWERS.get(type(event), ()) if undone is None else (undone,)
     asked = progress.busy in answered
     if asked:
         progress.busy = None
+        progress.put_off = None if undone is None else progress.put_off
     attempt = held.attempt
     match event:
-        case Interrupted():
-            _interrupted(event, progress)
+        case Interrupted(asked=asked_for) | Declined(asked=asked_for):
+            _undone(asked_for, progress)
         case Prepared(phases=phases) if attempt.state is AttemptState.PREPARING:
             progress.prepared = True
             return replace(held, attempt=replace(attempt, phases=phases))
@@ -72,6 +86,8 @@ def heard(held: Held, event: AttemptEvent, progress: Progress) -> Held:
         case Exited() if attempt.state in _ALIVE:
             # An exit overtakes what was under way: a pause of a container that is gone is not waited for.
             progress.busy, progress.missing_once = None, False
+            unwatched, rebooted = progress.unwatched, progress.rebooted
+            event = losses.attributed(attempt, event, unwatched=unwatched, rebooted=rebooted)
             return replace(held, attempt=_exited(attempt, event))
         case Saved():
             progress.saving = False
@@ -83,17 +99,17 @@ def heard(held: Held, event: AttemptEvent, progress: Progress) -> Held:
     return held
 
 
-def _interrupted(event: Interrupted, progress: Progress) -> None:
+def _undone(asked: type, progress: Progress) -> None:
     """What was asked for and not done is asked for again."""
-    if event.asked is Remove:
+    if asked is Remove:
         progress.removing = False
-    elif event.asked is AskToLeave:
+    elif asked is AskToLeave:
         progress.leave_by_ms = None
-    elif event.asked is Kill:
+    elif asked is Kill:
         progress.kill_sent = False
-    elif event.asked is Follow:
+    elif asked is Follow:
         progress.followed = False
-    elif event.asked is Save:
+    elif asked is Save:
         progress.saving = False
 
 

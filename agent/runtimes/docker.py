@@ -13,9 +13,9 @@ from agent.runtimes import docker_containers as containers
 from agent.runtimes import docker_pull, docker_stream
 from agent.runtimes.docker_calls import Calls
 from agent.runtimes.docker_containers import Details
-from agent.runtimes.docker_errors import pull_refused
+from agent.runtimes.docker_errors import pull_refused, readable
 from agent.runtimes.docker_exec import SUSPICIOUS_EXIT_CODES, exec_failure
-from agent.runtimes.docker_logs import Frames, Position, chunks, cursor_of
+from agent.runtimes.docker_logs import Cursor, Frames, Position, chunks, cursor_of
 from agent.runtimes.docker_spec import architecture_of, configuration, container_name, node_label, ref_of
 from agent.runtimes.docker_stream import Answer
 from agent.runtimes.runtime import (
@@ -30,6 +30,12 @@ from agent.runtimes.runtime import (
 from headrace.attempts import Platform
 
 _logger = logging.getLogger(__name__)
+
+# What only looks at the engine is answered at once, or the engine hangs. What changes something may take its time.
+_QUESTION_SECONDS = 10
+
+# How long the end of a log waits for the event of the exit, before the engine is asked: see _exited.
+_DEATH_SECONDS = 0.2
 
 # Before a log that broke off, though its container runs, is asked for again.
 _RETRY_SECONDS = 1.0
@@ -46,24 +52,37 @@ class DockerRuntime:
     def __init__(self, host: str, node: str, *, timeout_seconds: int = 60) -> None:
         self._address = docker_stream.address_of(host)
         self._calls = Calls(self._address, timeout_seconds=timeout_seconds)
+        self._question_seconds = min(_QUESTION_SECONDS, timeout_seconds)
+        # On threads of their own: calls that hang must not keep anyone from finding out that the engine does.
+        self._questions = Calls(self._address, timeout_seconds=self._question_seconds)
         self._timeout_seconds = timeout_seconds
         self._node = node
         self._starting: dict[Ref, asyncio.Task[None]] = {}
         self._exec_failures: dict[Ref, str] = {}
         self._deaths: dict[Ref, asyncio.Event] = {}
-        self._made: dict[Ref, None] = {}
-        self._present: dict[str, None] = {}
+        # Containers that this process has made and not started, and images that were there when they were looked for.
+        self._made: set[Ref] = set()
+        self._present: set[str] = set()
 
     def close(self) -> None:
         """Ends the threads that call the engine. Containers go on; streams end with the tasks that read them."""
         self._calls.close()
+        self._questions.close()
 
     async def version(self) -> str:
-        """As Runtime says."""
-        told = await self._calls.run(lambda client: client.version())
-        engine = next(iter(told.get("Components") or ()), {"Name": "Engine", "Version": told["Version"]})
-        name = "Docker Engine" if engine["Name"] == "Engine" else engine["Name"]
-        return f"{name} {engine['Version']}"
+        """As Runtime says, by a connection of its own."""
+        try:
+            async with asyncio.timeout(self._question_seconds), self._ask("/version", {}) as answer:
+                said = await answer.read_all()
+        except TimeoutError as error:
+            raise EngineUnreachable(f"the engine does not answer within {self._question_seconds} s") from error
+        if answer.status != HTTPStatus.OK:
+            raise EngineUnreachable(f"the engine does not tell its version: {said.decode(errors='replace').strip()}")
+        with readable():
+            told = json.loads(said)
+            engine = told["Components"][0] if told.get("Components") else {"Name": "Engine", **told}
+            name = "Docker Engine" if engine["Name"] == "Engine" else engine["Name"]
+            return f"{name} {engine['Version']}"
 
     async def pull(self, image: str, platform: Platform) -> int:
         """As Runtime says; the compressed bytes of layers are counted."""
@@ -71,12 +90,12 @@ class DockerRuntime:
         if image in self._present:
             return 0
         has_image = partial(docker_pull.has_image, image=image)
-        if await self._calls.run(has_image):
-            self._present[image] = None
+        if await self._questions.run(has_image):
+            self._present.add(image)
             return 0
         headers = await self._calls.run(lambda _: docker_pull.credentials(image))
         brought = await docker_pull.pulled(self._address, image, platform, headers)
-        if not await self._calls.run(has_image):
+        if not await self._questions.run(has_image):
             raise pull_refused(image, "the engine gave up without a reason")
         return brought
 
@@ -86,13 +105,14 @@ class DockerRuntime:
         try:
             made = await self._calls.run(create)
         except RuntimeRefused:
-            if self._present.pop(spec.image, "") is not None:
+            if spec.image not in self._present:
                 raise
             # The image was there when it was last looked for; somebody may have deleted it since.
+            self._present.remove(spec.image)
             await self.pull(spec.image, spec.platform)
             made = await self._calls.run(create)
         if made:
-            self._made[spec.ref] = None
+            self._made.add(spec.ref)
 
     async def start(self, ref: Ref) -> None:
         """As Runtime says. What the init finds out only after the start is ContainerStatus.exec_failed."""
@@ -100,8 +120,8 @@ class DockerRuntime:
         # the first one's call, which goes on even if the first is cancelled.
         starting = self._starting.get(ref)
         if starting is None:
-            made = self._made.pop(ref, "") is None
-            start = partial(containers.start, name=self._name(ref), new=made)
+            start = partial(containers.start, name=self._name(ref), new=ref in self._made)
+            self._made.discard(ref)
             starting = asyncio.create_task(self._calls.run(start))
             self._starting[ref] = starting
             starting.add_done_callback(partial(self._started, ref))
@@ -136,13 +156,15 @@ class DockerRuntime:
     async def remove(self, ref: Ref) -> None:
         """As Runtime says, with the volumes that it made."""
         await self._calls.run(partial(containers.remove, name=self._name(ref)))
-        for known in (self._exec_failures, self._deaths, self._made):
+        self._made.discard(ref)
+        for known in (self._exec_failures, self._deaths):
             known.pop(ref, None)
 
     async def containers(self) -> tuple[ContainerStatus, ...]:
         """As Runtime says."""
-        found = await self._calls.run(partial(containers.all_of, label=node_label(self._node)))
-        statuses = [await self._status(ref, state, details) for ref, state, details in found]
+        found = await self._questions.run(partial(containers.all_of, node=self._node))
+        with readable():
+            statuses = [await self._status(ref, state, details) for ref, state, details in found]
         return tuple(sorted(statuses, key=lambda status: status.ref))
 
     def exits(self) -> AsyncGenerator[ContainerStatus, None]:
@@ -157,18 +179,22 @@ class DockerRuntime:
             if answer.status != HTTPStatus.OK:
                 raise EngineUnreachable(f"the engine tells no events: {await answer.message()}")
             async for event in answer.documents():
-                ref = ref_of(event["Actor"]["Attributes"])
-                if ref is not None:
-                    yield await self._exited(ref, event["Actor"]["Attributes"])
+                with readable():
+                    status = await self._exited(event["Actor"]["Attributes"])
+                if status is not None:
+                    yield status
         raise EngineUnreachable("the engine's events broke off")
 
-    async def _exited(self, ref: Ref, attributes: dict[str, str]) -> ContainerStatus:
+    async def _exited(self, attributes: dict[str, str]) -> ContainerStatus | None:
+        ref = ref_of(attributes)
+        if ref is None or attributes["name"] != self._name(ref):
+            return None  # A copy bears the labels of a container of ours, but not its name.
         self._death(ref).set()
         exit_code = int(attributes["exitCode"])
         if exit_code in _ORDERLY_EXIT_CODES:
             # Until the engine has tidied up after a container, it answers no question about it: 50 ms, often more.
             return ContainerStatus(ref, ContainerState.EXITED, exit_code)
-        details = await self._calls.run(partial(containers.details_of, name=self._name(ref)))
+        details = await self._questions.run(partial(containers.details_of, name=self._name(ref)))
         if details is None:
             return ContainerStatus(ref, ContainerState.EXITED, exit_code)
         return await self._status(ref, containers.state_of(details), details)
@@ -176,6 +202,12 @@ class DockerRuntime:
     async def log(self, ref: Ref, cursor: str) -> AsyncGenerator[LogChunk, None]:
         """As Runtime says. RuntimeRefused: CONTAINER_MISSING, CONTAINER_NOT_STARTED, LOG_CURSOR_INVALID."""
         after = cursor_of(cursor)
+        with readable():
+            async with aclosing(self._log(ref, after)) as read:
+                async for chunk in read:
+                    yield chunk
+
+    async def _log(self, ref: Ref, after: Cursor) -> AsyncGenerator[LogChunk, None]:
         state = await self._log_state(ref)
         if state is None:
             raise containers.missing(self._name(ref))
@@ -187,7 +219,7 @@ class DockerRuntime:
                     yield chunk
             if state is ContainerState.EXITED:
                 return
-            state = await self._log_state(ref)
+            state = await self._state_after(ref)
             if state is ContainerState.EXITED:
                 # The engine may end a log a little early that is followed: what is missing is read as a last part.
                 if await self._is_whole(ref, position):
@@ -199,18 +231,16 @@ class DockerRuntime:
         return self._deaths.setdefault(ref, asyncio.Event())
 
     async def _state_after(self, ref: Ref) -> ContainerState | None:
-        """The state of a container whose log broke off: by the event of its exit, or else as the engine answers."""
-        asking = asyncio.ensure_future(self._log_state(ref))
-        dying = asyncio.ensure_future(self._death(ref).wait())
+        """The state of a container whose log broke off: mostly it has exited, as an event says or is about to say."""
         try:
-            await asyncio.wait((asking, dying), return_when=asyncio.FIRST_COMPLETED)
-            return ContainerState.EXITED if dying.done() else asking.result()
-        finally:
-            asking.cancel()
-            dying.cancel()
+            async with asyncio.timeout(_DEATH_SECONDS):
+                await self._death(ref).wait()
+        except TimeoutError:
+            return await self._log_state(ref)
+        return ContainerState.EXITED
 
     async def _log_state(self, ref: Ref) -> ContainerState | None:
-        details = await self._calls.run(partial(containers.details_of, name=self._name(ref)))
+        details = await self._questions.run(partial(containers.details_of, name=self._name(ref)))
         state = containers.state_of(details) if details is not None else None
         if state is ContainerState.CREATED:
             raise RuntimeRefused("CONTAINER_NOT_STARTED", f"container {self._name(ref)} has no log yet; start it first")

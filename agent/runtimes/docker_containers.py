@@ -10,8 +10,8 @@ from typing import Any
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
-from agent.runtimes.docker_errors import create_refused, start_refused
-from agent.runtimes.docker_spec import ref_of
+from agent.runtimes.docker_errors import create_refused, is_unreachable, start_refused
+from agent.runtimes.docker_spec import container_name, node_label, ref_of
 from agent.runtimes.runtime import ContainerSpec, ContainerState, Ref, RuntimeRefused
 
 Details = dict[str, Any]
@@ -35,7 +35,7 @@ def create(client: APIClient, *, name: str, spec: ContainerSpec, body: Details) 
         client.create_container_from_config(body, name, str(spec.platform))  # type: ignore[no-untyped-call]
     except APIError as error:
         if error.status_code != _CONFLICT or details_of(client, name=name) is None:
-            raise create_refused(spec.image, _message(error)) from error
+            raise create_refused(spec.image, _refusal(error)) from error
         return False
     return True
 
@@ -53,9 +53,9 @@ def start(client: APIClient, *, name: str, new: bool = False) -> None:
         client.start(name)
     except NotFound as error:
         # Of a program that is not there the engine says the same.
-        raise (start_refused(_message(error)) if details_of(client, name=name) else missing(name)) from error
+        raise (start_refused(_refusal(error)) if details_of(client, name=name) else missing(name)) from error
     except APIError as error:
-        raise start_refused(_message(error)) from error
+        raise start_refused(_refusal(error)) from error
 
 
 def change(
@@ -72,7 +72,7 @@ def change(
     except APIError as error:
         details = details_of(client, name=name)
         if details is not None and state_of(details) in matters_in:
-            raise RuntimeRefused(reason, f"{_message(error)}; see the log of the node's engine") from error
+            raise RuntimeRefused(reason, f"{_refusal(error)}; see the log of the node's engine") from error
 
 
 def remove(client: APIClient, *, name: str) -> None:
@@ -83,7 +83,7 @@ def remove(client: APIClient, *, name: str) -> None:
         return
     except APIError as error:
         if error.status_code != _CONFLICT:  # It is being removed.
-            raise RuntimeRefused("REMOVE_FAILED", f"{_message(error)}; see the log of the node's engine") from error
+            raise RuntimeRefused("REMOVE_FAILED", f"{_refusal(error)}; see the log of the node's engine") from error
 
 
 def details_of(client: APIClient, *, name: str) -> Details | None:
@@ -95,22 +95,32 @@ def details_of(client: APIClient, *, name: str) -> Details | None:
     return details
 
 
-def all_of(client: APIClient, *, label: str) -> list[tuple[Ref, ContainerState, Details]]:
-    """The containers that bear the label; of those that have exited with details, which alone tell the exit code."""
+def all_of(client: APIClient, *, node: str) -> list[tuple[Ref, ContainerState, Details]]:
+    """A node's containers, by label and name; of those that have exited with details, which alone tell the exit code.
+
+    A copy of one (docker commit, docker run) bears its labels, as images may, but not its name.
+    """
     found = []
-    for item in client.containers(all=True, filters={"label": label}):
-        ref, state = ref_of(item["Labels"]), _STATES[item["State"]]
+    for item in client.containers(all=True, filters={"label": node_label(node)}):
+        ref, state = ref_of(item["Labels"]), _state(item["State"])
+        if ref is None or f"/{container_name(node, ref)}" not in (item["Names"] or ()):
+            continue
         details: Details | None = {}
         if state is ContainerState.EXITED:
             details = details_of(client, name=item["Id"])
-        if ref is not None and details is not None:
+        if details is not None:
             found.append((ref, state, details))
     return found
 
 
 def state_of(details: Details) -> ContainerState:
     """The state in a container's details."""
-    return _STATES[details["State"]["Status"]]
+    return _state(details["State"]["Status"])
+
+
+def _state(name: str) -> ContainerState:
+    # Of a container in a state that is not known here, only that it is not over may be concluded: it is there.
+    return _STATES.get(name, ContainerState.RUNNING)
 
 
 def missing(name: str) -> RuntimeRefused:
@@ -118,5 +128,9 @@ def missing(name: str) -> RuntimeRefused:
     return RuntimeRefused("CONTAINER_MISSING", f"container {name} is not there; it was removed or never made")
 
 
-def _message(error: APIError) -> str:
-    return error.explanation or str(error)
+def _refusal(error: APIError) -> str:
+    """Why the engine says no. Raises the error again where that is no answer: what the engine did is unknown then."""
+    message = error.explanation or str(error)
+    if is_unreachable(error.status_code, message):
+        raise error
+    return message

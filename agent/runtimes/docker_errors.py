@@ -1,8 +1,10 @@
 """What the engine's messages mean, and what to do about them: the only place that reads them."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from agent.runtimes.runtime import RuntimeRefused
+from agent.runtimes.runtime import EngineUnreachable, RuntimeRefused
 
 IMAGE_NOT_RUNNABLE = "IMAGE_NOT_RUNNABLE"
 COMMAND_NOT_FOUND = "COMMAND_NOT_FOUND"
@@ -47,6 +49,15 @@ _START_REASONS: tuple[tuple[str, str, str], ...] = (
 
 # tini's last words. The program's name may hold anything; the reason is strerror's.
 _INIT_FAILED = re.compile(rb"\[FATAL (?:tini|docker-init) \(\d+\)\] exec .* failed: (?P<why>[^:\n]+)\n?", re.DOTALL)
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Turns what reading raises, of an answer that is not of the API's form, into EngineUnreachable."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise EngineUnreachable(f"the engine's answer cannot be read: {error!r}") from error
 
 
 def is_unreachable(status: int | None, message: str) -> bool:

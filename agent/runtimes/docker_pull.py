@@ -6,7 +6,7 @@ from typing import Any
 from docker import APIClient, auth
 from docker.errors import DockerException, ImageNotFound
 
-from agent.runtimes.docker_errors import pull_refused
+from agent.runtimes.docker_errors import pull_refused, readable
 from agent.runtimes.docker_stream import Address, Answer, request
 from headrace.attempts import Platform
 
@@ -41,7 +41,8 @@ async def pulled(address: Address, image: str, platform: Platform, headers: dict
     async with request(address, "POST", "/images/create", query, headers=headers, timeout_seconds=None) as answer:
         if answer.status != HTTPStatus.OK:
             raise pull_refused(image, await answer.message())
-        return await _bytes_brought(image, answer)
+        with readable():
+            return await _bytes_brought(image, answer)
 
 
 async def _bytes_brought(image: str, answer: Answer) -> int:

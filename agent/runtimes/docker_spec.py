@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from agent.runtimes.runtime import ContainerSpec, Mount, Ref
+from headrace.ids import is_job_id
 from headrace.jobs import Network
 
 _NODE, _JOB, _TASK, _EPOCH = "headrace.node", "headrace.job", "headrace.task", "headrace.epoch"
@@ -39,9 +40,10 @@ def labels_of(node: str, ref: Ref) -> dict[str, str]:
 def ref_of(labels: dict[str, str]) -> Ref | None:
     """Which attempt the labels name; `None` if they are not ours, though someone gave it the node's label."""
     try:
-        return Ref(labels[_JOB], int(labels[_TASK]), int(labels[_EPOCH]))
+        ref = Ref(labels[_JOB], int(labels[_TASK]), int(labels[_EPOCH]))
     except (KeyError, ValueError):
         return None
+    return ref if is_job_id(ref.job) and ref.task >= 0 and ref.epoch >= 0 else None
 
 
 def architecture_of(labels: dict[str, str]) -> str:

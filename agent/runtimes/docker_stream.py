@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from agent.runtimes.docker_errors import readable
 from agent.runtimes.runtime import EngineUnreachable
 from headrace.refusals import Code, Refusal
 
@@ -70,7 +71,15 @@ class Answer:
             *lines, rest = (rest + part).split(b"\n")
             for line in lines:
                 if line.strip():
-                    yield json.loads(line)
+                    yield _document(line)
+
+
+def _document(line: bytes) -> dict[str, Any]:
+    with readable():
+        document = json.loads(line)
+        if not isinstance(document, dict):
+            raise TypeError(f"no object: {line[:200]!r}")
+    return document
 
 
 def address_of(host: str) -> Address:
@@ -111,7 +120,7 @@ async def request(
             writer.write(_head(method, path, query, headers or {}))
             async with asyncio.timeout(timeout_seconds):
                 answer = await _answer(reader)
-        except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+        except (OSError, ValueError, IndexError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             raise EngineUnreachable(f"the engine did not answer {method} {path}: {error!r}") from error
         yield answer
     finally:

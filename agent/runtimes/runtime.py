@@ -94,7 +94,7 @@ class Runtime(Protocol):
     """
 
     async def version(self) -> str:
-        """The engine's name and version: that it answers at all."""
+        """The engine's name and version: that it answers, and takes new questions. One that goes down does not."""
         ...
 
     async def pull(self, image: str, platform: Platform) -> int:

@@ -23,7 +23,7 @@ def usage(node: str, jobs: Iterable[Job]) -> Usage:
         if job.node == node:
             held = held.plus(job.spec.resources, attempt.devices if attempt is not None else ())
         elif is_coming(job, node):
-            held = held.plus(job.spec.resources, ())
+            held = held.with_coming(job.spec.resources)
     return held
 
 

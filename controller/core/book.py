@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from controller.core import assignments
+from controller.core import assignments, backoff
+from controller.core.history import kept
 from controller.core.model import Answer, Assign, Effect, MoveAnswer, Reject, Save, aborted, moved
 from controller.core.placement.fit import Place, Usage, choose, free
 from headrace.attempts import Attempt
@@ -21,6 +22,8 @@ class Policy:
     # The agent's. The controller waits half as long again before it doubts a node: the agent gives up first.
     lease_ms: int = 15_000
     prefetch_ms: int = 900_000
+    # How often jobs whose place depends on what sensors read are looked at again.
+    readings_ms: int = 10_000
     exclusion_ms: int = 60_000
 
     @property
@@ -46,19 +49,27 @@ class Book:
         # Whether a node's last report told of attempts; of those that this process has not heard, nothing is known.
         self.occupied: dict[str, bool] = {}
         self._at: dict[str, dict[str, None]] = {}
+        self._requests: dict[str, str] = {}
         self._told: dict[str, tuple[tuple[Placement, ...], tuple[Prefetch, ...]]] = {}
         self._effects: list[Effect] = []
         self._saves: dict[str, Job | Node] = {}
         self._doubtful: dict[str, None] = {}
         self._acked: dict[str, None] = {}
+        # What a node said last of each job's attempt: most of a report is what the one before said.
+        self.heard: dict[str, Attempt] = {}
         self._unplaced = True
         self._unplaced_at_wall_ms = 0
+        self._nodes_changed = False
         for job in jobs:
             self._index(job)
 
     def put(self, job: Job) -> None:
         """Takes over a job as it now is; it is saved."""
-        self._doubt(self.jobs.get(job.id))
+        before = self.jobs.get(job.id)
+        if before is not None and before.migration is not None and job.migration is None:
+            # What was kept for it at its target may be another's now.
+            self.capacity_changed()
+        self._doubt(before)
         self._doubt(job)
         self._index(job)
         self._saves[job.name] = job
@@ -84,21 +95,32 @@ class Book:
     def acknowledge(self, node: str) -> None:
         """Answers a node's report."""
         self._acked[node] = None
-        self._doubtful[node] = None
 
     def capacity_changed(self) -> None:
         """Jobs that wait are looked at again."""
         self._unplaced = True
+
+    def node_changed(self) -> None:
+        """Jobs that wait are looked at again at the next tick: nodes may come, or change, by the hundred at once."""
+        self._nodes_changed = True
 
     def told_nothing(self, node: str) -> None:
         """The node is told all again, under a new generation."""
         self._told.pop(node, None)
 
     def retry_due(self) -> bool:
-        """Whether a job that waits may go to a node again that it kept away from until now."""
-        waiting = (job for job in self.jobs.values() if job.state is JobState.QUEUED)
-        ends = (one.expire_time_ms for job in waiting for one in job.exclusions)
+        """Whether a job that waits may find a place by now that it had not when it was looked at last."""
+        if self._nodes_changed:
+            return True
+        waiting = [job for job in self.jobs.values() if job.state is JobState.QUEUED]
+        if self.wall_ms - self._unplaced_at_wall_ms >= self.policy.readings_ms and any(map(_is_choosy, waiting)):
+            return True
+        ends = (end for job in waiting for end in _waits_for_ms(job))
         return any(self._unplaced_at_wall_ms < end <= self.wall_ms for end in ends)
+
+    def requested(self, request_id: str, job_id: str) -> Job | None:
+        """The live job that the request made, else the one of that id."""
+        return self.jobs.get(self._requests.get(request_id, job_id))
 
     def jobs_at(self, node: str) -> list[Job]:
         """Jobs whose place it is, that come there, or that left something there."""
@@ -126,7 +148,7 @@ class Book:
         )
         self.note(job.name, "JOB_PLACED", f"epoch {job.epoch} is to run on {place.node} as {place.platform}")
         attempts = (*(one for one in job.attempts if one.epoch != job.epoch), attempt)
-        return moved(job, JobState.STARTING, node=place.node, reason="", attempts=attempts)
+        return moved(job, JobState.STARTING, node=place.node, reason="", attempts=kept(attempts))
 
     def end(self, job: Job, state: JobState, reason: str = "") -> Job:
         """The job, which is over."""
@@ -152,7 +174,7 @@ class Book:
         """The effects since the last call, saves first: the end of every event."""
         if self._unplaced:
             self.place_waiting()
-        for node_id in self._doubtful:
+        for node_id in {**self._doubtful, **self._acked}:
             self._tell(node_id)
         saves: list[Effect] = [Save(record) for record in self._saves.values()]
         effects = saves + self._effects
@@ -161,23 +183,40 @@ class Book:
 
     def place_waiting(self) -> None:
         """Finds places for the jobs that wait, the most urgent first."""
-        self._unplaced = False
+        self._unplaced = self._nodes_changed = False
         self._unplaced_at_wall_ms = self.wall_ms
+        held = {node: self.usage(node) for node in self.nodes}
         waiting = [job for job in self.jobs.values() if job.state is JobState.QUEUED]
         for job in sorted(waiting, key=lambda one: (-one.spec.priority, one.queue_time_ms or 0, one.id)):
-            found = choose(job, self.nodes.values(), self.usage, now_wall_ms=self.wall_ms)
-            if isinstance(found, Place):
-                self.put(self.begin(job, found))
-            elif found != job.reason:
-                self.put(replace(job, reason=found))
+            node = self._place(job, held.__getitem__)
+            if node:
+                held[node] = self.usage(node)
+
+    def place(self, job: Job) -> None:
+        """Finds a place for a job that has just come; the others that wait had none, and have none now."""
+        if self._nodes_changed:
+            self.place_waiting()
+        else:
+            self._place(job, self.usage)
+
+    def _place(self, job: Job, usage: Callable[[str], Usage]) -> str:
+        """Has a job that waits begin where it can; answers the node. Else it is written down why it cannot: ""."""
+        pause = backoff.pause(job, now_wall_ms=self.wall_ms)
+        found = pause or choose(job, self.nodes.values(), usage, now_wall_ms=self.wall_ms)
+        if isinstance(found, Place):
+            self.put(self.begin(job, found))
+            return found.node
+        if found != job.reason:
+            self.put(replace(job, reason=found))
+        return ""
 
     def _tell(self, node_id: str) -> None:
         node = self.nodes.get(node_id)
         if node is None:
             return
-        jobs = self.jobs_at(node_id)
-        wanted = (assignments.placements(node, jobs), assignments.prefetches(node, jobs))
-        if wanted != self._told.get(node_id):
+        told = self._told.get(node_id)
+        wanted = self._wanted(node) if told is None or node_id in self._doubtful else told
+        if wanted != told:
             self._told[node_id] = wanted
             node = replace(node, generation=node.generation + 1)
             self.put_node(node)
@@ -195,20 +234,43 @@ class Book:
         )
         self._effects.append(Assign(node_id, assignment))
 
+    def _wanted(self, node: Node) -> tuple[tuple[Placement, ...], tuple[Prefetch, ...]]:
+        jobs = self.jobs_at(node.id)
+        return assignments.placements(node, jobs), assignments.prefetches(node, jobs)
+
     def _doubt(self, job: Job | None) -> None:
         for node in _nodes_of(job) if job is not None else ():
             self._doubtful[node] = None
 
     def _index(self, job: Job) -> None:
         before = self.jobs.get(job.id)
+        nodes = () if job.ended else _nodes_of(job)
         for node in _nodes_of(before) if before is not None else ():
-            del self._at[node][job.id]
+            # A job that stays keeps its turn: in another order, the node's assignment would look like a new one.
+            if node not in nodes:
+                del self._at[node][job.id]
+        for node in nodes:
+            self._at.setdefault(node, {})[job.id] = None
         if job.ended:
             self.jobs.pop(job.id, None)
+            self.heard.pop(job.id, None)
+            self._requests.pop(job.request_id, None)
             return
         self.jobs[job.id] = job
-        for node in _nodes_of(job):
-            self._at.setdefault(node, {})[job.id] = None
+        if job.request_id:
+            self._requests[job.request_id] = job.id
+
+
+def _waits_for_ms(job: Job) -> tuple[int, ...]:
+    """The moments from which on it may start, or may go where it could not."""
+    return (backoff.until_ms(job), *(one.expire_time_ms for one in job.exclusions))
+
+
+def _is_choosy(job: Job) -> bool:
+    """Whether a node that was none for it may become one by what its sensors read."""
+    spec = job.spec
+    devices = spec.resources.accelerators
+    return bool(spec.where or spec.variants or (devices is not None and devices.where))
 
 
 def _nodes_of(job: Job) -> tuple[str, ...]:

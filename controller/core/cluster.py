@@ -16,7 +16,9 @@ from controller.core.model import (
     aborted,
     moved,
 )
+from controller.core.placement import admission
 from headrace.jobs import Job, JobState
+from headrace.refusals import Code, Refusal
 
 
 class Cluster:
@@ -46,9 +48,16 @@ class Cluster:
 
 
 def _submitted(book: Book, event: Submitted) -> None:
-    known = book.jobs.get(event.id)
+    known = book.requested(event.request_id, event.id) or event.earlier
     if known is not None:
-        book.answer(event.token, known)
+        book.answer(event.token, known if known.request_id == event.request_id else _id_taken(known))
+        return
+    refusal = admission.unrunnable(event.spec, event.images, book.nodes.values())
+    if refusal is not None:
+        book.answer(event.token, refusal)
+        return
+    if event.dry_run:
+        book.answer(event.token, Job(name="", spec=event.spec, images=event.images))
         return
     job = Job(
         name=f"jobs/{event.id}",
@@ -61,8 +70,14 @@ def _submitted(book: Book, event: Submitted) -> None:
     )
     book.note(job.name, "JOB_SUBMITTED", f"image {event.spec.image}")
     book.put(job)
-    book.place_waiting()
+    book.place(job)
     book.answer(event.token, book.jobs[event.id])
+
+
+def _id_taken(job: Job) -> Refusal:
+    # Ids are short, for people to type. Answering with another request's job would lose this one without a word.
+    message = f"the id of this job would be that of {job.name}, which another request made; submit it again"
+    return Refusal(Code.ABORTED, "JOB_ID_TAKEN", message)
 
 
 def _cancelled(book: Book, token: int, job_id: str) -> None:

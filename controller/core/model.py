@@ -78,13 +78,18 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """A user wants a job; its images are pinned already."""
+    """A user wants a job, or wants to know what it would be; its images are pinned already.
+
+    `earlier` is what the store has under this request or this id: the core knows of live jobs alone.
+    """
 
     token: int
     id: str
     spec: JobSpec
     images: tuple[ImagePin, ...]
     request_id: str = ""
+    dry_run: bool = False
+    earlier: Job | None = None
 
 
 @dataclass(frozen=True, slots=True)

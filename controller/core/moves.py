@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from controller.core.book import Book
+from controller.core.history import kept
 from controller.core.model import MoveAnswer, MoveAsked, aborted, moved
 from controller.core.placement.fit import Place, Unfit, choose, fit, holds
-from headrace.attempts import Attempt, AttemptState, Phase
+from headrace.attempts import Attempt, Phase
 from headrace.jobs import Job, JobState, Level, Migration, MigrationPlan, MigrationState
 from headrace.nodes import Drain, Node, NodeState
 from headrace.refusals import Code, Refusal
@@ -127,7 +128,9 @@ def begin(book: Book, job: Job, place: Place) -> Job:
         platform=place.platform,
         request_time_ms=book.wall_ms,
     )
-    job = replace(job, migrations=(*job.migrations, move))
+    migrations = kept((*job.migrations, move))
+    omitted = job.omitted_migration_count + len(job.migrations) + 1 - len(migrations)
+    job = replace(job, migrations=migrations, omitted_migration_count=omitted)
     book.put(job)
     book.note(job.name, "MOVE_BEGUN", f"from {move.source} to {move.target}, level {move.level.name}")
     return job
@@ -211,7 +214,7 @@ def go_back(book: Book, job: Job, reason: str) -> None:
 def arrived(book: Book, job: Job, attempt: Attempt) -> Job:
     """The job with its move ended, once the target runs it."""
     move = job.migration
-    if move is None or move.target_epoch != attempt.epoch or attempt.state is AttemptState.PREPARING:
+    if move is None or move.target_epoch != attempt.epoch:
         return job
     since_ms = book.frozen_at_ms.pop(job.id, None)
     if since_ms is not None:

@@ -22,6 +22,10 @@ _OF_THE_JOB = ("COMMAND_NOT_FOUND",)
 # What the node's init says when it could not run the image's program: such an exit is a refusal that came late.
 _NEVER_RAN = ("IMAGE_NOT_RUNNABLE", "COMMAND_NOT_FOUND", "START_FAILED")
 
+# Refusals that say something of the checkpoint. One node's word may come of its own memory or disk; the next one's
+# is believed.
+_OF_THE_CHECKPOINT = ("MANIFEST_MISSING", "MANIFEST_CORRUPT", "MANIFEST_INVALID", "CHUNKS_MISSING", "CHUNK_CORRUPT")
+
 # Refusals that say nothing of the node: under another epoch it may well start there.
 _OF_THE_EPOCH = ("LEFT_BEFORE_START", "EPOCH_TAKEN")
 
@@ -30,12 +34,7 @@ def reported(book: Book, report: Report) -> None:
     """Takes a report, unless a newer one was seen (rules 4 and 5)."""
     newest = book.newest.get(report.node, (0, 0))
     if report.session < newest[0]:
-        message = (
-            f"node {report.node} has a newer session than this one; do two agents have the same `node`? "
-            "Give each its own, and its own state folder"
-        )
-        refusal = Refusal(Code.ABORTED, "SESSION_SUPERSEDED", message)
-        book.reject(report.node, report.session, refusal)
+        book.reject(report.node, report.session, _superseded(book, report.node, newest[0]))
         return
     if (report.session, report.sequence) <= newest:
         return
@@ -48,6 +47,18 @@ def reported(book: Book, report: Report) -> None:
     for fetched in report.prefetched:
         moves.prefetched(book, report.node, fetched)
     book.acknowledge(report.node)
+
+
+def _superseded(book: Book, node: str, newest: int) -> Refusal:
+    message = (
+        f"node {node} has a newer session than this one; do two agents have the same `node`? "
+        "Give each its own, and its own state folder"
+    )
+    # Whoever had that session is heard no more, or never was this node: the agent that is there may go on above it.
+    # While it is heard, two agents must not put each other out of their jobs.
+    silent_ms = book.now_ms - book.heard_ms.get(node, book.now_ms)
+    known = {"session": str(newest)} if silent_ms > book.policy.node_lease_ms else {}
+    return Refusal(Code.ABORTED, "SESSION_SUPERSEDED", message, **known)
 
 
 def _node_seen(book: Book, report: Report) -> None:
@@ -68,13 +79,19 @@ def _node_seen(book: Book, report: Report) -> None:
     )
     if before is None or _lasting(node) != _lasting(before):
         book.put_node(node)
-        book.capacity_changed()
+        book.node_changed()
         if before is None or before.state is not NodeState.READY:
             book.note(node.name, "NODE_READY", "reports")
     else:
-        if (node.devices, node.engine) != (before.devices, before.engine):
-            book.capacity_changed()
+        if _usable(node) != _usable(before):
+            book.node_changed()
         book.nodes[node.id] = node
+
+
+def _usable(node: Node) -> tuple[object, ...]:
+    """What decides whether a job has a place there, without the readings of sensors, which never rest."""
+    devices = ((one.id, one.kind, one.vendor, one.model, one.memory_bytes, one.health) for one in node.devices)
+    return node.engine.reachable, *devices
 
 
 def _lasting(node: Node) -> tuple[NodeState, NodeDescription, int]:
@@ -87,8 +104,9 @@ def attempt_seen(book: Book, node: str, seen: Attempt) -> None:
     if job is None or job.node != node or job.epoch != seen.epoch:
         return
     known = job.attempt
-    if known is None:
+    if known is None or book.heard.get(job.id) is seen:
         return
+    book.heard[job.id] = seen
     attempt = _merged(book, known, seen)
     if attempt == known:
         return
@@ -181,6 +199,11 @@ def _refused(book: Book, job: Job, attempt: Attempt) -> None:
     if attempt.reason in _OF_THE_JOB and not _ran_before(job):
         book.end(job, JobState.FAILED, attempt.message)
         return
+    if _checkpoint_is_lost(job):
+        # To begin anew without a word would lose what it has done: whoever submitted it decides that.
+        message = f"its checkpoint cannot be laid down anywhere ({attempt.message}); submit it again to begin anew"
+        book.end(job, JobState.FAILED, message)
+        return
     if attempt.reason == "IMAGE_NOT_RUNNABLE" and not _ran_before(job, attempt.image):
         # The manifest lies: this image is not for the platform it says it is for, on whatever node.
         job = replace(job, images=tuple(pin for pin in job.images if pin.image != attempt.image))
@@ -199,6 +222,11 @@ def _refused(book: Book, job: Job, attempt: Attempt) -> None:
         moves.commit(book, job, attempt)
         return
     book.put(book.leave(aborted(job, book.wall_ms, attempt.message), f"{node} could not start it: {attempt.message}"))
+
+
+def _checkpoint_is_lost(job: Job) -> bool:
+    """Whether two attempts in a row found that the checkpoint is no good."""
+    return all(one.reason in _OF_THE_CHECKPOINT for one in job.attempts[-2:])
 
 
 def _ran_before(job: Job, image: str = "") -> bool:

@@ -2,13 +2,11 @@
 
 from dataclasses import replace
 
-from controller.core import drains, reports
+from controller.core import backoff, drains, reports
 from controller.core.book import Book
 from controller.core.model import aborted, moved
 from headrace.jobs import Job, JobState, MigrationState, Partition, RetryCause
 from headrace.nodes import NodeState
-
-# The grace of a job without `checkpoint:`; agents have the same number.
 
 # Ticks come far more often than this.
 STOOD_STILL_MS = 5_000
@@ -71,7 +69,7 @@ def _held_still_after_ms(book: Book, job: Job) -> int:
 
 def _limits(book: Book, job: Job) -> None:
     limits = job.spec.timeouts
-    if job.state is JobState.QUEUED and _over(book, job.queue_time_ms, limits.queue_ms):
+    if job.state is JobState.QUEUED and _over(book, _waits_since_ms(job), limits.queue_ms):
         book.end(job, JobState.FAILED, f"{reports.TIMED_OUT}queue: found no place in time; {job.reason}")
         return
     if job.state in (JobState.STARTING, JobState.RUNNING) and _over(book, job.start_time_ms, limits.run_ms):
@@ -83,6 +81,11 @@ def _limits(book: Book, job: Job) -> None:
         return
     if _over(book, move.request_time_ms, book.policy.prefetch_ms):
         book.put(aborted(job, book.wall_ms, f"{move.target} did not bring what it needs in time"))
+
+
+def _waits_since_ms(job: Job) -> int | None:
+    """Since when it waits for a place; a pause before another start is no such wait."""
+    return max(job.queue_time_ms, backoff.until_ms(job)) if job.queue_time_ms is not None else None
 
 
 def _over(book: Book, since_ms: int | None, limit_ms: int | None) -> bool:

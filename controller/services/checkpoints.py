@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, NamedTuple
 
 from grpc import aio
 
@@ -16,6 +16,16 @@ from headrace.threads import ahead, finished, received
 from headrace.v1 import checkpoint_service_pb2 as pb
 from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceServicer
 
+# An attempt puts one manifest after the other, and at its end two: its last checkpoint and its outputs.
+_UNREPORTED_MAX = 2
+
+
+class _Put(NamedTuple):
+    """The newest manifests that were put for an epoch of a job."""
+
+    epoch: int
+    digests: tuple[str, ...]
+
 
 class CheckpointService(CheckpointServiceServicer):
     """Serves a store. `epochs` answers a job's present epoch, None for a job that is not known."""
@@ -23,6 +33,14 @@ class CheckpointService(CheckpointServiceServicer):
     def __init__(self, store: CheckpointStore, epochs: Callable[[str], int | None]) -> None:
         self._store = store
         self._epochs = epochs
+        self._put_for: dict[str, _Put] = {}
+
+    def pinned(self) -> list[str]:
+        """Manifests that no record may name yet, because an attempt that is not over has still to report them."""
+        pinned = [digest for put in self._put_for.values() for digest in put.digests]
+        # Not before the next time: the record that names them may be about to be saved.
+        self._put_for = {job: put for job, put in self._put_for.items() if self._epochs(job) == put.epoch}
+        return pinned
 
     async def FindMissingChunks(  # noqa: N802 - gRPC's name
         self,
@@ -71,7 +89,12 @@ class CheckpointService(CheckpointServiceServicer):
     ) -> pb.CreateManifestResponse:
         """Keeps a manifest, if the epoch that it was made in is not over."""
         self._check_epoch(request.job, request.epoch)
-        return pb.CreateManifestResponse(digest=await finished(self._store.put_manifest, request.manifest))
+        digest = await finished(self._store.put_manifest, request.manifest)
+        before = self._put_for.get(request.job)
+        earlier = before.digests if before is not None and before.epoch == request.epoch else ()
+        others = (one for one in earlier if one != digest)
+        self._put_for[request.job] = _Put(request.epoch, (*others, digest)[-_UNREPORTED_MAX:])
+        return pb.CreateManifestResponse(digest=digest)
 
     async def GetManifest(  # noqa: N802
         self,

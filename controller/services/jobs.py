@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 from google.protobuf.message import Message
 
@@ -12,6 +12,7 @@ from controller.images import Images
 from controller.logs import JobLogs
 from controller.shell import Shell
 from controller.store import JobCursor, Store
+from controller.submissions import Submissions
 from headrace import jobfile, query, wire
 from headrace.ids import job_id
 from headrace.jobs import ImagePin, Job, JobSpec
@@ -32,20 +33,27 @@ class JobService(JobServiceServicer):
         self._store = store
         self._images = images
         self._logs = logs
+        self._submissions = Submissions()
 
     async def CreateJob(self, request: pb.CreateJobRequest, context: Any) -> job_pb2.Job:  # noqa: ARG002, N802, D102
         spec = _load(JobSpec, request.spec)
         jobfile.check(spec)
         request_id = request.request_id or str(uuid.uuid4())
-        name = job_id(spec.display_name, request_id)
-        known = await asyncio.to_thread(self._store.job, name)
-        if known is not None:
-            return _dump(known)
-        images = await self._pins(spec)
         if request.validate_only:
-            return _dump(Job(name="", spec=spec, images=images))
-        job = await self._shell.ask(lambda token: Submitted(token, name, spec, images, request_id))
-        return _dump(job)
+            return _dump(await self._created(spec, request_id, dry_run=True))
+        return _dump(await self._submissions.once(request_id, lambda: self._created(spec, request_id)))
+
+    async def _created(self, spec: JobSpec, request_id: str, *, dry_run: bool = False) -> Job:
+        name = job_id(spec.display_name, request_id)
+        earlier = await asyncio.to_thread(self._store.job_of, request_id, name)
+        if earlier is not None and earlier.request_id == request_id:
+            # What was taken on once is answered without the registry.
+            return earlier
+        images = await self._pins(spec)
+        job = await self._shell.ask(
+            lambda token: Submitted(token, name, spec, images, request_id, dry_run=dry_run, earlier=earlier)
+        )
+        return cast("Job", job)
 
     async def _pins(self, spec: JobSpec) -> tuple[ImagePin, ...]:
         references = dict.fromkeys([spec.image, *(variant.image for variant in spec.variants if variant.image)])
@@ -62,15 +70,17 @@ class JobService(JobServiceServicer):
         wanted = page_size(request.page_size, PAGE_SIZE, PAGE_SIZE_MAX)
         before = JobCursor.from_token(request.page_token) if request.page_token else None
         found: list[Job] = []
+        # A filter may find few in many: small pages are read by larger ones.
+        limit = wanted if matches is None else max(wanted, PAGE_SIZE)
         while len(found) < wanted:
-            page = await asyncio.to_thread(self._store.jobs, limit=wanted, before=before)
+            page = await asyncio.to_thread(self._store.jobs, limit=limit, before=before)
             for job in page:
                 before = JobCursor.of(job)
                 if matches is None or matches.holds(query.job_row(job)):
                     found.append(job)
                 if len(found) == wanted:
                     break
-            if len(page) < wanted:
+            if len(page) < limit:
                 break
         token = before.token() if before is not None and len(found) == wanted else ""
         return pb.ListJobsResponse(jobs=[_dump(job) for job in found], next_page_token=token)
@@ -145,7 +155,7 @@ class JobService(JobServiceServicer):
 
     async def _job(self, name: str) -> Job:
         written = name.removeprefix("jobs/")
-        job = await asyncio.to_thread(self._store.job, written)
+        job = self._shell.live.get(written) or await asyncio.to_thread(self._store.job, written)
         if job is not None:
             return job
         matching = await asyncio.to_thread(self._store.find_jobs, written) if written else ()

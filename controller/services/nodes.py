@@ -23,6 +23,9 @@ from headrace.v1.node_service_pb2_grpc import NodeServiceServicer
 PAGE_SIZE = 1000
 PAGE_SIZE_MAX = 10_000
 
+# There must be room above it, for a node whose number was taken by a report that was not its own.
+SESSION_MAX = 1 << 60
+
 NODE_ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -43,6 +46,9 @@ class NodeService(NodeServiceServicer):
         if not NODE_ID.fullmatch(first.node):
             message = f"node: {first.node!r} is no id; 1 to 63 lower-case letters, digits and dashes"
             raise Refusal(Code.INVALID_ARGUMENT, "NODE_INVALID", message)
+        if not 0 < first.session <= SESSION_MAX:
+            message = f"session: {first.session} is no number of a session; begin at 1, and count up"
+            raise Refusal(Code.INVALID_ARGUMENT, "SESSION_INVALID", message)
         outbox = self._shell.open_session(first.node, first.session)
         reading = asyncio.create_task(self._read(first, request_iterator, outbox))
         placements: dict[_PlacementKey, session_pb2.Placement] = {}
@@ -51,11 +57,15 @@ class NodeService(NodeServiceServicer):
                 assignment, placements = _dumped(await outbox.next(), placements)
                 yield assignment
         finally:
-            reading.cancel()
             self._shell.close_session(first.node, first.session, outbox)
+            reading.cancel()
+            await asyncio.wait([reading])
+            if not reading.cancelled():
+                reading.result()
 
     async def _read(self, first: session_pb2.Report, requests: Any, outbox: Outbox) -> None:
         attempts: dict[bytes, Attempt] = {}
+        why = Refusal(Code.ABORTED, "SESSION_ENDED", "the agent has ended its side of the stream")
         try:
             report, attempts = _load(first, first, attempts)
             self._shell.tell(Reported(report))
@@ -63,9 +73,10 @@ class NodeService(NodeServiceServicer):
                 report, attempts = _load(message, first, attempts)
                 self._shell.tell(Reported(report))
         except Refusal as refusal:
-            outbox.close(refusal)
-        else:
-            outbox.close(Refusal(Code.ABORTED, "SESSION_ENDED", "the agent has ended its side of the stream"))
+            why = refusal
+        finally:
+            # A bug ends the stream too: an agent that nobody listens to must not believe that it is heard.
+            outbox.close(why)
 
     async def AppendLog(self, request: pb.AppendLogRequest, context: Any) -> pb.AppendLogResponse:  # noqa: ARG002, N802, D102
         job = self._book.jobs.get(request.job)

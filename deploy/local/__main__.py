@@ -2,24 +2,23 @@
 
 import argparse
 import sys
-from collections.abc import Callable
 
 from deploy.local import daemon_images, packages, prepared, standing, tests
-from headrace.refusals import Refusal
+from deploy.local.command import carried_out
 
-NEEDS = (*packages.ENGINE, *packages.REGISTRY, *packages.IMAGES, *packages.EMULATION)
+NEEDS = (*packages.ENGINE, *packages.REGISTRY, *packages.IMAGES, *packages.EMULATION, *packages.CHECK)
 
 
 def main() -> int:
     """Carries out one command; 1 for a refusal, which is printed as it reads."""
     # What is not ours goes to pytest as it is.
     if sys.argv[1:2] == ["test"]:
-        return _told(lambda: tests.run(sys.argv[2:]))
+        return carried_out(lambda: tests.run(sys.argv[2:]))
     options = _parser().parse_args()
-    return _told(lambda: _carried_out(options))
+    return carried_out(lambda: _done(options))
 
 
-def _carried_out(options: argparse.Namespace) -> int:
+def _done(options: argparse.Namespace) -> int:
     match options.command:
         case "up":
             standing.up(options.nodes)
@@ -28,7 +27,7 @@ def _carried_out(options: argparse.Namespace) -> int:
         case "env":
             print("\n".join(f"export {name}={value}" for name, value in standing.environment().items()))
         case "packages":
-            packages.ensure([*NEEDS, *(packages.NODE if options.check else ())])
+            packages.ensure(packages.CHECK if options.check else NEEDS)
         case "images":
             _make_images()
     return 0
@@ -41,14 +40,6 @@ def _make_images() -> None:
             print(f"{image.reference}  {' '.join(sorted(image.platforms))}")
 
 
-def _told(command: Callable[[], int]) -> int:
-    try:
-        return command()
-    except Refusal as refusal:
-        print(f"{refusal.reason}: {refusal.message}", file=sys.stderr)
-        return 1
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.local", description="Headrace on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -58,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("env", help="what runs, as lines for a shell's eval")
     commands.add_parser("images", help="images of agent and controller, for every architecture")
     wanted = commands.add_parser("packages", help="installs what the distribution has of what set-up needs")
-    wanted.add_argument("--check", action="store_true", help="also what `make check` needs")
+    wanted.add_argument("--check", action="store_true", help="only what `make check` needs")
     commands.add_parser("test", help="pytest, with an engine and a registry")
     return parser
 

@@ -29,9 +29,14 @@ class Bridge:
         """Makes it, up, with an address; one that is there already is kept. Refusal: BRIDGE_FAILED."""
         if not Path("/sys/class/net", self.name).exists():
             _ip("link", "add", self.name, "type", "bridge")
-            address = next(_free_network(self.name).hosts())
-            _ip("address", "add", f"{address}/{PREFIX_BITS}", "dev", self.name)
-            _ip("link", "set", self.name, "up")
+            try:
+                address = next(_free_network(self.name).hosts())
+                _ip("address", "add", f"{address}/{PREFIX_BITS}", "dev", self.name)
+                _ip("link", "set", self.name, "up")
+            except BaseException:
+                # Half a bridge would be taken for a whole one by the next start.
+                _ip("link", "delete", self.name)
+                raise
         failed = [rule for rule in self._rules() if not _there(rule) and not _iptables("-I", rule)]
         if failed:
             progress.note("iptables refuses the rules of our engine's network: its containers reach this machine only")

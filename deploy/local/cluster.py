@@ -3,8 +3,7 @@
 import json
 import socket
 import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +13,16 @@ from typing import Protocol
 import docker
 import docker.errors
 
-from deploy.local import places, processes, progress
+from deploy.local import places, processes
 from deploy.local.made import Image
 from headrace.refusals import Code, Refusal
 
 CONTROLLER_ADDRESS = "127.0.0.1:7400"
 ARM64 = "arm64"
+# As agents label the containers of their jobs.
+NODE_LABEL = "headrace.node"
+FAILED = "CONTROLLER_FAILED"
 READY_SECONDS = 60.0
-POLL_SECONDS = 0.02
 # Where the pulled program writes is where a person looks for it: in the agent's folder, not in the engine's.
 IN_CONTAINER = 'exec python3 -m agent.main --config "$0" >>"$1" 2>&1'
 
@@ -85,9 +86,13 @@ def start_controller(
     folder: Path, *, registry: str, address: str = CONTROLLER_ADDRESS, settings: Settings = NONE
 ) -> processes.Process:
     """Starts a controller and waits until its port answers. `settings` are added to those of its file."""
+    if _answers(address):
+        # Whoever it is, agents and clients would take it for ours.
+        message = f"{address} is in use: end what listens there, e.g. by `make down` in another checkout"
+        raise Refusal(Code.UNAVAILABLE, FAILED, message)
     ours = {"state": str(folder / "state"), "grpc": {"address": address}, "images": {"default_registry": registry}}
     process = _start("controller", folder, ours, settings)
-    _wait_for_port(address, process)
+    processes.wait_until(lambda: _answers(address), process, seconds=READY_SECONDS, reason=FAILED)
     return process
 
 
@@ -131,6 +136,14 @@ def start_arm64_agent(
             detach=True,
         )
     return Contained(engine, str(container.id), log)
+
+
+def remove_containers(engine: str, nodes: Iterable[str]) -> None:
+    """Removes the containers of jobs that these nodes' agents have left on an engine."""
+    with closing(docker.DockerClient(base_url=engine)) as client:
+        for node in nodes:
+            for container in client.api.containers(all=True, filters={"label": f"{NODE_LABEL}={node}"}):
+                _remove(client, container["Id"])
 
 
 def configured(daemon: str, folder: Path, ours: Settings, added: Settings = NONE) -> Path:
@@ -179,28 +192,17 @@ def _toml(settings: Settings) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _wait_for_port(address: str, process: processes.Process) -> None:
+def _answers(address: str) -> bool:
     host, _, port = address.rpartition(":")
-    deadline = time.monotonic() + READY_SECONDS
-    while True:
-        try:
-            socket.create_connection((host, int(port)), timeout=1).close()
-        except OSError:
-            if not process.alive():
-                raise _failed(f"it ended; its log is {process.log}, its end:\n{progress.end_of(process.log)}") from None
-            if time.monotonic() > deadline:
-                raise _failed(f"{address} does not answer after {READY_SECONDS:.0f} s; see {process.log}") from None
-            time.sleep(POLL_SECONDS)
-        else:
-            return
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _remove(client: docker.DockerClient, container: str) -> None:
     try:
-        client.api.remove_container(container, force=True)
+        client.api.remove_container(container, force=True, v=True)
     except docker.errors.NotFound:
         return
-
-
-def _failed(message: str) -> Refusal:
-    return Refusal(Code.UNAVAILABLE, "CONTROLLER_FAILED", message)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from deploy.local import cluster, places, prepared, progress
+from deploy.local.command import carried_out
 from headrace import jobfile
 from headrace.attempts import AttemptState
 from headrace.client import Client
@@ -30,16 +31,16 @@ DONE_SECONDS = 400.0
 
 def main() -> int:
     """Runs the demo; 0 if all of it was so, 1 if not."""
-    try:
-        with prepared.prepare() as local:
-            folder = Path(tempfile.mkdtemp(prefix="demo-", dir=places.STATE))
-            try:
-                return _with_daemons(local, folder)
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-    except Refusal as refusal:
-        print(f"{refusal.reason}: {refusal.message}", file=sys.stderr)
-        return 1
+    return carried_out(_done)
+
+
+def _done() -> int:
+    with prepared.prepare() as local:
+        folder = Path(tempfile.mkdtemp(prefix="demo-", dir=places.STATE))
+        try:
+            return _with_daemons(local, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _with_daemons(local: prepared.Local, folder: Path) -> int:
@@ -67,6 +68,8 @@ def _with_daemons(local: prepared.Local, folder: Path) -> int:
     finally:
         for daemon in reversed(daemons):
             daemon.stop()
+        # An agent that leaves lets its jobs run on; where the demo was broken off there are some.
+        cluster.remove_containers(local.engine, (AMD64, ARM64))
 
 
 async def _shown(address: str, folder: Path) -> int:

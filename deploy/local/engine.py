@@ -9,7 +9,6 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -24,9 +23,9 @@ from deploy.local.bridge import Bridge
 from headrace.refusals import Code, Refusal
 
 SYSTEM_SOCKET = Path("/var/run/docker.sock")
+FAILED = "ENGINE_FAILED"
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
-POLL_SECONDS = 0.05
 MAIN = "main"
 
 
@@ -59,6 +58,10 @@ class OwnEngine:
         """It is there, and serves."""
         return self.process() is not None and answers(self.host)
 
+    def is_left(self) -> bool:
+        """It lives, or died without a chance to clear up after itself."""
+        return self.process() is not None or self._sockets.exists()
+
     def start(self) -> None:
         """Starts it. Refusal: ENGINE_FAILED, with the end of its log; PACKAGES_MISSING."""
         packages.ensure(packages.ENGINE)
@@ -69,7 +72,7 @@ class OwnEngine:
             self.log.unlink(missing_ok=True)
             process = processes.spawn(self._command(), log=self.log)
             process.record(self._pid_file)
-            self._wait(process)
+            processes.wait_until(lambda: answers(self.host), process, seconds=START_SECONDS, reason=FAILED)
 
     def stop(self) -> None:
         """Ends its containers, then itself, then what a death without warning would have left."""
@@ -125,15 +128,6 @@ class OwnEngine:
         path.write_text(json.dumps(settings, indent=2) + "\n")
         return path
 
-    def _wait(self, process: processes.Process) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while not answers(self.host):
-            if not process.alive():
-                raise _failed(f"dockerd ended; its log is {self.log}, its end:\n{progress.end_of(self.log)}")
-            if time.monotonic() > deadline:
-                raise _failed(f"dockerd does not answer after {START_SECONDS:.0f} s; see {self.log}")
-            time.sleep(POLL_SECONDS)
-
 
 def found() -> str | None:
     """The engine that this machine has already, by DOCKER_HOST or at the usual socket; None: it does not answer."""
@@ -142,11 +136,19 @@ def found() -> str | None:
     if configured and not host.startswith("unix://"):
         progress.note(f"DOCKER_HOST={host} is not used: jobs' folders and the registry are on this machine")
         return None
+    socket_path = host.removeprefix("unix://")
+    if Path(socket_path).exists() and not os.access(socket_path, os.R_OK | os.W_OK):
+        raise _failed(f"{socket_path} does not let this user in: join its group (`ls -l` names it), or run as root")
     if answers(host):
         return host
     if configured:
         progress.note(f"DOCKER_HOST={host} does not answer: an engine of our own is used")
     return None
+
+
+def all_own() -> list[OwnEngine]:
+    """All that this checkout ever started."""
+    return [OwnEngine(folder.name) for folder in sorted((places.STATE / "engine").glob("*"))]
 
 
 @contextmanager
@@ -192,4 +194,4 @@ def _unmount_below(*folders: Path) -> None:
 
 
 def _failed(message: str) -> Refusal:
-    return Refusal(Code.UNAVAILABLE, "ENGINE_FAILED", message)
+    return Refusal(Code.UNAVAILABLE, FAILED, message)

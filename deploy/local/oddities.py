@@ -1,4 +1,4 @@
-"""Images that tests refuse: each is wrong in one way that registries are full of."""
+"""An image that is wrong in a way that registries are full of; tests make others of it."""
 
 import struct
 
@@ -8,25 +8,6 @@ from deploy.local.manifests import Repository
 
 FOREIGN_MACHINE = 0x16  # IBM S/390: nothing here runs or emulates it.
 FOREIGN_RECIPE = 'FROM scratch\nCOPY program /program\nCMD ["/program"]\n'
-
-
-def lying(registry: str) -> Image:
-    """Says it is for amd64 and arm64; what it holds for arm64 are amd64's programs."""
-    beneath = images.base(registry)
-    repository = Repository(registry, "headrace/lying")
-
-    def make(architecture: str) -> str:
-        return repository.copy(beneath.repository, beneath.platforms["amd64"], claim=architecture)
-
-    return made.image(repository, made.inputs_of("lying", beneath.inputs), make)
-
-
-def single(registry: str, architecture: str = "amd64") -> str:
-    """The reference of an image without an index: one manifest, for one architecture."""
-    beneath = images.base(registry)
-    repository = Repository(registry, f"headrace/{architecture}-only")
-    repository.copy(beneath.repository, beneath.platforms[architecture], tag=made.TAG)
-    return f"{registry}/{repository.name}:{made.TAG}"
 
 
 def foreign(registry: str) -> Image:

@@ -12,7 +12,7 @@ from deploy.local import emulation, progress
 from headrace.refusals import Code, Refusal
 
 POLICY = Path("/usr/sbin/policy-rc.d")
-SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
+SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Need:
 
     def met(self) -> bool:
         """The command is here."""
-        return command(self.command) is not None
+        return shutil.which(self.command) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +60,13 @@ EMULATION: tuple[AnyNeed, ...] = (
     Need("mount", ("mount",)),
     *(EmulatorNeed(architecture) for architecture in emulation.ARCHITECTURES),
 )
-NODE: tuple[AnyNeed, ...] = (Need("npm", ("npm",)),)
-
-
-def command(name: str) -> str | None:
-    """Where a command is; root's PATH may lack the system's folders."""
-    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{SYSTEM_PATH}")
+# What `make check` needs, and the tests of the house rules.
+CHECK: tuple[AnyNeed, ...] = (Need("npm", ("npm",)), Need("git", ("git",)))
 
 
 def ensure(needs: Sequence[AnyNeed]) -> None:
     """Installs what is missing. Refusal: PACKAGES_MISSING, where that is the operator's to do."""
+    _search_system_folders()
     missing = [need for need in needs if not need.met()]
     if not missing:
         return
@@ -77,7 +74,7 @@ def ensure(needs: Sequence[AnyNeed]) -> None:
         wanted = ", ".join(need.command for need in missing)
         raise _missing(f"{wanted}: not found, and no apt-get to install them with; install what has these commands")
     if os.geteuid() != 0:
-        named = " ".join(sorted({need.packages[0] for need in missing}))
+        named = " ".join(dict.fromkeys(_candidate(need) or need.packages[0] for need in missing))
         raise _missing(f"not root: run `sudo apt-get install --no-install-recommends {named}` once, then try again")
     _install(missing)
     absent = [need.command for need in missing if not need.met()]
@@ -95,12 +92,29 @@ def _install(missing: Sequence[AnyNeed]) -> None:
         progress.run([*apt, "install", "-y", "--no-install-recommends", *names], log="apt", env=environment)
 
 
+def _search_system_folders() -> None:
+    """Lets commands in them be found from here on: root's PATH may lack them, as after `su` without a dash."""
+    path = os.environ.get("PATH", os.defpath).split(":")
+    os.environ["PATH"] = ":".join([*path, *(folder for folder in SYSTEM_FOLDERS if folder not in path)])
+
+
 def _offered(need: AnyNeed) -> str:
+    name = _candidate(need)
+    if name is None:
+        raise _missing(f"{need.command}: this distribution offers none of the packages {', '.join(need.packages)}")
+    return name
+
+
+def _candidate(need: AnyNeed) -> str | None:
+    """The first of its packages that the distribution's lists have, as far as they were read."""
+    # In other languages it says other words.
+    environment = {**os.environ, "LC_ALL": "C"}
     for name in need.packages:
-        policy = subprocess.run(["apt-cache", "policy", name], capture_output=True, text=True, check=False).stdout
+        argv = ["apt-cache", "policy", name]
+        policy = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False).stdout
         if "Candidate:" in policy and "Candidate: (none)" not in policy:
             return name
-    raise _missing(f"{need.command}: this distribution offers none of the packages {', '.join(need.packages)}")
+    return None
 
 
 @contextmanager

@@ -1,9 +1,10 @@
 """All that demo, tests and `make up` stand on: packages, emulation, an engine, a registry, images."""
 
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from deploy.local import buildah, daemon_images, emulation, engine, images, packages, registry, sharing
+from deploy.local import buildah, daemon_images, distribution, emulation, engine, images, packages, registry, sharing
 from deploy.local.made import Image
 
 
@@ -41,6 +42,9 @@ class Local:
 
 def prepare() -> Local:
     """Makes everything ready, and says what takes time. Refusals name what the operator has to install."""
+    # Where it is missing, mmdebstrap brings it along; where it is too old, nothing needs to be installed or started.
+    if Path(distribution.SYSTEM_PYTHON).exists():
+        distribution.python()
     host = engine.found()
     packages.ensure(
         [

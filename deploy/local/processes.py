@@ -4,11 +4,14 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from deploy.local import progress
+from headrace.refusals import Code, Refusal
 
 KILL_WAIT_SECONDS = 10.0
 POLL_SECONDS = 0.01
@@ -69,6 +72,18 @@ def spawn(argv: list[str], *, log: Path, env: Mapping[str, str] | None = None) -
         setsid=True,
     )
     return Process(pid, started(pid) or 0, log)
+
+
+def wait_until(answers: Callable[[], bool], process: Process, *, seconds: float, reason: str) -> None:
+    """Waits until what a process serves can be used. Refusal: `reason`, with the end of its log."""
+    deadline = time.monotonic() + seconds
+    while not answers():
+        if not process.alive():
+            message = f"it ended; its log is {process.log}, its end:\n{progress.end_of(process.log)}"
+            raise Refusal(Code.UNAVAILABLE, reason, message)
+        if time.monotonic() > deadline:
+            raise Refusal(Code.UNAVAILABLE, reason, f"it does not answer after {seconds:.0f} s; see {process.log}")
+        time.sleep(POLL_SECONDS)
 
 
 def recorded(path: Path, log: Path) -> Process | None:

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import socket
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from headrace.refusals import Code, Refusal
 
 LOOPBACK = "127.0.0.1"
 PORT_VARIABLE = "HEADRACE_REGISTRY_PORT"
+FAILED = "REGISTRY_FAILED"
 START_SECONDS = 30.0
-POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ class LocalRegistry:
             self.log.unlink(missing_ok=True)
             process = processes.spawn(["docker-registry", "serve", str(self._configuration())], log=self.log)
             process.record(self._pid_file)
-            self._wait(process)
+            processes.wait_until(lambda: answers(self.address), process, seconds=START_SECONDS, reason=FAILED)
 
     def stop(self) -> None:
         """Ends it; what is stored stays."""
@@ -70,8 +69,11 @@ class LocalRegistry:
 
     def _port(self) -> int:
         """The configured one, else the last one, else any."""
-        configured = os.environ.get(PORT_VARIABLE)
+        configured = os.environ.get(PORT_VARIABLE, "")
         if configured:
+            if not configured.isdecimal():
+                message = f"{PORT_VARIABLE}={configured}: is a port, e.g. 5000, or not set"
+                raise Refusal(Code.INVALID_ARGUMENT, FAILED, message)
             return int(configured)
         with contextlib.suppress(FileNotFoundError, ValueError, OSError):
             return _bound(int(self._port_file.read_text()))
@@ -93,15 +95,6 @@ class LocalRegistry:
         path.write_text(json.dumps(settings, indent=2) + "\n")
         return path
 
-    def _wait(self, process: processes.Process) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while not answers(self.address):
-            if not process.alive():
-                raise _failed(f"docker-registry ended; its log is {self.log}:\n{progress.end_of(self.log)}")
-            if time.monotonic() > deadline:
-                raise _failed(f"docker-registry does not answer after {START_SECONDS:.0f} s; see {self.log}")
-            time.sleep(POLL_SECONDS)
-
 
 def answers(address: str) -> bool:
     """A registry serves there."""
@@ -117,7 +110,3 @@ def _bound(port: int) -> int:
         listener.bind((LOOPBACK, port))
         number: int = listener.getsockname()[1]
     return number
-
-
-def _failed(message: str) -> Refusal:
-    return Refusal(Code.UNAVAILABLE, "REGISTRY_FAILED", message)

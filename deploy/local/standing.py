@@ -1,13 +1,17 @@
 """`make up` and `make down`: a controller and agents that stay in the background between commands."""
 
+import asyncio
 from pathlib import Path
 
 from deploy.local import cluster, engine, places, prepared, processes, progress, registry, sharing
+from headrace.client import Client
+from headrace.nodes import NodeState
 from headrace.refusals import Code, Refusal
 
 FOLDER = places.STATE / "up"
 CONTROLLER = FOLDER / "controller"
 NODES = FOLDER / "nodes"
+READY_SECONDS = 60.0
 
 
 def up(nodes: int) -> None:
@@ -29,17 +33,23 @@ def up(nodes: int) -> None:
                 progress.note(f"starting the agent of {folder.name}")
                 started.append(cluster.start_agent(folder, node=folder.name, engine=local.engine))
                 started[-1].record(folder / "pid")
+        _wait_for([f"node-{number}" for number in range(1, nodes + 1)])
     except BaseException:
         for process in reversed(started):
             process.stop()
         local.release()
         raise
-    progress.note(f"controller on {cluster.CONTROLLER_ADDRESS}; logs in {FOLDER}; try: make nodes, or")
-    progress.note("make submit JOB=examples/pi.yaml; `make down` ends it")
+    progress.note(
+        f"controller on {cluster.CONTROLLER_ADDRESS}; registry for images on {local.registry}; logs in {FOLDER}"
+    )
+    progress.note("try: make nodes, or make submit JOB=examples/pi.yaml; `make down` ends it")
 
 
 def down() -> None:
-    """Ends agents and controller, then registry and engine unless someone else uses them."""
+    """Ends agents and controller, then registry and engines of ours, also those of tests that were killed.
+
+    One that somebody else uses stays.
+    """
     folders = [*sorted(NODES.glob("*")), CONTROLLER]
     for folder in folders:
         process = _recorded(folder)
@@ -47,12 +57,12 @@ def down() -> None:
             with progress.step(f"ending {folder.name}"):
                 process.stop()
         (folder / "pid").unlink(missing_ok=True)
-    for service, what in ((engine.OwnEngine(), "engine"), (registry.LocalRegistry(), "registry")):
-        if service.process() is not None:
-            with progress.step(f"ending the {what}"):
-                ended = sharing.end_if_unused(service)
-            if not ended:
-                progress.note(f"the {what} stays: another command uses it")
+    for own in engine.all_own():
+        if own.is_left():
+            _end(own, f"engine {own.name}")
+    store = registry.LocalRegistry()
+    if store.process() is not None:
+        _end(store, "registry")
 
 
 def environment() -> dict[str, str]:
@@ -62,6 +72,32 @@ def environment() -> dict[str, str]:
     if host is None or not store.answers():
         raise Refusal(Code.FAILED_PRECONDITION, "NOT_UP", "no engine or no registry runs: `make up` starts them")
     return {"HEADRACE_TEST_ENGINE": host, "HEADRACE_TEST_REGISTRY": store.address}
+
+
+def _wait_for(nodes: list[str]) -> None:
+    with progress.step("waiting for the nodes to report"):
+        try:
+            asyncio.run(_ready(nodes))
+        except TimeoutError:
+            message = f"they did not all report within {READY_SECONDS:.0f} s; their logs are in {NODES}"
+            raise Refusal(Code.UNAVAILABLE, "AGENT_FAILED", message) from None
+
+
+async def _ready(nodes: list[str]) -> None:
+    waited = dict.fromkeys(nodes)
+    async with Client(cluster.CONTROLLER_ADDRESS) as client, asyncio.timeout(READY_SECONDS):
+        async for node in client.watch_nodes():
+            if node.state is NodeState.READY and node.engine.reachable:
+                waited.pop(node.id, None)
+            if not waited:
+                return
+
+
+def _end(service: sharing.Service, what: str) -> None:
+    with progress.step(f"ending the {what}"):
+        ended = sharing.end_if_unused(service)
+    if not ended:
+        progress.note(f"the {what} stays: another command uses it")
 
 
 def _recorded(folder: Path) -> processes.Process | None:

@@ -1,33 +1,42 @@
 """`make test`: pytest with an engine, a registry and the images, which are ended afterwards."""
 
 import os
-import signal
 import subprocess
 import sys
-from types import FrameType
+from collections.abc import Mapping, Sequence
 
 from deploy.local import oddities, places, prepared
+from deploy.local.command import ENDED_BY_SIGNAL
 
-ENDED_BY_SIGNAL = 128
+# What worlds of daemons and engines of their own may need to be taken down.
+TIDY_SECONDS = 120.0
 
 
 def run(arguments: list[str]) -> int:
     """Runs pytest; answers with its exit code."""
-    signal.signal(signal.SIGTERM, _leave)
     with prepared.prepare() as local:
         local.agent_image()
-        for make in (oddities.lying, oddities.single, oddities.foreign):
-            make(local.registry)
+        oddities.foreign(local.registry)
         environment = {
             **os.environ,
             "HEADRACE_TEST_ENGINE": local.engine,
             "HEADRACE_TEST_REGISTRY": local.registry,
         }
-        argv = [sys.executable, "-m", "pytest", *arguments]
-        code = subprocess.run(argv, cwd=places.ROOT, env=environment, check=False).returncode
+        code = to_its_end([sys.executable, "-m", "pytest", *arguments], environment)
     return code if code >= 0 else ENDED_BY_SIGNAL - code
 
 
-def _leave(number: int, _frame: FrameType | None) -> None:
-    """As an exception, so that what was started is ended on the way out."""
-    sys.exit(ENDED_BY_SIGNAL + number)
+def to_its_end(argv: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Runs a program and answers with its exit code; where that is broken off, it may still end what it started."""
+    with subprocess.Popen(argv, cwd=places.ROOT, env=environment) as process:
+        try:
+            return process.wait()
+        except BaseException as broken_off:
+            # A terminal's Ctrl-C has reached the program too; told twice, it would leave off tidying up.
+            if not isinstance(broken_off, KeyboardInterrupt):
+                process.terminate()
+            try:
+                process.wait(TIDY_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            raise

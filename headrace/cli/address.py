@@ -3,9 +3,8 @@
 import os
 from collections.abc import Mapping
 
-from headrace.addresses import check_shape
+from headrace.addresses import DEFAULT_ADDRESS, check_shape
 
-_DEFAULT = "127.0.0.1:7400"
 _FILE = ".config/headrace/config.toml"
 
 
@@ -20,7 +19,7 @@ def controller_address(option: str, environ: Mapping[str, str]) -> str:
             return address
     home = environ.get("HOME")
     if home and not os.access(f"{home}/{_FILE}", os.F_OK):
-        return _DEFAULT
+        return DEFAULT_ADDRESS
     from headrace.settings import load_client  # noqa: PLC0415 - reads TOML, and knows the daemons' settings too.
 
     return load_client("", environ).controller

@@ -22,8 +22,6 @@ class Command(NamedTuple):
     options: Callable[[Parser], None]
     # What a container is to execute may follow after "--".
     takes_argv: bool = False
-    # Has -o: table, wide, json, yaml.
-    shows: bool = True
     # Needs a controller.
     connects: bool = True
 
@@ -69,15 +67,14 @@ def _parse_command(
     parser = _parser(f"headrace {name}", command.summary, lambda: f"example:\n  {command.example}")
     command.options(parser)
     _add_controller(parser)
-    if command.shows:
-        parser.add_argument(
-            "-o",
-            "--output",
-            choices=("table", "wide", "json", "yaml"),
-            metavar="table|wide|json|yaml",
-            default="table",
-            help="how to show it; json and yaml have the fields of the protocol (default: table)",
-        )
+    parser.add_argument(
+        "-o",
+        "--output",
+        choices=("table", "wide", "json", "yaml"),
+        metavar="table|wide|json|yaml",
+        default="table",
+        help="how to show it; json and yaml have the fields of the protocol (default: table)",
+    )
     arguments = parser.parse_args(written, namespace)
     arguments.argv = container_argv or []
     arguments.usage_error = parser.error
@@ -119,11 +116,18 @@ def _add_controller(parser: Parser) -> None:
     )
 
 
+def _text(text: str) -> str:
+    # What is no text cannot be sent, and Python would say so in words of its own.
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise argparse.ArgumentTypeError("is no text in UTF-8")
+    return text
+
+
 def _name(text: str) -> str:
     # Names may be shortened; shortened to nothing, one would mean the only job there is.
     if not text.strip("/") or text in ("jobs/", "nodes/"):
         raise argparse.ArgumentTypeError("a name must not be empty")
-    return text
+    return _text(text)
 
 
 def _setting(text: str) -> str:
@@ -145,7 +149,7 @@ def _duration_ms(text: str) -> int:
 def _subject(text: str) -> str:
     if not text.startswith(("jobs/", "nodes/")):
         raise argparse.ArgumentTypeError(f"{text!r} is no subject; write jobs/NAME or nodes/NAME")
-    return text
+    return _text(text)
 
 
 def _nothing(_parser: Parser) -> None:
@@ -161,7 +165,8 @@ def _node(parser: Parser) -> None:
 
 
 def _where(parser: Parser) -> None:
-    parser.add_argument("--where", metavar="EXPR", default="", help=f"only those for which it holds, {_EXPRESSION}")
+    about = f"only those for which it holds, {_EXPRESSION}"
+    parser.add_argument("--where", metavar="EXPR", type=_text, default="", help=about)
 
 
 def _submission(parser: Parser) -> None:
@@ -216,7 +221,8 @@ def _migrate(parser: Parser) -> None:
     _job(parser)
     target = parser.add_mutually_exclusive_group()
     target.add_argument("--to", metavar="NODE", type=_name, help="where to (default: wherever is best)")
-    target.add_argument("--where", metavar="EXPR", default="", help=f"to a node for which it holds, {_EXPRESSION}")
+    about = f"to a node for which it holds, {_EXPRESSION}"
+    target.add_argument("--where", metavar="EXPR", type=_text, default="", help=about)
     parser.add_argument("--dry-run", action="store_true", help="say what would be, touch nothing")
     parser.add_argument("--wait", action="store_true", help="wait for its end, and show what each phase took")
 
@@ -253,12 +259,7 @@ COMMANDS: dict[str, Command] = {
         "jobs", "job", "Show a job: attempts, migrations, phases, why.", "headrace job train-mlp-1a2b", _job
     ),
     "logs": Command(
-        "streams",
-        "logs",
-        "Show a job's log, one over all its attempts.",
-        "headrace logs train-mlp-1a2b -f",
-        _logs,
-        shows=False,
+        "streams", "logs", "Show a job's log, one over all its attempts.", "headrace logs train-mlp-1a2b -f", _logs
     ),
     "events": Command(
         "streams", "events", "Show what happened, oldest first.", "headrace events --subject jobs/train -f", _events

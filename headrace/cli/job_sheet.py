@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from headrace import units
 from headrace.cli import job_table, words
+from headrace.jobs import FIRST_KEPT
 from headrace.v1.attempt_pb2 import Attempt, Phase
 from headrace.v1.job_pb2 import Job, Migration, MigrationPlan
 from headrace.v1.job_service_pb2 import MigrateJobResponse
@@ -26,20 +27,20 @@ def sheet(job: Job, wide: bool) -> list[str]:  # noqa: FBT001 - as render.show a
     if wide:
         for attempt in job.attempts:
             texts += ["", f"Phases of epoch {attempt.epoch}", *words.indented(_phases(attempt.phases))]
-    for number, migration in enumerate(job.migrations, start=1):
+    for position, migration in enumerate(job.migrations, start=1):
+        number = position + (job.omitted_migration_count if position > FIRST_KEPT else 0)
         texts += ["", f"Migration {number}", *words.indented(migration_sheet(migration))]
     return texts
 
 
 def migration_sheet(migration: Migration) -> list[str]:
     """One move, with what each phase took."""
-    downtime = words.millis(migration.downtime_millis) if migration.downtime_millis else "not yet known"
     facts = [
         ("Move", f"{migration.source} -> {migration.target}"),
         ("State", words.enum_name(Migration.State, migration.state)),
         ("Level", level(migration.level)),
         ("Platform", words.platform(migration.platform) if migration.HasField("platform") else ""),
-        ("Downtime", downtime),
+        ("Downtime", words.millis(migration.downtime_millis) if migration.downtime_millis else ""),
         ("Moved", units.rounded_bytes(sum(phase.bytes for phase in migration.phases))),
         ("Why", migration.reason),
     ]

@@ -47,7 +47,7 @@ def _row(job: Job, now: int) -> tuple[str, ...]:
         state(job),
         job.node,
         words.age(job, "create_time", now=now),
-        str(len(job.migrations)),
+        str(len(job.migrations) + job.omitted_migration_count),
         words.shortened(job.reason),
     )
 

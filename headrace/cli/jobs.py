@@ -2,7 +2,7 @@
 
 import asyncio
 from argparse import Namespace
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from headrace.cli import job_table, render
 from headrace.connection import PAGE_SIZE, Connection, job_name
@@ -70,7 +70,7 @@ async def _watch(connection: Connection, arguments: Namespace) -> None:
             render.show_next(changed, arguments.output, told[changed.name])
 
 
-async def _again_and_again(connection: Connection, arguments: Namespace) -> AsyncIterator[ListJobsResponse]:
+async def _again_and_again(connection: Connection, arguments: Namespace) -> AsyncGenerator[ListJobsResponse]:
     # There is no watch over all jobs to ask for; a list a second costs the controller little.
     while True:
         response, _ = await _list(connection, arguments)

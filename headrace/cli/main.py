@@ -19,6 +19,7 @@ DONE, REFUSED, WRONG_USAGE, INTERRUPTED, READER_LEFT = 0, 1, 2, 130, 141
 
 def main() -> NoReturn:
     """Run the program and end the process."""
+    render.prepare()
     code = run(sys.argv[1:])
     # All is written and closed. Taking gRPC and the interpreter apart piece by piece would take a further 20 ms.
     os._exit(code)
@@ -27,38 +28,39 @@ def main() -> NoReturn:
 def run(argv: Sequence[str]) -> int:
     """Do what `argv` says, and answer the exit code."""
     try:
-        code = _perform(*parse(argv))
-        render.flush()
-    except SystemExit as end:  # argparse's: help, or wrong usage.
-        code = end.code if isinstance(end.code, int) else WRONG_USAGE
+        code = _code(argv)
         render.flush()
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BrokenPipeError:
         render.silence()
         code = READER_LEFT
+    except OSError as error:  # A file or a folder of the user's, or standard output.
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        render.complaint("refused", what, errno.errorcode.get(error.errno or 0, "OS_ERROR"))
+        code = REFUSED
     return code
 
 
-def _perform(command: Command, arguments: Namespace) -> int:
+def _code(argv: Sequence[str]) -> int:
     try:
+        command, arguments = parse(argv)
         if not command.connects:
             code: int = getattr(import_module(f"headrace.cli.{command.module}"), command.function)(arguments)
             return code
         return _connect(command, arguments)
+    except SystemExit as end:  # argparse's: help, or wrong usage.
+        return end.code if isinstance(end.code, int) else WRONG_USAGE
     except Refusal as refusal:
         render.complaint("refused", refusal.message, refusal.reason)
-    except BrokenPipeError:
-        raise
-    except OSError as error:  # A file or a folder of the user's.
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        render.complaint("refused", what, errno.errorcode.get(error.errno or 0, "OS_ERROR"))
-    return REFUSED
+        return REFUSED
 
 
 def _connect(command: Command, arguments: Namespace) -> int:
     # Nothing of the modules that are loaded here will be garbage: not to look for it saves 6 ms.
     gc.disable()
+    # Else gRPC tells the user of each connection that ends, in words of its own.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     import asyncio  # noqa: PLC0415 - help and wrong usage do without, and are to be quick.
 
     from headrace.connection import Connection  # noqa: PLC0415 - as asyncio.

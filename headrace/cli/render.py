@@ -2,8 +2,10 @@
 # ruff: noqa: T201 - the one module that prints.
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 _Message = TypeVar("_Message", bound="Message")
 
 CLEAR_SCREEN = "\x1b[H\x1b[J"
+_LATER_CONTROLS = re.compile("[\x7f-\x9f]")
 
 
 def show(message: _Message, output: str, table: Callable[[_Message, bool], Iterable[str]]) -> None:
@@ -71,6 +74,12 @@ def interactive() -> bool:
     return sys.stdout.isatty()
 
 
+def prepare() -> None:
+    """Let standard output take any text: what its encoding has no character for is shown as "?"."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
 def flush() -> None:
     """Write out what is held back. A reader that left (`| head`) raises BrokenPipeError."""
     sys.stdout.flush()
@@ -99,7 +108,9 @@ def _mapping(message: "Message") -> dict[str, Any]:
 def _json(message: "Message", *, indent: int | None) -> str:
     import json  # noqa: PLC0415 - tables do without.
 
-    return json.dumps(_mapping(message), indent=indent, ensure_ascii=False)
+    text = json.dumps(_mapping(message), indent=indent, ensure_ascii=False)
+    # JSON escapes the older control characters alone; terminals obey these too.
+    return _LATER_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _yaml(message: "Message") -> None:

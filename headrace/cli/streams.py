@@ -6,14 +6,18 @@ from headrace import units
 from headrace.cli import render, words
 from headrace.connection import PAGE_SIZE, Connection
 from headrace.v1.event_pb2 import Event
-from headrace.v1.job_service_pb2 import ListEventsRequest, ListEventsResponse
+from headrace.v1.job_service_pb2 import ListEventsRequest, ListEventsResponse, ReadLogResponse
 
 _HEADINGS = ("TIME", "SUBJECT", "REASON", "MESSAGE")
 
 
 async def logs(connection: Connection, arguments: Namespace) -> int:
-    """A job's log, byte by byte as it was written."""
-    await show_log(connection, arguments.job, follow=arguments.follow)
+    """A job's log, byte by byte as it was written; in JSON and YAML, where bytes are base64, part by part."""
+    if arguments.output in ("table", "wide"):
+        await show_log(connection, arguments.job, follow=arguments.follow)
+        return 0
+    async for part in connection.read_log(arguments.job, follow=arguments.follow):
+        render.show_next(ReadLogResponse(offset=part.offset, data=part.data), arguments.output, "")
     return 0
 
 

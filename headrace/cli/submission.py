@@ -1,10 +1,9 @@
 """headrace submit, run."""
 
 import json
-import sys
+import re
 import uuid
 from argparse import Namespace
-from pathlib import Path
 
 from headrace import jobfile, wire
 from headrace.cli import job_sheet, job_table, render, words
@@ -14,6 +13,7 @@ from headrace.jobs import JobSpec
 from headrace.refusals import Code, Refusal
 from headrace.v1.job_pb2 import Job
 from headrace.v1.job_service_pb2 import CreateJobRequest
+from headrace.yaml_tree import MAX_CHARACTERS
 
 
 async def submit(connection: Connection, arguments: Namespace) -> int:
@@ -31,15 +31,20 @@ async def run(connection: Connection, arguments: Namespace) -> int:
 
 
 def _read(file: str) -> tuple[str, str]:
+    """A job file's text, as far as it is read, and what it is called."""
+    given = file == "-"
+    source = "standard input" if given else file
     try:
-        return (sys.stdin.read(), "standard input") if file == "-" else (Path(file).read_text("utf-8"), file)
+        with open(0 if given else file, encoding="utf-8", closefd=not given) as opened:
+            return opened.read(MAX_CHARACTERS + 1), source
     except UnicodeDecodeError:
-        raise Refusal(Code.INVALID_ARGUMENT, "JOB_FILE_INVALID", f"{file} is no text in UTF-8") from None
+        raise Refusal(Code.INVALID_ARGUMENT, "JOB_FILE_INVALID", f"{source} is no text in UTF-8") from None
 
 
 def _name_of(image: str) -> str:
-    # "registry.example:5000/team/pi:1" is "pi".
-    return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
+    # "registry.example:5000/team/Python_3.11:1" is "python-3-11".
+    last = image.partition("@")[0].rpartition("/")[2].partition(":")[0]
+    return re.sub(r"[^a-z0-9]+", "-", last.lower()).strip("-")[:40].strip("-")
 
 
 async def _create(connection: Connection, spec: JobSpec, arguments: Namespace) -> int:

@@ -89,7 +89,8 @@ class JobServiceServicer(object):
     """
 
     def CreateJob(self, request, context):
-        """Checks the spec, asks the registry what platforms the image has, pins their digests, and queues the job.
+        """Checks the spec, asks the registry what platforms the images have, pins their digests, and queues the job. Where
+        nodes are known and none of them could ever run any of the images, it is refused: IMAGE_NO_NODE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

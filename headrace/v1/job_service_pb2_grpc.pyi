@@ -19,7 +19,9 @@ class JobServiceStub:
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CreateJobRequest, _job_pb2.Job]
-    """Checks the spec, asks the registry what platforms the image has, pins their digests, and queues the job."""
+    """Checks the spec, asks the registry what platforms the images have, pins their digests, and queues the job. Where
+    nodes are known and none of them could ever run any of the images, it is refused: IMAGE_NO_NODE.
+    """
     GetJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_pb2.Job]
     """The job with its attempts and migrations."""
     ListJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]
@@ -46,7 +48,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.CreateJobRequest,
         context: _aio.ServicerContext[_job_service_pb2.CreateJobRequest, _abc.Awaitable[_job_pb2.Job]],
     ) -> _abc.Awaitable[_job_pb2.Job]:
-        """Checks the spec, asks the registry what platforms the image has, pins their digests, and queues the job."""
+        """Checks the spec, asks the registry what platforms the images have, pins their digests, and queues the job. Where
+        nodes are known and none of them could ever run any of the images, it is refused: IMAGE_NO_NODE.
+        """
 
     @_abc_1.abstractmethod
     def GetJob(

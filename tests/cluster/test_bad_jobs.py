@@ -11,7 +11,7 @@ from headrace.jobs import CheckpointPolicy, JobSpec, JobState, MigrationState, R
 from tests.cluster.jobs import program
 from tests.cluster.observer import Observer
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
 AGENTS = ("one", "two")
 LOG_BYTES = 8 << 20
@@ -69,7 +69,7 @@ async def test_a_checkpoint_that_points_outside_is_not_taken_and_the_job_is_not_
 async def test_a_log_of_a_gibibyte_fills_no_disk_and_its_end_is_kept(eyes: Observer) -> None:
     spec = JobSpec("talks", "headrace/python", command=("python3", "-c", GIBIBYTE_OF_LOG), resources=Requests(1000))
     job = await eyes.client.create_job(spec)
-    ended = asyncio.create_task(eyes.ended(job, seconds=90))
+    ended = asyncio.create_task(eyes.ended(job, seconds=300))
     kept, largest = eyes.world.folder / "controller" / "state" / "logs" / job.id, 0
     while not ended.done():
         largest = max(largest, size(kept) + eyes.world.engine_log_bytes(job.id))

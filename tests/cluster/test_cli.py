@@ -14,7 +14,7 @@ from deploy.local import images
 from tests.cluster.jobs import MERGES, Tokenized, goes_on_where_it_left, work_in
 from tests.cluster.observer import Observer
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
 AGENTS = ("one", "two")
 SECONDS = 120.0
@@ -73,7 +73,7 @@ async def test_a_job_is_moved_and_drained_away_and_its_result_stays_the_same(
     planned = await headrace(eyes, "migrate", job.id, "--to", two, "--dry-run")
     moved = await headrace(eyes, "migrate", job.id, "--to", two, "--wait")
     said = await eyes.said(job, "goes on after merge", after=said)
-    drained = await headrace(eyes, "drain", two, "--wait", "--deadline", "50s")
+    drained = await headrace(eyes, "drain", two, "--wait", "--deadline", "100s")
     node = await headrace(eyes, "node", two, "-o", "json")
     await eyes.said(job, "goes on after merge", after=said)
     undrained = await headrace(eyes, "undrain", two)

@@ -12,7 +12,7 @@ from headrace.jobs import Job, JobState, Level, MigrationState
 from tests.cluster.jobs import example
 from tests.cluster.observer import Observer
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
 AGENTS = ("amd64", "arm64")
 STEPS, ROUNDS, DIGITS = 600, 6, 4000

@@ -11,7 +11,7 @@ from tests.cluster.jobs import program
 from tests.cluster.observer import Observer
 from tests.cluster.relay import relay_to
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
 AGENTS = ("source", "target")
 ENGINES = {"target": "tests-target"}

@@ -6,7 +6,7 @@ from headrace.jobs import Job, MigrationState
 from tests.cluster.jobs import Tokenized, goes_on_where_it_left, tokenizer, work_in
 from tests.cluster.observer import Observer
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
 AGENTS = ("amd64", "arm64")
 

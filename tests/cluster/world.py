@@ -10,10 +10,10 @@ import docker
 import docker.errors
 
 from deploy.local import cluster, engine, progress
-from deploy.local.cluster import NONE, Daemon, Settings
+from deploy.local.cluster import NODE_LABEL, NONE, Daemon, Settings
 from tests.cluster.parts import Parts
 
-NODE_LABEL, JOB_LABEL, EPOCH_LABEL = "headrace.node", "headrace.job", "headrace.epoch"
+JOB_LABEL, EPOCH_LABEL = "headrace.job", "headrace.epoch"
 ARM64 = "arm64"
 
 

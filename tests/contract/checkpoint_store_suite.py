@@ -97,7 +97,6 @@ class CheckpointStoreSuite:
             lambda: stored.store.put_chunk(name, compressed(b"a")),
             lambda: stored.store.get_chunk(name),
             lambda: stored.store.get_manifest(name),
-            lambda: stored.store.sweep([name], 0),
         ):
             with pytest.raises(Refusal) as refused:
                 ask()
@@ -212,6 +211,12 @@ class CheckpointStoreSuite:
         stored.clock.now += 2 * HOUR
 
         assert stored.store.sweep([digest_of(b"gone")], HOUR) > 0
+
+    def test_a_live_name_that_is_no_digest_names_nothing_and_stops_no_sweep(self, stored: Stored) -> None:
+        stored.put(b"a")
+        stored.clock.now += 2 * HOUR
+
+        assert stored.store.sweep(["sha256:1-1", "../chunks"], HOUR) > 0
 
     def test_uploads_at_once_and_a_sweep_among_them_lose_nothing(self, stored: Stored) -> None:
         parts = [full(bytes([65 + index])) for index in range(8)]

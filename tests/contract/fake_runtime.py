@@ -19,6 +19,9 @@ from agent.runtimes.runtime import (
 from headrace.attempts import Platform
 from tests.contract.programs import NO_SUCH_PROGRAM, AtSigterm, program_of
 
+# What a pull of any image brings.
+IMAGE_BYTES = 1000
+
 _OVER = (ContainerState.CREATED, ContainerState.EXITED)
 
 
@@ -56,21 +59,14 @@ class FakeEngine:
 class FakeRuntime:
     """The Runtime of `node`.
 
-    A test may set `pull_failure`, `create_failure` and `start_failure`, which are raised while they are set,
-    `unknown_images`, which no registry has, and `image_bytes`, which each pull brings. `signals` holds all that were
-    sent to running containers. A command that is no Program's runs until the test says `exit`; of signals only SIGKILL
-    ends it.
+    A test may set `unknown_images`, which no registry has. A command that is no Program's runs until the test says
+    `exit`; of signals only SIGKILL ends it.
     """
 
     def __init__(self, node: str = "node", *, engine: FakeEngine | None = None) -> None:
         self.node = node
         self.engine = engine or FakeEngine()
-        self.pull_failure: RuntimeRefused | None = None
-        self.create_failure: RuntimeRefused | None = None
-        self.start_failure: RuntimeRefused | None = None
         self.unknown_images: tuple[str, ...] = ()
-        self.image_bytes = 1000
-        self.signals: list[tuple[Ref, str]] = []
 
     @property
     def unreachable(self) -> bool:
@@ -115,19 +111,15 @@ class FakeRuntime:
         await self._reach()
         if image in self.engine.images:
             return 0
-        if self.pull_failure is not None:
-            raise self.pull_failure
         if image in self.unknown_images:
             raise RuntimeRefused("IMAGE_PULL_FAILED", f"image {image}: no registry has it; push it")
         self.engine.images[image] = platform
-        return self.image_bytes
+        return IMAGE_BYTES
 
     async def create(self, spec: ContainerSpec) -> None:
         await self._reach()
         if (self.node, spec.ref) in self.engine.containers:
             return
-        if self.create_failure is not None:
-            raise self.create_failure
         platform = self.engine.images.get(spec.image)
         if platform is None:
             raise RuntimeRefused("CREATE_FAILED", f"image {spec.image} is not there; pull it")
@@ -141,8 +133,6 @@ class FakeRuntime:
         container = self._find(ref)
         if container.status.state is not ContainerState.CREATED:
             return
-        if self.start_failure is not None:
-            raise self.start_failure
         self._move(container, ContainerState.RUNNING)
         command = container.spec.command
         program = program_of(command)
@@ -158,7 +148,6 @@ class FakeRuntime:
         container = self.engine.containers.get((self.node, ref))
         if container is None or container.status.state in _OVER:
             return
-        self.signals.append((ref, name))
         if container.status.state is ContainerState.PAUSED and name not in ("SIGKILL", "SIGTERM"):
             container.held.append(name)
             return

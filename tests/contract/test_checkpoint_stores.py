@@ -64,6 +64,40 @@ def test_a_broken_manifest_stops_a_sweep_before_it_deletes_anything(tmp_path: Pa
     assert stored.missing(b"a") == []
 
 
+@pytest.mark.parametrize(
+    "where", ["chunks/README", "chunks/ab/notes.txt", "manifests/ab/notes.txt", "manifests/README"]
+)
+def test_a_file_of_someone_else_is_neither_read_nor_deleted_by_a_sweep(tmp_path: Path, where: str) -> None:
+    stored = Stored(FolderStore(tmp_path, clock := Clock()), clock)
+    stored.put(b"a")
+    clock.now += 2 * HOUR
+    foreign = tmp_path / where
+    foreign.parent.mkdir(exist_ok=True)
+    foreign.write_bytes(b"mine")
+    os.utime(foreign, (0, 0))
+
+    assert stored.store.sweep([], HOUR) > 0
+    assert foreign.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("where", ["chunks/ab/sub", f"chunks/ab/{'a' * 64}", f"manifests/ab/{'a' * 64}"])
+def test_a_folder_among_the_files_stops_no_sweep(tmp_path: Path, where: str) -> None:
+    stored = Stored(FolderStore(tmp_path, clock := Clock()), clock)
+    stored.put(b"a")
+    clock.now += 2 * HOUR
+    (tmp_path / where).mkdir(parents=True)
+    os.utime(tmp_path / where, (0, 0))
+
+    assert stored.store.sweep([], HOUR) > 0
+
+
+def test_a_folder_among_half_written_files_does_not_keep_the_store_from_opening(tmp_path: Path) -> None:
+    FolderStore(tmp_path)
+    (tmp_path / "aside" / "lost+found").mkdir()
+
+    FolderStore(tmp_path)
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MiB."""

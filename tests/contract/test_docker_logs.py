@@ -45,7 +45,7 @@ def _frame(entry: Entry) -> bytes:
 _PLACES = st.lists(st.integers(0, 40), max_size=12)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(_logs(), _PLACES, _PLACES)
 def test_readers_in_turn_read_each_entry_once(log: list[Entry], chunk_ends: list[int], stops: list[int]) -> None:
     read: list[bytes] = []

@@ -73,6 +73,11 @@ class _Wire:
     async def mend(self) -> None:
         self._server = await asyncio.start_unix_server(self._accepted, self.path)
 
+    def shut(self) -> None:
+        """Lets in nobody else, as an engine does that goes down; who is in stays."""
+        assert self._server is not None
+        self._server.close()
+
     async def cut(self) -> None:
         if self._server is None:
             return
@@ -266,9 +271,17 @@ class TestDocker:
 
         runtime.close()
 
+    async def test_an_engine_that_lets_nobody_in_does_not_tell_its_version(self, docker_engine: _DockerEngine) -> None:
+        await docker_engine.runtime.version()
+        docker_engine.wire.shut()
+
+        # On connections that there are, one that goes down answers as before.
+        with pytest.raises(EngineUnreachable):
+            await docker_engine.runtime.version()
+
     async def test_closing_ends_a_call_that_the_engine_does_not_answer(self, docker_engine: _DockerEngine) -> None:
         runtime = DockerRuntime(f"unix://{docker_engine.wire.path}", "node")
-        await runtime.version()
+        await runtime.containers()
         docker_engine.wire.silent = True
         asking = asyncio.create_task(runtime.containers())
         await docker_engine.wire.heard.wait()

@@ -1,3 +1,5 @@
+"""The vendors of accelerators that there are, each against the suite, and what only NVIDIA's cards can do wrong."""
+
 import pytest
 
 from agent.accelerators.nvidia import Nvidia
@@ -47,7 +49,7 @@ class TestNvidia(VendorSuite):
         vendor._library.gpus[0].lost = Code.UNKNOWN
 
 
-class TestNvidiaInMigMode(VendorSuite):
+class TestNvidiaInMigMode(TestNvidia):
     """Its MIG devices are the devices."""
 
     def test_healthy_devices_are_found_with_all_their_readings(self, tmp_path):
@@ -65,18 +67,6 @@ class TestNvidiaInMigMode(VendorSuite):
     def one_bad(self, root):
         gpus = Gpu(1, partitions=[Partition("MIG-a")], lost=Code.GPU_IS_LOST), Gpu(2, partitions=[Partition("MIG-b")])
         return nvidia(root, *gpus)
-
-    def silent(self, root):
-        return nvidia(root, Gpu(1, silent=True))
-
-    def absent(self, root):
-        return nvidia(root, closed=Code.LIBRARY_NOT_FOUND)
-
-    def undriven(self, root):
-        return nvidia(root, Gpu(1), driver="", closed=Code.LIBRARY_NOT_FOUND)
-
-    def break_first(self, vendor):
-        vendor._library.gpus[0].lost = Code.UNKNOWN
 
 
 @pytest.mark.parametrize(

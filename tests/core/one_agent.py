@@ -9,10 +9,9 @@ from headrace.attempts import Attempt
 from headrace.jobs import JobSpec
 from headrace.nodes import Load
 from headrace.sessions import Assignment, Goal, Placement, Prefetch, Report
-from tests.core.small_world import AMD64, PINS, description, spec
+from tests.core.small_world import AMD64, FIRST, PINS, description, spec
 
 LEASE_MS = 15_000
-FIRST = Ref("train-1", 0, 1)
 
 
 def placement(epoch: int = 1, goal: Goal = Goal.RUN, job: JobSpec | None = None, **changes: object) -> Placement:
@@ -27,21 +26,26 @@ def container(state: ContainerState, ref: Ref = FIRST, code: int | None = None) 
 
 
 class Agent:
-    """An agent that has started and, unless `alone`, is connected; its engine has `containers`."""
+    """An agent that has started and, unless `alone`, is connected.
+
+    Its engine has `containers`, and has said so if they are `listed`.
+    """
 
     def __init__(
         self,
         recollection: agent.Recollection | None = None,
         *containers: ContainerStatus,
         alone: bool = False,
+        listed: bool = True,
+        boot_id: str = "",
     ) -> None:
-        self.core = AgentCore("a", recollection or agent.Recollection())
+        self.core = AgentCore("a", recollection or agent.Recollection(), boot_id=boot_id)
         self.now_ms = 1_000
         self.generation = 0
         self.sent: list[Report] = []
         self.tell(agent.Ticked(self.now_ms))
         self.tell(agent.Sensed(description(), (), Load()))
-        self.booted = self.tell(agent.EngineFound("test", containers))
+        self.booted = self.tell(agent.EngineFound("test", containers)) if listed else []
         if not alone:
             self.tell(agent.Connected(self.core.memory.session))
 

@@ -23,6 +23,8 @@ TICK_MS = 1_000
 # What an engine or a disk takes. The controller waits longer than the agent's lease by more than this and a tick.
 LOCAL_MS = 900
 EVENTS_A_TICK = 2_000
+# What may be declined without harm to others. A pause that is declined keeps a job running whose lease has lapsed.
+DECLINABLE = (agent.Prepare, agent.Unpause, agent.Save, agent.Collect, agent.Remove)
 
 
 @dataclass
@@ -54,6 +56,7 @@ class Link:
     down: bool = True
     wanted: int = 0
     engine_down: bool = False
+    boots: int = 1
     listing: bool = False
 
 
@@ -115,7 +118,29 @@ class RoughWorld(World):
     def engine_down(self, name: str) -> None:
         """The engine does not answer; its containers run on."""
         self.links[name].engine_down = True
+        # No list comes after the news that the engine is gone that is older than this news.
+        self._drop(lambda one: one.who == name and isinstance(one.what, agent.EngineFound))
+        self.links[name].listing = False
         self._push(name, agent.EngineLost("no answer"), LOCAL_MS)
+
+    def engine_stops(self, name: str) -> None:
+        """The engine ends its containers and is gone; of some it still tells how they ended."""
+        for ref in self._alive(name):
+            self._exit(name, self.sites[name], ref, self.rng.choice((143, 137)))
+        self.engine_down(name)
+
+    def reboot(self, name: str) -> None:
+        """The machine goes down with all that is on it, and comes up; its engine is not there yet."""
+        for ref in self._alive(name):
+            self._exit(name, self.sites[name], ref, self.rng.choice((143, 137, 255, 1)))
+        self.engine_down(name)
+        self.links[name].boots += 1
+        self.restart_agent(name)
+
+    def _alive(self, name: str) -> list[Ref]:
+        containers = self.sites[name].engine.containers
+        over = (ContainerState.CREATED, ContainerState.EXITED)
+        return [ref for ref, status in containers.items() if status.state not in over]
 
     def engine_up(self, name: str) -> None:
         """The engine answers again."""
@@ -128,8 +153,17 @@ class RoughWorld(World):
         self._drop(lambda one: one.who == name)
         link.life += 1
         link.open = link.listing = False
-        site.core = AgentCore(name, agent.Recollection(site.memory, tuple(site.held.values()), dict(site.epochs)))
+        recollection = agent.Recollection(site.memory, tuple(site.held.values()), dict(site.epochs))
+        site.core = AgentCore(name, recollection, boot_id=f"boot-{link.boots}")
         self._boot(name)
+
+    def empty_state_folder(self, name: str) -> None:
+        """The agent is killed, and the next one finds no journal: the time is its session."""
+        site = self.sites[name]
+        site.memory = agent.Memory(session=site.memory.session + 1_000_000)
+        site.held.clear()
+        site.epochs.clear()
+        self.restart_agent(name)
 
     def restart_controller(self) -> None:
         """The controller is killed and started again; every stream to it is broken."""
@@ -259,6 +293,9 @@ class RoughWorld(World):
         link = self.links[one.who]
         if not link.engine_down and not self._roll(self.faults.interrupted):
             self._done(one, told=True)
+            return
+        if not link.engine_down and isinstance(one.what, DECLINABLE) and self.rng.random() < 0.5:
+            self._push(one.who, agent.Declined(_ref(one.what), "not this one", type(one.what)), LOCAL_MS)
             return
         if not link.engine_down and self.rng.random() < 0.5:
             self._done(one, told=False)

@@ -12,7 +12,7 @@ from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
 from headrace.attempts import Checkpoint, Outputs, Phase, Platform
 from headrace.jobs import CheckpointPolicy, ImagePin, Job, JobSpec, Requests
-from headrace.nodes import Capacity, Cpu, Load, Node, NodeDescription
+from headrace.nodes import Capacity, Cpu, Drain, Load, Node, NodeDescription
 from headrace.refusals import Refusal
 from headrace.sessions import Goal, Prefetched, PrefetchState
 
@@ -25,6 +25,10 @@ PINS = (
     ImagePin(ARM64, "registry.example/train@sha256:" + "b" * 64, IMAGE, 1000),
 )
 CONTRACT = CheckpointPolicy("/checkpoint", interval_ms=0, grace_ms=5_000)
+# Of one that takes its time to leave.
+SLOW = replace(CONTRACT, grace_ms=60_000)
+# The attempts of the job that tests submit where they name none.
+FIRST, SECOND, THIRD = (Ref("train-1", 0, epoch) for epoch in (1, 2, 3))
 
 
 def spec(**changes: object) -> JobSpec:
@@ -91,7 +95,7 @@ class World:
 
     def join(self, name: str, platform: Platform = AMD64) -> Site:
         """A node's agent starts."""
-        site = Site(AgentCore(name, agent.Recollection()), platform)
+        site = Site(AgentCore(name, agent.Recollection(), boot_id="boot-1"), platform)
         self.sites[name] = site
         self._boot(name)
         return site
@@ -100,7 +104,7 @@ class World:
         """The agent is killed and started again; its containers went on."""
         site = self.sites[name]
         recollection = agent.Recollection(site.memory, tuple(site.held.values()), dict(site.epochs))
-        site.core = AgentCore(name, recollection)
+        site.core = AgentCore(name, recollection, boot_id="boot-1")
         self._queue = deque(one for one in self._queue if one[0] != name)
         self._boot(name)
 
@@ -130,6 +134,14 @@ class World:
     def move(self, job_id: str = "train-1", **what: object) -> object:
         """A user asks for a move."""
         return self.ask(lambda token: controller.MoveAsked(token, job_id, **what))  # type: ignore[arg-type]
+
+    def cancel(self, job_id: str = "train-1") -> object:
+        """A user cancels a job."""
+        return self.ask(lambda token: controller.CancelAsked(token, job_id))
+
+    def drain(self, node: str, drain: Drain = Drain.DRAINING) -> object:
+        """A user drains a node, or closes it only."""
+        return self.ask(lambda token: controller.DrainAsked(token, node, drain))
 
     def exit(self, ref: Ref, code: int) -> None:
         """A container ends by itself."""
@@ -186,6 +198,7 @@ class World:
         self._queue.append((name, agent.Sensed(description(site.platform), (), Load())))
         self._queue.append((name, agent.EngineFound("test", tuple(site.engine.containers.values()))))
         self.settle()
+        self.pass_time(0)
 
     def _controller(self, effects: list[controller.Effect]) -> None:
         for effect in effects:
@@ -201,8 +214,9 @@ class World:
                         self._queue.append((node, agent.Assigned(assignment)))
                 case controller.Answer(token, value):
                     self.answers[token] = value
-                case controller.Reject(node, session, _):
-                    self._queue.append((node, agent.Disconnected(session)))
+                case controller.Reject(node, session, refusal):
+                    newest = int(refusal.metadata.get("session", 0))
+                    self._queue.append((node, agent.Disconnected(session, newest)))
                 case other:
                     assert_never(other)
 
@@ -217,6 +231,7 @@ class World:
                     site.epochs[held.ref.job] = max(held.ref.epoch, site.epochs.get(held.ref.job, 0))
                 case agent.Forget(ref):
                     site.held.pop(ref, None)
+                    site.epochs[ref.job] = max(ref.epoch, site.epochs.get(ref.job, 0))
                 case agent.OpenSession(session):
                     site.session = session
                     if not site.cut:

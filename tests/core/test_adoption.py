@@ -1,5 +1,7 @@
 """Laws of adoption: what an agent that was killed takes up again, from its journal and its engine's list."""
 
+from dataclasses import replace
+
 import pytest
 
 from agent.core import model as agent
@@ -7,8 +9,8 @@ from agent.runtimes.runtime import ContainerState
 from headrace.attempts import ENDED_ATTEMPT, Attempt, AttemptState, Checkpoint
 from headrace.jobs import Partition
 from headrace.sessions import Goal, Placement
-from tests.core.one_agent import FIRST, LEASE_MS, Agent, container, kinds, placement
-from tests.core.small_world import AMD64, spec
+from tests.core.one_agent import LEASE_MS, Agent, container, kinds, placement
+from tests.core.small_world import AMD64, FIRST, spec
 
 
 def held(state: AttemptState, wanted: Placement | None = None, **changes: object) -> agent.Recollection:
@@ -153,3 +155,37 @@ def test_a_restart_of_the_agent_refuses_no_attempt_that_is_to_stop_in_a_partitio
     one = Agent(held(AttemptState.PREPARING, wanted), alone=True)
 
     assert one.attempt().state is AttemptState.PREPARING
+
+
+def emptied(*, listed: bool) -> Agent:
+    """An agent whose journal is gone, though its container runs, and which has seen it or not."""
+    return Agent(agent.Recollection(agent.Memory(1_700_000_000)), container(ContainerState.RUNNING), listed=listed)
+
+
+def test_an_epoch_that_has_a_container_is_taken_whatever_the_journal_says() -> None:
+    one = emptied(listed=True)
+
+    done = one.assign(placement())
+
+    assert agent.Prepare not in kinds(done)
+    assert (one.attempt().state, one.attempt().reason) == (AttemptState.REFUSED, "EPOCH_TAKEN")
+
+
+def test_that_an_epoch_has_a_container_is_written_down_before_the_container_is_removed() -> None:
+    assert kinds(emptied(listed=True).booted)[:2] == [agent.Forget, agent.Remove]
+
+
+def test_an_agent_without_a_journal_takes_nothing_on_before_it_knows_the_engines_containers() -> None:
+    one = emptied(listed=False)
+    assert agent.Prepare not in kinds(one.assign(placement(), replace(placement(), job="other-1")))
+
+    done = one.tell(agent.EngineFound("test", (container(ContainerState.RUNNING),)))
+
+    assert [effect.placement.job for effect in done if isinstance(effect, agent.Prepare)] == ["other-1"]
+    assert one.attempt().reason == "EPOCH_TAKEN"
+
+
+def test_an_agent_with_a_journal_takes_on_what_it_is_assigned_though_its_engine_is_not_there() -> None:
+    one = Agent(agent.Recollection(agent.Memory(3, "cluster-1")), listed=False)
+
+    assert agent.Keep in kinds(one.assign(placement()))

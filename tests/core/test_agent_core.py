@@ -8,10 +8,11 @@ from agent.core import model as agent
 from agent.core.attempts import MOVES, IllegalMove, moved
 from agent.runtimes.runtime import ContainerState, ContainerStatus
 from headrace.attempts import Attempt, AttemptState, Checkpoint
-from headrace.jobs import CheckpointPolicy, Partition
+from headrace.jobs import CheckpointPolicy, Network, Partition
+from headrace.nodes import Load
 from headrace.sessions import Goal, Prefetch, Prefetched, PrefetchState
-from tests.core.one_agent import FIRST, LEASE_MS, Agent, container, kinds, placement
-from tests.core.small_world import AMD64, PINS, spec
+from tests.core.one_agent import LEASE_MS, Agent, container, kinds, placement
+from tests.core.small_world import AMD64, FIRST, PINS, description, spec
 
 POLICY = CheckpointPolicy("/checkpoint", interval_ms=10_000, grace_ms=5_000)
 
@@ -271,3 +272,19 @@ def test_no_move_is_legal_that_is_not_in_the_table(state: AttemptState) -> None:
         if after not in MOVES[state]:
             with pytest.raises(IllegalMove):
                 moved(Attempt("train-1", 1, state=state), after)
+
+
+def test_a_job_that_wants_the_hosts_network_is_refused_where_the_node_does_not_allow_it() -> None:
+    one = Agent()
+
+    done = one.assign(placement(job=spec(network=Network.HOST)))
+
+    assert agent.Prepare not in kinds(done)
+    assert (one.attempt().state, one.attempt().reason) == (AttemptState.REFUSED, "HOST_NETWORK_FORBIDDEN")
+
+
+def test_a_job_that_wants_the_hosts_network_runs_where_the_node_allows_it() -> None:
+    one = Agent()
+    one.tell(agent.Sensed(replace(description(), host_network=True), (), Load()))
+
+    assert agent.Prepare in kinds(one.assign(placement(job=spec(network=Network.HOST))))

@@ -200,6 +200,10 @@ def test_a_file_of_very_many_values_is_left_early() -> None:
     assert "more than 20000 keys and values" in refused(LEAST + "command:\n" + "- a\n" * 30_000)
 
 
+def test_a_set_key_that_reaches_too_deep_is_refused() -> None:
+    assert "reaches more than 20 deep" in refused(LEAST, ".".join("a" * 5000) + "=1")
+
+
 def test_half_a_character_is_no_text() -> None:
     assert "half a character" in refused(LEAST + 'env: {A: "\\ud800"}\n')
 
@@ -221,7 +225,9 @@ def test_no_text_does_worse_than_being_refused(text: str) -> None:
         (replace(SPEC, command=("", "x")), "command: its first word names the program"),
         (replace(SPEC, command=("a", "b\0")), "command[1]: has a zero byte in it"),
         (replace(SPEC, env={"A": "\0"}), "env.A: has a zero byte in it"),
-        (replace(SPEC, env={"A": "x" * (1 << 20)}), "env: with the command larger than 1 MiB"),
+        (replace(SPEC, command=("a", "x" * (128 << 10))), "command[1]: is longer than 128 KiB"),
+        (replace(SPEC, env={"A": "é" * (64 << 10)}), "env.A: is longer than 128 KiB"),
+        (replace(SPEC, command=("é" * 60_000,) * 9), "env: with the command larger than 1 MiB"),
         (replace(SPEC, resources=Requests(cpu_millis=-1)), "resources.cpu: -1m is not from 10m"),
         (replace(SPEC, resources=Requests(memory_bytes=-1)), "resources.memory: 0B is less than 6MiB"),
         (
@@ -241,17 +247,25 @@ def test_no_text_does_worse_than_being_refused(text: str) -> None:
         ),
         (
             replace(SPEC, checkpoint=CheckpointPolicy("/a", interval_ms=-5)),
-            "checkpoint.interval: 0s is shorter than 1s; 0 saves on request alone",
+            "checkpoint.interval: 0s is not from 1s to 36500d; 0 saves on request alone",
         ),
+        (replace(SPEC, checkpoint=CheckpointPolicy("/a", interval_ms=1 << 60)), "checkpoint.interval: "),
         (replace(SPEC, checkpoint=CheckpointPolicy("/a", grace_ms=0)), "checkpoint.grace: 0s is not from 1s"),
         (replace(SPEC, lost_after_ms=1 << 60), "lost_after: "),
         (replace(SPEC, priority=-1), "priority: -1 is not from 0"),
         (replace(SPEC, project="My Project"), "project: 'My Project' is no name"),
         (replace(SPEC, retry=Retry(-1)), "retry.limit: -1 is not from 0"),
+        (replace(SPEC, retry=Retry(3, ())), "retry.on: is empty"),
     ],
 )
 def test_a_job_from_the_wire_is_held_to_the_same_rules(spec: JobSpec, message: str) -> None:
     assert rule_broken(spec).startswith(message)
+
+
+def test_the_longest_word_that_linux_hands_to_a_program_is_allowed() -> None:
+    longest = "x" * ((128 << 10) - 1)
+
+    check(replace(SPEC, command=("a", longest), env={"A": longest[2:]}))
 
 
 def test_paths_whose_names_only_begin_alike_are_not_one_inside_the_other() -> None:

@@ -1,3 +1,5 @@
+"""Laws of platforms: one platform is one, however it is spelled, and a node runs what its processor includes."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,6 +60,12 @@ def test_amd64_v1_is_amd64():
 
 def test_normalising_keeps_whether_it_is_emulated():
     assert platforms.normalised(linux("aarch64", emulated=True)).emulated
+
+
+def test_a_variant_of_very_many_digits_is_one_that_nobody_knows():
+    endless = linux("arm64", "v" + "9" * 5000)
+
+    assert platforms.runs(linux("arm64"), endless)
 
 
 @given(st.builds(Platform, os=st.text(max_size=8), architecture=st.text(max_size=8), variant=st.text(max_size=8)))

@@ -40,6 +40,7 @@ class Walk:
     cancelled: set[str] = field(default_factory=set)
     no_engine_ms: dict[str, int] = field(default_factory=dict)
     checked_starts: int = 0
+    lost: str = ""
 
     @property
     def jobs(self) -> list[Job]:
@@ -171,8 +172,16 @@ def _exit(walk: Walk) -> None:
 def _lose_container(walk: Walk) -> None:
     name = walk.rng.choice(NODES)
     containers = walk.world.sites[name].engine.containers
-    if containers:
+    if containers and walk.lost != "journal":
+        walk.lost = "container"
         del containers[walk.rng.choice(list(containers))]
+
+
+def _lose_journal(walk: Walk) -> None:
+    """Once: what neither a journal nor a container tells of any more, nobody can know."""
+    if not walk.lost:
+        walk.lost = "journal"
+        walk.world.empty_state_folder(_some_node(walk))
 
 
 def _cancel(walk: Walk) -> None:
@@ -211,7 +220,8 @@ def _engine(walk: Walk) -> None:
     if down:
         walk.world.engine_up(down[0])
     else:
-        walk.world.engine_down(_some_node(walk))
+        world = walk.world
+        walk.rng.choice((world.engine_down, world.engine_stops, world.reboot))(_some_node(walk))
 
 
 def _behave(walk: Walk) -> None:
@@ -225,9 +235,10 @@ ACTIONS = (
     (_drain, 2),
     (_cancel, 1),
     (_network, 6),
-    (_engine, 1),
+    (_engine, 2),
     (_behave, 3),
     (_lose_container, 1),
+    (_lose_journal, 1),
     (lambda walk: walk.world.restart_agent(_some_node(walk)), 2),
     (lambda walk: walk.world.restart_controller(), 1),
 )

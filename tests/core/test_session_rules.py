@@ -1,7 +1,5 @@
 """The eight rules of a session (node_service.proto), a law each: whoever takes a rule out of the code fails here."""
 
-from dataclasses import replace
-
 from agent.core import model as agent
 from agent.runtimes.runtime import Ref
 from controller.core import model as controller
@@ -9,11 +7,10 @@ from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
 from headrace.attempts import Attempt, AttemptState, Phase
 from headrace.jobs import Job, JobState, MigrationState
+from headrace.refusals import Refusal
 from headrace.sessions import Goal, Report
 from tests.core.one_agent import LEASE_MS, Agent, placement
-from tests.core.small_world import AMD64, ARM64, PINS, World, description, spec
-
-FIRST = Ref("train-1", 0, 1)
+from tests.core.small_world import AMD64, ARM64, FIRST, PINS, SECOND, SLOW, World, description, spec
 
 
 def controller_with_a_job() -> Cluster:
@@ -199,7 +196,7 @@ def test_rule_8_a_frozen_attempt_never_runs_again_under_its_epoch() -> None:
 
 def test_rule_8_going_on_at_the_source_is_a_new_epoch() -> None:
     world = World(a=AMD64)
-    world.submit(checkpoint=replace(spec().checkpoint, grace_ms=60_000))  # type: ignore[type-var]
+    world.submit(checkpoint=SLOW)
     world.join("b", ARM64)
     world.sites["a"].engine.obeys = False
     world.move(target="b")
@@ -208,4 +205,48 @@ def test_rule_8_going_on_at_the_source_is_a_new_epoch() -> None:
     world.pass_time(70_000)
 
     assert world.job().migrations[-1].state is MigrationState.ABORTED
-    assert world.running() == {"a": [Ref("train-1", 0, 2)]}
+    assert world.running() == {"a": [SECOND]}
+
+
+# What the rules leave open: who has a node's sessions.
+
+
+def rejected(effects: list[controller.Effect]) -> Refusal:
+    [reject] = [effect for effect in effects if isinstance(effect, controller.Reject)]
+    assert reject.refusal.reason == "SESSION_SUPERSEDED"
+    return reject.refusal
+
+
+def silent_for(cluster: Cluster, millis: int) -> None:
+    for _ in range(0, millis, 1_000):
+        cluster.handle(controller.Ticked(cluster.book.now_ms + 1_000, cluster.book.wall_ms + 1_000))
+
+
+def test_an_agent_whose_node_has_a_newer_session_that_went_silent_is_told_what_to_go_above() -> None:
+    cluster = controller_with_a_job()
+    cluster.handle(controller.Reported(report(1, session=2**40)))
+    silent_for(cluster, Policy().node_lease_ms + 1_000)
+
+    refusal = rejected(cluster.handle(controller.Reported(report(9))))
+
+    assert refusal.metadata == {"session": str(2**40)}
+
+
+def test_of_two_agents_with_one_node_the_one_that_is_not_heard_is_not_helped_to_put_the_other_out() -> None:
+    cluster = controller_with_a_job()
+    cluster.handle(controller.Reported(report(1, session=6)))
+    silent_for(cluster, 1_000)
+
+    refusal = rejected(cluster.handle(controller.Reported(report(9))))
+
+    assert "do two agents have the same `node`" in refusal.message
+    assert refusal.metadata == {}
+
+
+def test_an_agent_goes_on_above_the_session_that_it_was_told_of() -> None:
+    one = Agent()
+
+    effects = one.tell(agent.Disconnected(one.core.memory.session, newest=2**40))
+
+    assert [effect.session for effect in effects if isinstance(effect, agent.OpenSession)] == [2**40 + 1]
+    assert agent.Remember(one.core.memory) in effects

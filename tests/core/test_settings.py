@@ -1,5 +1,6 @@
 """Laws of settings and of addresses."""
 
+import os
 from pathlib import Path
 from subprocess import run
 from sys import executable
@@ -35,6 +36,12 @@ def refusal_of(load: object, *args: object) -> Refusal:
     with pytest.raises(Refusal) as caught:
         load(*args)  # type: ignore[operator]
     return caught.value
+
+
+def without_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user whom neither the environment nor the system's list of users knows."""
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: (1 << 31) - 5)
 
 
 def test_an_agent_without_a_file_stays_on_this_machine() -> None:
@@ -135,7 +142,7 @@ def test_a_controller_is_told_all_that_it_can_be_told(tmp_path: Path) -> None:
         grpc=GrpcSettings("0.0.0.0:7400"),
         lease_ms=90_000,
         store="sqlite:////srv/state.db",
-        checkpoints="file:///srv/check%20points",
+        checkpoints=Path("/srv/check points"),
         images=ImageSettings("registry.example", ("registry.example:5000",), Path("/etc/headrace/docker")),
         logs=JobLogSettings(1 << 30),
         insecure=True,
@@ -166,6 +173,7 @@ def test_registries_credentials_are_where_dockers_environment_says() -> None:
         ('labels = "zone"', "labels: is a table, e.g."),
         ('node = "East 1"', "node: 'East 1' is no id; 1 to 63 lower-case letters"),
         ('state = ""', "state: is a path and not empty"),
+        ('state = "~nobody-here/a"', "state: '~nobody-here/a' begins with a user who has no home here"),
         ('platform = "linux/arm64"', "platform: unknown key 'platform'"),
     ],
 )
@@ -198,7 +206,9 @@ def test_all_wrong_settings_are_told_at_once(tmp_path: Path) -> None:
     assert len(refusal_of(load_controller, file, {}).message.splitlines()) == 3
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/folder", "file://host/folder", "file:///", "/srv/checkpoints"])
+@pytest.mark.parametrize(
+    "url", ["s3://bucket/folder", "file://host/folder", "file:///", "/srv/checkpoints", "file://["]
+)
 def test_checkpoints_that_no_folder_holds_are_refused_at_the_start(tmp_path: Path, url: str) -> None:
     file = written(tmp_path, f'checkpoints = "{url}"')
 
@@ -242,6 +252,19 @@ def test_a_client_that_is_told_nothing_asks_this_machine(tmp_path: Path) -> None
     assert load_client("", {"HOME": str(tmp_path)}) == ClientSettings("127.0.0.1:7400")
 
 
+def test_a_user_without_a_home_has_a_client_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_home(monkeypatch)
+
+    assert load_client("", {}).controller == "127.0.0.1:7400"
+
+
+def test_a_controller_whose_user_has_no_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_home(monkeypatch)
+
+    with pytest.raises(Refusal, match=r"images\.docker_config"):
+        load_controller(None, {})
+
+
 def test_a_client_that_is_told_no_address_is_told_by_what(tmp_path: Path) -> None:
     named = {"HOME": str(tmp_path), "HEADRACE_CONTROLLER": "http://here"}
 
@@ -270,7 +293,8 @@ def test_an_address_that_others_reach_is_refused_unless_told_insecure(address: s
 
 
 @pytest.mark.parametrize(
-    "address", ["", "7400", ":7400", "localhost", "localhost:70000", "http://a:1", "::1:7400", "unix:"]
+    "address",
+    ["", "7400", ":7400", "localhost", "localhost:70000", "127.0.0.1:\u0667", "http://a:1", "::1:7400", "unix:"],
 )
 def test_what_is_no_address_is_refused_even_if_told_insecure(address: str) -> None:
     with pytest.raises(Refusal, match=r"^controller: ") as caught:

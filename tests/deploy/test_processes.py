@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local import processes
+from headrace.refusals import Refusal
 
 SLEEP = "import time; time.sleep(60)"
 # Each tells through a pipe that it is ready: reading it waits for that.
@@ -61,6 +62,15 @@ def test_one_that_does_not_listen_is_killed_when_its_grace_is_over(tmp_path: Pat
     process.stop(grace_seconds=0.1)
 
     assert not process.alive()
+
+
+def test_one_that_ends_before_it_serves_is_refused_with_its_last_words(tmp_path: Path) -> None:
+    process = spawned("print('that port is taken')", tmp_path)
+
+    with pytest.raises(Refusal, match="that port is taken") as refused:
+        processes.wait_until(lambda: False, process, seconds=60, reason="SERVICE_FAILED")
+
+    assert refused.value.reason == "SERVICE_FAILED"
 
 
 def test_killing_by_a_path_ends_what_those_processes_started_too(tmp_path: Path, pipe: Path) -> None:

@@ -11,9 +11,7 @@ PROGRAMS = ("agent", "controller", "headrace")
 CORES = ("agent/core", "controller/core")
 
 # A ratchet: what was longer when the rule came, with its length. A number may go down, and a line may go; nothing else.
-LONG_FILES = {
-    "tests/core/test_jobs_and_nodes.py": 483,
-}
+LONG_FILES: dict[str, int] = {}
 LONG_FUNCTIONS: dict[str, int] = {}
 
 # Why a word that says nothing elsewhere says something there.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from headrace import wire
 from headrace.attempts import Platform
-from headrace.jobs import Job
+from headrace.jobs import Job, JobSpec
 from headrace.nodes import Device, Health, Node
 from headrace.v1 import job_pb2
 from tests.house.contract_rules import inner_type
@@ -58,7 +58,7 @@ def values(name: str, hint: Any, field: FieldDescriptor) -> st.SearchStrategy[An
 
 
 @pytest.mark.parametrize("kind", wire.MESSAGES)
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_record_of_every_kind_arrives_as_it_left(kind: type, data: st.DataObject) -> None:
     message: Any = wire.MESSAGES[kind]
@@ -79,6 +79,11 @@ def test_unknown_arrives_as_unknown_and_zero_as_zero() -> None:
 def test_a_state_that_this_version_does_not_know_is_refused_with_the_fields_name() -> None:
     with pytest.raises(ValueError, match=r"headrace.v1.Job.state: 99 is not a known JobState"):
         wire.load(Job, job_pb2.Job.FromString(bytes([0x18, 99])))
+
+
+def test_a_list_with_a_word_that_this_version_does_not_know_is_refused_with_the_fields_name() -> None:
+    with pytest.raises(ValueError, match=r"headrace.v1.Retry.on: 9 is not a known RetryCause"):
+        wire.load(JobSpec, job_pb2.JobSpec(retry=job_pb2.Retry(on=[9])))  # type: ignore[list-item]
 
 
 def test_what_has_no_message_is_not_sent() -> None:

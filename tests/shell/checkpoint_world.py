@@ -2,12 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from grpc import aio
+from grpc import StatusCode, aio
 
 from agent.checkpoints import Checkpoints
 from controller.checkpoint_store import CheckpointStore, FolderStore
@@ -26,6 +26,8 @@ class CutService(CheckpointService):
     """Cuts the stream of the next `cuts` uploads and downloads after a message."""
 
     cuts = 0
+    # What gRPC says of the next uploads, each.
+    gives_up: Sequence[StatusCode] = ()
 
     def __init__(self, store: CheckpointStore, epochs: Callable[[str], int | None]) -> None:
         super().__init__(store, epochs)
@@ -33,6 +35,9 @@ class CutService(CheckpointService):
         self.arrived: list[str] = []
 
     async def UploadChunks(self, request_iterator: AsyncIterator[Any], context: Any) -> Any:  # noqa: N802 - gRPC's name
+        if self.gives_up:
+            code, *self.gives_up = self.gives_up
+            await context.abort(code, "Internal error from Core")
         return await super().UploadChunks(self._cut(self._noted(request_iterator)), context)
 
     async def DownloadChunks(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802 - gRPC's name
@@ -56,9 +61,10 @@ class CutService(CheckpointService):
 class World:
     """The store, its service, and a folder for each agent."""
 
-    def __init__(self, folder: Path, stub: CheckpointServiceStub, service: CutService, store: FolderStore) -> None:
+    def __init__(self, folder: Path, channel: aio.Channel, service: CutService, store: FolderStore) -> None:
         self.folder = folder
-        self.stub = stub
+        self.channel = channel
+        self.stub = CheckpointServiceStub(channel)
         self.service = service
         self.store = store
 
@@ -86,7 +92,7 @@ async def world_in(folder: Path) -> AsyncIterator[World]:
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with aio.insecure_channel(f"127.0.0.1:{port}", options=OPTIONS) as channel:
-        yield World(folder, CheckpointServiceStub(channel), service, store)
+        yield World(folder, channel, service, store)
     await server.stop(None)
 
 

@@ -1,8 +1,6 @@
 """Outputs on their way into the store, and what CheckpointService itself refuses."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from grpc import aio
@@ -11,13 +9,7 @@ from headrace.chunks import CHUNK_BYTES, DIGESTS_MAX, compressed, digest_of
 from headrace.manifests import load
 from headrace.status import refusal_of
 from headrace.v1 import checkpoint_service_pb2 as pb
-from tests.shell.checkpoint_world import World, world_in
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with world_in(tmp_path) as world:
-        yield world
+from tests.shell.checkpoint_world import EPOCHS, World
 
 
 async def test_outputs_have_the_digest_of_their_listing(world: World) -> None:
@@ -64,3 +56,21 @@ async def test_a_corrupt_upload_is_refused_over_the_wire(world: World) -> None:
         await call
 
     assert refusal_of(failed.value).reason == "CHUNK_CORRUPT"
+
+
+async def test_what_an_attempt_put_is_pinned_until_its_epoch_is_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = []
+    for text in ("one", "two", "three"):
+        (world.directory() / "state").write_text(text)
+        checkpoint = await world.agent().save(world.directory(), job="train", epoch=3, sequence=1)
+        assert checkpoint is not None
+        digests.append(checkpoint.digest)
+
+    assert world.service.pinned() == digests[1:]
+
+    monkeypatch.setitem(EPOCHS, "train", 4)
+    # The record that names it may be about to be saved.
+    assert world.service.pinned() == digests[1:]
+    assert world.service.pinned() == []

@@ -2,25 +2,22 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from grpc import StatusCode, aio
 
 from agent.snapshots import memo_of
+from headrace import transfers
 from headrace.attempts import Checkpoint
 from headrace.chunks import CHUNK_BYTES, ZEROS, digest_of
 from headrace.manifests import File, load, manifest_of
 from headrace.refusals import Code, Refusal
-from tests.shell.checkpoint_world import World, contents, flip_a_bit, world_in
+from headrace.transfers import Transfer
+from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceStub
+from tests.shell.checkpoint_world import World, contents, flip_a_bit
 
 MIB = 1 << 20
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with world_in(tmp_path) as world:
-        yield world
 
 
 async def saved(world: World, directory: Path, *, sequence: int = 1, agent: str = "a") -> Checkpoint:
@@ -131,7 +128,9 @@ async def test_a_large_sparse_file_moves_one_chunk_and_stays_sparse(world: World
     assert checkpoint.size_bytes == 256 * MIB
     assert checkpoint.sent_bytes < 100
     laid = (world.folder / "target" / "sparse").stat()
-    assert (laid.st_size, laid.st_blocks) == (256 * MIB, 0)
+    assert laid.st_size == 256 * MIB
+    # Not all file systems get by with none.
+    assert laid.st_blocks < 8
 
 
 async def test_a_checkpoint_of_very_many_chunks_has_a_manifest_that_still_travels(world: World) -> None:
@@ -188,6 +187,25 @@ async def test_an_upload_that_is_cut_goes_on_with_what_is_missing(world: World) 
     assert checkpoint.sent_bytes >= 6 * MIB
     await world.agent("b").lay_down(checkpoint.digest, world.folder / "target")
     assert contents(world.folder / "target") == contents(world.directory())
+
+
+@pytest.mark.parametrize("code", [StatusCode.INTERNAL, StatusCode.UNKNOWN])
+async def test_a_call_that_grpc_itself_gave_up_counts_as_cut(world: World, code: StatusCode) -> None:
+    (world.directory() / "state").write_bytes(os.urandom(2 * MIB))
+    world.service.gives_up = [code] * 3
+
+    assert (await saved(world, world.directory())).size_bytes == 2 * MIB
+
+
+async def test_a_call_that_grpc_gives_up_whenever_it_is_made_is_an_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfers, "_DELAYS_SECONDS", (0.0,))
+    (world.directory() / "state").write_bytes(b"one")
+    world.service.gives_up = [StatusCode.INTERNAL] * 1_000
+
+    with pytest.raises(Refusal, match="Internal error from Core"):
+        await saved(world, world.directory())
 
 
 async def test_a_download_that_is_cut_fetches_nothing_twice(world: World) -> None:
@@ -352,3 +370,13 @@ async def test_a_file_that_is_not_what_the_agent_remembers_is_read_again(world: 
 
     assert checkpoint is not None
     assert load(world.store.get_manifest(checkpoint.digest)).chunks == (digest_of(b"1"),)
+
+
+async def test_a_transfer_with_so_many_attempts_gives_a_store_that_stays_away_up() -> None:
+    async with aio.insecure_channel("127.0.0.1:1") as channel:
+        transfer = Transfer(CheckpointServiceStub(channel), attempts=2)
+
+        with pytest.raises(Refusal) as caught:
+            await transfer.manifest("sha256:" + "0" * 64)
+
+    assert caught.value.reason == "CONTROLLER_UNREACHABLE"

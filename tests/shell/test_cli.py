@@ -1,11 +1,11 @@
 """The `headrace` program: usage, lists, documents, refusals. Each time a process of its own."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+import shlex
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from ruamel.yaml import YAML
 
 from headrace.cli.address import controller_address
@@ -16,16 +16,10 @@ from headrace.settings import load_client
 from headrace.v1 import attempt_pb2
 from headrace.v1.job_service_pb2 import ListJobsResponse
 from headrace.v1.node_service_pb2 import ListNodesResponse
-from tests.shell.controller_double import Controller, headrace, job, node, running_controller
+from tests.shell.controller_double import PROGRAM, ROOT, Controller, headrace, job, node
 
 MORE = "2"  # A page token.
 NO_JOB = Refusal(Code.NOT_FOUND, "JOB_UNKNOWN", "no job is named pi; headrace jobs lists them")
-
-
-@pytest_asyncio.fixture
-async def controller() -> AsyncIterator[Controller]:
-    async with running_controller() as running:
-        yield running
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -57,6 +51,10 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         (["events", "--subject", "pi"], "jobs/NAME"),
         (["migrate", "pi", "--to", "a", "--where", "x"], "not allowed with"),
         (["migrate", "pi", "--dry-run", "--wait"], "--wait"),
+        (["job", "\udcff"], "is no text in UTF-8"),
+        (["jobs", "--where", "\udcff"], "is no text in UTF-8"),
+        (["migrate", "a", "--where", "\udcff"], "is no text in UTF-8"),
+        (["events", "--subject", "jobs/\udcff"], "is no text in UTF-8"),
         (["drain", "a", "--deadline", "10m"], "--wait"),
         (["drain", "a", "--wait", "--deadline", "soon"], "10m"),
     ],
@@ -197,12 +195,39 @@ async def test_a_proxy_for_the_web_is_not_asked_for_the_controller(controller: C
     assert ended.code == 0
 
 
-async def test_what_a_job_says_does_not_steer_the_terminal(controller: Controller) -> None:
-    controller.answer("ListJobs", ListJobsResponse(jobs=[job(reason="\x1b]0;owned\x07")]))
+@pytest.mark.parametrize("output", ["table", "wide", "json", "yaml"])
+async def test_what_a_job_says_does_not_steer_the_terminal(controller: Controller, output: str) -> None:
+    controller.answer("ListJobs", ListJobsResponse(jobs=[job(reason="\x1b]0;owned\x07 \x9b31m \x7f")]))
 
-    ended = await headrace("jobs", controller=controller.address)
+    ended = await headrace("jobs", "-o", output, controller=controller.address)
 
-    assert b"\x1b" not in ended.out
+    assert not set("\x1b\x07\x9b\x7f") & set(ended.out.decode())
+
+
+async def test_control_characters_in_json_are_still_those_that_were_sent(controller: Controller) -> None:
+    controller.answer("ListJobs", ListJobsResponse(jobs=[job(reason="\x9b31m é")]))
+
+    ended = await headrace("jobs", "-o", "json", controller=controller.address)
+
+    assert json.loads(ended.out)["jobs"][0]["reason"] == "\x9b31m é"
+
+
+async def test_a_terminal_that_lacks_a_character_is_shown_another() -> None:
+    ended = await headrace("--help", PYTHONIOENCODING="ascii")
+
+    assert (ended.code, ended.complaint) == (0, "")
+    assert b"COMMAND ?" in ended.out
+
+
+async def test_a_full_disk_behind_standard_output_is_a_refusal() -> None:
+    program = shlex.join([*PROGRAM, "version"])
+    shell = await asyncio.create_subprocess_shell(
+        f"{program} > /dev/full", cwd=ROOT, env={"PATH": "/usr/bin:/bin"}, stderr=asyncio.subprocess.PIPE
+    )
+    _, complaint = await shell.communicate()
+
+    assert shell.returncode == 1
+    assert complaint.decode().strip() == "refused: [Errno 28] No space left on device [ENOSPC]"
 
 
 async def test_the_version_needs_no_controller() -> None:

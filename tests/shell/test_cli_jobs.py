@@ -1,29 +1,21 @@
 """headrace submit, run, job, cancel, migrate: each time a process of its own."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
-
-import pytest_asyncio
 
 from headrace.refusals import Code, Refusal
 from headrace.v1 import attempt_pb2, job_pb2
 from headrace.v1.job_service_pb2 import (
     CreateJobRequest,
+    ListJobsResponse,
     MigrateJobResponse,
     ReadLogResponse,
 )
-from tests.shell.controller_double import Controller, headrace, job, running_controller
+from tests.shell.controller_double import Controller, headrace, job
 
 JOB_FILE = """\
 name: pi
 image: registry.example/pi:1
 """
-
-
-@pytest_asyncio.fixture
-async def controller() -> AsyncIterator[Controller]:
-    async with running_controller() as running:
-        yield running
 
 
 async def test_a_job_is_shown_with_attempts_migrations_and_phases(controller: Controller) -> None:
@@ -40,6 +32,19 @@ async def test_a_job_is_shown_with_attempts_migrations_and_phases(controller: Co
     assert "Move:      east-1 -> west-1" in shown
     assert "Downtime:  704 ms" in shown
     assert "freeze  210 ms  1.50MiB" in shown
+
+
+async def test_a_job_of_very_many_moves_counts_those_that_are_no_longer_kept(controller: Controller) -> None:
+    much_moved = job(migrations=[moved()] * 11, omitted_migration_count=30)
+    controller.answer("GetJob", much_moved)
+    controller.answer("ListJobs", ListJobsResponse(jobs=[much_moved]))
+
+    sheet = await headrace("job", "pi", controller=controller.address)
+    table = await headrace("jobs", controller=controller.address)
+
+    titles = [line for line in sheet.out.decode().splitlines() if line.startswith("Migration ")]
+    assert titles[-2:] == ["Migration 10", "Migration 41"]
+    assert table.lines[1].split()[-2] == "41"
 
 
 async def test_submit_sends_the_file_and_says_the_name(controller: Controller, tmp_path: Path) -> None:
@@ -59,6 +64,19 @@ async def test_submit_reads_standard_input(controller: Controller) -> None:
     await headrace("submit", "-", controller=controller.address, typed=JOB_FILE.encode())
 
     assert controller.requests[0].spec.display_name == "pi"
+
+
+async def test_a_job_file_that_never_ends_is_refused(controller: Controller) -> None:
+    ended = await headrace("submit", "/dev/zero", controller=controller.address)
+
+    assert ended.code == 1
+    assert "larger than 1 MiB" in ended.complaint
+
+
+async def test_a_job_on_standard_input_that_is_no_text_is_told_so(controller: Controller) -> None:
+    ended = await headrace("submit", "-", controller=controller.address, typed=b"name: \xff")
+
+    assert ended.complaint == "refused: standard input is no text in UTF-8 [JOB_FILE_INVALID]"
 
 
 async def test_two_submissions_are_two_jobs(controller: Controller, tmp_path: Path) -> None:
@@ -140,6 +158,14 @@ async def test_run_sends_the_image_and_all_that_follows_two_dashes(controller: C
     spec = controller.requests[0].spec
     assert spec.display_name == "pi"
     assert list(spec.command) == ["sh", "-c", "echo", "--", "-o"]
+
+
+async def test_run_makes_a_name_of_an_image_that_is_spelled_otherwise(controller: Controller) -> None:
+    controller.answer("CreateJob", job(state="QUEUED"))
+
+    await headrace("run", "registry.example/python_3.11--slim:1", controller=controller.address)
+
+    assert controller.requests[0].spec.display_name == "python-3-11-slim"
 
 
 async def test_cancel_says_what_becomes_of_the_job(controller: Controller) -> None:

@@ -1,19 +1,10 @@
 """headrace nodes, node, cordon, drain: each time a process of its own."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 
 from headrace.v1 import attempt_pb2, node_pb2
 from headrace.v1.node_service_pb2 import ListNodesResponse
-from tests.shell.controller_double import HANG, Controller, headrace, node, running_controller
-
-
-@pytest_asyncio.fixture
-async def controller() -> AsyncIterator[Controller]:
-    async with running_controller() as running:
-        yield running
+from tests.shell.controller_double import HANG, Controller, headrace, node
 
 
 async def test_nodes_are_listed_with_what_is_free(controller: Controller) -> None:

@@ -2,9 +2,6 @@
 
 import json
 import signal
-from collections.abc import AsyncIterator
-
-import pytest_asyncio
 
 from headrace.refusals import Code, Refusal
 from headrace.v1 import event_pb2
@@ -13,15 +10,9 @@ from headrace.v1.job_service_pb2 import (
     ListJobsResponse,
     ReadLogResponse,
 )
-from tests.shell.controller_double import HANG, Controller, begin, headrace, job, running_controller
+from tests.shell.controller_double import HANG, Controller, begin, headrace, job
 
 NO_JOB = Refusal(Code.NOT_FOUND, "JOB_UNKNOWN", "no job is named pi; headrace jobs lists them")
-
-
-@pytest_asyncio.fixture
-async def controller() -> AsyncIterator[Controller]:
-    async with running_controller() as running:
-        yield running
 
 
 async def test_a_log_is_written_byte_by_byte(controller: Controller) -> None:
@@ -30,6 +21,14 @@ async def test_a_log_is_written_byte_by_byte(controller: Controller) -> None:
     ended = await headrace("logs", "pi", controller=controller.address)
 
     assert (ended.code, ended.out, ended.error) == (0, b"\xff\x00a\r\n", b"")
+
+
+async def test_a_log_in_json_has_the_fields_of_the_protocol(controller: Controller) -> None:
+    controller.answer("ReadLog", [ReadLogResponse(data=b"\xff\x00a"), ReadLogResponse(offset=3, data=b"b")])
+
+    ended = await headrace("logs", "pi", "-o", "json", controller=controller.address)
+
+    assert list(map(json.loads, ended.lines)) == [{"offset": "0", "data": "/wBh"}, {"offset": "3", "data": "Yg=="}]
 
 
 async def test_a_log_without_its_beginning_says_so(controller: Controller) -> None:

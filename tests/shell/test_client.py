@@ -7,12 +7,12 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from headrace import wire
 from headrace.attempts import Outputs
 from headrace.chunks import CHUNK_BYTES, compressed, digest_of
 from headrace.client import Client
+from headrace.connection import Connection, messages_of
 from headrace.events import Event
 from headrace.jobs import Job, JobSpec, JobState, Level, MigrationPlan
 from headrace.manifests import Directory, File, Link, Manifest, dump, manifest_of, outputs_digest
@@ -24,22 +24,22 @@ from headrace.v1.checkpoint_service_pb2 import (
     DownloadChunksResponse,
     GetManifestResponse,
 )
-from headrace.v1.job_service_pb2 import ListEventsResponse, ListJobsResponse, MigrateJobResponse, ReadLogResponse
+from headrace.v1.job_service_pb2 import (
+    ListEventsResponse,
+    ListJobsResponse,
+    MigrateJobResponse,
+    ReadLogResponse,
+    WatchJobRequest,
+)
 from headrace.v1.node_service_pb2 import ListNodesResponse
-from tests.shell.controller_double import HANG, Controller, headrace, job, node, running_controller
+from tests.shell.controller_double import HANG, Controller, headrace, job, node
 
 SPEC = JobSpec("pi", "registry.example/pi:1", command=("python", "pi.py"))
 MORE = "2"  # A page token.
 CONTENTS = {"model/weights": os.urandom(CHUNK_BYTES) + b"end", "model/copy": b"end", "empty": b""}
 
 
-@pytest_asyncio.fixture
-async def controller() -> AsyncIterator[Controller]:
-    async with running_controller() as running:
-        yield running
-
-
-@pytest_asyncio.fixture
+@pytest.fixture
 async def client(controller: Controller) -> AsyncIterator[Client]:
     async with Client(controller.address) as opened:
         yield opened
@@ -144,6 +144,23 @@ async def test_a_controller_that_stays_away_is_given_up(controller: Controller) 
             await anext(watch)
 
     assert raised.value.reason == "CONTROLLER_UNREACHABLE"
+
+
+async def test_a_watch_that_was_too_slow_is_begun_anew(controller: Controller, client: Client) -> None:
+    too_slow = Refusal(Code.UNAVAILABLE, "WATCH_TOO_SLOW", "this watch fell too far behind; watch again")
+    controller.answer("WatchJob", [job(), too_slow], [job(state="SUCCEEDED")])
+
+    assert [change.state async for change in client.watch_job("pi")] == [JobState.RUNNING, JobState.SUCCEEDED]
+
+
+async def test_a_watch_that_is_left_and_closed_has_ended_its_call(controller: Controller) -> None:
+    controller.answer("WatchJob", [job(), HANG])
+
+    async with Connection(controller.address) as connection:
+        call = connection.jobs.WatchJob(WatchJobRequest(name="jobs/pi"))
+        async with aclosing(connection.stream(lambda: messages_of(call))) as watch:
+            await anext(watch)
+        assert call.cancelled()
 
 
 async def test_waiting_answers_with_the_ended_job(controller: Controller, client: Client) -> None:

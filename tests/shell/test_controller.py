@@ -10,22 +10,30 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from controller.services import nodes
 from headrace import wire
 from headrace.attempts import AttemptState, Checkpoint
-from headrace.jobs import CheckpointPolicy, JobState
+from headrace.jobs import CheckpointPolicy, Job, JobSpec, JobState
 from headrace.refusals import Code, Refusal
-from headrace.sessions import Goal, Report
+from headrace.sessions import Goal, Placement, Report
 from headrace.status import refusal_of
 from headrace.v1 import job_service_pb2
 from headrace.v1 import node_service_pb2 as node_pb
 from headrace.v1.node_service_pb2_grpc import NodeServiceStub
-from tests.shell.running_controller import SPEC, Running, agent, attempt, controller
+from tests.shell.running_controller import SPEC, HandWritten, Running, agent, attempt, controller
 
 
 async def refused(call: object) -> Refusal:
     with pytest.raises(Refusal) as caught:
         await call  # type: ignore[misc]
     return caught.value
+
+
+async def placed(running: Running, node: HandWritten, spec: JobSpec = SPEC) -> tuple[Job, Placement]:
+    """A job of the only node there is, and what that was told of it."""
+    await node.say()
+    job = await running.client.create_job(spec)
+    return job, await node.takes(job.id)
 
 
 async def test_a_job_is_kept_before_its_submission_is_answered(tmp_path: Path) -> None:
@@ -119,9 +127,7 @@ async def test_an_agents_report_is_acknowledged_and_its_node_is_listed(tmp_path:
 
 async def test_a_job_goes_from_submission_to_its_end_through_one_node(tmp_path: Path) -> None:
     async with controller(tmp_path) as running, agent(running) as node:
-        await node.say()
-        job = await running.client.create_job(SPEC)
-        placement = await node.takes(job.id)
+        job, placement = await placed(running, node)
         await node.say(attempt(placement))
         assert (await running.client.job(job.name)).state is JobState.RUNNING
 
@@ -133,10 +139,7 @@ async def test_a_job_goes_from_submission_to_its_end_through_one_node(tmp_path: 
 
 async def test_a_node_is_given_the_image_of_its_own_platform_by_digest(tmp_path: Path) -> None:
     async with controller(tmp_path) as running, agent(running) as node:
-        await node.say()
-        job = await running.client.create_job(SPEC)
-
-        placement = await node.takes(job.id)
+        job, placement = await placed(running, node)
 
         pins = {str(pin.platform): pin.image for pin in job.images}
         assert placement.image == pins["linux/amd64"]
@@ -145,10 +148,7 @@ async def test_a_node_is_given_the_image_of_its_own_platform_by_digest(tmp_path:
 
 async def test_what_an_older_epoch_says_is_not_heard(tmp_path: Path) -> None:
     async with controller(tmp_path) as running, agent(running) as node:
-        await node.say()
-        spec = replace(SPEC, checkpoint=CheckpointPolicy("/checkpoint"))
-        job = await running.client.create_job(spec)
-        placement = await node.takes(job.id)
+        job, placement = await placed(running, node, replace(SPEC, checkpoint=CheckpointPolicy("/checkpoint")))
         first = Checkpoint("sha256:" + "1" * 64, 1, 1)
         await node.say(attempt(placement, AttemptState.EXITED, exit_code=85, checkpoint=first))
         assert (await running.client.job(job.name)).epoch == 2
@@ -170,6 +170,42 @@ async def test_a_newer_session_ends_an_older_one(tmp_path: Path) -> None:
             await old.hears(lambda _: False)
 
     assert refusal_of(caught.value).reason == "SESSION_SUPERSEDED"
+
+
+@pytest.mark.parametrize("session", [0, -1, 2**63 - 1])
+async def test_a_session_has_a_number_with_room_above_it(tmp_path: Path, session: int) -> None:
+    async with controller(tmp_path) as running, agent(running, session=session) as node:
+        with pytest.raises(aio.AioRpcError) as caught:
+            await node.say()
+
+    assert refusal_of(caught.value).reason == "SESSION_INVALID"
+
+
+async def test_a_bug_in_what_hears_an_agent_ends_its_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with controller(tmp_path) as running, agent(running) as node:
+        await node.say()
+        monkeypatch.delattr(nodes, "_load")
+
+        with pytest.raises(aio.AioRpcError) as caught:
+            await node.say()
+
+    assert refusal_of(caught.value).reason == "BUG"
+    assert "NameError" in caplog.text
+
+
+async def test_a_job_with_a_word_that_this_version_does_not_know_is_refused_by_its_field(tmp_path: Path) -> None:
+    async with controller(tmp_path) as running:
+        request = job_service_pb2.CreateJobRequest(spec=wire.dump(SPEC))
+        request.spec.retry.on.append(9)  # type: ignore[arg-type]
+
+        with pytest.raises(aio.AioRpcError) as caught:
+            await running.client._connection.jobs.CreateJob(request)
+
+    refusal = refusal_of(caught.value)
+    assert (refusal.code, refusal.reason) == (Code.INVALID_ARGUMENT, "FIELD_INVALID")
+    assert "headrace.v1.Retry.on: 9" in refusal.message
 
 
 async def test_an_older_session_is_refused(tmp_path: Path) -> None:
@@ -206,9 +242,7 @@ async def test_a_report_of_another_node_in_one_stream_is_refused(tmp_path: Path)
 
 async def test_a_log_is_taken_from_the_jobs_own_node_and_epoch_alone(tmp_path: Path) -> None:
     async with controller(tmp_path) as running, agent(running) as node:
-        await node.say()
-        job = await running.client.create_job(SPEC)
-        placement = await node.takes(job.id)
+        job, placement = await placed(running, node)
         await node.say(attempt(placement))
 
         cursor = await _append(node.stub, job.id, node="n1", epoch=1, cursor="a", data=b"one\n")
@@ -234,9 +268,7 @@ async def _log(running: Running, name: str, *, follow: bool = False) -> bytes:
 
 async def test_a_log_that_is_followed_ends_with_the_job(tmp_path: Path) -> None:
     async with controller(tmp_path) as running, agent(running) as node:
-        await node.say()
-        job = await running.client.create_job(SPEC)
-        placement = await node.takes(job.id)
+        job, placement = await placed(running, node)
         await node.say(attempt(placement))
         following = asyncio.create_task(_log(running, job.name, follow=True))
         await _append(node.stub, job.id, node="n1", epoch=1, cursor="a", data=b"one\n")
@@ -249,9 +281,7 @@ async def test_a_log_that_is_followed_ends_with_the_job(tmp_path: Path) -> None:
 
 async def test_a_job_that_is_watched_is_told_of_until_it_has_ended(tmp_path: Path) -> None:
     async with controller(tmp_path) as running, agent(running) as node:
-        await node.say()
-        job = await running.client.create_job(SPEC)
-        placement = await node.takes(job.id)
+        job, placement = await placed(running, node)
         watching = asyncio.create_task(running.client.wait(job.name))
 
         await node.say(attempt(placement))
@@ -265,9 +295,7 @@ async def test_a_job_that_is_watched_is_told_of_until_it_has_ended(tmp_path: Pat
 
 async def test_cancelling_a_job_asks_its_node_and_cancelling_an_ended_one_changes_nothing(tmp_path: Path) -> None:
     async with controller(tmp_path) as running, agent(running) as node:
-        await node.say()
-        job = await running.client.create_job(SPEC)
-        placement = await node.takes(job.id)
+        job, placement = await placed(running, node)
         await node.say(attempt(placement))
 
         await running.client.cancel(job.name)
@@ -280,9 +308,8 @@ async def test_cancelling_a_job_asks_its_node_and_cancelling_an_ended_one_change
 
 async def test_a_move_to_an_unknown_node_is_refused_and_names_those_there_are(tmp_path: Path) -> None:
     async with controller(tmp_path) as running, agent(running) as node:
-        await node.say()
-        job = await running.client.create_job(SPEC)
-        await node.say(attempt(await node.takes(job.id)))
+        job, placement = await placed(running, node)
+        await node.say(attempt(placement))
 
         refusal = await refused(running.client.migrate(job.name, target="mars"))
 

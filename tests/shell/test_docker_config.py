@@ -15,10 +15,10 @@ ENCODED = base64.b64encode(b"ann:pw:with:colons").decode()
 TOKEN = Credential("", "identity")
 
 
-def config(folder: Path, content: Any, **settings: float) -> DockerConfig:
+def config(folder: Path, content: Any, *, helper_deadline_seconds: float = 60) -> DockerConfig:
     text = content if isinstance(content, str) else json.dumps(content)
     (folder / "config.json").write_text(text)
-    return DockerConfig(folder, **settings)
+    return DockerConfig(folder, helper_deadline_seconds=helper_deadline_seconds)
 
 
 @pytest.fixture
@@ -165,7 +165,6 @@ async def test_a_helper_that_holds_nothing_leaves_the_file_to_say(tmp_path: Path
         ("""echo '{"Username": "hunter2"}'""", "not Docker's JSON"),
         ("""echo '["hunter2"]'""", "not Docker's JSON"),
         ("""echo '{"Username": "ann", "Secret": ["hunter2"]}'""", "no texts"),
-        ("sleep 60", "did not answer within 0.2 s"),
     ],
 )
 async def test_a_helper_that_fails_is_refused_and_gives_no_secret_away(
@@ -173,12 +172,21 @@ async def test_a_helper_that_fails_is_refused_and_gives_no_secret_away(
 ) -> None:
     helper("bad", script)
 
-    refusal = await refused(config(tmp_path, {"credsStore": "bad"}, helper_deadline_seconds=0.2))
+    refusal = await refused(config(tmp_path, {"credsStore": "bad"}))
 
     assert refusal.reason == "CREDENTIAL_HELPER_FAILED"
     assert said in refusal.message
     assert "docker-credential-bad" in refusal.message
     assert "hunter2" not in refusal.message
+
+
+async def test_a_helper_that_does_not_answer_is_given_up(tmp_path: Path, helper: Any) -> None:
+    helper("asleep", "sleep 60")
+
+    refusal = await refused(config(tmp_path, {"credsStore": "asleep"}, helper_deadline_seconds=0.2))
+
+    assert refusal.reason == "CREDENTIAL_HELPER_FAILED"
+    assert "did not answer within 0.2 s" in refusal.message
 
 
 async def test_a_helper_that_is_not_installed_is_refused_with_the_file_that_names_it(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+"""What `headrace-agent doctor` finds: each thing that is missing with its reason and its remedy."""
+
 import asyncio
 import json
 import os
@@ -52,7 +54,8 @@ class HangingVendor:
 
 
 @pytest.fixture
-async def server(tmp_path):
+async def server(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, "CONTROLLER_SECONDS", 60)
     server = grpc.aio.server()
     address = f"unix:{tmp_path}/controller.sock"
     server.add_insecure_port(address)

@@ -1,7 +1,6 @@
 """Image look-ups: what a registry holds, in every form that is about, and the pins or the refusal that come of it."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -25,16 +24,9 @@ from tests.shell.registry_double import (
     error,
     refused,
     resolved,
-    serving,
 )
 
 FAMILIES = pytest.mark.parametrize("types", [OCI_TYPES, DOCKER_TYPES], ids=["oci", "docker"])
-
-
-@pytest.fixture
-async def registry() -> AsyncIterator[Registry]:
-    async with serving() as double:
-        yield double
 
 
 @FAMILIES
@@ -220,6 +212,29 @@ BROKEN: list[Any] = [
 ]
 
 
+@pytest.mark.parametrize(
+    "platform",
+    [
+        Platform("linux", "amd64", "\ud800"),
+        Platform("linux", "amd64", "v" + "9" * 5000),
+        Platform("linux", "\0"),
+        Platform("lin ux", "amd64"),
+    ],
+    ids=["surrogate", "long", "zero", "space"],
+)
+@pytest.mark.parametrize("in_index", [True, False], ids=["index", "config"])
+async def test_a_platform_that_nobody_could_write_down_is_corrupt(
+    registry: Registry, platform: Platform, *, in_index: bool
+) -> None:
+    image = registry.image(platform, tag="1")
+    if in_index:
+        registry.index(image)
+
+    refusal = await refused(registry)
+
+    assert (refusal.code, refusal.reason) == (Code.FAILED_PRECONDITION, "IMAGE_CORRUPT")
+
+
 @pytest.mark.parametrize("document", BROKEN, ids=range(len(BROKEN)))
 async def test_a_broken_manifest_is_corrupt(registry: Registry, document: Any) -> None:
     registry.put(document, OCI_TYPES[0], tag="1")
@@ -262,7 +277,7 @@ async def test_indexes_that_go_too_deep_are_corrupt(registry: Registry) -> None:
     assert "nested" in (await refused(registry)).message
 
 
-async def read_in_groups_of(registry: Registry, count: int) -> tuple[ImagePin, ...]:
+async def read_in_groups_of(registry: Registry, count: int, *, deadline_seconds: float = 60) -> tuple[ImagePin, ...]:
     """Resolves an index of twenty images in a registry that answers when `count` requests wait for their answers."""
     registry.index(*(registry.image(Platform("linux", f"cpu{number}")) for number in range(20)))
     gate = asyncio.Barrier(count)
@@ -272,7 +287,7 @@ async def read_in_groups_of(registry: Registry, count: int) -> tuple[ImagePin, .
             await gate.wait()
 
     registry.before = waiting
-    return await resolved(registry, deadline_seconds=1)
+    return await resolved(registry, deadline_seconds=deadline_seconds)
 
 
 async def test_the_images_of_an_index_are_read_side_by_side(registry: Registry) -> None:
@@ -281,4 +296,4 @@ async def test_the_images_of_an_index_are_read_side_by_side(registry: Registry) 
 
 async def test_a_registry_is_not_flooded_by_one_index(registry: Registry) -> None:
     with pytest.raises(Refusal, match="did not answer in full within 1 s"):
-        await read_in_groups_of(registry, CONCURRENT_REQUESTS + 1)
+        await read_in_groups_of(registry, CONCURRENT_REQUESTS + 1, deadline_seconds=1)

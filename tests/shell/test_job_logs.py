@@ -40,7 +40,7 @@ def put(logs: JobLogs, data: bytes, *, job: str = "train", epoch: int = 1, after
 
 
 def all_of(logs: JobLogs, job: str = "train") -> bytes:
-    return logs.read(job, 0, logs.size(job))[1]
+    return logs.read(job, 0, 1 << 30)[1]
 
 
 def test_an_append_moves_the_cursor(logs: JobLogs) -> None:
@@ -128,7 +128,7 @@ def test_the_oldest_bytes_go_once_the_cap_is_reached(logs: JobLogs, tmp_path: Pa
 
     at, data = logs.read("train", 0, 2 * CAP)
 
-    assert (at, data) == (logs.size("train") - CAP, piece * 8)
+    assert (at, data) == (20 * len(piece) - CAP, piece * 8)
     assert sum(path.stat().st_size for path in (tmp_path / "logs/train").glob("[0-9]*")) == CAP
 
 
@@ -162,23 +162,14 @@ def test_what_is_no_job_id_names_no_file(logs: JobLogs, job: str) -> None:
         logs.read(job, 0)
 
 
-def test_a_log_that_was_removed_is_empty(logs: JobLogs, tmp_path: Path) -> None:
-    put(logs, b"one\n", cursor="c1")
-
-    logs.remove("train")
-    logs.remove("train")
-
-    assert logs.size("train") == 0
-    assert list((tmp_path / "logs").iterdir()) == []
-
-
 def test_many_jobs_hold_no_files_open(logs: JobLogs) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
 
     for number in range(200):
         put(logs, b"one\n", job=f"job-{number}", cursor="c1")
 
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    # What others left open may be closed meanwhile.
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
 def test_a_kill_leaves_whole_appends_only(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
 from urllib.parse import parse_qs
 
 import httpx
@@ -12,12 +11,6 @@ from controller import registry as registry_module
 from controller.images import Images
 from headrace.refusals import Code, Refusal
 from tests.shell.registry_double import AMD64, Known, Registry, Request, Response, error, refused, resolved, serving
-
-
-@pytest.fixture
-async def registry() -> AsyncIterator[Registry]:
-    async with serving() as double:
-        yield double
 
 
 @pytest.fixture(autouse=True)
@@ -301,3 +294,26 @@ async def test_a_registry_over_tls_cannot_have_a_password_sent_elsewhere_in_the_
             await Images("", (), Known("ann", "pw"), client).resolve("reg.example/a:1")
 
     assert asked == ["reg.example"]
+
+
+def answer_of(size_bytes: int) -> registry_module.Answer:
+    return registry_module.Answer(200, httpx.Headers(), bytes(size_bytes))
+
+
+def test_documents_that_were_read_take_no_more_memory_than_they_may() -> None:
+    kept = registry_module.Kept()
+    for number in range(5):
+        kept.put(("r", "x", str(number)), answer_of(registry_module.MAX_BODY_BYTES))
+
+    assert [number for number in range(5) if kept.get(("r", "x", str(number)))] == [2, 3, 4]
+
+
+def test_a_document_that_was_read_long_ago_is_forgotten() -> None:
+    now = 1_000.0
+    kept = registry_module.Kept(lambda: now)
+    kept.put(("r", "x", "old"), answer_of(1))
+
+    now += registry_module.KEPT_SECONDS
+
+    assert kept.get(("r", "x", "old")) is None
+    assert kept._documents == {}

@@ -1,3 +1,5 @@
+"""What a node finds out of itself: processors, limits, load, and what it can run natively or emulated."""
+
 import os
 import subprocess
 import threading

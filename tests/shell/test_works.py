@@ -1,23 +1,41 @@
-"""What an agent's works come to where the engine does not do as it is asked."""
+"""What an agent's works come to where the engine, the disk or the job does not do as it should."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import errno
+import os
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from grpc import aio
 
 from agent.checkpoints import Checkpoints
-from agent.core.model import Event, Interrupted, Pause, Remove
+from agent.core.model import (
+    AskToLeave,
+    Declined,
+    Event,
+    Fingerprint,
+    Fingerprinted,
+    Kill,
+    NotStarted,
+    Pause,
+    Prepare,
+    Remove,
+    Start,
+    Unpause,
+)
+from agent.folders import Folders
 from agent.runtimes.runtime import Ref, RuntimeRefused
 from agent.works import Work, Works
 from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceStub
 from headrace.v1.node_service_pb2_grpc import NodeServiceStub
 from tests.contract.fake_runtime import FakeRuntime
+from tests.core.one_agent import placement
+from tests.core.small_world import FIRST
 
-REF = Ref("train", 0, 1)
+REF = FIRST
 
 
 class UnwillingRuntime(FakeRuntime):
@@ -28,6 +46,13 @@ class UnwillingRuntime(FakeRuntime):
 
     async def remove(self, ref: Ref) -> None:
         raise RuntimeRefused("REMOVE_FAILED", f"{ref.job}: device or resource busy")
+
+
+class BrokenRuntime(FakeRuntime):
+    """An engine behind a library that lets an error of the system pass."""
+
+    async def _reach(self) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 @dataclass
@@ -45,13 +70,14 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(state: Path) -> AsyncIterator[Bench]:
+async def bench(state: Path, runtime: FakeRuntime | None = None) -> AsyncIterator[Bench]:
     # Nobody answers there, and nobody is asked.
     async with aio.insecure_channel("unix:/nowhere") as channel:
         told: list[Event] = []
         checkpoints = Checkpoints(CheckpointServiceStub(channel), state / "chunks")
         stub = NodeServiceStub(channel)
-        yield Bench(Works("node", state, UnwillingRuntime(), checkpoints, stub, told.append, lambda _devices: ""), told)
+        engine = runtime or UnwillingRuntime()
+        yield Bench(Works("node", state, engine, checkpoints, stub, told.append, lambda _devices: ""), told)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +89,62 @@ async def test_what_the_engine_refuses_is_told_so_that_it_is_asked_for_again(
     async with bench(tmp_path) as unwilling:
         [event] = await unwilling.after(work)
 
-    assert isinstance(event, Interrupted)
+    assert isinstance(event, Declined)
     assert (event.ref, event.asked) == (REF, type(work))
     assert said in event.message
+
+
+@pytest.mark.parametrize(
+    "work",
+    [Start(placement()), Kill(REF), Pause(REF), Unpause(REF), AskToLeave(placement()), Remove(REF)],
+    ids=lambda work: type(work).__name__,
+)
+async def test_an_error_of_the_system_ends_no_agent_but_is_told_and_tried_again(tmp_path: Path, work: Work) -> None:
+    async with bench(tmp_path, BrokenRuntime()) as broken:
+        [event] = await broken.after(work)
+
+    assert isinstance(event, Declined)
+    assert event.asked is type(work)
+
+
+def _link_outside(checkpoint: Path) -> None:
+    (checkpoint / "passwd").symlink_to("/etc/passwd")
+
+
+def _too_deep(checkpoint: Path) -> None:
+    folder = checkpoint
+    for _ in range(70):
+        folder /= "d"
+        folder.mkdir()
+
+
+def _no_directory(checkpoint: Path) -> None:
+    checkpoint.rmdir()
+    checkpoint.write_text("")
+
+
+@pytest.mark.parametrize("spoil", [_link_outside, _too_deep, _no_directory])
+async def test_a_job_is_asked_to_leave_whatever_it_has_put_into_its_checkpoint_directory(
+    tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    folders = Folders(tmp_path, REF)
+    folders.make(placement())
+    spoil(folders.checkpoint)
+
+    async with bench(tmp_path) as works:
+        assert await works.after(Fingerprint(placement())) == [Fingerprinted(REF, "unreadable")]
+
+
+async def test_a_job_whose_id_is_a_path_is_refused(tmp_path: Path) -> None:
+    async with bench(tmp_path) as works:
+        [event] = await works.after(Prepare(replace(placement(), job="../train-1")))
+
+    assert isinstance(event, NotStarted)
+    assert event.reason == "JOB_ID_INVALID"
+
+
+async def test_an_attempt_that_is_removed_leaves_nothing_behind_in_the_agent(tmp_path: Path) -> None:
+    async with bench(tmp_path, FakeRuntime()) as works:
+        await works.after(Remove(REF))
+
+    assert works.works._tasks == {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from headrace import platforms, query
 from headrace.attempts import Platform
-from headrace.jobs import Emulation, ImagePin, Job, JobSpec, Network, Requests
+from headrace.jobs import AcceleratorRequest, Emulation, ImagePin, Job, JobSpec, Network, Requests
 from headrace.nodes import Capacity, Device, Drain, Health, Node, NodeState
 
 
@@ -17,14 +17,22 @@ class Usage:
     cpu_millis: int = 0
     memory_bytes: int = 0
     devices: tuple[str, ...] = ()
+    # What jobs that are about to come will have of the devices: which ones is settled when they are there.
+    coming: tuple[AcceleratorRequest, ...] = ()
 
     def plus(self, requests: Requests, devices: tuple[str, ...]) -> "Usage":
         """With one more attempt."""
-        return Usage(
-            self.cpu_millis + requests.cpu_millis,
-            self.memory_bytes + requests.memory_bytes,
-            self.devices + devices,
+        return replace(
+            self,
+            cpu_millis=self.cpu_millis + requests.cpu_millis,
+            memory_bytes=self.memory_bytes + requests.memory_bytes,
+            devices=self.devices + devices,
         )
+
+    def with_coming(self, requests: Requests) -> "Usage":
+        """With a job that is about to come."""
+        wanted = (requests.accelerators,) if requests.accelerators is not None else ()
+        return replace(self.plus(requests, ()), coming=self.coming + wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +164,13 @@ def runnable(images: tuple[ImagePin, ...], spec: JobSpec, node: Node) -> tuple[I
 
 
 def _lacking(spec: JobSpec, node: Node) -> str:
+    # Not how much there is: that changes with every job that comes or goes, and would be written down for every one
+    # that waits.
     wants, has = spec.resources, node.free
     if wants.cpu_millis > has.cpu_millis:
-        return f"has {has.cpu_millis / 1000:g} free cores of the {wants.cpu_millis / 1000:g} wanted"
+        return f"has less than {wants.cpu_millis / 1000:g} core{'s' if wants.cpu_millis != 1000 else ''} free"
     if wants.memory_bytes > has.memory_bytes:
-        return f"has {has.memory_bytes >> 20} MiB free memory of the {wants.memory_bytes >> 20} MiB wanted"
+        return f"has less than {wants.memory_bytes >> 20} MiB of memory free"
     if spec.network is Network.HOST and not node.description.host_network:
         return "does not allow network: host"
     return ""
@@ -170,14 +180,19 @@ def _devices(wants: Requests, node: Node, usage: Usage) -> tuple[str, ...] | str
     request = wants.accelerators
     if request is None:
         return ()
-    matching = [device for device in node.devices if _matches(request.where, device)]
-    idle = [device.id for device in matching if device.id not in usage.devices]
-    if len(idle) >= request.count:
-        return tuple(idle[: request.count])
-    wanted = f"{request.count} device{'s' if request.count > 1 else ''}" + (
-        f" with {request.where}" if request.where else ""
-    )
-    return f"has {len(idle)} free of the {wanted} wanted"
+    idle = [device for device in node.devices if device.id not in usage.devices]
+    for other in usage.coming:
+        spoken_for = _matching(other, idle)[: other.count]
+        idle = [device for device in idle if device.id not in spoken_for]
+    found = _matching(request, idle)
+    if len(found) >= request.count:
+        return found[: request.count]
+    wanted = f"fewer than {request.count} devices" if request.count > 1 else "no device"
+    return f"has {wanted} free" + (f" with {request.where}" if request.where else "")
+
+
+def _matching(request: AcceleratorRequest, devices: Iterable[Device]) -> tuple[str, ...]:
+    return tuple(device.id for device in devices if _matches(request.where, device))
 
 
 def _matches(where: str, device: Device) -> bool:

@@ -1,0 +1,53 @@
+"""How long a job that keeps ending soon after its start waits before it starts again.
+
+Nothing of this is kept on its own: the job's attempts tell it, after a restart of the controller too.
+"""
+
+from datetime import UTC, datetime
+
+from headrace.attempts import Attempt, AttemptState
+from headrace.jobs import Job
+
+# An attempt that ran for longer was of some use, and ends the row.
+SOON_MS = 10_000
+SHORTEST_MS = 1_000
+LONGEST_MS = 60_000
+
+
+def pause(job: Job, *, now_wall_ms: int) -> str:
+    """Why a job that could start again does not do so yet; empty where it may."""
+    end_ms = until_ms(job)
+    if now_wall_ms >= end_ms:
+        return ""
+    moment = datetime.fromtimestamp(end_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    row, _ = _ended_soon(job)
+    return f"starts again at {moment}: it ended {row} times in a row within {SOON_MS // 1000} s of its start"
+
+
+def until_ms(job: Job) -> int:
+    """When its pause is over, in milliseconds since 1970; 0 where it has none.
+
+    Once may have its reason; from the second end in a row on the pause doubles.
+    """
+    row, end_ms = _ended_soon(job)
+    return end_ms + min(SHORTEST_MS << (row - 2), LONGEST_MS) if row > 1 else 0
+
+
+def _ended_soon(job: Job) -> tuple[int, int]:
+    """How many attempts up to now ended soon in a row, and when the last of them did."""
+    row, last_ms = 0, 0
+    for attempt in reversed(job.attempts):
+        if attempt.start_time_ms is None:
+            continue  # It never ran, which says nothing of how long it would have.
+        if not _ended_soon_by_itself(attempt, attempt.start_time_ms):
+            break
+        row += 1
+        last_ms = last_ms or attempt.end_time_ms or 0
+    return row, last_ms
+
+
+def _ended_soon_by_itself(attempt: Attempt, start_ms: int) -> bool:
+    """Whether it left unasked. A container that was lost, or whose node was, has no exit code."""
+    if attempt.state is not AttemptState.EXITED or attempt.stop_requested or attempt.exit_code is None:
+        return False
+    return attempt.end_time_ms is not None and attempt.end_time_ms - start_ms < SOON_MS

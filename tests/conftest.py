@@ -1,0 +1,19 @@
+"""What holds for all tests: asked to leave, they tidy up; and an example that takes long on a busy machine may."""
+
+import signal
+from types import FrameType
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("headrace", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("headrace")
+
+
+def pytest_configure() -> None:
+    signal.signal(signal.SIGTERM, _leave)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    """As after Ctrl-C, fixtures are taken down: worlds of daemons, engines. Asked again, they go on with that."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt

@@ -1,0 +1,120 @@
+"""Laws of what an agent says again and again, and of what it no longer says, or does, because all has been said."""
+
+from dataclasses import replace
+
+from agent.core import model as agent
+from headrace.attempts import Phase
+from headrace.nodes import Load
+from headrace.sessions import Prefetch, Prefetched, PrefetchState, Report
+from tests.core.one_agent import LEASE_MS, Agent, kinds, placement
+from tests.core.small_world import AMD64, ARM64, FIRST, PINS, description
+
+HINT = Prefetch("move-1", PINS[0].image, AMD64)
+READY = Prefetched(HINT.job, HINT.image, HINT.checkpoint, PrefetchState.READY, phases=(Phase("pull", 1),))
+
+
+def next_report(one: Agent) -> Report:
+    """What it says when nothing has happened."""
+    [report] = [effect.report for effect in one.pass_time(LEASE_MS // 3) if isinstance(effect, agent.Send)]
+    return report
+
+
+# What the node is.
+
+
+def test_a_description_is_sent_until_a_report_that_had_it_is_acknowledged() -> None:
+    one = Agent()
+    assert one.sent[0].description == description()
+    one.assign(acked=0)
+
+    assert next_report(one).description == description()
+
+
+def test_a_description_that_was_acknowledged_is_not_sent_again() -> None:
+    one = Agent()
+    one.assign(acked=one.sent[0].sequence)
+
+    assert next_report(one).description is None
+
+
+def test_a_description_that_has_changed_is_sent_again() -> None:
+    one = Agent()
+    one.assign()
+    changed = description(ARM64)
+
+    one.tell(agent.Sensed(changed, (), Load()))
+
+    assert next_report(one).description == changed
+
+
+def test_an_acknowledgement_of_an_older_report_is_none_of_a_description_that_has_changed_since() -> None:
+    one = Agent()
+    older = one.sent[-1].sequence
+    changed = replace(description(), hostname="renamed")
+    one.tell(agent.Sensed(changed, (), Load()))
+    one.pass_time(LEASE_MS // 3)
+
+    one.assign(acked=older)
+
+    assert next_report(one).description == changed
+
+
+def test_a_new_session_is_told_the_description_that_the_one_before_had_acknowledged() -> None:
+    one = Agent()
+    one.assign()
+
+    one.reconnect()
+
+    assert one.sent[-1].description == description()
+
+
+# What the node should do.
+
+
+def test_an_assignment_that_says_what_the_one_before_said_writes_nothing_down() -> None:
+    one = Agent()
+    one.run(placement())
+
+    assert one.assign(placement(), generation=one.generation) == []
+
+
+def test_what_became_of_a_hint_is_told_for_as_long_as_the_hint_is_there() -> None:
+    one = Agent()
+    one.assign(hints=(HINT,))
+    one.tell(agent.Fetched(READY))
+
+    one.assign(hints=(HINT,))
+
+    assert next_report(one).prefetched == (READY,)
+
+
+def test_what_became_of_a_hint_is_not_told_once_the_hint_is_gone() -> None:
+    one = Agent()
+    one.assign(hints=(HINT,))
+    one.tell(agent.Fetched(READY))
+
+    one.assign()
+
+    assert next_report(one).prefetched == ()
+
+
+def test_a_hint_that_comes_again_after_it_was_gone_is_not_taken_for_brought() -> None:
+    one = Agent()
+    one.assign(hints=(HINT,))
+    one.tell(agent.Fetched(READY))
+    one.assign()
+
+    done = one.assign(hints=(HINT,))
+
+    assert agent.Fetch(HINT) in done
+    assert next_report(one).prefetched == ()
+
+
+def test_a_job_that_is_started_is_prepared_once_however_often_it_is_assigned() -> None:
+    one = Agent()
+    one.run(placement())
+
+    done = one.assign(placement()) + one.assign(placement())
+
+    assert not {agent.Prepare, agent.Start, agent.Keep} & {*kinds(done)}
+    assert one.core.held[FIRST].placement == placement()

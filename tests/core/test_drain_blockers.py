@@ -1,0 +1,89 @@
+"""Laws of what keeps a drain: each job that is still there is named, with what it is doing or why it cannot go."""
+
+from controller.core import model as controller
+from headrace.nodes import Drain
+from tests.core.small_world import AMD64, ARM64, FIRST, World
+
+
+def blockers(world: World, node: str = "a") -> tuple[str, ...]:
+    """What keeps the drain of a node, which is not over."""
+    assert world.node(node).drain is Drain.DRAINING
+    return world.node(node).blockers
+
+
+def leaving() -> World:
+    """A job at a was asked to leave for b, and takes its time."""
+    world = World(a=AMD64)
+    world.submit()
+    world.join("b", ARM64)
+    world.sites["a"].engine.obeys = False
+    world.move(target="b")
+    return world
+
+
+def test_a_job_that_is_not_known_to_run_yet_keeps_a_drain() -> None:
+    world = World(a=AMD64)
+    world.sites["a"].cut = True
+    world.submit(checkpoint=None)
+
+    world.drain("a")
+
+    assert blockers(world) == ("jobs/train-1 is STARTING",)
+
+
+def test_a_job_that_is_on_its_way_keeps_the_drain_of_where_it_leaves() -> None:
+    world = leaving()
+
+    world.drain("a")
+
+    assert blockers(world) == ("jobs/train-1 is moving to b",)
+
+
+def test_a_job_that_is_on_its_way_keeps_the_drain_of_where_it_goes() -> None:
+    world = leaving()
+
+    world.drain("b")
+
+    assert blockers(world, "b") == ("jobs/train-1 is coming",)
+
+
+def test_a_job_that_a_move_would_cost_its_work_is_not_moved_and_keeps_a_drain() -> None:
+    world = World(a=AMD64)
+    world.submit(checkpoint=None)
+    world.join("b", ARM64)
+
+    world.drain("a")
+
+    assert world.running() == {"a": [FIRST]}
+    [why] = blockers(world)
+    assert why.startswith("jobs/train-1 has no `checkpoint:`")
+
+
+def test_a_job_that_cannot_be_asked_to_save_keeps_a_drain() -> None:
+    world = World(a=AMD64)
+    world.submit()
+    world.sites["a"].cut = True
+    world.pass_time(60_000)
+    world.join("b", ARM64)
+
+    world.drain("a")
+
+    assert blockers(world) == ("a, where jobs/train-1 runs, does not report; it cannot be asked to save",)
+
+
+def test_a_drain_that_is_kept_by_the_same_as_before_writes_nothing_down() -> None:
+    world = leaving()
+    world.drain("a")
+    ticked = controller.Ticked(world.now_ms + 1, 1_700_000_000_001 + world.now_ms)
+
+    assert world.cluster.handle(ticked) == []
+
+
+def test_a_node_that_does_not_report_is_not_drained_though_no_job_is_known_there() -> None:
+    world = World(a=AMD64)
+    world.sites["a"].cut = True
+    world.pass_time(60_000)
+
+    world.drain("a")
+
+    assert blockers(world) == ()

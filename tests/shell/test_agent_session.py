@@ -1,0 +1,50 @@
+"""What an agent's stream makes of a controller that will not have it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from grpc import aio
+
+from agent.core.model import Connected, Disconnected, Event
+from agent.session import Session
+from headrace.refusals import Code, Refusal
+from headrace.status import RefusalInterceptor
+from headrace.v1.node_service_pb2_grpc import NodeServiceServicer, NodeServiceStub, add_NodeServiceServicer_to_server
+
+
+class Unwilling(NodeServiceServicer):
+    """A controller that refuses every session."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self._refusal = refusal
+
+    async def Session(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802 - gRPC's name
+        await context.send_initial_metadata(())
+        raise self._refusal
+        yield
+
+
+async def told_by(refusal: Refusal) -> list[Event]:
+    """What the agent's core is told of a session that ends like this."""
+    server = aio.server(interceptors=[RefusalInterceptor()])
+    add_NodeServiceServicer_to_server(Unwilling(refusal), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    told: list[Event] = []
+    async with aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.TaskGroup() as tasks:
+        Session(NodeServiceStub(channel), told.append, address="here").open(1, tasks)
+    await server.stop(None)
+    return told
+
+
+async def test_a_session_that_must_be_above_another_one_ends_with_the_number_of_that() -> None:
+    refusal = Refusal(Code.ABORTED, "SESSION_SUPERSEDED", "there is a newer one", session="7")
+
+    assert await told_by(refusal) == [Connected(1), Disconnected(1, newest=7)]
+
+
+async def test_a_session_that_is_refused_without_a_number_ends_without_one() -> None:
+    refusal = Refusal(Code.ABORTED, "SESSION_SUPERSEDED", "two agents have one node")
+
+    assert await told_by(refusal) == [Connected(1), Disconnected(1)]
