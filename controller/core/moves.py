@@ -230,3 +230,13 @@ def arrived(book: Book, job: Job, attempt: Attempt) -> Job:
     )
     book.note(job.name, "MOVE_SUCCEEDED", f"runs on {move.target}; it stood still for {downtime_ms} ms")
     return replace(job, migrations=(*job.migrations[:-1], move))
+
+
+def undone(book: Book, job: Job, attempt: Attempt) -> Job:
+    """The job whose target seemed to run it, until its init said that it could not: that was no arrival."""
+    move = job.migrations[-1] if job.migrations else None
+    if move is None or move.state is not MigrationState.SUCCEEDED or move.target_epoch != attempt.epoch:
+        return job
+    book.note(job.name, "MOVE_ABORTED", attempt.message)
+    move = replace(move, state=MigrationState.ABORTED, reason=attempt.message, downtime_millis=0)
+    return replace(job, migrations=(*job.migrations[:-1], move))

@@ -211,6 +211,7 @@ def _refused(book: Book, job: Job, attempt: Attempt) -> None:
             book.end(job, JobState.FAILED, attempt.message)
             return
     node = job.node
+    job = moves.undone(book, job, attempt)
     if attempt.reason not in _OF_THE_EPOCH:
         job = book.excluding(job, node, attempt.message)
     move = job.migration

@@ -119,6 +119,7 @@ async def test_a_job_that_moves_to_where_its_image_lies_goes_on_where_it_came_fr
     job = await eyes.ended(job)
 
     assert [attempt.node for attempt in job.attempts] == [amd64, arm64, amd64]
+    assert [migration.state for migration in job.migrations] == [MigrationState.ABORTED]
     assert (await eyes.log(job)).splitlines()[-1] == "found something"
 
 

@@ -54,10 +54,13 @@ def test_a_job_whose_target_could_not_start_it_runs_at_its_source_again(reason: 
     assert world.job().migrations[-1].state is MigrationState.ABORTED
 
 
+@pytest.mark.parametrize("seemed_to_run", [False, True])
 @pytest.mark.parametrize("reason", ["COMMAND_NOT_FOUND", "IMAGE_NOT_RUNNABLE", "START_FAILED"])
-def test_a_target_that_only_found_out_after_the_start_is_no_arrival(reason: str) -> None:
+def test_a_target_that_only_found_out_after_the_start_is_no_arrival(reason: str, *, seemed_to_run: bool) -> None:
     world = World(a=AMD64)
     moving_to_b(world)
+    if seemed_to_run:
+        told(world, "b", 2, AttemptState.RUNNING)
 
     told(world, "b", 2, AttemptState.EXITED, exit_code=127, reason=reason, message="no")
     world.settle()
