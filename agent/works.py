@@ -38,7 +38,7 @@ from agent.core.model import (
 )
 from agent.folders import Folders
 from agent.runtimes.runtime import EngineUnreachable, Ref, Runtime, RuntimeRefused
-from headrace.attempts import Attempt, Checkpoint, Outputs, Phase
+from headrace.attempts import ORDERLY_EXIT_CODES, Attempt, Checkpoint, Outputs, Phase
 from headrace.refusals import Refusal
 from headrace.sessions import Goal, Placement
 from headrace.v1.node_service_pb2_grpc import NodeServiceStub
@@ -284,7 +284,7 @@ class Works:
 
     def _why_failed(self, attempt: Attempt, folders: Folders) -> tuple[str, str]:
         """Reason and message, where the job's exit code does not say all."""
-        if attempt.reason or attempt.exit_code in (0, 85, 143) or not folders.disk_is_full():
+        if attempt.reason or attempt.exit_code in ORDERLY_EXIT_CODES or not folders.disk_is_full():
             return "", ""
         message = f"the container exited with code {attempt.exit_code} while the node's disk was full"
         return "NODE_DISK", f"{message}; free space under {self._state}"
@@ -327,7 +327,7 @@ def _left_in_order(attempt: Attempt) -> bool:
 
     So may a machine that lost its power. An engine that ended the job did no more than we do at the end of a grace.
     """
-    return attempt.exit_code in (0, 85, 143) or attempt.killed or attempt.reason == ENGINE_STOPPED
+    return attempt.exit_code in ORDERLY_EXIT_CODES or attempt.killed or attempt.reason == ENGINE_STOPPED
 
 
 async def _timed(phases: list[Phase], name: str, work: Awaitable[int | None]) -> None:

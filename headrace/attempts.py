@@ -3,6 +3,14 @@
 from dataclasses import dataclass
 from enum import Enum
 
+# The job's contract. 85 is ERESTART: HTCondor's self-checkpointing jobs use it.
+EXIT_DONE = 0
+EXIT_SAVED = 85
+EXIT_SIGTERM = 143
+EXIT_SIGKILL = 137
+# With these a job leaves by its own will: what it left is whole.
+ORDERLY_EXIT_CODES = (EXIT_DONE, EXIT_SAVED, EXIT_SIGTERM)
+
 
 @dataclass(frozen=True, slots=True)
 class Platform:

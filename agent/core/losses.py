@@ -3,16 +3,15 @@
 from dataclasses import replace
 
 from agent.core.model import Exited
-from headrace.attempts import Attempt
+from headrace.attempts import EXIT_DONE, EXIT_SAVED, EXIT_SIGKILL, EXIT_SIGTERM, Attempt
 
 ENGINE_STOPPED = "ENGINE_STOPPED"
 NODE_REBOOTED = "NODE_REBOOTED"
 
-_SIGTERM, _SIGKILL = 143, 137
 # The last one is what an engine says of a container that it finds dead and knows no exit code of.
-_BY_SIGNAL = (_SIGTERM, _SIGKILL, 255)
+_BY_SIGNAL = (EXIT_SIGTERM, EXIT_SIGKILL, 255)
 # With these a job says itself that it is done, or has saved.
-_AT_WILL = (0, 85)
+_AT_WILL = (EXIT_DONE, EXIT_SAVED)
 
 
 def is_doubtful(attempt: Attempt, event: Exited) -> bool:
@@ -40,8 +39,8 @@ def attributed(attempt: Attempt, event: Exited, *, unwatched: bool, rebooted: bo
 
 
 def _is_ours(attempt: Attempt, event: Exited) -> bool:
-    asked = attempt.stop_requested and event.exit_code == _SIGTERM
-    return asked or (attempt.killed and event.exit_code == _SIGKILL)
+    asked = attempt.stop_requested and event.exit_code == EXIT_SIGTERM
+    return asked or (attempt.killed and event.exit_code == EXIT_SIGKILL)
 
 
 def _lost(event: Exited, reason: str, what: str) -> Exited:

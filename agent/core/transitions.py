@@ -29,7 +29,7 @@ from agent.core.model import (
     Started,
     Unpause,
 )
-from headrace.attempts import Attempt, AttemptState, Phase
+from headrace.attempts import EXIT_SAVED, Attempt, AttemptState, Phase
 
 AttemptEvent = (
     Prepared
@@ -151,8 +151,15 @@ def _collected(attempt: Attempt, event: Collected) -> Attempt:
         AttemptState.EXITED,
         checkpoint=event.checkpoint or attempt.checkpoint,
         outputs=event.outputs,
-        saved_on_request=attempt.stop_requested and event.changed and event.checkpoint is not None,
+        saved_on_request=_saved_on_request(attempt, event),
         reason=event.reason or attempt.reason,
         message=event.message or attempt.message,
         phases=attempt.phases + event.phases,
     )
+
+
+def _saved_on_request(attempt: Attempt, event: Collected) -> bool:
+    """Whether all is saved that the job had: its directory changed since it was asked, or its exit code says so."""
+    if not attempt.stop_requested or event.checkpoint is None:
+        return False
+    return event.changed or attempt.exit_code == EXIT_SAVED

@@ -27,7 +27,7 @@ from agent.runtimes.runtime import (
     Ref,
     RuntimeRefused,
 )
-from headrace.attempts import Platform
+from headrace.attempts import ORDERLY_EXIT_CODES, Platform
 
 _logger = logging.getLogger(__name__)
 
@@ -39,9 +39,6 @@ _DEATH_SECONDS = 0.2
 
 # Before a log that broke off, though its container runs, is asked for again.
 _RETRY_SECONDS = 1.0
-
-# With these a job leaves in order, and the event of its exit says all there is to know.
-_ORDERLY_EXIT_CODES = (0, 85, 143)
 
 _LOG_QUERY = {"stdout": "1", "stderr": "1", "timestamps": "1"}
 
@@ -191,8 +188,9 @@ class DockerRuntime:
             return None  # A copy bears the labels of a container of ours, but not its name.
         self._death(ref).set()
         exit_code = int(attributes["exitCode"])
-        if exit_code in _ORDERLY_EXIT_CODES:
-            # Until the engine has tidied up after a container, it answers no question about it: 50 ms, often more.
+        if exit_code in ORDERLY_EXIT_CODES:
+            # The event says all there is to know, and until the engine has tidied up after a container, it answers no
+            # question about it: 50 ms, often more.
             return ContainerStatus(ref, ContainerState.EXITED, exit_code)
         details = await self._questions.run(partial(containers.details_of, name=self._name(ref)))
         if details is None:

@@ -3,12 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from headrace.attempts import Attempt
+from headrace.attempts import EXIT_SAVED, EXIT_SIGKILL, EXIT_SIGTERM, Attempt
 from headrace.jobs import ExitZero, JobSpec, RetryCause
-
-EXIT_SAVED = 85  # ERESTART, as HTCondor's self-checkpointing jobs use it.
-EXIT_SIGTERM = 143
-EXIT_SIGKILL = 137
 
 
 class Verdict(Enum):

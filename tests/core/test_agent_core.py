@@ -202,6 +202,23 @@ def test_a_periodic_checkpoint_that_comes_late_neither_replaces_a_newer_one_nor_
     assert one.attempt().message == "used too much"
 
 
+@pytest.mark.parametrize(
+    ("code", "changed", "saved"), [(143, True, True), (143, False, False), (85, False, True), (0, False, False)]
+)
+def test_a_job_has_saved_on_request_if_its_directory_changed_or_its_exit_code_says_so(
+    code: int, *, changed: bool, saved: bool
+) -> None:
+    one = Agent()
+    one.run(placement(job=spec(checkpoint=POLICY)))
+    one.assign(placement(job=spec(checkpoint=POLICY), goal=Goal.FREEZE))
+    one.tell(agent.Fingerprinted(FIRST, "before"))
+
+    one.tell(agent.Exited(FIRST, code))
+    one.tell(agent.Collected(FIRST, Checkpoint("sha256:1", 1, 1), changed=changed))
+
+    assert one.attempt().saved_on_request is saved
+
+
 def test_one_periodic_checkpoint_is_taken_at_a_time() -> None:
     one = Agent()
     one.run(placement(job=spec(checkpoint=POLICY)))
