@@ -1,0 +1,82 @@
+"""Laws of the two nodes of a move: what each of them is told, and what the job holds of each meanwhile."""
+
+from dataclasses import replace
+
+from controller.core import assignments
+from controller.core.placement.fit import Usage
+from headrace.attempts import Attempt, Checkpoint
+from headrace.jobs import Job, JobState, Level, Migration, MigrationState
+from headrace.nodes import Node
+from headrace.sessions import Goal, Prefetch
+from tests.core.small_world import AMD64, ARM64, GIB, PINS, spec
+
+SOURCE, TARGET = Node("nodes/a"), Node("nodes/b")
+WHOLE = Usage(cpu_millis=1000, memory_bytes=GIB)
+SAVED = Checkpoint("sha256:1-1", epoch=1, sequence=1)
+
+
+def coming() -> Job:
+    """A job that runs at the source while the target brings what it needs."""
+    first = Attempt("train-1", 1, node="a", platform=AMD64, image=PINS[0].image)
+    move = Migration(MigrationState.PREFETCHING, Level.CHECKPOINT, "a", "b", 1, PINS[1].image, ARM64)
+    job = Job("jobs/train-1", spec(), JobState.RUNNING, epoch=1, node="a", attempts=(first,), migrations=(move,))
+    return replace(job, checkpoint=SAVED)
+
+
+def committed() -> Job:
+    """The same job, which has left the source, and is to start at the target."""
+    job = coming()
+    second = Attempt("train-1", 2, node="b", platform=ARM64, image=PINS[1].image)
+    move = replace(job.migrations[0], state=MigrationState.STARTING, target_epoch=2)
+    job = replace(job, state=JobState.STARTING, epoch=2, node="b", migrations=(move,))
+    return replace(job, attempts=(*job.attempts, second))
+
+
+def test_a_job_that_is_about_to_come_holds_its_room_at_both_nodes() -> None:
+    assert assignments.usage("a", (coming(),)) == WHOLE
+    assert assignments.usage("b", (coming(),)) == WHOLE
+
+
+def test_a_job_that_has_left_holds_no_room_where_it_was() -> None:
+    assert assignments.usage("a", (committed(),)) == Usage()
+    assert assignments.usage("b", (committed(),)) == WHOLE
+
+
+def test_the_target_alone_is_told_what_to_bring_with_the_checkpoint_so_far() -> None:
+    hint = Prefetch("train-1", PINS[1].image, ARM64, SAVED.digest)
+
+    assert assignments.prefetches(TARGET, (coming(),)) == (hint,)
+    assert assignments.prefetches(SOURCE, (coming(),)) == ()
+
+
+def test_the_target_of_a_job_that_has_never_saved_brings_the_image_alone() -> None:
+    [hint] = assignments.prefetches(TARGET, (replace(coming(), checkpoint=None),))
+
+    assert (hint.image, hint.checkpoint) == (PINS[1].image, "")
+
+
+def test_nothing_is_to_be_brought_any_more_once_the_job_is_the_targets() -> None:
+    assert assignments.prefetches(TARGET, (committed(),)) == ()
+    assert assignments.prefetches(SOURCE, (committed(),)) == ()
+
+
+def test_the_source_alone_runs_the_job_before_it_has_left() -> None:
+    assert [(one.epoch, one.goal) for one in assignments.placements(SOURCE, (coming(),))] == [(1, Goal.RUN)]
+    assert assignments.placements(TARGET, (coming(),)) == ()
+
+
+def test_the_source_keeps_what_the_job_left_until_the_target_runs_it() -> None:
+    assert [(one.epoch, one.goal) for one in assignments.placements(SOURCE, (committed(),))] == [(1, Goal.FREEZE)]
+    assert [(one.epoch, one.goal) for one in assignments.placements(TARGET, (committed(),))] == [(2, Goal.RUN)]
+
+
+def test_the_target_starts_from_what_the_source_saved() -> None:
+    [placement] = assignments.placements(TARGET, (committed(),))
+
+    assert placement.restore == SAVED.digest
+
+
+def test_what_an_attempt_saves_itself_is_not_what_it_starts_from() -> None:
+    [placement] = assignments.placements(SOURCE, (coming(),))
+
+    assert placement.restore == ""
