@@ -27,7 +27,7 @@ LOG_PAGES = 256
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS memory (id INTEGER PRIMARY KEY CHECK (id = 1), session INTEGER NOT NULL,
-    cluster TEXT NOT NULL, generation INTEGER NOT NULL);
+    cluster TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS held (job TEXT, task INTEGER, epoch INTEGER, placement BLOB NOT NULL,
     attempt BLOB NOT NULL, fingerprint TEXT NOT NULL, boot_id TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (job, task, epoch));
@@ -61,9 +61,11 @@ class Journal:
         execute("PRAGMA synchronous = FULL")
         execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         self._connection.executescript(_SCHEMA)
+        # A journal of an older agent.
         if "boot_id" not in [column[1] for column in execute("PRAGMA table_info(held)")]:
-            # A journal of an older agent.
             execute("ALTER TABLE held ADD COLUMN boot_id TEXT NOT NULL DEFAULT ''")
+        if "generation" in [column[1] for column in execute("PRAGMA table_info(memory)")]:
+            execute("ALTER TABLE memory DROP COLUMN generation")
         execute("CREATE TABLE IF NOT EXISTS room (filler BLOB)")
         execute("INSERT INTO room VALUES (zeroblob(?))", (ROOM_BYTES,))
         execute("PRAGMA wal_checkpoint(FULL)")
@@ -79,7 +81,7 @@ class Journal:
             return self._recalled()
 
     def _recalled(self) -> Recollection:
-        row = self._connection.execute("SELECT session, cluster, generation FROM memory").fetchone()
+        row = self._connection.execute("SELECT session, cluster FROM memory").fetchone()
         # A node that lost its journal must not go back to a session number that it has used: the time is later
         # than any count of sessions can be.
         memory = Memory(*row) if row is not None else Memory(session=int(time.time()))
@@ -118,8 +120,7 @@ class Journal:
         execute = self._connection.execute
         match record:
             case Remember(memory):
-                row = (memory.session, memory.cluster, memory.generation)
-                execute("INSERT OR REPLACE INTO memory VALUES (1, ?, ?, ?)", row)
+                execute("INSERT OR REPLACE INTO memory VALUES (1, ?, ?)", (memory.session, memory.cluster))
             case Keep(held):
                 ref = held.ref
                 placement = self._dumped(ref, held.placement)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from agent.core import adoption, losses, transitions
-from agent.core.attempts import Progress, desire, moved, step, step_without_engine
+from agent.core.attempts import FOLLOWED, TOLD_AT_ONCE, Progress, desire, moved, step, step_without_engine
 from agent.core.lease import Lease
 from agent.core.model import (
     Assigned,
@@ -41,6 +41,8 @@ from headrace.jobs import Network
 from headrace.nodes import Device, Engine, Load, NodeDescription
 from headrace.sessions import Assignment, Placement, Prefetch, Prefetched, PrefetchState, Report
 
+REPORT_SOON_MS = 200
+
 
 class AgentCore:
     """The whole of an agent's judgement. Holds no clock: time is the last `Ticked`.
@@ -55,6 +57,8 @@ class AgentCore:
         self.held: dict[Ref, Held] = {held.ref: self._recalled(held) for held in recollection.held}
         self.epochs = dict(recollection.epochs)
         self.lease = Lease()
+        # Of the newest assignment in this session. A restarted agent begins another session.
+        self.generation = 0
         self.now_ms = 0
         self.connected = False
         self.sequence = 0
@@ -70,8 +74,11 @@ class AgentCore:
         self._progress = {ref: self._progress_of(held) for ref, held in self.held.items()}
         self._wanted: dict[Ref, Placement] = {}
         self._list_doubted = False
-        # A journal without a cluster may have been lost with its epochs, of which the engine's containers then tell.
+        # A journal without a cluster may have been lost with its epochs, of which the engine's containers then tell:
+        # a cluster is not remembered before.
         self._epochs_known = bool(recollection.memory.cluster)
+        # Jobs with a container that is not held: until it is gone, they are neither taken on here nor given back.
+        self._strays: dict[str, None] = {}
         self._engine_gone_ms: int | None = None
         self._report_due_ms = 0
         self._changed = True
@@ -135,7 +142,8 @@ class AgentCore:
 
     def _new_session(self, *, above: int = 0) -> list[Effect]:
         # Generations count within a session: a controller that was set back to a backup must be heard again.
-        self.memory = replace(self.memory, session=max(self.memory.session, above) + 1, generation=0)
+        self.memory = replace(self.memory, session=max(self.memory.session, above) + 1)
+        self.generation = 0
         self.connected = False
         self.sequence = 0
         self.description_known = False
@@ -160,13 +168,13 @@ class AgentCore:
                     "to let it join the other one, drain it there, end the agent, then empty its state folder"
                 )
             ]
-        if assignment.session != self.memory.session or assignment.generation < self.memory.generation:
+        if assignment.session != self.memory.session or assignment.generation < self.generation:
             return []
         effects: list[Effect] = []
-        memory = replace(self.memory, cluster=assignment.cluster, generation=assignment.generation)
-        if memory != self.memory:
-            self.memory = memory
-            effects.append(Remember(memory))
+        self.generation = assignment.generation
+        if not self.memory.cluster and self._epochs_known:
+            self.memory = replace(self.memory, cluster=assignment.cluster)
+            effects.append(Remember(self.memory))
         self.lease.renewed_by(assignment)
         if self.description_sent is not None and assignment.acked_sequence >= self.description_sent:
             self.description_known = True
@@ -184,7 +192,7 @@ class AgentCore:
                 return []
             self.held[ref] = replace(held, placement=replace(held.placement, goal=placement.goal))
             return [Keep(self.held[ref])]
-        if not self._epochs_known:
+        if not self._epochs_known or placement.job in self._strays:
             return []
         attempt = Attempt(job=placement.job, task=placement.task, epoch=placement.epoch, node=self.node)
         reason, message = self._refusal(placement)
@@ -194,7 +202,7 @@ class AgentCore:
         else:
             attempt = replace(attempt, platform=placement.platform, devices=placement.devices)
         self.epochs[placement.job] = max(placement.epoch, self.epochs.get(placement.job, 0))
-        self._changed = True
+        self._noted(attempt)
         self.held[ref] = Held(placement, attempt, boot_id=self.boot_id)
         self._progress[ref] = Progress()
         return [Keep(self.held[ref])]
@@ -255,7 +263,7 @@ class AgentCore:
                     self._list_doubted = False
                     found = self.engine
                     effects.append(Relist())
-                effects += self._epochs_seen(containers)
+                effects += self._listed(containers)
                 for seen in adoption.compare(self.held, containers, self._progress):
                     effects += self._attempt_event(seen) if isinstance(seen, Exited) else self._apply(seen)
             case other:
@@ -264,17 +272,17 @@ class AgentCore:
         self.engine = found
         return effects
 
-    def _epochs_seen(self, containers: tuple[ContainerStatus, ...]) -> list[Effect]:
-        """Counts as taken what has a container, and takes on what had to wait for the first list."""
+    def _listed(self, containers: tuple[ContainerStatus, ...]) -> list[Effect]:
+        """Counts as taken what has a container, and takes on what had to wait for this list."""
         effects: list[Effect] = []
         for ref in [status.ref for status in containers]:
             if ref.epoch > self.epochs.get(ref.job, 0):
                 self.epochs[ref.job] = ref.epoch
                 effects.append(Forget(ref))
-        if not self._epochs_known:
-            self._epochs_known = True
-            for placement in self._wanted.values():
-                effects += self._placed(placement)
+        self._epochs_known = True
+        self._strays = {status.ref.job: None for status in containers if status.ref not in self.held}
+        for placement in self._wanted.values():
+            effects += self._placed(placement)
         return effects
 
     def _apply(self, seen: adoption.Finding) -> list[Effect]:
@@ -303,7 +311,7 @@ class AgentCore:
         if isinstance(event, Removed):
             del self.held[ref]
             del self._progress[ref]
-            self._changed = True
+            self._report_soon()
             return [Forget(ref)]
         if isinstance(event, Interrupted):
             self.engine = Engine(reachable=False, message=event.message)
@@ -317,7 +325,7 @@ class AgentCore:
 
     def _set(self, ref: Ref, attempt: Attempt) -> list[Effect]:
         self.held[ref] = replace(self.held[ref], attempt=attempt)
-        self._changed = True
+        self._noted(attempt)
         return [Keep(self.held[ref])]
 
     def _stepped(self, ref: Ref) -> list[Effect]:
@@ -329,16 +337,26 @@ class AgentCore:
         if self._engine_gone_ms is not None:
             after, more = step_without_engine(held, wish, away_ms=self.now_ms - self._engine_gone_ms)
         else:
-            if held.attempt.state in _FOLLOWED and not (progress.followed or progress.waits_with(Follow, self.now_ms)):
+            if held.attempt.state in FOLLOWED and not (progress.followed or progress.waits_with(Follow, self.now_ms)):
                 progress.followed = True
                 effects.append(Follow(held.placement))
             after, more = step(held, wish, progress, self.now_ms)
         if after.attempt != held.attempt:
-            self._changed = True
+            self._noted(after.attempt)
         self.held[ref] = after
         return effects + more
 
     # Reports.
+
+    def _noted(self, attempt: Attempt) -> None:
+        """Of what the controller acts on it hears at once, of the steps between soon: most are over by then."""
+        if attempt.state in TOLD_AT_ONCE:
+            self._changed = True
+        else:
+            self._report_soon()
+
+    def _report_soon(self) -> None:
+        self._report_due_ms = min(self._report_due_ms, self.now_ms + REPORT_SOON_MS)
 
     def _report(self) -> list[Effect]:
         if not self.connected or (not self._changed and self.now_ms < self._report_due_ms):
@@ -361,14 +379,6 @@ class AgentCore:
             prefetched=tuple(self.prefetched.values()),
         )
         return [Send(report)]
-
-
-_FOLLOWED = (
-    AttemptState.RUNNING,
-    AttemptState.PAUSED,
-    AttemptState.STOPPING,
-    AttemptState.SAVING,
-)
 
 
 def _ref(placement: Placement) -> Ref:

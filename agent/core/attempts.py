@@ -36,6 +36,12 @@ MOVES: dict[AttemptState, tuple[AttemptState, ...]] = {
 }
 
 
+# Its container has begun to write a log.
+FOLLOWED = (AttemptState.RUNNING, AttemptState.PAUSED, AttemptState.STOPPING, AttemptState.SAVING)
+
+# The controller acts on these.
+TOLD_AT_ONCE = (AttemptState.RUNNING, AttemptState.EXITED, AttemptState.REFUSED)
+
 # An engine that is only started anew is back by then.
 ENGINE_PATIENCE_MS = 30_000
 

@@ -14,7 +14,6 @@ class Memory:
 
     session: int = 0
     cluster: str = ""
-    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ _logger = logging.getLogger(__name__)
 # What only looks at the engine is answered at once, or the engine hangs. What changes something may take its time.
 _QUESTION_SECONDS = 10
 
-# How long the end of a log waits for the event of the exit, before the engine is asked: see _exited.
+# How long the event of an exit is waited for before the engine is asked: see _exited.
 _DEATH_SECONDS = 0.2
 
 # Before a log that broke off, though its container runs, is asked for again.
@@ -206,7 +206,8 @@ class DockerRuntime:
                     yield chunk
 
     async def _log(self, ref: Ref, after: Cursor) -> AsyncGenerator[LogChunk, None]:
-        state = await self._log_state(ref)
+        # What is over so soon is read at once, as a whole: to follow it would cost the engine three more answers.
+        state = await self._state_after(ref)
         if state is None:
             raise containers.missing(self._name(ref))
         while state is not None:
@@ -229,7 +230,7 @@ class DockerRuntime:
         return self._deaths.setdefault(ref, asyncio.Event())
 
     async def _state_after(self, ref: Ref) -> ContainerState | None:
-        """The state of a container whose log broke off: mostly it has exited, as an event says or is about to say."""
+        """The state of a container that may be about to exit, or has exited: of that an event tells first."""
         try:
             async with asyncio.timeout(_DEATH_SECONDS):
                 await self._death(ref).wait()

@@ -27,6 +27,14 @@ class Policy:
     exclusion_ms: int = 60_000
 
     @property
+    def answer_ms(self) -> int:
+        """How long after a report that was answered another one need not be, if there is nothing new to tell.
+
+        What it costs a node of its lease, at worst. Jobs that come and go make it report many times a second.
+        """
+        return self.lease_ms // 10
+
+    @property
     def node_lease_ms(self) -> int:
         """How long after its last report a node is SUSPECT."""
         return self.lease_ms * 3 // 2
@@ -55,6 +63,8 @@ class Book:
         self._saves: dict[str, Job | Node] = {}
         self._doubtful: dict[str, None] = {}
         self._acked: dict[str, None] = {}
+        # When the report was heard that was answered last.
+        self._answered_ms: dict[str, int] = {}
         # What a node said last of each job's attempt: most of a report is what the one before said.
         self.heard: dict[str, Attempt] = {}
         self._unplaced = True
@@ -220,8 +230,9 @@ class Book:
             self._told[node_id] = wanted
             node = replace(node, generation=node.generation + 1)
             self.put_node(node)
-        elif node_id not in self._acked:
+        elif node_id not in self._acked or self._answered_lately(node_id):
             return
+        self._answered_ms[node_id] = self.heard_ms.get(node_id, self.now_ms)
         session, sequence = self.newest.get(node_id, (node.session, 0))
         assignment = Assignment(
             cluster=self.name,
@@ -233,6 +244,10 @@ class Book:
             prefetches=wanted[1],
         )
         self._effects.append(Assign(node_id, assignment))
+
+    def _answered_lately(self, node_id: str) -> bool:
+        answered_ms = self._answered_ms.get(node_id)
+        return answered_ms is not None and self.heard_ms[node_id] < answered_ms + self.policy.answer_ms
 
     def _wanted(self, node: Node) -> tuple[tuple[Placement, ...], tuple[Prefetch, ...]]:
         jobs = self.jobs_at(node.id)

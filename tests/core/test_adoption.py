@@ -164,11 +164,20 @@ def emptied(*, listed: bool) -> Agent:
 
 def test_an_epoch_that_has_a_container_is_taken_whatever_the_journal_says() -> None:
     one = emptied(listed=True)
+    assert agent.Prepare not in kinds(one.assign(placement()))
 
-    done = one.assign(placement())
+    one.tell(agent.EngineFound("test", ()))
 
-    assert agent.Prepare not in kinds(done)
     assert (one.attempt().state, one.attempt().reason) == (AttemptState.REFUSED, "EPOCH_TAKEN")
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_job_is_neither_given_back_nor_begun_while_a_container_of_it_is_there_that_is_not_held(epoch: int) -> None:
+    one = emptied(listed=True)
+
+    one.assign(placement(epoch))
+
+    assert one.core.held == {}
 
 
 def test_that_an_epoch_has_a_container_is_written_down_before_the_container_is_removed() -> None:
@@ -182,7 +191,14 @@ def test_an_agent_without_a_journal_takes_nothing_on_before_it_knows_the_engines
     done = one.tell(agent.EngineFound("test", (container(ContainerState.RUNNING),)))
 
     assert [effect.placement.job for effect in done if isinstance(effect, agent.Prepare)] == ["other-1"]
-    assert one.attempt().reason == "EPOCH_TAKEN"
+
+
+def test_an_agent_without_a_journal_remembers_its_cluster_no_sooner_than_it_knows_the_engines_containers() -> None:
+    one = emptied(listed=False)
+    assert agent.Remember not in kinds(one.assign())
+    one.tell(agent.EngineFound("test", ()))
+
+    assert agent.Remember in kinds(one.assign())
 
 
 def test_an_agent_with_a_journal_takes_on_what_it_is_assigned_though_its_engine_is_not_there() -> None:

@@ -268,11 +268,11 @@ def test_a_fetch_under_way_is_not_begun_anew_for_each_checkpoint_that_the_job_ta
     first, second = (Prefetch("move-1", PINS[0].image, AMD64, checkpoint) for checkpoint in ("sha256:1", "sha256:2"))
     assert agent.Fetch(first) in one.assign(hints=(first,))
 
-    assert kinds(one.assign(hints=(second,))) == [agent.Remember]
+    assert one.assign(hints=(second,)) == []
     one.tell(agent.Fetched(Prefetched("move-1", first.image, "sha256:1", PrefetchState.READY)))
 
     assert [told.state for told in one.sent[-1].prefetched] == [PrefetchState.READY]
-    assert kinds(one.assign(hints=(second,))) == [agent.Remember, agent.DropFetched, agent.Fetch]
+    assert kinds(one.assign(hints=(second,))) == [agent.DropFetched, agent.Fetch]
 
 
 def test_a_hint_that_is_gone_is_dropped() -> None:

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from agent.core import model as agent
-from headrace.attempts import Phase
+from agent.core.agent import REPORT_SOON_MS
+from headrace.attempts import AttemptState, Phase
 from headrace.nodes import Load
 from headrace.sessions import Prefetch, Prefetched, PrefetchState, Report
 from tests.core.one_agent import LEASE_MS, Agent, kinds, placement
@@ -118,3 +119,24 @@ def test_a_job_that_is_started_is_prepared_once_however_often_it_is_assigned() -
 
     assert not {agent.Prepare, agent.Start, agent.Keep} & {*kinds(done)}
     assert one.core.held[FIRST].placement == placement()
+
+
+# When it speaks.
+
+
+def test_what_the_controller_acts_on_is_reported_at_once() -> None:
+    one = Agent()
+    one.assign(placement())
+    one.tell(agent.Prepared(FIRST))
+
+    assert agent.Send in kinds(one.tell(agent.Started(FIRST)))
+
+
+def test_the_steps_between_are_reported_soon_and_together() -> None:
+    one = Agent()
+    assert agent.Send not in kinds(one.assign(placement()))
+    assert agent.Send not in kinds(one.tell(agent.Prepared(FIRST)))
+
+    [report] = [effect.report for effect in one.pass_time(REPORT_SOON_MS) if isinstance(effect, agent.Send)]
+
+    assert [attempt.state for attempt in report.attempts] == [AttemptState.STARTING]

@@ -27,32 +27,52 @@ def assignment_in(effects: list[controller.Effect]) -> Assignment:
     return assign.assignment
 
 
+def heard(cluster: Cluster, report: Report, *, after_ms: int = Policy().answer_ms) -> list[controller.Effect]:
+    """What comes of a report that arrives so long after whatever was before it."""
+    book = cluster.book
+    cluster.handle(controller.Ticked(book.now_ms + after_ms, book.wall_ms + after_ms))
+    return cluster.handle(controller.Reported(report))
+
+
 def test_an_attempt_that_goes_on_makes_no_new_generation() -> None:
     cluster = cluster_with_two_jobs()
     runs = Attempt("train-1", 1, state=AttemptState.RUNNING)
-    before = assignment_in(cluster.handle(controller.Reported(report(2))))
+    before = assignment_in(heard(cluster, report(2)))
 
-    after = assignment_in(cluster.handle(controller.Reported(report(3, runs))))
+    after = assignment_in(heard(cluster, report(3, runs)))
 
     assert (after.generation, after.placements) == (before.generation, before.placements)
 
 
-def test_every_report_is_acknowledged_with_all_that_the_node_should_run() -> None:
+def test_a_report_is_answered_with_all_that_the_node_should_run() -> None:
     cluster = cluster_with_two_jobs()
 
     for sequence in (2, 3):
-        told = assignment_in(cluster.handle(controller.Reported(report(sequence))))
+        told = assignment_in(heard(cluster, report(sequence)))
 
         assert told.acked_sequence == sequence
         assert [placement.job for placement in told.placements] == ["train-1", "train-2"]
 
 
-def test_a_job_that_ends_is_taken_out_of_what_its_node_should_run_in_a_new_generation() -> None:
+def test_reports_that_follow_on_an_answer_are_not_each_answered_with_nothing_new() -> None:
+    cluster = cluster_with_two_jobs()
+    assignment_in(heard(cluster, report(2)))
+
+    assert not [one for one in heard(cluster, report(3), after_ms=1) if isinstance(one, controller.Assign)]
+
+
+def test_a_report_is_answered_long_before_the_lease_of_an_earlier_answer_is_over() -> None:
+    policy = Policy()
+
+    assert policy.answer_ms + policy.lease_ms // 3 < policy.lease_ms // 2
+
+
+def test_a_job_that_ends_is_taken_out_of_what_its_node_should_run_in_a_new_generation_at_once() -> None:
     cluster = cluster_with_two_jobs()
     done = Attempt("train-1", 1, state=AttemptState.EXITED, exit_code=0)
-    before = assignment_in(cluster.handle(controller.Reported(report(2))))
+    before = assignment_in(heard(cluster, report(2)))
 
-    after = assignment_in(cluster.handle(controller.Reported(report(3, done))))
+    after = assignment_in(heard(cluster, report(3, done), after_ms=1))
 
     assert after.generation == before.generation + 1
     assert [placement.job for placement in after.placements] == ["train-2"]

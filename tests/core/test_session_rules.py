@@ -165,7 +165,7 @@ def test_rule_7_nothing_of_an_older_session_is_started_in_a_new_one() -> None:
 
     done = one.tell(agent.Prepared(FIRST, (Phase("pull", 1),)))
 
-    assert [type(effect) for effect in done] == [agent.Keep, agent.Send]
+    assert [type(effect) for effect in done] == [agent.Keep]
     assert one.attempt().state is AttemptState.PREPARING
 
 

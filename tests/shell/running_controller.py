@@ -23,6 +23,8 @@ from headrace.v1.node_service_pb2_grpc import NodeServiceStub
 from tests.shell.registry_double import AMD64, ARM64, Registry, serving
 
 PATIENCE_SECONDS = 10.0
+REPEAT_SECONDS = 0.1
+LEASE_MS = 5_000
 SPEC = JobSpec("train", "team/train:1", resources=Requests(1000, 1 << 30))
 
 
@@ -48,7 +50,8 @@ async def registry_with_an_image() -> AsyncIterator[Registry]:
 async def controller(state: Path) -> AsyncIterator[Running]:
     """A controller on this state folder; a second one on the same folder is the first one, restarted."""
     async with registry_with_an_image() as registry:
-        parts = assemble(ControllerSettings(state=state, images=ImageSettings(default_registry=registry.host)))
+        images = ImageSettings(default_registry=registry.host)
+        parts = assemble(ControllerSettings(state=state, lease_ms=LEASE_MS, images=images))
         server = aio.server(interceptors=[RefusalInterceptor()], options=SERVER_OPTIONS)
         await add_services(server, parts)
         address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
@@ -80,8 +83,23 @@ class HandWritten:
         self.report = replace(self.report, sequence=sequence, attempts=attempts, **changes)
         if self.stream is None:
             self.stream = self.stub.Session()
-        await self.stream.write(wire.dump(self.report))
-        return await self.hears(lambda assignment: assignment.acked_sequence >= sequence)
+        heard = asyncio.Event()
+        repeating = asyncio.create_task(self._repeat_until(heard))
+        try:
+            return await self.hears(lambda assignment: assignment.acked_sequence >= sequence)
+        finally:
+            heard.set()
+            await asyncio.wait([repeating])
+
+    async def _repeat_until(self, heard: asyncio.Event) -> None:
+        """As an agent does whose report has no answer of its own, but more often."""
+        while not heard.is_set():
+            with contextlib.suppress(aio.AioRpcError, asyncio.InvalidStateError):  # It is over: `hears` says why.
+                await self.stream.write(wire.dump(self.report))
+            self.report = replace(self.report, sequence=self.report.sequence + 1)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REPEAT_SECONDS):
+                    await heard.wait()
 
     async def hears(self, wanted: Any) -> Assignment:
         """The next assignment that is as wanted."""

@@ -21,12 +21,12 @@ RUNNING = Held(placement(), Attempt("train-1", 1, state=AttemptState.RUNNING), "
 
 def test_what_was_written_comes_back(tmp_path: Path) -> None:
     with closing(Journal(tmp_path / "journal.db")) as journal:
-        journal.write([Remember(Memory(3, "cluster-1", 7)), Keep(RUNNING)])
+        journal.write([Remember(Memory(3, "cluster-1")), Keep(RUNNING)])
 
     with closing(Journal(tmp_path / "journal.db")) as journal:
         recalled = journal.recall()
 
-    assert (recalled.memory, recalled.held) == (Memory(3, "cluster-1", 7), (RUNNING,))
+    assert (recalled.memory, recalled.held) == (Memory(3, "cluster-1"), (RUNNING,))
     assert recalled.epochs == {"train-1": 1}
 
 
