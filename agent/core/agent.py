@@ -8,6 +8,7 @@ from agent.core.attempts import FOLLOWED, TOLD_AT_ONCE, Progress, desire, moved,
 from agent.core.lease import Lease
 from agent.core.model import (
     Assigned,
+    AttemptEvent,
     Collect,
     Connected,
     Declined,
@@ -302,7 +303,7 @@ class AgentCore:
 
     # Attempts.
 
-    def _attempt_event(self, event: transitions.AttemptEvent) -> list[Effect]:
+    def _attempt_event(self, event: AttemptEvent) -> list[Effect]:
         ref = event.ref
         held = self.held.get(ref)
         if held is None:

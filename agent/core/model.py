@@ -198,15 +198,8 @@ class Fetched:
     prefetched: Prefetched
 
 
-Event = (
-    Ticked
-    | Connected
-    | Disconnected
-    | Assigned
-    | Sensed
-    | EngineFound
-    | EngineLost
-    | Prepared
+AttemptEvent = (
+    Prepared
     | Started
     | NotStarted
     | Interrupted
@@ -217,8 +210,8 @@ Event = (
     | Saved
     | Collected
     | Removed
-    | Fetched
 )
+Event = Ticked | Connected | Disconnected | Assigned | Sensed | EngineFound | EngineLost | AttemptEvent | Fetched
 
 
 # Effects: what the core asks the shell to do. The first three are saved before any of the others is done; what concerns

@@ -6,6 +6,7 @@ from agent.core import losses
 from agent.core.attempts import Progress, moved
 from agent.core.model import (
     AskToLeave,
+    AttemptEvent,
     Collect,
     Collected,
     Declined,
@@ -22,7 +23,6 @@ from agent.core.model import (
     Prepare,
     Prepared,
     Remove,
-    Removed,
     Save,
     Saved,
     Start,
@@ -30,20 +30,6 @@ from agent.core.model import (
     Unpause,
 )
 from headrace.attempts import EXIT_SAVED, Attempt, AttemptState, Phase
-
-AttemptEvent = (
-    Prepared
-    | Started
-    | NotStarted
-    | Interrupted
-    | Declined
-    | Fingerprinted
-    | PauseEnded
-    | Exited
-    | Saved
-    | Collected
-    | Removed
-)
 
 _ANSWERS: dict[type, tuple[type, ...]] = {
     Prepared: (Prepare,),

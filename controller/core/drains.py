@@ -30,8 +30,7 @@ def asked(book: Book, event: DrainAsked) -> None:
 def ticked(book: Book) -> None:
     """Goes on with the drains under way."""
     for node in list(book.nodes.values()):
-        if node.drain is Drain.DRAINING:
-            _advance(book, node)
+        _advance(book, node)
 
 
 def _advance(book: Book, node: Node) -> None:

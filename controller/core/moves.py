@@ -67,10 +67,9 @@ def elsewhere(book: Book, job: Job, where: str = "") -> Place | str:
     """The best place for a job but the one it has."""
     others = [node for node in book.nodes.values() if node.id != job.node]
     matching = [node for node in others if not where or holds(where, book.node_now(node), book.usage(node.id))]
-    if others and not matching:
-        return f"no other node matches: {where}"
-    found = choose(job, matching, book.usage, now_wall_ms=book.wall_ms)
-    return found if matching or isinstance(found, Place) else "there is no other node"
+    if not matching:
+        return f"no other node matches: {where}" if others else "there is no other node"
+    return choose(job, matching, book.usage, now_wall_ms=book.wall_ms)
 
 
 def find_node(book: Book, name: str) -> Node:

@@ -103,17 +103,13 @@ def _checkpoint(job: Job) -> str:
         return ""
     saved = job.checkpoint
     size, sent = units.rounded_bytes(saved.size_bytes), units.rounded_bytes(saved.sent_bytes)
-    return f"number {saved.sequence} of epoch {saved.epoch}: {_files(saved.file_count)}, {size}, {sent} sent"
+    return f"number {saved.sequence} of epoch {saved.epoch}: {words.files(saved.file_count)}, {size}, {sent} sent"
 
 
 def _outputs(job: Job) -> str:
     if not job.HasField("outputs"):
         return ""
-    return f"{_files(job.outputs.file_count)}, {units.rounded_bytes(job.outputs.size_bytes)}"
-
-
-def _files(count: int) -> str:
-    return f"{count} file" if count == 1 else f"{count} files"
+    return f"{words.files(job.outputs.file_count)}, {units.rounded_bytes(job.outputs.size_bytes)}"
 
 
 def _attempts(attempts: Iterable[Attempt]) -> list[str]:

@@ -4,7 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from headrace import units
-from headrace.cli import render
+from headrace.cli import render, words
 from headrace.connection import Connection
 from headrace.outputs import fetch
 
@@ -13,6 +13,6 @@ async def outputs(connection: Connection, arguments: Namespace) -> int:
     """Fetch a job's results, verified."""
     fetched = await fetch(connection, arguments.job, Path(arguments.directory))
     size = units.rounded_bytes(fetched.size_bytes)
-    text = f"{fetched.file_count} files, {size}, in {arguments.directory}: {fetched.digest}"
+    text = f"{words.files(fetched.file_count)}, {size}, in {arguments.directory}: {fetched.digest}"
     render.show(fetched, arguments.output, lambda _outputs, _wide: [text])
     return 0

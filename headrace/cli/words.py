@@ -24,6 +24,11 @@ def pairs(facts: Sequence[tuple[str, str]]) -> list[str]:
     return [f"{heading + ':':{width}} {fact}" for heading, fact in told]
 
 
+def files(count: int) -> str:
+    """How many files."""
+    return f"{count} file" if count == 1 else f"{count} files"
+
+
 def indented(texts: Sequence[str]) -> list[str]:
     """Lines set in by two."""
     return [f"  {text}" for text in texts]

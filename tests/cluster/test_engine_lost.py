@@ -1,24 +1,19 @@
 """An engine that takes its jobs along when it goes: the jobs have not failed, and go on elsewhere."""
 
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 
-from deploy.local.engine import OwnEngine
-from deploy.local.processes import Process
 from headrace.attempts import AttemptState
 from headrace.jobs import CheckpointPolicy, JobSpec, Preference
+from tests.cluster import fragile
 from tests.cluster.jobs import program
 from tests.cluster.observer import Observer
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
 AGENTS = ("weak", "strong")
-ENGINES = {"weak": "tests-away"}
+ENGINES = {"weak": fragile.NAME}
 
 WAITS_AT_FIRST = """
 import os, time
@@ -45,14 +40,14 @@ async def test_a_job_that_went_down_with_its_engine_starts_again_elsewhere(eyes:
     job = await eyes.client.create_job(preferring_the_weak(eyes, replace(a_program(WAITS_AT_FIRST), checkpoint=None)))
     await eyes.said(job, "waits")
     if how == "leaves in order":
-        dockerd().stop()
+        fragile.dockerd().stop()
     else:
-        dockerd().kill()
+        fragile.dockerd().kill()
     if how == "loses its power":
         # containerd and what it had started outlive a dockerd that was killed.
-        engine().stop()
+        fragile.engine().stop()
     await eyes.node_until("weak", lambda node: not node.engine.reachable, "says that its engine is away")
-    start_again()
+    fragile.start_again()
     job = await eyes.ended(job)
 
     lost, last = job.attempts
@@ -63,9 +58,9 @@ async def test_a_job_that_went_down_with_its_engine_starts_again_elsewhere(eyes:
 async def test_a_job_that_went_down_with_its_engine_goes_on_with_what_it_had_saved(eyes: Observer) -> None:
     job = await eyes.client.create_job(preferring_the_weak(eyes, a_program(SAVES_AT_FIRST)))
     await eyes.said(job, "has saved")
-    dockerd().stop()
+    fragile.dockerd().stop()
     await eyes.node_until("weak", lambda node: not node.engine.reachable, "says that its engine is away")
-    start_again()
+    fragile.start_again()
     job = await eyes.ended(job)
 
     assert job.attempts[0].reason == "ENGINE_STOPPED"
@@ -73,7 +68,7 @@ async def test_a_job_that_went_down_with_its_engine_goes_on_with_what_it_had_sav
 
 
 async def test_what_an_engine_was_to_start_when_it_hung_is_started_elsewhere(eyes: Observer) -> None:
-    with held_still(dockerd()):
+    with fragile.held_still(fragile.dockerd()):
         job = await eyes.client.create_job(preferring_the_weak(eyes, replace(a_program("print()"), checkpoint=None)))
         await eyes.node_until("weak", lambda node: not node.engine.reachable, "notices within seconds", seconds=20)
         job = await eyes.ended(job)
@@ -92,29 +87,3 @@ def a_program(text: str) -> JobSpec:
 
 def preferring_the_weak(eyes: Observer, spec: JobSpec) -> JobSpec:
     return replace(spec, prefer=(Preference(f'name == "{eyes.world.node("weak")}"', 1),))
-
-
-def engine() -> OwnEngine:
-    return OwnEngine(ENGINES["weak"])
-
-
-def dockerd() -> Process:
-    process = engine().process()
-    assert process is not None
-    return process
-
-
-def start_again() -> None:
-    """Starts the engine on what it left."""
-    # containerd dies with it. Where nobody reaps it, dockerd would take its zombie for the living, and wait.
-    (engine()._sockets / "exec" / "containerd" / "containerd.pid").unlink(missing_ok=True)
-    engine().start()
-
-
-@contextmanager
-def held_still(process: Process) -> Iterator[None]:
-    os.kill(process.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(process.pid, signal.SIGCONT)

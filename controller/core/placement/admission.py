@@ -21,7 +21,7 @@ def unrunnable(spec: JobSpec, images: tuple[ImagePin, ...], nodes: Iterable[Node
     platforms = [platform for node in known for platform in node.description.platforms]
     emulates = spec.emulation is Emulation.ALLOWED
     remedies = ["build it for one of these"]
-    if not emulates and _runs_on_any(replace(spec, emulation=Emulation.ALLOWED), images, known):
+    if _runs_on_any(replace(spec, emulation=Emulation.ALLOWED), images, known):
         remedies.append("say `emulation: allowed` in the job file (a node would emulate it)")
     wanted = _listed(pin.platform for pin in images)
     remedies.append(f"add a node for {wanted}")
