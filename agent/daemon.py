@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, assert_never, get_args
+from typing import Protocol, assert_never
 
 from agent.checkpoints import Checkpoints
 from agent.core.adoption import exited
@@ -127,6 +127,9 @@ class Daemon:
         return True
 
     def _do(self, effect: Effect, tasks: asyncio.TaskGroup) -> None:
+        if isinstance(effect, Work):
+            self._works.begin(effect, tasks)
+            return
         match effect:
             case Remember() | Keep() | Forget():
                 pass
@@ -142,10 +145,8 @@ class Daemon:
                 self._prefetches.begin(prefetch, tasks)
             case DropFetched(prefetch):
                 self._prefetches.drop(prefetch)
-            case _ if isinstance(effect, get_args(Work)):
-                self._works.begin(effect, tasks)
             case other:
-                assert_never(other)  # type: ignore[arg-type]
+                assert_never(other)
 
     async def _tick(self) -> None:
         while True:

@@ -51,7 +51,7 @@ class BareHop:
         image = self._engines.image
         spec = hop_job.spec(image, source="", natives="", interval_ms=0)
         body = body_of(spec, image.on(architecture), folders, architecture)
-        client.create_container_from_config(body, name, f"linux/{architecture}")  # type: ignore[no-untyped-call]
+        client.create_container_from_config(body, name, f"linux/{architecture}")
 
 
 def _copy(here: Folders, there: Folders) -> None:

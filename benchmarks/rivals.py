@@ -55,7 +55,7 @@ class BareApi:
 
     def start(self, container: str, body: Body) -> None:
         """As Rival says."""
-        self.client.create_container_from_config(body, container, "linux/amd64")  # type: ignore[no-untyped-call]
+        self.client.create_container_from_config(body, container, "linux/amd64")
         self.client.start(container)
 
     def close(self) -> None:

@@ -32,7 +32,7 @@ _CONFLICT = 409
 def create(client: APIClient, *, name: str, spec: ContainerSpec, body: Details) -> bool:
     """Makes a container, and says so; one of this name is kept, since the name says whose it is."""
     try:
-        client.create_container_from_config(body, name, str(spec.platform))  # type: ignore[no-untyped-call]
+        client.create_container_from_config(body, name, str(spec.platform))
     except APIError as error:
         if error.status_code != _CONFLICT or details_of(client, name=name) is None:
             raise create_refused(spec.image, _refusal(error)) from error

@@ -14,7 +14,7 @@ from headrace.attempts import Platform
 def has_image(client: APIClient, image: str) -> bool:
     """Whether the engine has it already; asks no registry."""
     try:
-        client.inspect_image(image)  # type: ignore[no-untyped-call]
+        client.inspect_image(image)
     except ImageNotFound:
         return False
     return True
