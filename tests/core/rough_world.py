@@ -58,6 +58,8 @@ class Link:
     engine_down: bool = False
     boots: int = 1
     listing: bool = False
+    # What the agent has yet to write down.
+    notes: list[agent.Keep | agent.Forget] = field(default_factory=list)
 
 
 @dataclass(order=True)
@@ -150,6 +152,9 @@ class RoughWorld(World):
     def restart_agent(self, name: str) -> None:
         """The agent is killed, some of what it had begun is done all the same, and it is started again."""
         link, site = self.links[name], self.sites[name]
+        if self.rng.random() < 0.5:
+            self._write(name)
+        link.notes.clear()
         self._drop(lambda one: one.who == name)
         link.life += 1
         link.open = link.listing = False
@@ -202,6 +207,7 @@ class RoughWorld(World):
             self._handle("controller", self._controller_tick())
             for name in self.sites:
                 self._handle(name, agent.Ticked(self.now_ms))
+                self._write(name)
                 if self.now_ms % 4_000 == 0:
                     self._list(name)
             self.settle()
@@ -269,8 +275,17 @@ class RoughWorld(World):
                     pass
                 case agent.Relist():
                     self._list(name)
+                case (agent.Keep() | agent.Forget()) as note if note.soon:
+                    link.notes.append(note)
+                case agent.Remember() | agent.Keep() | agent.Forget():
+                    self._write(name)
+                    super()._agent(name, [effect])
                 case _:
                     super()._agent(name, [effect])
+
+    def _write(self, name: str) -> None:
+        notes, self.links[name].notes = self.links[name].notes, []
+        super()._agent(name, [*notes])
 
     def _engine(self, name: str, site: Site, effect: agent.Effect) -> None:
         if isinstance(effect, agent.DropFetched):
