@@ -141,9 +141,9 @@ class World:
         """A user cancels a job."""
         return self.ask(lambda token: controller.CancelAsked(token, job_id))
 
-    def drain(self, node: str, drain: Drain = Drain.DRAINING) -> object:
+    def drain(self, node: str, drain: Drain = Drain.DRAINING, **how: object) -> object:
         """A user drains a node, or closes it only."""
-        return self.ask(lambda token: controller.DrainAsked(token, node, drain))
+        return self.ask(lambda token: controller.DrainAsked(token, node, drain, **how))  # type: ignore[arg-type]
 
     def exit(self, ref: Ref, code: int) -> None:
         """A container ends by itself."""

@@ -204,7 +204,8 @@ def _drain(walk: Walk) -> None:
         _ask(walk, lambda token: DrainAsked(token, drained[0], Drain.NONE))
     else:
         node, drain = _some_node(walk), walk.rng.choice((Drain.DRAINING, Drain.CORDONED))
-        _ask(walk, lambda token: DrainAsked(token, node, drain))
+        deadline_ms, force = walk.rng.choice((None, 0, 5_000, 60_000)), walk.rng.random() < 0.5
+        _ask(walk, lambda token: DrainAsked(token, node, drain, deadline_ms, force))
 
 
 def _network(walk: Walk) -> None:
@@ -283,7 +284,7 @@ def _calm(walk: Walk) -> None:
     drained = walk.rng.choice((*NODES, ""))
     for name in NODES:
         drain = Drain.DRAINING if name == drained else Drain.NONE
-        _ask(walk, lambda token, name=name, drain=drain: DrainAsked(token, name, drain))
+        _ask(walk, lambda token, name=name, drain=drain: DrainAsked(token, name, drain, force=True))
     wrong = "not looked at yet"
     while wrong and world.now_ms < CALM_BY_MS:
         _step(walk)
