@@ -1,10 +1,11 @@
 """All that the controller knows of jobs and nodes, and the effects that the event at hand has had so far."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from controller.core import assignments, backoff
 from controller.core.endings import Endings
+from controller.core.foresight import Foresight
 from controller.core.history import kept
 from controller.core.model import Answer, Assign, Effect, MoveAnswer, Reject, Save, aborted, moved
 from controller.core.placement.fit import Place, Usage, choose, free
@@ -60,6 +61,7 @@ class Book:
         # Whether a node's last report told of attempts; of those that this process has not heard, nothing is known.
         self.occupied: dict[str, bool] = {}
         self.endings = Endings(policy.ends_ms)
+        self.foresight = Foresight()
         self._at: dict[str, dict[str, None]] = {}
         self._requests: dict[str, str] = {}
         self._told: dict[str, tuple[tuple[Placement, ...], tuple[Prefetch, ...]]] = {}
@@ -76,6 +78,17 @@ class Book:
         self._nodes_changed = False
         for job in jobs:
             self._index(job)
+            self.foresight.recall(job)
+
+    def recall(self, jobs: Iterable[Job]) -> None:
+        """Learns from jobs that have ended, oldest first, before anything happens."""
+        for job in jobs:
+            if job.ended:
+                self.endings.ended(job)
+                self.foresight.recall(job)
+        # Once more, so that they count as newer.
+        for job in self.jobs.values():
+            self.foresight.recall(job)
 
     def put(self, job: Job) -> None:
         """Takes over a job as it now is; it is saved."""

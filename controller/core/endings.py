@@ -11,7 +11,7 @@ _Kind = tuple[str, str, str, tuple[str, ...]]
 
 
 class Endings:
-    """How long jobs took that succeeded. Kept by this process alone: what is forgotten costs a move, no work."""
+    """How long jobs took that succeeded; made anew from their records. What is forgotten costs a move, no work."""
 
     def __init__(self, within_ms: int) -> None:
         self._within_ms = within_ms

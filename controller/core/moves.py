@@ -90,14 +90,14 @@ def find_node(book: Book, name: str) -> Node:
 
 def planned(book: Book, job: Job, place: Place) -> MigrationPlan:
     """What moving the job there would be."""
-    size = place.pin.size_bytes + (job.checkpoint.size_bytes if job.checkpoint is not None else 0)
-    times = sorted(move.downtime_millis for move in job.migrations if move.downtime_millis)
+    downtime = book.foresight.downtime(job, level(job), target=place.node)
     plan = MigrationPlan(
         level=level(job),
         source=job.node,
         target=place.node,
-        bytes=size,
-        downtime_millis=times[len(times) // 2] if times else None,
+        bytes=book.foresight.moved_bytes(job, level(job), place),
+        downtime_millis=downtime[0] if downtime is not None else None,
+        downtime_basis=downtime[1] if downtime is not None else "",
     )
     if plan.level is Level.CHECKPOINT:
         return plan
@@ -240,6 +240,7 @@ def arrived(book: Book, job: Job, attempt: Attempt) -> Job:
         downtime_millis=downtime_ms,
         end_time_ms=book.wall_ms,
     )
+    book.foresight.moved(job, move)
     book.note(job.name, "MOVE_SUCCEEDED", f"runs on {move.target}; it stood still for {downtime_ms} ms")
     return replace(job, migrations=(*job.migrations[:-1], move))
 
@@ -251,4 +252,5 @@ def undone(book: Book, job: Job, attempt: Attempt) -> Job:
         return job
     book.note(job.name, "MOVE_ABORTED", attempt.message)
     move = replace(move, state=MigrationState.ABORTED, reason=attempt.message, downtime_millis=0)
+    book.foresight.moved(job, move)
     return replace(job, migrations=(*job.migrations[:-1], move))
