@@ -13,6 +13,7 @@ from agent.runtimes import docker_containers as containers
 from agent.runtimes import docker_pull, docker_stream
 from agent.runtimes.docker_calls import Calls
 from agent.runtimes.docker_containers import Details
+from agent.runtimes.docker_devices import Holders
 from agent.runtimes.docker_errors import pull_refused, readable
 from agent.runtimes.docker_exec import SUSPICIOUS_EXIT_CODES, exec_failure
 from agent.runtimes.docker_logs import Cursor, Frames, Position, chunks, cursor_of
@@ -31,6 +32,7 @@ from agent.runtimes.runtime import (
     ContainerState,
     ContainerStatus,
     EngineUnreachable,
+    Holder,
     LogChunk,
     Ref,
     RuntimeRefused,
@@ -70,6 +72,7 @@ class DockerRuntime:
         self._exec_failures: dict[Ref, str] = {}
         self._deaths: dict[Ref, asyncio.Event] = {}
         self.sandboxes = Sandboxes(self._calls, node, most=networks)
+        self._holders = Holders(node)
         # Containers that this process has made and not started, and images that were there when they were looked for.
         self._made: dict[Ref, ContainerSpec] = {}
         self._present: set[str] = set()
@@ -203,6 +206,11 @@ class DockerRuntime:
         with readable():
             statuses = [await self._status(ref, state, details) for ref, state, details in found.jobs]
         return tuple(sorted(statuses, key=lambda status: status.ref))
+
+    async def holders(self) -> tuple[Holder, ...]:
+        """As Runtime says."""
+        with readable():
+            return await self._questions.run(self._holders.listed)
 
     def exits(self) -> AsyncGenerator[ContainerStatus, None]:
         """As Runtime says, from this call on, not from when the first one is waited for."""
