@@ -39,8 +39,8 @@ MOVES: dict[AttemptState, tuple[AttemptState, ...]] = {
 # Its container has begun to write a log.
 FOLLOWED = (AttemptState.RUNNING, AttemptState.PAUSED, AttemptState.STOPPING, AttemptState.SAVING)
 
-# What the engine tells again of an attempt of which nothing was saved, which nobody has asked to leave, and which left,
-# if it did, with a code that is its own.
+# What the engine tells again of a job's first attempt, of which nothing was saved, which nobody has asked to leave, and
+# which left, if it did, with a code that is its own.
 _FOUND_AGAIN = (AttemptState.PREPARING, AttemptState.RUNNING, AttemptState.SAVING, AttemptState.EXITED)
 
 # An engine that is only started anew is back by then.
@@ -64,9 +64,10 @@ def moved(attempt: Attempt, state: AttemptState, **changes: object) -> Attempt:
 
 def is_found_again(attempt: Attempt) -> bool:
     """Whether an agent that lost its note of this would come to the same: from the note before, and from the engine."""
-    touched = attempt.checkpoint is not None or attempt.stop_requested or attempt.killed or bool(attempt.reason)
+    # An epoch whose container is there counts as taken, note or no note: a move would fail by that.
+    touched = attempt.epoch > 1 or attempt.checkpoint is not None or attempt.stop_requested or attempt.killed
     left_at_will = attempt.exit_code is None or attempt.exit_code in (EXIT_DONE, EXIT_SAVED)
-    return attempt.state in _FOUND_AGAIN and left_at_will and not touched
+    return attempt.state in _FOUND_AGAIN and left_at_will and not (touched or attempt.reason)
 
 
 class Desire(Enum):
