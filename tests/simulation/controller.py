@@ -1,0 +1,124 @@
+"""The simulated controller: a process with the real core, and the store that outlives it."""
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from controller.core import model as controller
+from controller.core.book import Book, Policy
+from controller.core.cluster import Cluster
+from controller.services.checkpoints import CheckpointService
+from headrace.jobs import Job
+from headrace.nodes import Node
+from headrace.sessions import Report
+from tests.simulation.checkpoints import YOUNG_MS
+from tests.simulation.occurrences import Occurrence
+from tests.simulation.process import Process
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+POLICY = Policy(lease_ms=6_000, prefetch_ms=30_000, exclusion_ms=8_000)
+AWAY_MS = (0, 1_000, 4_000, 15_000)
+SWEEPS_EVERY_MS = 8_000
+EPOCH_BEGAN_MS = 1_700_000_000_000
+
+
+class SimulatedController(Process):
+    """The controller's process, its database, its checkpoint store."""
+
+    RECORDS = (controller.Save,)
+
+    def __init__(self, world: "World") -> None:
+        super().__init__(world, "controller")
+        self.jobs: dict[str, Job] = {}
+        self.nodes: dict[str, Node] = {}
+        self.happenings: list[str] = []
+        self.sessions: dict[str, int] = {}
+
+    @property
+    def book(self) -> Book:
+        """What the process at work knows."""
+        found: Book = self.core.book
+        return found
+
+    def start(self) -> None:
+        """The controller starts, from what it had saved."""
+        if self.is_up:
+            return
+        live = tuple(one for one in self.jobs.values() if not one.ended)
+        book = Book("cluster-1", POLICY, live, tuple(self.nodes.values()))
+        self.sessions = {}
+        self.world.checkpoints.service = CheckpointService(None, partial(_epoch_of, book))  # type: ignore[arg-type]
+        self.begin(Cluster(book))
+        for site in self.world.sites.values():
+            site.line.connect()
+        self.world.after(SWEEPS_EVERY_MS, partial(self._sweep, self.life))
+
+    def crash(self) -> None:
+        """It is killed, and every stream to it breaks. Something starts it again."""
+        if not self.is_up:
+            return
+        self.world.note(self.name, "fault", "the controller is killed")
+        self.kill()
+        for site in self.world.sites.values():
+            site.line.breaks()
+        self.world.after(self.world.draw(self.world.rng.choice(AWAY_MS)), self.start)
+
+    def hears(self, report: Report) -> None:
+        """A report comes. Its stream may have begun before that, and never in an older session."""
+        if not self.is_up:
+            return
+        if report.session >= self.sessions.get(report.node, 0):
+            self.sessions[report.node] = report.session
+        self.world.heard_ms[report.node] = self.world.now_ms
+        self.tell(controller.Reported(report))
+
+    def _sweep(self, life: int) -> None:
+        """As `controller/daemon.py:tidy_up`, in the same order."""
+        if life != self.life:
+            return
+        live = tuple(one.checkpoint.digest for one in self.jobs.values() if one.checkpoint and not one.ended)
+        outputs = tuple(one.outputs.manifest for one in self.jobs.values() if one.outputs)
+        young_ms = max(YOUNG_MS, *(one.spec.lost_after_ms for one in self.book.jobs.values()), 0)
+        self.world.checkpoints.sweep((*live, *outputs), young_ms, self.world.now_ms)
+        self.world.look(Occurrence.SWEPT, None, None)
+        self.world.after(SWEEPS_EVERY_MS, partial(self._sweep, life))
+
+    def tick(self) -> object:
+        """Time has passed."""
+        return controller.Ticked(self.clock_ms, EPOCH_BEGAN_MS + self.world.now_ms)
+
+    def crash_rate(self) -> float:
+        """How likely it is to be killed at a batch."""
+        return self.world.faults.controller_crash
+
+    def write(self, effects: list[Any]) -> None:
+        """One transaction."""
+        for effect in effects:
+            match effect:
+                case controller.Save(Job() as job):
+                    before = self.jobs.get(job.id)
+                    self.jobs[job.id] = job
+                    self.world.look(Occurrence.JOB_SAVED, before, job)
+                case controller.Save(Node() as node):
+                    self.nodes[node.id] = node
+                    self.world.look(Occurrence.NODE_SAVED, None, node)
+                case controller.Save(happening):
+                    self.happenings.append(happening.reason)
+
+    def do(self, effects: list[Any]) -> None:
+        """Sends."""
+        for effect in effects:
+            match effect:
+                case controller.Assign(node, assignment):
+                    # Rule 7: an assignment is sent in its own session, or not at all.
+                    if self.sessions.get(node) == assignment.session:
+                        self.world.sites[node].line.send_down(assignment)
+                case controller.Reject(node, session, refusal):
+                    self.world.sites[node].line.reject(session, int(refusal.metadata.get("session", 0)))
+                case controller.Answer(token, value):
+                    self.world.answered(token, value)
+
+
+def _epoch_of(book: Book, job: str) -> int | None:
+    return book.jobs[job].epoch if job in book.jobs else None

@@ -1,0 +1,25 @@
+"""The moments at which invariants look at a world."""
+
+from enum import Enum, auto
+
+
+class Occurrence(Enum):
+    """What has just happened, or is about to."""
+
+    # A container's program begins, for the first time.
+    CONTAINER_STARTED = auto()
+    # It begins to run: started, or no longer paused.
+    CONTAINER_RUNS = auto()
+    # An agent asks its engine to remove an attempt's container.
+    CONTAINER_REMOVED = auto()
+    # A node's agent and engine have been up for long enough to have its containers in hand.
+    NODE_IN_HAND = auto()
+    # The checkpoint store took a manifest.
+    MANIFEST_PUT = auto()
+    # The checkpoint store was swept.
+    SWEPT = auto()
+    # The controller has made a record of a job, of a node durable.
+    JOB_SAVED = auto()
+    NODE_SAVED = auto()
+    # A user was answered.
+    ANSWERED = auto()
