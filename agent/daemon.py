@@ -11,14 +11,18 @@ from agent.checkpoints import Checkpoints
 from agent.core.adoption import exited
 from agent.core.agent import AgentCore
 from agent.core.model import (
+    AskToLeave,
+    Declined,
     DropFetched,
     Effect,
     EngineFound,
     EngineLost,
     Event,
     Fetch,
+    Fingerprint,
     Forget,
     Keep,
+    Kill,
     OpenSession,
     Pause,
     Relist,
@@ -32,7 +36,7 @@ from agent.journal import Journal
 from agent.prefetches import Prefetches
 from agent.runtimes.runtime import EngineUnreachable, Runtime
 from agent.session import Session
-from agent.works import Work, Works
+from agent.works import Work, Works, ref_of
 from headrace.nodes import Device, Load, NodeDescription
 from headrace.refusals import Refusal
 
@@ -41,6 +45,10 @@ SENSE_SECONDS = 5.0
 RELIST_SECONDS = 5.0
 ENGINE_RETRY_SECONDS = 1.0
 RELEASE_SECONDS = 600.0
+
+# To hold a job still, or to end it, is safe whatever becomes of the note, and must not wait for it: once a lease has
+# lapsed, the controller gives the job to another node.
+AT_ONCE = (Pause, Fingerprint, AskToLeave, Kill)
 
 # Of these the newest says all.
 _REPLACED = (Remember, OpenSession, Send, Relist)
@@ -101,16 +109,21 @@ class Daemon:
                     await self._judge(batch, tasks)
 
     async def _judge(self, batch: list[Event], tasks: asyncio.TaskGroup) -> None:
-        effects = [*self._unwritten]
+        late = self._unwritten
+        effects: list[Effect] = []
         for event in [_now(), *(one for one in batch if not isinstance(one, Ticked))]:
             effects += self._core.handle(event)
-        if not await self._written(effects):
-            # To hold a job still is safe whatever becomes of the note: a lease that lapses meanwhile must be kept.
-            for pause in [one for one in effects if isinstance(one, Pause)]:
-                self._do(pause, tasks)
-            self._unwritten = _newest([one for one in effects if not isinstance(one, Pause)])
+        if not await self._written([*late, *effects]):
+            for work in [one for one in effects if isinstance(one, AT_ONCE)]:
+                self._do(work, tasks)
+            self._unwritten = newest([one for one in (*late, *effects) if not isinstance(one, AT_ONCE)])
             return
         self._unwritten = []
+        for effect in late:
+            if isinstance(effect, Work):
+                self._queue.put_nowait(too_late(effect))
+            else:
+                self._do(effect, tasks)
         for effect in effects:
             self._do(effect, tasks)
 
@@ -198,7 +211,12 @@ class Daemon:
                 _log.warning("what was fetched and is not needed any more cannot all be deleted: %s", error)
 
 
-def _newest(effects: list[Effect]) -> list[Effect]:
+def too_late(work: Work) -> Declined:
+    """What is told of a work that a full disk held up: what was wanted then may not be wanted, or allowed, any more."""
+    return Declined(ref_of(work), "the node's disk was full", type(work))
+
+
+def newest(effects: list[Effect]) -> list[Effect]:
     """The effects without those that a later one replaces: a disk may be full for days."""
     last = {type(effect): effect for effect in effects}
     return [effect for effect in effects if not isinstance(effect, _REPLACED) or effect is last[type(effect)]]

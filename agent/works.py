@@ -83,7 +83,7 @@ class Works:
 
     def begin(self, work: Work, tasks: asyncio.TaskGroup) -> None:
         """Begins a work; what it comes to is told."""
-        ref = _ref(work)
+        ref = ref_of(work)
         if isinstance(work, Remove):
             # Whatever else is under way has lost its point.
             for task in self._tasks.pop(ref, set()):
@@ -355,7 +355,8 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return error
 
 
-def _ref(work: Work) -> Ref:
+def ref_of(work: Work) -> Ref:
+    """Which attempt a work concerns."""
     match work:
         case Prepare(placement) | Start(placement) | Follow(placement) | Fingerprint(placement):
             return Ref(placement.job, placement.task, placement.epoch)

@@ -12,11 +12,24 @@ from grpc import aio
 
 from agent.checkpoints import Checkpoints
 from agent.core.agent import AgentCore
-from agent.core.model import AskToLeave, Event, Held, Keep, NotStarted, Prepare, Prepared, Recollection
+from agent.core.model import (
+    AskToLeave,
+    Declined,
+    Effect,
+    Event,
+    Held,
+    Keep,
+    Kill,
+    NotStarted,
+    Prepare,
+    Prepared,
+    Recollection,
+    Start,
+)
 from agent.daemon import Daemon
 from agent.journal import Journal
 from agent.prefetches import Prefetches
-from agent.runtimes.runtime import ContainerSpec, Ref, Runtime
+from agent.runtimes.runtime import ContainerSpec, ContainerState, Ref, Runtime
 from agent.senses import NodeSenses
 from agent.session import Session
 from agent.works import Works
@@ -47,6 +60,7 @@ class WatchedRuntime(FakeRuntime):
         super().__init__()
         self.was_paused = asyncio.Event()
         self.was_removed = asyncio.Event()
+        self.was_killed = asyncio.Event()
         self.signals: list[str] = []
 
     async def pause(self, ref: Ref) -> None:
@@ -60,6 +74,8 @@ class WatchedRuntime(FakeRuntime):
     async def signal(self, ref: Ref, name: str) -> None:
         self.signals.append(name)
         await super().signal(ref, name)
+        if name == "SIGKILL":
+            self.was_killed.set()
 
 
 class Heard(logging.Handler):
@@ -188,6 +204,46 @@ async def test_an_agent_that_cannot_write_anything_down_holds_still_what_it_has_
     assert heard.refused.is_set()
 
 
+async def test_an_agent_that_cannot_write_anything_down_ends_what_it_has_no_lease_for(disk: Path, heard: Heard) -> None:
+    runtime = await running_container()
+
+    async with daemon(
+        disk, runtime, "unix:/nowhere", core=ScriptedCore(TOO_MUCH, AskToLeave(placement()), Kill(FIRST))
+    ):
+        await soon(runtime.was_killed.wait())
+
+    assert heard.refused.is_set()
+
+
+async def test_what_an_agent_could_not_do_in_time_is_not_done_but_asked_for_anew(disk: Path, heard: Heard) -> None:
+    runtime = WatchedRuntime()
+    await runtime.pull("image", AMD64)
+    await runtime.create(ContainerSpec(FIRST, "image", AMD64, Program(waits=True).command))
+    core = ScriptedCore(TOO_MUCH, Start(placement()))
+
+    async with daemon(disk, runtime, "unix:/nowhere", core=core):
+        await soon(heard.refused.wait())
+        make_room(disk)
+        await soon(core.was_declined.wait())
+
+    assert [one.state for one in await runtime.containers()] == [ContainerState.CREATED]
+
+
+class ScriptedCore(AgentCore):
+    """Says once what it is told to say."""
+
+    def __init__(self, *effects: Effect) -> None:
+        super().__init__("node", Recollection())
+        self.effects = [*effects]
+        self.was_declined = asyncio.Event()
+
+    def handle(self, event: Event) -> list[Effect]:
+        if isinstance(event, Declined):
+            self.was_declined.set()
+        said, self.effects = self.effects, []
+        return said
+
+
 async def running_container() -> WatchedRuntime:
     runtime = WatchedRuntime()
     await runtime.pull("image", AMD64)
@@ -197,7 +253,9 @@ async def running_container() -> WatchedRuntime:
 
 
 @asynccontextmanager
-async def daemon(disk: Path, runtime: Runtime, address: str) -> AsyncIterator[asyncio.Task[None]]:
+async def daemon(
+    disk: Path, runtime: Runtime, address: str, core: AgentCore | None = None
+) -> AsyncIterator[asyncio.Task[None]]:
     """An agent's daemon that has started FIRST, and finds no room to note that it runs."""
     none = Capacity()
     senses = NodeSenses(disk, (), region="", owner="", labels={}, host_network=False, reserved=none)
@@ -209,9 +267,9 @@ async def daemon(disk: Path, runtime: Runtime, address: str) -> AsyncIterator[as
                 carried_out = Works("node", disk, runtime, checkpoints, stub, tell, lambda _devices: "")
                 return Session(stub, tell, address=address), carried_out, Prefetches(runtime, checkpoints, tell)
 
-            core = AgentCore("node", Recollection(held=(TOO_MUCH.held,)))
+            recalled = AgentCore("node", Recollection(held=(TOO_MUCH.held,)))
             fill(disk)
-            running = asyncio.create_task(Daemon(core, journal, runtime, senses, checkpoints, make).run())
+            running = asyncio.create_task(Daemon(core or recalled, journal, runtime, senses, checkpoints, make).run())
             try:
                 yield running
             finally:
