@@ -1,5 +1,6 @@
 """The checkpoint store of a simulated controller: manifests and the chunks that they name, by digest."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -48,7 +49,9 @@ class Checkpoints:
     Which epochs may put, and what a sweep must keep, is asked of the real service.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seen: Callable[[Ref], None]) -> None:
+        # Is told what was put.
+        self._seen = seen
         self.manifests: dict[str, Manifest] = {}
         self.born_ms: dict[str, int] = {}
         self.service = CheckpointService(None, lambda _: None)  # type: ignore[arg-type]
@@ -71,6 +74,7 @@ class Checkpoints:
         earlier = before.digests if before is not None and before.epoch == ref.epoch else ()
         others = (one for one in earlier if one != digest)
         self.service._put_for[ref.job] = _Put(ref.epoch, (*others, digest)[-_UNREPORTED_MAX:])
+        self._seen(ref)
         return digest
 
     def save(self, ref: Ref, folder: Folder, sequence: int, now_ms: int) -> Checkpoint | None:

@@ -34,6 +34,10 @@ class SimulatedController(Process):
         self.nodes: dict[str, Node] = {}
         self.happenings: list[str] = []
         self.sessions: dict[str, int] = {}
+        self.decided: dict[str, Job] = {}
+        # The newest report of each node that any of its processes heard, and when.
+        self.newest: dict[str, tuple[int, int]] = {}
+        self.heard_ms: dict[str, int] = {}
 
     @property
     def book(self) -> Book:
@@ -48,6 +52,7 @@ class SimulatedController(Process):
         live = tuple(one for one in self.jobs.values() if not one.ended)
         book = Book("cluster-1", POLICY, live, tuple(self.nodes.values()))
         self.sessions = {}
+        self.decided = dict(self.jobs)
         self.world.checkpoints.service = CheckpointService(None, partial(_epoch_of, book))  # type: ignore[arg-type]
         self.begin(Cluster(book))
         for site in self.world.sites.values():
@@ -70,8 +75,22 @@ class SimulatedController(Process):
             return
         if report.session >= self.sessions.get(report.node, 0):
             self.sessions[report.node] = report.session
-        self.world.heard_ms[report.node] = self.world.now_ms
         self.tell(controller.Reported(report))
+
+    def judged(self, event: Any) -> list[Any]:
+        """What the core makes of an event. What it decides is looked at, and then counts as what it had decided."""
+        effects = super().judged(event)
+        for effect in effects:
+            if isinstance(effect, controller.Save) and isinstance(effect.record, Job):
+                job = effect.record
+                self.world.look(Occurrence.JOB_DECIDED, self.decided.get(job.id), job)
+                self.decided[job.id] = job
+        if isinstance(event, controller.Reported):
+            report, node = event.report, event.report.node
+            if (report.session, report.sequence) > self.newest.get(node, (0, 0)):
+                self.newest[node] = (report.session, report.sequence)
+                self.heard_ms[node] = self.world.now_ms
+        return effects
 
     def _sweep(self, life: int) -> None:
         """As `controller/daemon.py:tidy_up`, in the same order."""

@@ -245,7 +245,7 @@ def a_result_is_that_of_an_undisturbed_run(world: "World", _before: Job | None, 
     return None
 
 
-@at(Occurrence.JOB_SAVED)
+@at(Occurrence.JOB_DECIDED)
 def a_job_is_replaced_only_if_its_attempt_is_over_or_its_node_was_silent_for_its_lost_after(
     world: "World", before: Job | None, after: Job
 ) -> str | None:
@@ -253,7 +253,7 @@ def a_job_is_replaced_only_if_its_attempt_is_over_or_its_node_was_silent_for_its
     if before is None or not before.node or after.epoch == before.epoch:
         return None
     site = world.sites[before.node]
-    silent_ms = world.now_ms - world.heard_ms.get(before.node, 0)
+    silent_ms = world.now_ms - world.controller.heard_ms.get(before.node, 0)
     held = site.held.get(Ref(before.id, 0, before.epoch))
     over = held is not None and held.attempt.ended
     if over or silent_ms > before.spec.lost_after_ms or before.node in world.past.forgetful:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 from agent.core import model as agent
 from agent.core.adoption import exited
 from agent.core.agent import AgentCore
-from agent.daemon import _newest
+from agent.daemon import AT_ONCE, newest, too_late
 from agent.runtimes.runtime import ContainerStatus, Ref
+from agent.works import Work
 from headrace.attempts import EXIT_SIGKILL, EXIT_SIGTERM, Platform
 from headrace.nodes import Device, Health, Load
 from headrace.sessions import Prefetch
@@ -56,6 +57,8 @@ class SimulatedNode(Process):
         self.boots = 1
         self.in_hand_from_ms = 0
         self._is_listing = False
+        # What a full disk holds up.
+        self._late: list[Any] = []
 
     # Its life.
 
@@ -64,6 +67,7 @@ class SimulatedNode(Process):
         if self.is_up:
             return
         self._is_listing = False
+        self._late = []
         # What no attempt holds is deleted.
         self.folders = {ref: folder for ref, folder in self.folders.items() if ref in self.held}
         self.fetched.clear()
@@ -186,12 +190,24 @@ class SimulatedNode(Process):
                     self.epochs[ref.job] = max(ref.epoch, self.epochs.get(ref.job, 0))
 
     def carry_out(self, effects: list[Any]) -> None:
-        """Where the disk is full nothing is done but pauses, as in `agent/daemon.py`."""
-        if self.disk_is_full and any(isinstance(one, self.RECORDS) for one in effects):
-            self.do([one for one in effects if isinstance(one, agent.Pause)])
-            self.put_off = _newest([one for one in effects if not isinstance(one, agent.Pause)])
+        """Where the disk is full nothing is done but what is safe without a note, as in `agent/daemon.py`."""
+        late, self._late = self._late, []
+        if self.disk_is_full and any(isinstance(one, self.RECORDS) for one in (*late, *effects)):
+            self.do([one for one in effects if isinstance(one, AT_ONCE)])
+            self._late = newest([one for one in (*late, *effects) if not isinstance(one, AT_ONCE)])
             return
-        super().carry_out(effects)
+        self.write([*late, *effects])
+        for effect in late:
+            if isinstance(effect, Work):
+                self.world.after(0, partial(self._heard, self.life, too_late(effect)))
+            else:
+                self.do([effect])
+        self.do(effects)
+
+    @property
+    def has_late(self) -> bool:
+        """Whether something waits for room on the disk."""
+        return bool(self._late)
 
     def do(self, effects: list[Any]) -> None:
         """Sends and begins."""

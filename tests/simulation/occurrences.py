@@ -18,6 +18,8 @@ class Occurrence(Enum):
     MANIFEST_PUT = auto()
     # The checkpoint store was swept.
     SWEPT = auto()
+    # The controller's core has decided on a job; that is not saved yet.
+    JOB_DECIDED = auto()
     # The controller has made a record of a job, of a node durable.
     JOB_SAVED = auto()
     NODE_SAVED = auto()

@@ -23,6 +23,9 @@ class Process(ABC):
     saves_first: ClassVar[bool] = True
 
     core: Any
+    disk_is_full = False
+    # Whether something waits for room on the disk.
+    has_late = False
 
     def __init__(self, world: "World", name: str) -> None:
         self.world = world
@@ -31,8 +34,6 @@ class Process(ABC):
         self.is_up = False
         self._inbox: list[object] = []
         self._unwritten: list[Any] | None = None
-        # What could not be done, and is tried again with the next batch.
-        self.put_off: list[Any] = []
         self._ticked_ms = -1
         # Each process has a clock of its own, which says nothing to any other.
         self._clock_ms = 0
@@ -42,7 +43,7 @@ class Process(ABC):
         self.core = core
         self.life += 1
         self.is_up = True
-        self._inbox, self._unwritten, self.put_off = [], None, []
+        self._inbox, self._unwritten = [], None
         self._clock_ms = 1_000_000 + self.world.draw(1_000_000) - self.world.now_ms
         self._ticked_ms = -1
         self._beat(self.life)
@@ -52,7 +53,7 @@ class Process(ABC):
         self.is_up = False
         self.life += 1
         pending, self._unwritten, self._inbox = self._unwritten, None, []
-        if pending is not None and self.world.rng.random() < 0.5:
+        if pending is not None and not self.disk_is_full and self.world.rng.random() < 0.5:
             self.write(pending)
 
     def tell(self, event: object) -> None:
@@ -77,8 +78,8 @@ class Process(ABC):
         self.world.after(self.world.tick_ms, partial(self._beat, life))
 
     def _judge(self, batch: list[Any]) -> None:
-        world, handle = self.world, self.core.handle
-        effects, self.put_off = self.put_off, []
+        world, handle = self.world, self.judged
+        effects: list[Any] = []
         if self._ticked_ms != world.now_ms:
             self._ticked_ms = world.now_ms
             batch = [self.tick(), *batch]
@@ -89,7 +90,7 @@ class Process(ABC):
                 world.story.judged(self, event, done)
             effects += done
         world.handled += len(batch)
-        if not effects:
+        if not effects and not self.has_late:
             return
         if not self.saves_first:
             self.do([one for one in effects if not isinstance(one, self.RECORDS)])
@@ -114,7 +115,7 @@ class Process(ABC):
     def _killed_at(self, effects: list[Any]) -> None:
         """It comes to none of this, or to what it saves, or to some more."""
         rng = self.world.rng
-        if rng.random() < 0.7:
+        if rng.random() < 0.7 and not self.disk_is_full:
             self.write(effects)
             others = [one for one in effects if not isinstance(one, self.RECORDS)]
             self.do(others[: rng.randrange(len(others) + 1)])
@@ -124,6 +125,11 @@ class Process(ABC):
         """Saves, and then does."""
         self.write(effects)
         self.do(effects)
+
+    def judged(self, event: Any) -> list[Any]:
+        """What the core makes of an event."""
+        effects: list[Any] = self.core.handle(event)
+        return effects
 
     @abstractmethod
     def tick(self) -> object:

@@ -82,6 +82,9 @@ def amiss(world: World, drained: str) -> str:
             return f"{job.name} is to end, and is {job.state.name}: {job.reason}"
         if job.state is not JobState.RUNNING or job.migration is not None:
             return f"{job.name} is {job.state.name}: {job.reason}"
+    for site, ref in world.at_work():
+        if world.programs[ref.job].next_exit(site.engine.containers[ref].done_ms)[1] is not None:
+            return f"{ref} is about to leave"
     wanted = sorted((job.node, job.id, job.epoch) for job in live)
     for what, found in _there(world).items():
         if found != wanted:
@@ -112,7 +115,12 @@ def _left_over(world: World) -> str:
     for site in world.sites.values():
         if site.fetched or site.core.prefetches:
             return f"{site.name} still has what was brought ahead: {list(site.fetched)}"
-        granted = [one for job in world.jobs if not job.ended and job.attempt and job.node == site.name for one in job.attempt.devices]
+        granted = [
+            one
+            for job in world.jobs
+            if not job.ended and job.attempt and job.node == site.name
+            for one in job.attempt.devices
+        ]
         used = world.controller.book.usage(site.name).devices
         if sorted(granted) != sorted(used):
             return f"{used} of {site.name} are taken, and {granted} should be"

@@ -73,7 +73,9 @@ class Transcript:
             case agent.Interrupted(ref, _, asked) | agent.Declined(ref, _, asked):
                 return f"{type(event).__name__.lower()}: {asked.__name__} {_ref(ref)}"
             case agent.Saved(ref, checkpoint) | agent.Collected(ref, checkpoint):
-                what = f"checkpoint {checkpoint.digest.partition(':')[2]}" if checkpoint is not None else "no checkpoint"
+                what = (
+                    f"checkpoint {checkpoint.digest.partition(':')[2]}" if checkpoint is not None else "no checkpoint"
+                )
                 return f"{type(event).__name__.lower()}: {_ref(ref)}, {what}"
             case controller.Submitted(id=job):
                 return f"a user submits {job}"

@@ -24,8 +24,8 @@ from tests.simulation.world import World
 
 # Two of the three nodes have room for all of them.
 JOBS_AT_ONCE = 7
-# And devices, of which two nodes have four.
-JOBS_WITH_DEVICES_AT_ONCE = 3
+# And devices, of which each has two.
+JOBS_WITH_DEVICES_AT_ONCE = 2
 
 
 def drawn_spec(rng: Random) -> JobSpec:

@@ -46,6 +46,12 @@ class Works:
             self.world.look(Occurrence.CONTAINER_REMOVED, self.site, work.ref)
             # Whatever else is under way with it is given up, done or not.
             self._give_up(lambda one: not isinstance(one, agent.Fetch) and ref_of(one) == work.ref)
+        if isinstance(work, agent.Collect):
+            # A periodic save is overtaken by the last one.
+            ref = ref_of(work)
+            overtaken = [n for n, one in self._under_way.items() if isinstance(one, agent.Save) and ref_of(one) == ref]
+            for number in overtaken:
+                del self._under_way[number]
         self._count += 1
         self._under_way[self._count] = work
         slow = isinstance(work, PATIENT) and self.world.roll(self.world.faults.slow)
@@ -177,8 +183,11 @@ class Works:
         return agent.Started(ref, (Phase("start", 1),))
 
     def _saved(self, ref: Ref, sequence: int) -> object:
+        folder = self._folder(ref)
+        if folder.torn:
+            return agent.Saved(ref, None, "the directory is not as a job leaves it")
         try:
-            return agent.Saved(ref, self.world.checkpoints.save(ref, self._folder(ref), sequence, self.world.now_ms))
+            return agent.Saved(ref, self.world.checkpoints.save(ref, folder, sequence, self.world.now_ms))
         except Refusal as refusal:
             return agent.Saved(ref, None, refusal.message)
 

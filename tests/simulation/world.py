@@ -53,11 +53,9 @@ class World:
         self.programs: dict[str, Program] = {}
         self.past = invariants.Past()
         self.answers: dict[int, Any] = {}
-        # When the controller's machine last got a report of a node.
-        self.heard_ms: dict[str, int] = {}
         self._timeline = Timeline()
         self._token = 0
-        self.checkpoints = Checkpoints()
+        self.checkpoints = Checkpoints(partial(self.look, Occurrence.MANIFEST_PUT, None))
         self.controller = SimulatedController(self)
         self.sites = {
             name: SimulatedNode(self, name, platform) for name, platform in (NODES if nodes is None else nodes).items()
