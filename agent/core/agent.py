@@ -4,7 +4,17 @@ from dataclasses import replace
 from typing import assert_never
 
 from agent.core import adoption, losses, transitions
-from agent.core.attempts import FOLLOWED, TOLD_AT_ONCE, Progress, desire, moved, step, step_without_engine
+from agent.core.attempts import (
+    FOLLOWED,
+    TOLD_AT_ONCE,
+    Desire,
+    Progress,
+    desire,
+    moved,
+    must_wait,
+    step,
+    step_without_engine,
+)
 from agent.core.lease import Lease
 from agent.core.model import (
     Assigned,
@@ -334,6 +344,8 @@ class AgentCore:
         progress = self._progress[ref]
         assigned = self.assignment is not None
         wish = desire(held, self._wanted.get(ref), assigned=assigned, lease=self.lease, now_ms=self.now_ms)
+        if wish is Desire.RUN and must_wait(held, self.held.values()):
+            wish = Desire.CONTINUE
         effects: list[Effect] = []
         if self._engine_gone_ms is not None:
             after, more = step_without_engine(held, wish, away_ms=self.now_ms - self._engine_gone_ms)

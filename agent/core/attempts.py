@@ -1,5 +1,6 @@
 """What is to be done next with one attempt: a function of its record and of what is wanted of it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import assert_never
@@ -35,6 +36,8 @@ MOVES: dict[AttemptState, tuple[AttemptState, ...]] = {
     AttemptState.REFUSED: (),
 }
 
+# Its container may be alive.
+_MAY_RUN = (AttemptState.STARTING, AttemptState.RUNNING, AttemptState.PAUSED, AttemptState.STOPPING)
 
 # Its container has begun to write a log.
 FOLLOWED = (AttemptState.RUNNING, AttemptState.PAUSED, AttemptState.STOPPING, AttemptState.SAVING)
@@ -134,6 +137,15 @@ def desire(held: Held, wanted: Placement | None, *, assigned: bool, lease: Lease
             return Desire.CONTINUE
         case other:
             assert_never(other)
+
+
+def must_wait(held: Held, others: Iterable[Held]) -> bool:
+    """Whether another attempt that may still run, even one that is about to be removed, has a device of this one."""
+    if not held.placement.devices or held.attempt.state not in (AttemptState.PREPARING, AttemptState.STARTING):
+        return False
+    mine = held.placement.devices
+    alive = (one for one in others if one.attempt.state in _MAY_RUN and one.ref != held.ref)
+    return any(device in mine for one in alive for device in one.placement.devices)
 
 
 def step(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Held, list[Effect]]:
