@@ -11,7 +11,7 @@ from agent.checkpoints import Checkpoints
 from controller.daemon import YOUNG_SECONDS, assemble, tidy_up
 from headrace.attempts import AttemptState, Checkpoint
 from headrace.chunks import compressed, digest_of
-from headrace.jobs import CheckpointPolicy, JobState
+from headrace.jobs import CheckpointPolicy, JobState, Partition
 from headrace.refusals import Refusal
 from headrace.sessions import Placement
 from headrace.settings import ControllerSettings
@@ -81,6 +81,17 @@ async def test_what_was_put_before_a_restart_is_kept_for_as_long_as_its_node_may
     day_ms = 86_400_000
     async with controller(tmp_path / "state") as running, agent(running) as node:
         checkpoint = await saved(running, tmp_path, await placed(running, node, lost_after_ms=day_ms))
+    aged(tmp_path / "state", YOUNG_SECONDS + 1)
+
+    async with controller(tmp_path / "state") as again:
+        await tidy_up(again.parts)
+
+        assert has(again, checkpoint)
+
+
+async def test_what_was_put_before_a_restart_is_kept_until_its_node_has_reported(tmp_path: Path) -> None:
+    async with controller(tmp_path / "state") as running, agent(running) as node:
+        checkpoint = await saved(running, tmp_path, await placed(running, node, partition=Partition.KEEP))
     aged(tmp_path / "state", YOUNG_SECONDS + 1)
 
     async with controller(tmp_path / "state") as again:
