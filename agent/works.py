@@ -11,7 +11,7 @@ from typing import Any
 
 from agent import contract, logs
 from agent.checkpoints import Checkpoints
-from agent.core.losses import ENGINE_STOPPED
+from agent.core.losses import ENGINE_STOPPED, NODE_REBOOTED
 from agent.core.model import (
     AskToLeave,
     Collect,
@@ -327,6 +327,9 @@ def _left_in_order(attempt: Attempt) -> bool:
 
     So may a machine that lost its power. An engine that ended the job did no more than we do at the end of a grace.
     """
+    if attempt.reason == NODE_REBOOTED:
+        # Even if the agent was about to kill it: its power may have been lost first.
+        return False
     return attempt.exit_code in ORDERLY_EXIT_CODES or attempt.killed or attempt.reason == ENGINE_STOPPED
 
 
