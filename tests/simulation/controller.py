@@ -96,12 +96,14 @@ class SimulatedController(Process):
         """As `controller/daemon.py:tidy_up`, in the same order."""
         if life != self.life:
             return
+        self.world.after(SWEEPS_EVERY_MS, partial(self._sweep, life))
         live = tuple(one.checkpoint.digest for one in self.jobs.values() if one.checkpoint and not one.ended)
         outputs = tuple(one.outputs.manifest for one in self.jobs.values() if one.outputs)
         young_ms = max(YOUNG_MS, *(one.spec.lost_after_ms for one in self.book.jobs.values()), 0)
+        if any(job.node and job.node not in self.book.occupied for job in self.book.jobs.values()):
+            return
         self.world.checkpoints.sweep((*live, *outputs), young_ms, self.world.now_ms)
         self.world.look(Occurrence.SWEPT, None, None)
-        self.world.after(SWEEPS_EVERY_MS, partial(self._sweep, life))
 
     def tick(self) -> object:
         """Time has passed."""

@@ -10,8 +10,9 @@ from agent.daemon import AT_ONCE, newest, too_late
 from agent.runtimes.runtime import ContainerStatus, Ref
 from agent.works import Work
 from headrace.attempts import EXIT_SIGKILL, EXIT_SIGTERM, Platform
+from headrace.jobs import Partition
 from headrace.nodes import Device, Health, Load
-from headrace.sessions import Prefetch
+from headrace.sessions import Placement, Prefetch
 from tests.core.small_world import description
 from tests.simulation.checkpoints import Folder
 from tests.simulation.engine import Container, Engine
@@ -27,8 +28,8 @@ DEVICES = 2
 LISTS_EVERY_MS = 5_000
 # How long a killed agent is away, and a machine that goes down.
 AWAY_MS = (0, 500, 5_000, 20_000)
-# What an agent needs to have its engine's containers in hand again: two lists, a pause.
-IN_HAND_MS = 5_000
+# What an agent that reaches its engine needs to have all in hand: to end what is under way, and to pause.
+IN_HAND_MS = 3_000
 POWER_LOST = 255
 
 
@@ -55,7 +56,8 @@ class SimulatedNode(Process):
         self.fetched: dict[Prefetch, None] = {}
         self.disk_is_full = False
         self.boots = 1
-        self.in_hand_from_ms = 0
+        self._reaches = False
+        self._reaches_since_ms = 0
         self._is_listing = False
         # What a full disk holds up.
         self._late: list[Any] = []
@@ -71,11 +73,11 @@ class SimulatedNode(Process):
         # What no attempt holds is deleted.
         self.folders = {ref: folder for ref, folder in self.folders.items() if ref in self.held}
         self.fetched.clear()
+        self._reaches = False
         recollection = agent.Recollection(self.memory, tuple(self.held.values()), dict(self.epochs))
         self.begin(AgentCore(self.name, recollection, boot_id=f"boot-{self.boots}"))
         self.tell(agent.Sensed(description(self.platform), self.devices, Load()))
         self._lists(self.life)
-        self._soon_in_hand()
 
     def crash(self) -> None:
         """The agent is killed; its containers run on. Something starts it again."""
@@ -124,16 +126,22 @@ class SimulatedNode(Process):
         if not self.engine.is_up:
             self.engine.comes_up()
             self.list_containers()
-            self._soon_in_hand()
 
-    def _soon_in_hand(self) -> None:
-        self.in_hand_from_ms = self.world.now_ms + IN_HAND_MS
-        self.world.after(IN_HAND_MS, partial(self.world.look, Occurrence.NODE_IN_HAND, self, None))
+    def has_in_hand(self, placement: Placement) -> bool:
+        """Whether agent and engine have long enough been up: what runs here is not out of the agent's reach."""
+        needs_ms = IN_HAND_MS + (placement.spec.grace_ms if placement.spec.partition is Partition.STOP else 0)
+        found = self.is_up and self.engine.is_up and self._reaches
+        return found and self.world.now_ms >= self._reaches_since_ms + needs_ms
 
-    @property
-    def is_in_hand(self) -> bool:
-        """Whether agent and engine have been up for long enough: nothing that runs here is out of the agent's reach."""
-        return self.is_up and self.engine.is_up and self.world.now_ms >= self.in_hand_from_ms
+    def judged(self, event: Any) -> list[Any]:
+        """What the core makes of an event; and whether it believes that its engine answers."""
+        effects = super().judged(event)
+        reaches = self.core.engine.reachable
+        if reaches and not self._reaches:
+            self._reaches_since_ms = self.world.now_ms
+            self.world.after(IN_HAND_MS, partial(self.world.look, Occurrence.NODE_IN_HAND, self, None))
+        self._reaches = reaches
+        return effects
 
     # What the agent hears.
 
