@@ -11,7 +11,7 @@ from typing import Any
 
 from agent import contract, logs
 from agent.checkpoints import Checkpoints
-from agent.core.losses import ENGINE_STOPPED, NODE_REBOOTED
+from agent.core.losses import ENGINE_STOPPED
 from agent.core.model import (
     AskToLeave,
     Collect,
@@ -38,7 +38,7 @@ from agent.core.model import (
 )
 from agent.folders import Folders
 from agent.runtimes.runtime import EngineUnreachable, Ref, Runtime, RuntimeRefused
-from headrace.attempts import ORDERLY_EXIT_CODES, Attempt, Checkpoint, Outputs, Phase
+from headrace.attempts import EXIT_SIGKILL, ORDERLY_EXIT_CODES, Attempt, Checkpoint, Outputs, Phase
 from headrace.refusals import Refusal
 from headrace.sessions import Goal, Placement
 from headrace.v1.node_service_pb2_grpc import NodeServiceStub
@@ -327,10 +327,9 @@ def _left_in_order(attempt: Attempt) -> bool:
 
     So may a machine that lost its power. An engine that ended the job did no more than we do at the end of a grace.
     """
-    if attempt.reason == NODE_REBOOTED:
-        # Even if the agent was about to kill it: its power may have been lost first.
-        return False
-    return attempt.exit_code in ORDERLY_EXIT_CODES or attempt.killed or attempt.reason == ENGINE_STOPPED
+    # It may have crashed, or the machine lost its power, when the agent was about to kill it.
+    was_killed = attempt.killed and attempt.exit_code == EXIT_SIGKILL
+    return attempt.exit_code in ORDERLY_EXIT_CODES or was_killed or attempt.reason == ENGINE_STOPPED
 
 
 async def _timed(phases: list[Phase], name: str, work: Awaitable[int | None]) -> None:

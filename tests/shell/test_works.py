@@ -152,8 +152,9 @@ async def test_an_attempt_that_is_removed_leaves_nothing_behind_in_the_agent(tmp
     assert works.works._tasks == {}
 
 
-def test_what_was_on_a_machine_that_lost_its_power_is_not_taken_even_if_the_job_was_about_to_be_killed() -> None:
+def test_what_a_job_left_that_crashed_before_it_was_killed_is_not_taken() -> None:
     ended = Attempt("train-1", 1, state=AttemptState.SAVING, stop_requested=True, killed=True)
 
     assert _left_in_order(replace(ended, exit_code=EXIT_SIGKILL))
+    assert not _left_in_order(replace(ended, exit_code=1))
     assert not _left_in_order(replace(ended, reason=NODE_REBOOTED))
