@@ -139,13 +139,16 @@ def desire(held: Held, wanted: Placement | None, *, assigned: bool, lease: Lease
             assert_never(other)
 
 
-def must_wait(held: Held, others: Iterable[Held]) -> bool:
-    """Whether another attempt that may still run, even one that is about to be removed, has a device of this one."""
-    if not held.placement.devices or held.attempt.state not in (AttemptState.PREPARING, AttemptState.STARTING):
-        return False
+def allowed(wish: Desire, held: Held, others: Iterable[Held]) -> Desire:
+    """The wish; but nothing starts while another attempt that may still run has one of its devices.
+
+    That one is about to be removed, or nobody would have given the device to this one.
+    """
     mine = held.placement.devices
+    if wish is not Desire.RUN or not mine or held.attempt.state not in (AttemptState.PREPARING, AttemptState.STARTING):
+        return wish
     alive = (one for one in others if one.attempt.state in _MAY_RUN and one.ref != held.ref)
-    return any(device in mine for one in alive for device in one.placement.devices)
+    return Desire.CONTINUE if any(device in mine for one in alive for device in one.placement.devices) else wish
 
 
 def step(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Held, list[Effect]]:
