@@ -80,7 +80,7 @@ def at_most_one_container_of_a_task_runs(
     looked_at = [container.ref] if container is not None else site.engine.at_work()
     for ref in looked_at:
         running = [(one, one.engine.containers[other]) for one, other in world.at_work() if other[:2] == ref[:2]]
-        places = [one.name for one, other in running if one.has_in_hand(other.placement)]
+        places = [one.name for one, other in running if one.has_in_hand(other)]
         if len(places) > 1:
             return f"{ref.job} runs on {' and '.join(places)}"
     return None

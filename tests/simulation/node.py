@@ -12,7 +12,7 @@ from agent.works import Work
 from headrace.attempts import EXIT_SIGKILL, EXIT_SIGTERM, Platform
 from headrace.jobs import Partition
 from headrace.nodes import Device, Health, Load
-from headrace.sessions import Placement, Prefetch
+from headrace.sessions import Prefetch
 from tests.core.small_world import description
 from tests.simulation.checkpoints import Folder
 from tests.simulation.engine import Container, Engine
@@ -127,8 +127,14 @@ class SimulatedNode(Process):
             self.engine.comes_up()
             self.list_containers()
 
-    def has_in_hand(self, placement: Placement) -> bool:
-        """Whether agent and engine have long enough been up: what runs here is not out of the agent's reach."""
+    def has_in_hand(self, container: Container) -> bool:
+        """Whether agent and engine have long enough been up: what runs here is not out of the agent's reach.
+
+        What an agent finds and knows nothing of, it cannot write down, and so not remove, while its disk is full.
+        """
+        if self.disk_is_full and container.ref not in self.core.held:
+            return False
+        placement = container.placement
         needs_ms = IN_HAND_MS + (placement.spec.grace_ms if placement.spec.partition is Partition.STOP else 0)
         found = self.is_up and self.engine.is_up and self._reaches
         return found and self.world.now_ms >= self._reaches_since_ms + needs_ms
