@@ -78,7 +78,7 @@ class AgentCore:
         # A journal without a cluster may have been lost with its epochs, of which the engine's containers then tell:
         # a cluster is not remembered before.
         self._epochs_known = bool(recollection.memory.cluster)
-        # Jobs that wait, neither taken on nor given back: a container of theirs is here that is not held. None: not known.
+        # Jobs with a container here that is not held: they wait until it is gone. None: it is not known of which.
         self._strays: dict[str, None] | None = None
         self._engine_gone_ms: int | None = None
         self._report_due_ms = 0
