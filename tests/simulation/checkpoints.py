@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from agent.runtimes.runtime import Ref
-from controller.services.checkpoints import CheckpointService, _Put, _UNREPORTED_MAX
+from controller.services.checkpoints import _UNREPORTED_MAX, CheckpointService, _Put
 from headrace.attempts import Checkpoint, Outputs
 from headrace.refusals import Code, Refusal
 
@@ -39,8 +39,8 @@ class Folder:
 
     def chunks(self, job: str) -> tuple[str, ...]:
         """What it is made of. What a job had done before is in the chunks that it has been in before."""
-        whole = range(0, self.work_ms, CHUNK_WORK_MS)
-        return tuple(f"{job} from {start}" for start in whole) + (f"{job} at {self.fingerprint}",)
+        whole = [f"{job} from {start}" for start in range(0, self.work_ms, CHUNK_WORK_MS)]
+        return (*whole, f"{job} at {self.fingerprint}")
 
 
 class Checkpoints:
@@ -101,7 +101,7 @@ class Checkpoints:
     def sweep(self, live: tuple[str, ...], young_ms: int, now_ms: int) -> None:
         """Deletes what neither a live nor a young manifest reaches, and is not young itself."""
         since_ms = now_ms - young_ms
-        kept = {one: None for one in (*self.service.pinned(), *live)}
+        kept = dict.fromkeys((*self.service.pinned(), *live))
         kept |= {one: None for one in self.manifests if self.born_ms[one] >= since_ms}
         reached = {chunk: None for one in kept if one in self.manifests for chunk in self.manifests[one].chunks}
         for name in [one for one, born_ms in self.born_ms.items() if born_ms < since_ms]:

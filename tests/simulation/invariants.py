@@ -10,6 +10,7 @@ from headrace.jobs import Job, JobState, Level, MigrationState
 from headrace.nodes import Drain, Node
 from tests.simulation.engine import Container
 from tests.simulation.occurrences import Occurrence
+from tests.simulation.programs import FAILED
 
 if TYPE_CHECKING:
     from tests.simulation.node import SimulatedNode
@@ -110,7 +111,7 @@ def what_starts_is_the_jobs_present_epoch_from_its_newest_checkpoint(
 
 @at(Occurrence.CONTAINER_STARTED)
 def a_device_is_granted_to_one_attempt_at_a_time(
-    world: "World", site: "SimulatedNode", container: Container
+    _world: "World", site: "SimulatedNode", container: Container
 ) -> str | None:
     """No device is given to a container while another one that has it is not over, even if that is held still."""
     for other in site.engine.containers.values():
@@ -230,7 +231,7 @@ def a_job_ends_only_for_a_reason_of_its_own(world: "World", before: Job | None, 
     match after.state:
         case JobState.SUCCEEDED if 0 in codes:
             return None
-        case JobState.FAILED if codes.keys() & {1, 137, 143} or after.reason.startswith("timeouts."):
+        case JobState.FAILED if FAILED in codes or after.reason.startswith("timeouts."):
             return None
         case JobState.CANCELLED if after.id in world.past.cancelled:
             return None

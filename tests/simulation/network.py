@@ -19,7 +19,7 @@ NOTICE_MS = 3_000
 
 
 class Line:
-    """One stream at a time. What is on the way when a stream ends may still arrive: cores must know it by its session."""
+    """One stream at a time. What is on the way when it ends may still arrive: cores must know it by its session."""
 
     def __init__(self, world: "World", site: "SimulatedNode") -> None:
         self.world = world

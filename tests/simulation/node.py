@@ -102,7 +102,7 @@ class SimulatedNode(Process):
 
     def engine_stops(self) -> None:
         """The engine ends its containers, and is gone."""
-        self._engine_goes(lambda one: self.world.rng.choice((EXIT_SIGTERM, EXIT_SIGKILL)))
+        self._engine_goes(lambda _: self.world.rng.choice((EXIT_SIGTERM, EXIT_SIGKILL)))
 
     def reboot(self) -> None:
         """The machine goes down with all that is on it, and comes up; its engine is not there yet."""

@@ -115,7 +115,7 @@ class Process(ABC):
     def _killed_at(self, effects: list[Any]) -> None:
         """It comes to none of this, or to what it saves, or to some more."""
         rng = self.world.rng
-        if rng.random() < 0.7 and not self.disk_is_full:
+        if rng.random() < 0.7 and not (self.disk_is_full or self.has_late):
             self.write(effects)
             others = [one for one in effects if not isinstance(one, self.RECORDS)]
             self.do(others[: rng.randrange(len(others) + 1)])

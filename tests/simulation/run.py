@@ -1,4 +1,4 @@
-"""One seed from its beginning to its end: a time in which all fails, then a calm one in which every job must end well."""
+"""One seed from beginning to end: a time in which all fails, then a calm one in which every job must end well."""
 
 import hashlib
 from random import Random

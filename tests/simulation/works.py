@@ -1,4 +1,4 @@
-"""What an agent's core asks for, carried out on a simulated engine, as `agent/works.py` and `agent/prefetches.py` do."""
+"""What an agent's core asks for, carried out on a simulated engine, as `agent/works.py` and its like do."""
 
 from collections.abc import Callable
 from functools import partial
@@ -46,16 +46,26 @@ class Works:
             self.world.look(Occurrence.CONTAINER_REMOVED, self.site, work.ref)
             # Whatever else is under way with it is given up, done or not.
             self._give_up(lambda one: not isinstance(one, agent.Fetch) and ref_of(one) == work.ref)
-        if isinstance(work, agent.Collect):
-            # A periodic save is overtaken by the last one.
-            ref = ref_of(work)
-            overtaken = [n for n, one in self._under_way.items() if isinstance(one, agent.Save) and ref_of(one) == ref]
-            for number in overtaken:
-                del self._under_way[number]
+            # An engine kills at once; what may take long is to delete what is left.
+            self.world.after(self.world.draw(LOCAL_MS), partial(self._killed, self._count + 1))
+        elif isinstance(work, agent.Collect):
+            self._overtake(ref_of(work))
         self._count += 1
         self._under_way[self._count] = work
         slow = isinstance(work, PATIENT) and self.world.roll(self.world.faults.slow)
         self.world.after(self.world.draw(SLOW_MS if slow else LOCAL_MS), partial(self._due, self._count))
+
+    def _overtake(self, ref: Ref) -> None:
+        """A periodic save is overtaken by the last one."""
+        for number, work in list(self._under_way.items()):
+            if isinstance(work, agent.Save) and ref_of(work) == ref:
+                del self._under_way[number]
+
+    def _killed(self, number: int) -> None:
+        work = self._under_way.get(number)
+        container = self.site.engine.containers.get(work.ref) if work is not None else None
+        if container is not None and self.site.engine.is_up and not self.world.roll(self.world.faults.interrupted):
+            self.site.engine.exit(container, EXIT_SIGKILL)
 
     def drop(self, hint: Prefetch) -> None:
         """A hint is gone."""
