@@ -1,7 +1,7 @@
 """The simulated controller: a process with the real core, and the store that outlives it."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from controller.core import model as controller
 from controller.core.book import Book, Policy
@@ -27,6 +27,8 @@ class SimulatedController(Process):
     """The controller's process, its database, its checkpoint store."""
 
     RECORDS = (controller.Save,)
+    # Off, a world shows what this is good for.
+    waits_for_reports: ClassVar[bool] = True
 
     def __init__(self, world: "World") -> None:
         super().__init__(world, "controller")
@@ -100,10 +102,19 @@ class SimulatedController(Process):
         live = tuple(one.checkpoint.digest for one in self.jobs.values() if one.checkpoint and not one.ended)
         outputs = tuple(one.outputs.manifest for one in self.jobs.values() if one.outputs)
         young_ms = max(YOUNG_MS, *(one.spec.lost_after_ms for one in self.book.jobs.values()), 0)
-        if any(job.node and job.node not in self.book.occupied for job in self.book.jobs.values()):
+        if self._unwritten is not None:
+            return
+        if self.waits_for_reports and any(
+            job.node and job.node not in self.book.occupied for job in self.book.jobs.values()
+        ):
             return
         self.world.checkpoints.sweep((*live, *outputs), young_ms, self.world.now_ms)
         self.world.look(Occurrence.SWEPT, None, None)
+
+    @property
+    def must_wait_for_room(self) -> bool:
+        """Whether nothing more is judged before there is room on the disk: nothing is sent that was not saved."""
+        return self.disk_is_full
 
     def tick(self) -> object:
         """Time has passed."""

@@ -1,7 +1,7 @@
 """A simulated node: its machine, its engine, and the agent on it with the real core."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from agent.core import model as agent
 from agent.core.adoption import exited
@@ -37,6 +37,8 @@ class SimulatedNode(Process):
     """The agent's process, and what outlives it."""
 
     RECORDS = (agent.Remember, agent.Keep, agent.Forget)
+    # Off, a world shows what this is good for.
+    declines_late_works: ClassVar[bool] = True
 
     def __init__(self, world: "World", name: str, platform: Platform) -> None:
         super().__init__(world, name)
@@ -212,7 +214,7 @@ class SimulatedNode(Process):
             return
         self.write([*late, *effects])
         for effect in late:
-            if isinstance(effect, Work):
+            if isinstance(effect, Work) and self.declines_late_works:
                 self.world.after(0, partial(self._heard, self.life, too_late(effect)))
             else:
                 self.do([effect])

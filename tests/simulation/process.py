@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 # What a disk takes for a write, where it takes its time.
 WRITE_MS = 300
+# How long to wait before a full disk is tried again.
+ROOM_MS = 1_000
 
 
 class Process(ABC):
@@ -97,6 +99,9 @@ class Process(ABC):
             effects = [one for one in effects if isinstance(one, self.RECORDS)]
         if world.roll(self.crash_rate()):
             self._killed_at(effects)
+        elif self.must_wait_for_room and any(isinstance(one, self.RECORDS) for one in effects):
+            self._unwritten = effects
+            world.after(ROOM_MS, partial(self._written, self.life))
         elif world.roll(world.faults.slow_disk) and any(isinstance(one, self.RECORDS) for one in effects):
             self._unwritten = effects
             world.after(world.draw(WRITE_MS), partial(self._written, self.life))
@@ -105,6 +110,9 @@ class Process(ABC):
 
     def _written(self, life: int) -> None:
         if life != self.life or self._unwritten is None:
+            return
+        if self.must_wait_for_room:
+            self.world.after(ROOM_MS, partial(self._written, life))
             return
         effects, self._unwritten = self._unwritten, None
         self.carry_out(effects)
@@ -130,6 +138,11 @@ class Process(ABC):
         """What the core makes of an event."""
         effects: list[Any] = self.core.handle(event)
         return effects
+
+    @property
+    def must_wait_for_room(self) -> bool:
+        """Whether nothing more is judged before there is room on the disk."""
+        return False
 
     @abstractmethod
     def tick(self) -> object:

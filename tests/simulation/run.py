@@ -42,6 +42,7 @@ def digest(world: World) -> str:
 def _calm(world: World) -> None:
     world.note("world", "calm", "nothing fails from here on")
     world.faults = Faults()
+    world.controller.disk_is_full = False
     world.controller.start()
     for site in world.sites.values():
         site.disk_is_full = False

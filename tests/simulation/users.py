@@ -130,11 +130,11 @@ class Users:
             self.rng.choice((site.engine_down, site.engine_stops, site.reboot))()
 
     def disk(self) -> None:
-        """A node's disk is full, or has room again."""
-        full = [site for site in self.world.sites.values() if site.disk_is_full]
-        site = full[0] if full else self._site()
-        site.disk_is_full = not full
-        self.world.note(site.name, "fault", "the disk is full" if site.disk_is_full else "the disk has room again")
+        """A disk is full, or has room again."""
+        full = [one for one in (self.world.controller, *self.world.sites.values()) if one.disk_is_full]
+        one = full[0] if full else self.rng.choice((self._site(), self.world.controller))
+        one.disk_is_full = not full
+        self.world.note(one.name, "fault", "the disk is full" if one.disk_is_full else "the disk has room again")
 
     def kill_agent(self) -> None:
         """An agent is killed."""
