@@ -1,6 +1,7 @@
 """The agent's shell: one queue in; written down what the core says to write; and only then, done."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -34,7 +35,7 @@ from agent.core.model import (
 )
 from agent.journal import Journal
 from agent.prefetches import Prefetches
-from agent.runtimes.runtime import EngineUnreachable, Runtime
+from agent.runtimes.runtime import EngineUnreachable, Ref, Runtime
 from agent.session import Session
 from agent.works import Work, Works, ref_of
 from headrace.nodes import Device, Load, NodeDescription
@@ -92,28 +93,37 @@ class Daemon:
         self._queue: asyncio.Queue[Event] = asyncio.Queue()
         self._relist = asyncio.Event()
         self._unwritten: list[Effect] = []
+        # What is to be written down, of each thing the newest; what is written at one time costs the disk once.
+        self._notes: dict[Ref | None, Remember | Keep | Forget] = {}
         # Of its own: what waits for a note must not wait for checkpoints, which keep a pool's threads busy for minutes.
         self._writer = ThreadPoolExecutor(1, "journal")
         self._session, self._works, self._prefetches = make(self._queue.put_nowait)
 
     async def run(self) -> None:
         """Works until cancelled. A bug ends it; the journal and the engine's labels rebuild its state."""
-        with self._writer:
-            async with asyncio.TaskGroup() as tasks:
-                for task in (self._tick(), self._sense(), self._watch_engine(), self._release()):
-                    tasks.create_task(task)
-                while True:
-                    batch = [await self._queue.get()]
-                    while not self._queue.empty():
-                        batch.append(self._queue.get_nowait())
-                    await self._judge(batch, tasks)
+        try:
+            with self._writer:
+                await self._judge_all()
+        finally:
+            with contextlib.suppress(Refusal):
+                self._journal.write(list(self._notes.values()))
+
+    async def _judge_all(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for task in (self._tick(), self._sense(), self._watch_engine(), self._release()):
+                tasks.create_task(task)
+            while True:
+                batch = [await self._queue.get()]
+                while not self._queue.empty():
+                    batch.append(self._queue.get_nowait())
+                await self._judge(batch, tasks)
 
     async def _judge(self, batch: list[Event], tasks: asyncio.TaskGroup) -> None:
         late = self._unwritten
         effects: list[Effect] = []
         for event in [_now(), *(one for one in batch if not isinstance(one, Ticked))]:
             effects += self._core.handle(event)
-        if not await self._written([*late, *effects]):
+        if not await self._written([*late, *effects], all_of_it=any(isinstance(one, Ticked) for one in batch)):
             for work in [one for one in effects if isinstance(one, AT_ONCE)]:
                 self._do(work, tasks)
             self._unwritten = newest([one for one in (*late, *effects) if not isinstance(one, AT_ONCE)])
@@ -127,16 +137,26 @@ class Daemon:
         for effect in effects:
             self._do(effect, tasks)
 
-    async def _written(self, effects: list[Effect]) -> bool:
-        """Whether it is written down; where the disk is full, nothing is done until it can be."""
-        records = [effect for effect in effects if isinstance(effect, (Remember, Keep, Forget))]
+    async def _written(self, effects: list[Effect], *, all_of_it: bool) -> bool:
+        """Whether it is written down; where the disk is full, nothing is done until it can be.
+
+        What need only be written soon waits for the next that may not wait, or until `all_of_it` is to be written.
+        """
+        waits = True
+        for effect in effects:
+            if isinstance(effect, (Remember, Keep, Forget)):
+                self._notes[_subject(effect)] = effect
+                waits = waits and not isinstance(effect, Remember) and effect.soon
+        if not self._notes or (waits and not all_of_it):
+            return True
         try:
-            if records:
-                await asyncio.get_running_loop().run_in_executor(self._writer, self._journal.write, records)
+            notes = list(self._notes.values())
+            await asyncio.get_running_loop().run_in_executor(self._writer, self._journal.write, notes)
         except Refusal as refusal:
             if not self._unwritten:
                 _log.error("%s; until then this node does nothing new and reports nothing", refusal.message)
             return False
+        self._notes.clear()
         return True
 
     def _do(self, effect: Effect, tasks: asyncio.TaskGroup) -> None:
@@ -220,6 +240,16 @@ def newest(effects: list[Effect]) -> list[Effect]:
     """The effects without those that a later one replaces: a disk may be full for days."""
     last = {type(effect): effect for effect in effects}
     return [effect for effect in effects if not isinstance(effect, _REPLACED) or effect is last[type(effect)]]
+
+
+def _subject(note: Remember | Keep | Forget) -> Ref | None:
+    match note:
+        case Remember():
+            return None
+        case Keep(held):
+            return held.ref
+        case Forget(ref):
+            return ref
 
 
 def _now() -> Ticked:

@@ -20,15 +20,13 @@ _OVER = ("STALE_EPOCH", "JOB_ID_INVALID")
 async def carry(runtime: Runtime, stub: NodeServiceStub, *, node: str, ref: Ref) -> None:
     """Reads on from where the controller's copy ends, until the container is over and all is there.
 
+    Where that is, the controller says when it is given the first piece: most logs have not been carried before.
     Waits for a controller that does not answer. Raises EngineUnreachable.
     """
+    cursor: str | None = ""
     try:
-        cursor = await _append(stub, node, ref, expected="", cursor="", data=b"")
-        while True:
-            moved_to = await _carry_from(runtime, stub, node, ref, cursor)
-            if moved_to is None:
-                return
-            cursor = moved_to
+        while cursor is not None:
+            cursor = await _carry_from(runtime, stub, node, ref, cursor)
     except Refusal as refusal:
         if refusal.reason not in _OVER:
             raise

@@ -84,10 +84,11 @@ class Client:
 
     async def wait(self, name: str) -> Job:
         """The job once it has ended, however it did: see its `state` and `reason`."""
-        ended = await self.job(name)
-        async for job in self.watch_job(ended.name):
-            ended = job
-        return ended
+        async with aclosing(self._connection.watch_job(name)) as messages:
+            async for message in messages:
+                newest = message
+        # A watch that ends without a refusal has told of the end.
+        return wire.load(Job, newest)
 
     async def cancel(self, name: str) -> Job:
         """Ask the job to leave; it is CANCELLED once no attempt is left."""

@@ -19,7 +19,7 @@ from google.protobuf.message_factory import GetMessageClass
 from headrace.attempts import Attempt, Checkpoint, Outputs, Phase, Platform
 from headrace.events import Event
 from headrace.jobs import Job, JobSpec, Migration, MigrationPlan
-from headrace.nodes import Node
+from headrace.nodes import Node, NodeDescription
 from headrace.sessions import Assignment, Placement, Report
 from headrace.v1 import attempt_pb2, event_pb2, job_pb2, node_pb2, session_pb2
 
@@ -37,6 +37,7 @@ MESSAGES: dict[type, type[Message]] = {
     Migration: job_pb2.Migration,
     MigrationPlan: job_pb2.MigrationPlan,
     Node: node_pb2.Node,
+    NodeDescription: node_pb2.NodeDescription,
     Report: session_pb2.Report,
     Assignment: session_pb2.Assignment,
     Event: event_pb2.Event,
@@ -46,18 +47,37 @@ _TIMES = ("google.protobuf.Timestamp", "google.protobuf.Duration")
 
 
 class FieldPlan(NamedTuple):
-    """How one field is read from a message (`load`) and written into one (`dump`)."""
+    """How one field is read from a message (`load`) and written into one (`dump`).
+
+    Where an empty value is what the message has anyway, `writes_empty` is false.
+    """
 
     load: Callable[[Any], Any]
     dump: Callable[[Any, Any], None]
+    writes_empty: bool = True
 
 
 _PLANS: dict[type, dict[str, FieldPlan]] = {}
+
+# What is part of many records and stays as it is, with its message: to copy a message costs a twentieth of making it.
+# The oldest half goes when there are too many.
+_SHARED = (JobSpec, NodeDescription)
+_SHARED_KEPT = 4096
+_shared: dict[int, tuple[object, Message]] = {}
+
+# Records that several ask for one after the other: the store, and whoever watches.
+_RECENT_KEPT = 256
+_recent: dict[int, tuple[object, Message]] = {}
 
 
 def dump(record: object) -> Any:
     """The message of a record. Raises KeyError for a class that has none in MESSAGES."""
     return _dump(record, MESSAGES[type(record)])
+
+
+def dump_once(record: object) -> Any:
+    """The same, made once for all who ask for it within a short time: it is not to be changed."""
+    return _known(_recent, _RECENT_KEPT, record, MESSAGES[type(record)])
 
 
 def load(kind: type[Record], message: Message) -> Record:
@@ -73,10 +93,22 @@ def _dump(record: object, kind: type[Message]) -> Message:
 
 
 def _fill(record: object, message: Message) -> None:
-    for name, plan in _plans(type(record), message.DESCRIPTOR).items():
+    for name, (_, write, writes_empty) in _plans(type(record), message.DESCRIPTOR).items():
         value = getattr(record, name)
-        if value is not None:
-            plan.dump(message, value)
+        if value or (writes_empty and value is not None):
+            write(message, value)
+
+
+def _known(kept: dict[int, tuple[object, Message]], most: int, record: object, kind: type[Message]) -> Message:
+    # By identity, since to compare costs as much as to make; the record is kept, so that its id stays its own.
+    found = kept.get(id(record))
+    if found is None:
+        found = (record, _dump(record, kind))
+        if len(kept) >= most:
+            for key in list(kept)[: most // 2]:
+                kept.pop(key, None)
+        kept[id(record)] = found
+    return found[1]
 
 
 def _plans(kind: type, descriptor: Any) -> dict[str, FieldPlan]:
@@ -127,7 +159,7 @@ def _scalar(field: FieldDescriptor, *, optional: bool) -> FieldPlan:
     def dump_scalar(message: Any, value: Any) -> None:
         setattr(message, name, value)
 
-    return FieldPlan(load_optional if optional else load_plain, dump_scalar)
+    return FieldPlan(load_optional if optional else load_plain, dump_scalar, writes_empty=optional)
 
 
 def _enum(field: FieldDescriptor, kind: type[Enum], default: object) -> FieldPlan:
@@ -193,7 +225,10 @@ def _message(field: FieldDescriptor, kind: type, *, optional: bool) -> FieldPlan
         inner.SetInParent()
         _fill(value, inner)
 
-    return FieldPlan(load_message, dump_message)
+    def copy_message(message: Any, value: Any) -> None:
+        getattr(message, name).CopyFrom(_known(_shared, _SHARED_KEPT, value, MESSAGES[kind]))
+
+    return FieldPlan(load_message, copy_message if kind in _SHARED else dump_message)
 
 
 def _repeated(field: FieldDescriptor, kind: type) -> FieldPlan:
@@ -202,17 +237,20 @@ def _repeated(field: FieldDescriptor, kind: type) -> FieldPlan:
         message_class = GetMessageClass(field.message_type)
         return FieldPlan(
             lambda message: tuple(load(kind, item) for item in getattr(message, name)),
-            lambda message, values: getattr(message, name).extend(_dump(value, message_class) for value in values),
+            lambda message, values: getattr(message, name).extend([_dump(value, message_class) for value in values]),
+            writes_empty=False,
         )
     if field.enum_type is not None:
         to_record, to_message = _enum_tables(field.enum_type, kind, MISSING)
         return FieldPlan(
             lambda message: tuple(_member(to_record, number, field, kind) for number in getattr(message, name)),
-            lambda message, values: getattr(message, name).extend(to_message[value] for value in values),
+            lambda message, values: getattr(message, name).extend([to_message[value] for value in values]),
+            writes_empty=False,
         )
     return FieldPlan(
         lambda message: tuple(getattr(message, name)),
         lambda message, values: getattr(message, name).extend(values),
+        writes_empty=False,
     )
 
 
@@ -221,4 +259,5 @@ def _mapping(field: FieldDescriptor) -> FieldPlan:
     return FieldPlan(
         lambda message: dict(getattr(message, name)),
         lambda message, values: getattr(message, name).update(values),
+        writes_empty=False,
     )

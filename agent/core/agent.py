@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from agent.core import adoption, losses, transitions
-from agent.core.attempts import FOLLOWED, TOLD_AT_ONCE, Progress, allowed, desire, moved, step, step_without_engine
+from agent.core.attempts import FOLLOWED, Progress, allowed, desire, is_found_again, moved, step, step_without_engine
 from agent.core.lease import Lease
 from agent.core.model import (
     Assigned,
@@ -36,13 +36,12 @@ from agent.core.model import (
     Ticked,
     Warn,
 )
+from agent.core.pace import Pace
 from agent.runtimes.runtime import ContainerStatus, Ref
 from headrace.attempts import Attempt, AttemptState
 from headrace.jobs import Network
 from headrace.nodes import Device, Engine, Load, NodeDescription
 from headrace.sessions import Assignment, Placement, Prefetch, Prefetched, PrefetchState, Report
-
-REPORT_SOON_MS = 200
 
 
 class AgentCore:
@@ -81,8 +80,7 @@ class AgentCore:
         # Jobs with a container here that is not held: they wait until it is gone. None: it is not known of which.
         self._strays: dict[str, None] | None = None
         self._engine_gone_ms: int | None = None
-        self._report_due_ms = 0
-        self._changed = True
+        self._pace = Pace()
 
     def handle(self, event: Event) -> list[Effect]:
         """The effects of an event; what is to be saved comes before what depends on it."""
@@ -112,7 +110,7 @@ class AgentCore:
                 return []
             case Connected(session):
                 self.connected = session == self.memory.session
-                self._changed = True
+                self._pace.at_once()
                 return []
             case Disconnected(session, newest):
                 return self._new_session(above=newest) if session == self.memory.session else []
@@ -205,10 +203,10 @@ class AgentCore:
         else:
             attempt = replace(attempt, platform=placement.platform, devices=placement.devices)
         self.epochs[placement.job] = max(placement.epoch, self.epochs.get(placement.job, 0))
-        self._noted(attempt)
+        self._pace.noted(attempt, self.now_ms)
         self.held[ref] = Held(placement, attempt, boot_id=self.boot_id)
         self._progress[ref] = Progress()
-        return [Keep(self.held[ref])]
+        return [self._kept(ref)]
 
     def _refusal(self, placement: Placement) -> tuple[str, str]:
         """Reason and message where a placement is not taken on; else empty."""
@@ -245,7 +243,7 @@ class AgentCore:
         if key not in self.prefetches:
             return []
         self.prefetched[key] = prefetched
-        self._changed = True
+        self._pace.at_once()
         return []
 
     # The engine.
@@ -271,7 +269,8 @@ class AgentCore:
                     effects += self._attempt_event(seen) if isinstance(seen, Exited) else self._apply(seen)
             case other:
                 assert_never(other)
-        self._changed = self._changed or found != self.engine
+        if found != self.engine:
+            self._pace.at_once()
         self.engine = found
         return effects
 
@@ -314,22 +313,26 @@ class AgentCore:
         if isinstance(event, Removed):
             del self.held[ref]
             del self._progress[ref]
-            self._report_soon()
-            return [Forget(ref)]
+            self._pace.soon(self.now_ms)
+            return [Forget(ref, soon=True)]
         if isinstance(event, Interrupted):
             self.engine = Engine(reachable=False, message=event.message)
             self._list_doubted = True
         if isinstance(event, Declined):
             progress.declined(event.asked, event.message, self.now_ms)
-            self._changed = True
+            self._pace.at_once()
         after = transitions.heard(held, event, progress)
         self.held[ref] = after
         return self._set(ref, after.attempt) if after.attempt != held.attempt else []
 
     def _set(self, ref: Ref, attempt: Attempt) -> list[Effect]:
         self.held[ref] = replace(self.held[ref], attempt=attempt)
-        self._noted(attempt)
-        return [Keep(self.held[ref])]
+        self._pace.noted(attempt, self.now_ms)
+        return [self._kept(ref)]
+
+    def _kept(self, ref: Ref) -> Keep:
+        held = self.held[ref]
+        return Keep(held, soon=is_found_again(held.attempt))
 
     def _stepped(self, ref: Ref) -> list[Effect]:
         held = self.held[ref]
@@ -346,27 +349,16 @@ class AgentCore:
                 effects.append(Follow(held.placement))
             after, more = step(held, wish, progress, self.now_ms)
         if after.attempt != held.attempt:
-            self._noted(after.attempt)
+            self._pace.noted(after.attempt, self.now_ms)
         self.held[ref] = after
         return effects + more
 
     # Reports.
 
-    def _noted(self, attempt: Attempt) -> None:
-        """Of what the controller acts on it hears at once, of the steps between soon: most are over by then."""
-        if attempt.state in TOLD_AT_ONCE:
-            self._changed = True
-        else:
-            self._report_soon()
-
-    def _report_soon(self) -> None:
-        self._report_due_ms = min(self._report_due_ms, self.now_ms + REPORT_SOON_MS)
-
     def _report(self) -> list[Effect]:
-        if not self.connected or (not self._changed and self.now_ms < self._report_due_ms):
+        if not self.connected or not self._pace.is_due(self.now_ms):
             return []
-        self._changed = False
-        self._report_due_ms = self.now_ms + self.lease.heartbeat_ms()
+        self._pace.sent(self.now_ms, heartbeat_ms=self.lease.heartbeat_ms())
         self.sequence += 1
         self.lease.report_sent(self.sequence, self.now_ms)
         if not self.description_known and self.description_sent is None:

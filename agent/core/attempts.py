@@ -21,7 +21,7 @@ from agent.core.model import (
     Start,
     Unpause,
 )
-from headrace.attempts import Attempt, AttemptState
+from headrace.attempts import EXIT_DONE, EXIT_SAVED, Attempt, AttemptState
 from headrace.jobs import Partition
 from headrace.sessions import Goal, Placement
 
@@ -42,8 +42,9 @@ _MAY_RUN = (AttemptState.STARTING, AttemptState.RUNNING, AttemptState.PAUSED, At
 # Its container has begun to write a log.
 FOLLOWED = (AttemptState.RUNNING, AttemptState.PAUSED, AttemptState.STOPPING, AttemptState.SAVING)
 
-# The controller acts on these.
-TOLD_AT_ONCE = (AttemptState.RUNNING, AttemptState.EXITED, AttemptState.REFUSED)
+# What the engine tells again of an attempt of which nothing was saved, which nobody has asked to leave, and which left,
+# if it did, with a code that is its own.
+_FOUND_AGAIN = (AttemptState.PREPARING, AttemptState.RUNNING, AttemptState.SAVING, AttemptState.EXITED)
 
 # An engine that is only started anew is back by then.
 ENGINE_PATIENCE_MS = 30_000
@@ -62,6 +63,13 @@ def moved(attempt: Attempt, state: AttemptState, **changes: object) -> Attempt:
     if state not in MOVES[attempt.state]:
         raise IllegalMove(f"{attempt.job} epoch {attempt.epoch}: {attempt.state.name} -> {state.name}")
     return replace(attempt, state=state, **changes)  # type: ignore[arg-type]
+
+
+def is_found_again(attempt: Attempt) -> bool:
+    """Whether an agent that lost its note of this would come to the same: from the note before, and from the engine."""
+    touched = attempt.checkpoint is not None or attempt.stop_requested or attempt.killed or bool(attempt.reason)
+    left_at_will = attempt.exit_code is None or attempt.exit_code in (EXIT_DONE, EXIT_SAVED)
+    return attempt.state in _FOUND_AGAIN and left_at_will and not touched
 
 
 class Desire(Enum):

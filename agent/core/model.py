@@ -214,8 +214,9 @@ AttemptEvent = (
 Event = Ticked | Connected | Disconnected | Assigned | Sensed | EngineFound | EngineLost | AttemptEvent | Fetched
 
 
-# Effects: what the core asks the shell to do. The first three are saved before any of the others is done; what concerns
-# one attempt may be answered by Interrupted or Declined.
+# Effects: what the core asks the shell to do. The first three are saved before any of the others is done. But what is
+# to be saved `soon` may wait for the next that may not, or for a moment: if a crash takes it, it is found out again.
+# What concerns one attempt may be answered by Interrupted or Declined.
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +231,7 @@ class Keep:
     """Write down; from here on this epoch counts as taken."""
 
     held: Held
+    soon: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +239,7 @@ class Forget:
     """Strike out, if it is there; from here on this epoch counts as taken."""
 
     ref: Ref
+    soon: bool = False
 
 
 @dataclass(frozen=True, slots=True)

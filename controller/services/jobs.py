@@ -190,5 +190,5 @@ def _load(kind: type[JobSpec], message: Message) -> JobSpec:
 
 
 def _dump(record: object) -> job_pb2.Job:
-    message: job_pb2.Job = wire.dump(record)
+    message: job_pb2.Job = wire.dump_once(record)
     return message

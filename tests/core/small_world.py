@@ -6,6 +6,7 @@ from typing import assert_never
 
 from agent.core import model as agent
 from agent.core.agent import AgentCore
+from agent.core.pace import TOGETHER_MS
 from agent.runtimes.runtime import ContainerState, ContainerStatus, Ref
 from controller.core import model as controller
 from controller.core.book import Book, Policy
@@ -122,6 +123,7 @@ class World:
     def submit(self, job_id: str = "train-1", **changes: object) -> Job:
         """A user submits a job."""
         self.ask(lambda token: controller.Submitted(token, job_id, spec(**changes), PINS))
+        self.pass_time(TOGETHER_MS)
         return self.job(job_id)
 
     def ask(self, make: object) -> object:

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 from agent.core import model as agent
-from agent.core.agent import REPORT_SOON_MS
+from agent.core.pace import SOON_MS, TOGETHER_MS
 from headrace.attempts import AttemptState, Phase
 from headrace.nodes import Load
 from headrace.sessions import Prefetch, Prefetched, PrefetchState, Report
 from tests.core.one_agent import LEASE_MS, Agent, kinds, placement
-from tests.core.small_world import AMD64, ARM64, FIRST, PINS, description
+from tests.core.small_world import AMD64, ARM64, FIRST, PINS, SECOND, description
 
 HINT = Prefetch("move-1", PINS[0].image, AMD64)
 READY = Prefetched(HINT.job, HINT.image, HINT.checkpoint, PrefetchState.READY, phases=(Phase("pull", 1),))
@@ -124,12 +124,40 @@ def test_a_job_that_is_started_is_prepared_once_however_often_it_is_assigned() -
 # When it speaks.
 
 
-def test_what_the_controller_acts_on_is_reported_at_once() -> None:
+def test_an_end_is_reported_at_once() -> None:
+    one = Agent()
+    one.run(placement())
+    one.tell(agent.Exited(FIRST, 0))
+
+    assert agent.Send in kinds(one.tell(agent.Collected(FIRST)))
+
+
+def test_that_a_job_runs_is_reported_at_once_by_a_node_that_has_been_silent() -> None:
+    one = Agent()
+    one.assign(placement())
+    one.tell(agent.Prepared(FIRST))
+    one.pass_time(SOON_MS)
+    one.pass_time(TOGETHER_MS)
+
+    assert agent.Send in kinds(one.tell(agent.Started(FIRST)))
+
+
+def test_that_a_job_runs_is_reported_with_what_else_happens_by_a_node_that_has_just_spoken() -> None:
     one = Agent()
     one.assign(placement())
     one.tell(agent.Prepared(FIRST))
 
-    assert agent.Send in kinds(one.tell(agent.Started(FIRST)))
+    assert agent.Send not in kinds(one.tell(agent.Started(FIRST)))
+
+    assert agent.Send in kinds(one.pass_time(TOGETHER_MS))
+
+
+def test_the_arrival_of_a_job_is_reported_at_once() -> None:
+    one = Agent()
+    one.assign(placement(2))
+    one.tell(agent.Prepared(SECOND))
+
+    assert agent.Send in kinds(one.tell(agent.Started(SECOND)))
 
 
 def test_the_steps_between_are_reported_soon_and_together() -> None:
@@ -137,6 +165,6 @@ def test_the_steps_between_are_reported_soon_and_together() -> None:
     assert agent.Send not in kinds(one.assign(placement()))
     assert agent.Send not in kinds(one.tell(agent.Prepared(FIRST)))
 
-    [report] = [effect.report for effect in one.pass_time(REPORT_SOON_MS) if isinstance(effect, agent.Send)]
+    [report] = [effect.report for effect in one.pass_time(SOON_MS) if isinstance(effect, agent.Send)]
 
     assert [attempt.state for attempt in report.attempts] == [AttemptState.STARTING]

@@ -1,5 +1,6 @@
 """Laws of placement, both cores at work: which node a job goes to, and what it waits for."""
 
+from agent.core.pace import TOGETHER_MS
 from agent.runtimes.runtime import Ref
 from controller.core.book import Policy
 from headrace.attempts import Platform
@@ -62,6 +63,7 @@ def test_a_job_waits_for_room_and_starts_when_there_is_some() -> None:
     assert world.job().reason == "waits: 1 node: has less than 1 core free"
 
     world.exit(Ref("big-1", 0, 1), 0)
+    world.pass_time(TOGETHER_MS)
 
     assert world.job().state is JobState.RUNNING
 
@@ -73,6 +75,7 @@ def test_the_job_of_higher_priority_goes_first() -> None:
     world.submit("high-1", resources=Requests(4000, GIB), priority=99)
 
     world.exit(Ref("big-1", 0, 1), 0)
+    world.pass_time(TOGETHER_MS)
 
     assert world.job("high-1").state is JobState.RUNNING
     assert world.job("low-1").state is JobState.QUEUED

@@ -164,7 +164,6 @@ async def test_a_watch_that_is_left_and_closed_has_ended_its_call(controller: Co
 
 
 async def test_waiting_answers_with_the_ended_job(controller: Controller, client: Client) -> None:
-    controller.answer("GetJob", job())
     controller.answer("WatchJob", [job(), job(state="FAILED", reason="exit code 3")])
 
     ended = await client.wait("pi")
@@ -173,7 +172,6 @@ async def test_waiting_answers_with_the_ended_job(controller: Controller, client
 
 
 async def test_a_watch_that_ends_before_the_job_is_no_end_of_the_job(controller: Controller, client: Client) -> None:
-    controller.answer("GetJob", job())
     controller.answer("WatchJob", [job()])
 
     with pytest.raises(Refusal) as raised:

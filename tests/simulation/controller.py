@@ -40,6 +40,9 @@ class SimulatedController(Process):
         # The newest report of each node that any of its processes heard, and when.
         self.newest: dict[str, tuple[int, int]] = {}
         self.heard_ms: dict[str, int] = {}
+        # Since when a report has been waiting to be judged.
+        self.waiting_ms: dict[str, int] = {}
+        self.judging_session = 0
 
     @property
     def book(self) -> Book:
@@ -53,7 +56,7 @@ class SimulatedController(Process):
             return
         live = tuple(one for one in self.jobs.values() if not one.ended)
         book = Book("cluster-1", POLICY, live, tuple(self.nodes.values()))
-        self.sessions = {}
+        self.sessions, self.waiting_ms = {}, {}
         self.decided = dict(self.jobs)
         self.world.checkpoints.service = CheckpointService(None, partial(_epoch_of, book))  # type: ignore[arg-type]
         self.begin(Cluster(book))
@@ -77,10 +80,14 @@ class SimulatedController(Process):
             return
         if report.session >= self.sessions.get(report.node, 0):
             self.sessions[report.node] = report.session
+        waits = self._unwritten is not None
+        if waits and (report.session, report.sequence) > self.newest.get(report.node, (0, 0)):
+            self.waiting_ms.setdefault(report.node, self.world.now_ms)
         self.tell(controller.Reported(report))
 
     def judged(self, event: Any) -> list[Any]:
         """What the core makes of an event. What it decides is looked at, and then counts as what it had decided."""
+        self.judging_session = event.report.session if isinstance(event, controller.Reported) else 0
         effects = super().judged(event)
         for effect in effects:
             if isinstance(effect, controller.Save) and isinstance(effect.record, Job):
@@ -92,6 +99,7 @@ class SimulatedController(Process):
             if (report.session, report.sequence) > self.newest.get(node, (0, 0)):
                 self.newest[node] = (report.session, report.sequence)
                 self.heard_ms[node] = self.world.now_ms
+                self.waiting_ms.pop(node, None)
         return effects
 
     def _sweep(self, life: int) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from agent.core.model import Held
 from agent.runtimes.runtime import Ref
 from headrace.attempts import EXIT_SAVED, Attempt, AttemptState, Checkpoint
 from headrace.jobs import Job, JobState, Level, MigrationState
@@ -36,6 +37,8 @@ class Past:
     codes: dict[str, dict[int, None]] = field(default_factory=dict)
     cancelled: dict[str, None] = field(default_factory=dict)
     submitted: dict[str, None] = field(default_factory=dict)
+    # In which session of its node a job's attempt was last told of.
+    told_in: dict[str, int] = field(default_factory=dict)
     # Nodes of which somebody emptied the state folder, and jobs that had a container removed by hand.
     forgetful: dict[str, None] = field(default_factory=dict)
     robbed: dict[str, None] = field(default_factory=dict)
@@ -204,14 +207,28 @@ def a_jobs_checkpoint_and_epoch_never_go_back(_world: "World", before: Job | Non
     return None
 
 
-@at(Occurrence.JOB_SAVED)
-def an_attempts_record_never_goes_back(_world: "World", before: Job | None, after: Job) -> str | None:
-    """What the controller knows of an attempt is never replaced by what was before."""
+@at(Occurrence.JOB_DECIDED)
+def an_attempts_record_never_goes_back(world: "World", before: Job | None, after: Job) -> str | None:
+    """What the controller knows of an attempt never goes back, but in a newer session of its node."""
     was = before.attempt if before is not None else None
     now = after.attempt
-    if was is None or now is None or was.epoch != now.epoch or PROGRESS[now.state] >= PROGRESS[was.state]:
+    if was is None or now is None or was.epoch != now.epoch or was == now:
+        return None
+    told = world.past.told_in.get(after.id, 0)
+    world.past.told_in[after.id] = world.controller.judging_session
+    # An agent that was killed may have lost a note, and finds out again what it told before.
+    if PROGRESS[now.state] >= PROGRESS[was.state] or world.controller.judging_session > told:
         return None
     return f"{after.name} epoch {now.epoch} was {was.state.name} and is {now.state.name}"
+
+
+@at(Occurrence.ATTEMPT_NOTED)
+def an_attempt_is_over_only_when_its_container_is(_world: "World", site: "SimulatedNode", held: Held) -> str | None:
+    """No agent takes a container that is alive for one that has ended, or is gone."""
+    container = site.engine.containers.get(held.ref)
+    if container is None or not container.is_alive or PROGRESS[held.attempt.state] < PROGRESS[AttemptState.SAVING]:
+        return None
+    return f"{held.ref} is {held.attempt.state.name} on {site.name}, its container is {container.state.name}"
 
 
 @at(Occurrence.JOB_SAVED)
@@ -255,9 +272,13 @@ def a_job_is_replaced_only_if_its_attempt_is_over_or_its_node_was_silent_for_its
     if before is None or not before.node or after.epoch == before.epoch:
         return None
     site = world.sites[before.node]
-    silent_ms = world.now_ms - world.controller.heard_ms.get(before.node, 0)
-    held = site.held.get(Ref(before.id, 0, before.epoch))
-    over = held is not None and held.attempt.ended
+    # What has come and waits while the controller saves counts as heard when it came.
+    until_ms = world.controller.waiting_ms.get(before.node, world.now_ms)
+    silent_ms = until_ms - world.controller.heard_ms.get(before.node, 0)
+    ref = Ref(before.id, 0, before.epoch)
+    held = next((one for one in (site.core.held.get(ref), site.held.get(ref)) if one is not None), None)
+    container = site.engine.containers.get(ref)
+    over = (held is not None and held.attempt.ended) or (container is not None and container.exit_code is not None)
     if over or silent_ms > before.spec.lost_after_ms or before.node in world.past.forgetful:
         return None
     return f"{after.name} leaves {before.node} after {silent_ms} ms, and is {_state(held.attempt if held else None)}"
@@ -283,14 +304,6 @@ def a_drained_node_runs_nothing(world: "World", _: object, node: Node) -> str | 
     left = [one.ref for one in site.engine.containers.values() if one.is_alive]
     if node.drain is Drain.DRAINED and left and node.id not in world.past.forgetful:
         return f"{node.name} is drained and still has {left}"
-    return None
-
-
-@at(Occurrence.ANSWERED)
-def what_was_answered_is_so(world: "World", _: object, answer: Any) -> str | None:
-    """What a user was told outlives a crash: it was saved before."""
-    if isinstance(answer, Job) and answer.id not in world.controller.jobs:
-        return f"a user was told of {answer.name}, which nobody has saved"
     return None
 
 

@@ -61,8 +61,9 @@ class SimulatedNode(Process):
         self._reaches = False
         self._reaches_since_ms = 0
         self._is_listing = False
-        # What a full disk holds up.
+        # What a full disk holds up, and notes that need only be written soon.
         self._late: list[Any] = []
+        self._soon: list[Any] = []
 
     # Its life.
 
@@ -71,7 +72,7 @@ class SimulatedNode(Process):
         if self.is_up:
             return
         self._is_listing = False
-        self._late = []
+        self._late, self._soon = [], []
         # What no attempt holds is deleted.
         self.folders = {ref: folder for ref, folder in self.folders.items() if ref in self.held}
         self.fetched.clear()
@@ -86,6 +87,8 @@ class SimulatedNode(Process):
         if not self.is_up:
             return
         self.world.note(self.name, "fault", "the agent is killed")
+        if self.world.rng.random() < 0.5 and not self.disk_is_full:
+            self._written_down(self._soon)
         self.kill()
         self.line.is_open, self.line.wanted = False, 0
         self.works.die()
@@ -193,12 +196,20 @@ class SimulatedNode(Process):
         return self.world.faults.agent_crash
 
     def write(self, effects: list[Any]) -> None:
-        """The journal."""
-        for effect in effects:
-            match effect:
+        """The journal: what need only be written soon waits for the next that may not, or for a tick."""
+        notes = [one for one in effects if isinstance(one, self.RECORDS)]
+        self._soon += notes
+        if self.is_ticked or any(isinstance(one, agent.Remember) or not one.soon for one in notes):
+            notes, self._soon = self._soon, []
+            self._written_down(notes)
+
+    def _written_down(self, notes: list[Any]) -> None:
+        for note in notes:
+            match note:
                 case agent.Remember(memory):
                     self.memory = memory
                 case agent.Keep(held):
+                    self.world.look(Occurrence.ATTEMPT_NOTED, self, held)
                     self.held[held.ref] = held
                     self.epochs[held.ref.job] = max(held.ref.epoch, self.epochs.get(held.ref.job, 0))
                 case agent.Forget(ref):

@@ -12,6 +12,8 @@ class Occurrence(Enum):
     CONTAINER_RUNS = auto()
     # An agent asks its engine to remove an attempt's container.
     CONTAINER_REMOVED = auto()
+    # An agent writes down how far an attempt is.
+    ATTEMPT_NOTED = auto()
     # A node's agent and engine have been up for long enough to have its containers in hand.
     NODE_IN_HAND = auto()
     # The checkpoint store took a manifest.
@@ -23,5 +25,3 @@ class Occurrence(Enum):
     # The controller has made a record of a job, of a node durable.
     JOB_SAVED = auto()
     NODE_SAVED = auto()
-    # A user was answered.
-    ANSWERED = auto()

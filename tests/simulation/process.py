@@ -26,6 +26,8 @@ class Process(ABC):
 
     core: Any
     disk_is_full = False
+    # Whether the batch at hand has a beat in it.
+    is_ticked = False
     # Whether something waits for room on the disk.
     has_late = False
 
@@ -75,8 +77,10 @@ class Process(ABC):
     def _beat(self, life: int) -> None:
         if life != self.life:
             return
+        self.is_ticked = True
         if self._unwritten is None:
             self._judge([])
+            self.is_ticked = False
         self.world.after(self.world.tick_ms, partial(self._beat, life))
 
     def _judge(self, batch: list[Any]) -> None:
@@ -92,7 +96,7 @@ class Process(ABC):
                 world.story.judged(self, event, done)
             effects += done
         world.handled += len(batch)
-        if not effects and not self.has_late:
+        if not effects and not (self.has_late or self.is_ticked):
             return
         if not self.saves_first:
             self.do([one for one in effects if not isinstance(one, self.RECORDS)])
@@ -116,6 +120,7 @@ class Process(ABC):
             return
         effects, self._unwritten = self._unwritten, None
         self.carry_out(effects)
+        self.is_ticked = False
         if self.is_up and self._inbox:
             batch, self._inbox = self._inbox, []
             self._judge(batch)

@@ -24,7 +24,7 @@ from tests.simulation.node import SimulatedNode
 
 
 class Rule(NamedTuple):
-    """`says` is a sentence; `off` has the cores do without it for as long as it is entered. DESIGN.md's have numbers."""
+    """`says` is a sentence; `off` has the cores do without it while it is entered. DESIGN.md's have numbers."""
 
     name: str
     says: str

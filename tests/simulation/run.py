@@ -77,7 +77,8 @@ def amiss(world: World, drained: str) -> str:
     live = [job for job in world.jobs if not job.ended]
     for job_id in world.programs:
         if job_id not in world.controller.jobs:
-            return f"{job_id} was never submitted"
+            told = "a user was told of it" if job_id in world.past.submitted else "it was never submitted"
+            return f"there is no {job_id}: {told}"
     for job in live:
         if job.spec.timeouts.run_ms is not None or world.programs[job.id].total_ms is not None:
             return f"{job.name} is to end, and is {job.state.name}: {job.reason}"

@@ -142,4 +142,3 @@ class World:
         self.answers[token] = value
         if isinstance(value, Job):
             self.past.submitted[value.id] = None
-        self.look(Occurrence.ANSWERED, None, value)
