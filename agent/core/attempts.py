@@ -139,8 +139,10 @@ def desire(held: Held, wanted: Placement | None, *, assigned: bool, lease: Lease
         case Partition.PAUSE:
             return Desire.HOLD
         case Partition.STOP:
-            # An agent that has just started is not cut off: it has not asked yet.
-            return Desire.FREEZE if lease.lapsed(now_ms) else Desire.HOLD
+            # An agent that has just started is not cut off: it has not asked yet. And what is held still is not let
+            # go on to leave: it may have been too long for that.
+            held_still = held.attempt.state is AttemptState.PAUSED
+            return Desire.FREEZE if lease.lapsed(now_ms) and not held_still else Desire.HOLD
         case Partition.KEEP:
             return Desire.CONTINUE
         case other:
