@@ -47,9 +47,8 @@ RELIST_SECONDS = 5.0
 ENGINE_RETRY_SECONDS = 1.0
 RELEASE_SECONDS = 600.0
 
-# To hold a job still, or to end it, is safe whatever becomes of the note, and must not wait for it: once a lease has
-# lapsed, the controller gives the job to another node.
-AT_ONCE = (Pause, Fingerprint, AskToLeave, Kill)
+# To do these is safe whatever becomes of the note.
+SAFE = (Pause, Fingerprint)
 
 # Of these the newest says all.
 _REPLACED = (Remember, OpenSession, Send, Relist)
@@ -124,9 +123,10 @@ class Daemon:
         for event in [_now(), *(one for one in batch if not isinstance(one, Ticked))]:
             effects += self._core.handle(event)
         if not await self._written([*late, *effects], all_of_it=any(isinstance(one, Ticked) for one in batch)):
-            for work in [one for one in effects if isinstance(one, AT_ONCE)]:
+            alone = not self._core.lease.valid(self._core.now_ms)
+            for work in at_once(effects, alone=alone):
                 self._do(work, tasks)
-            self._unwritten = newest([one for one in (*late, *effects) if not isinstance(one, AT_ONCE)])
+            self._unwritten = newest([one for one in (*late, *effects) if not isinstance(one, SAFE)])
             return
         self._unwritten = []
         for effect in late:
@@ -229,6 +229,16 @@ class Daemon:
                 await self._checkpoints.release([*restoring, *self._prefetches.checkpoints])
             except (Refusal, OSError) as error:
                 _log.warning("what was fetched and is not needed any more cannot all be deleted: %s", error)
+
+
+def at_once(effects: list[Effect], *, alone: bool) -> list[Work]:
+    """What is done though nothing can be written down; `alone`: this node has no lease.
+
+    Then what is to leave is held still instead: the controller may give it to another node, and an exit that nobody
+    noted as asked for would look like a failure.
+    """
+    done: list[Work] = [one for one in effects if isinstance(one, SAFE)]
+    return done + [Pause(ref_of(one)) for one in effects if alone and isinstance(one, (AskToLeave, Kill))]
 
 
 def too_late(work: Work) -> Declined:

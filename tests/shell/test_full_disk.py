@@ -19,7 +19,6 @@ from agent.core.model import (
     Event,
     Held,
     Keep,
-    Kill,
     NotStarted,
     Prepare,
     Prepared,
@@ -60,7 +59,6 @@ class WatchedRuntime(FakeRuntime):
         super().__init__()
         self.was_paused = asyncio.Event()
         self.was_removed = asyncio.Event()
-        self.was_killed = asyncio.Event()
         self.signals: list[str] = []
 
     async def pause(self, ref: Ref) -> None:
@@ -74,8 +72,6 @@ class WatchedRuntime(FakeRuntime):
     async def signal(self, ref: Ref, name: str) -> None:
         self.signals.append(name)
         await super().signal(ref, name)
-        if name == "SIGKILL":
-            self.was_killed.set()
 
 
 class Heard(logging.Handler):
@@ -204,14 +200,16 @@ async def test_an_agent_that_cannot_write_anything_down_holds_still_what_it_has_
     assert heard.refused.is_set()
 
 
-async def test_an_agent_that_cannot_write_anything_down_ends_what_it_has_no_lease_for(disk: Path, heard: Heard) -> None:
+async def test_an_agent_that_cannot_write_anything_down_holds_still_what_it_would_ask_to_leave(
+    disk: Path, heard: Heard
+) -> None:
     runtime = await running_container()
+    core = ScriptedCore(TOO_MUCH, AskToLeave(placement()))
 
-    async with daemon(
-        disk, runtime, "unix:/nowhere", core=ScriptedCore(TOO_MUCH, AskToLeave(placement()), Kill(FIRST))
-    ):
-        await soon(runtime.was_killed.wait())
+    async with daemon(disk, runtime, "unix:/nowhere", core=core):
+        await soon(runtime.was_paused.wait())
 
+    assert runtime.signals == []
     assert heard.refused.is_set()
 
 
