@@ -22,7 +22,7 @@ HINTS_A_RULE = 5
 def look_without(number: int, seed: int) -> Found:
     """Runs a seed without one of the rules."""
     with RULES[number].off():
-        return look(seed)
+        return look(seed, RULES[number].worlds)
 
 
 def hints() -> dict[str, list[int]]:
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
 def _row(rule: Rule, broken: list[Found], seeds: int) -> str:
     kinds = Counter(_kind(one.wrong) for one in broken)
     what = "; ".join(kind for kind, _ in sorted(kinds.items(), key=lambda one: (-one[1], one[0]))[:2])
-    return f"| {rule.name} | {rule.says} | {what or 'nothing'} | {len(broken)} of {seeds} |"
+    return f"| {rule.name} | {rule.says} | {what or 'nothing'} | {rule.worlds.name} | {len(broken)} of {seeds} |"
 
 
 def _kind(wrong: str) -> str:
@@ -74,7 +74,7 @@ def _written(rows: list[str]) -> None:
     page = PAGE.read_text()
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
-    table = "\n".join(("| rule | says | without it | seeds |", "|---|---|---|---|", *rows))
+    table = "\n".join(("| rule | says | without it | worlds | seeds |", "|---|---|---|---|---|", *rows))
     PAGE.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
 
 

@@ -6,11 +6,10 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from agent.core import adoption, attempts, losses
+from agent.core import adoption, losses
 from agent.core import agent as agent_core
 from agent.core.agent import AgentCore
 from agent.core.attempts import Desire
-from agent.core.model import Pause
 from controller.core import assignments, reports, ticks
 from controller.core.book import Book, Policy
 from controller.services.checkpoints import CheckpointService
@@ -19,6 +18,20 @@ from headrace.jobs import JobState, Partition, RetryCause
 from headrace.sessions import Goal
 from tests.simulation import node, works
 from tests.simulation.controller import SimulatedController
+from tests.simulation.emphasis import (
+    ANY,
+    CUTS,
+    DEVICES,
+    FULL,
+    FULL_STOPPING,
+    KEEPING,
+    MOVES,
+    RESTARTS,
+    STOPPING,
+    STRAYS,
+    UNANSWERED,
+    Emphasis,
+)
 from tests.simulation.engine import Engine
 from tests.simulation.node import SimulatedNode
 
@@ -29,12 +42,15 @@ class Rule(NamedTuple):
     name: str
     says: str
     off: Callable[[], AbstractContextManager[Any]]
+    worlds: Emphasis = ANY
 
 
 RULES: list[Rule] = []
 
 
-def _rule(name: str, says: str, target: Any, attribute: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _rule(
+    name: str, says: str, target: Any, attribute: str, worlds: Emphasis = ANY
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """A rule; what follows is called in the place of `attribute`, with the original before its arguments."""
 
     def known(instead: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,14 +59,15 @@ def _rule(name: str, says: str, target: Any, attribute: str) -> Callable[[Callab
         def replacement(*arguments: Any, **named: Any) -> Any:
             return instead(original, *arguments, **named)
 
-        RULES.append(Rule(name, says, lambda: patch.object(target, attribute, replacement)))
+        RULES.append(Rule(name, says, lambda: patch.object(target, attribute, replacement), worlds))
         return instead
 
     return known
 
 
-def _switch(name: str, says: str, target: Any, attribute: str, value: Any) -> None:
-    RULES.append(Rule(name, says, lambda: patch.object(target, attribute, value)))
+def _switch(name: str, says: str, where: tuple[Any, str], value: Any, worlds: Emphasis = ANY) -> None:
+    target, attribute = where
+    RULES.append(Rule(name, says, lambda: patch.object(target, attribute, value), worlds))
 
 
 # The eight of DESIGN.md.
@@ -63,7 +80,7 @@ def _not_paused(desire: Any, held: Any, wanted: Any, **named: Any) -> Desire:
     return Desire.CONTINUE if wish is Desire.HOLD or (wish is Desire.FREEZE and not asked) else wish
 
 
-@_rule("1, nothing started", "An agent whose lease lapsed starts nothing", agent_core, "desire")
+@_rule("1, nothing started", "An agent whose lease lapsed starts nothing", agent_core, "desire", CUTS)
 def _started_without_a_lease(desire: Any, held: Any, wanted: Any, **named: Any) -> Desire:
     wish: Desire = desire(held, wanted, **named)
     before = held.attempt.state in (AttemptState.PREPARING, AttemptState.STARTING)
@@ -73,13 +90,12 @@ def _started_without_a_lease(desire: Any, held: Any, wanted: Any, **named: Any) 
 _switch(
     "1, agent first",
     "The agent's lease is shorter than the controller's",
-    Policy,
-    "node_lease_ms",
+    (Policy, "node_lease_ms"),
     property(lambda policy: policy.lease_ms // 2),
 )
 
 
-@_rule("2", "The lease runs from when the acknowledged report was sent", AgentCore, "_assigned")
+@_rule("2", "The lease runs from when the acknowledged report was sent", AgentCore, "_assigned", CUTS)
 def _lease_from_the_answer(assigned: Any, core: AgentCore, assignment: Any) -> Any:
     effects = assigned(core, assignment)
     if core.assignment is assignment:
@@ -112,7 +128,13 @@ def _older_sessions(reported: Any, book: Book, report: Any) -> None:
     reported(book, report)
 
 
-@_rule("5, restart", "A restarted controller hears nothing of streams that ended with the one before", Book, "__init__")
+@_rule(
+    "5, restart",
+    "A restarted controller hears nothing of streams that ended with the one before",
+    Book,
+    "__init__",
+    RESTARTS,
+)
 def _streams_of_the_dead(init: Any, book: Book, *arguments: Any) -> None:
     init(book, *arguments)
     book.newest = {one.id: (one.session, 0) for one in book.nodes.values()}
@@ -128,17 +150,9 @@ def _absent_is_lost(reported: Any, book: Book, report: Any) -> None:
             reports.failed(book, job, RetryCause.NODE_LOST, "its node does not tell of it")
 
 
-@_rule("7, session", "An assignment belongs to the session that it was sent in", AgentCore, "_assigned")
+@_rule("7, session", "An assignment belongs to the session that it was sent in", AgentCore, "_assigned", CUTS)
 def _of_any_session(assigned: Any, core: AgentCore, assignment: Any) -> Any:
     return assigned(core, replace(assignment, session=core.memory.session))
-
-
-@_rule("7, lapse", "After a lapse, nothing of the old session is started", AgentCore, "_new_session")
-def _still_assigned(new_session: Any, core: AgentCore, **named: Any) -> Any:
-    before = core.assignment, core._wanted, core.lease.until_ms
-    effects = new_session(core, **named)
-    core.assignment, core._wanted, _ = before
-    return effects
 
 
 @_rule("8, epoch", "Going on, on the same node too, is a new epoch", Book, "leave")
@@ -146,23 +160,39 @@ def _same_epoch(leave: Any, book: Book, job: Any, reason: str) -> Any:
     return replace(leave(book, job, reason), epoch=job.epoch)
 
 
-_switch("8, engine", "The engine restarts nothing by itself", Engine, "restarts_containers", value=True)
+_switch("8, engine", "The engine restarts nothing by itself", (Engine, "restarts_containers"), value=True)
 
 # What the shells owe the cores.
 
-_switch("saved first", "The controller saves before it sends", SimulatedController, "saves_first", value=False)
-_switch("written first", "The agent writes down before it does", SimulatedNode, "saves_first", value=False)
-_switch("late", "What a full disk held up is asked for anew", SimulatedNode, "declines_late_works", value=False)
-_switch("at once", "A full disk holds up no end of a job", node, "AT_ONCE", (Pause,))
-_switch("pinned", "A manifest that was put stays until a record names it", CheckpointService, "pinned", lambda _: [])
+_switch("saved first", "The controller saves before it sends", (SimulatedController, "saves_first"), value=False)
+_switch("written first", "The agent writes down before it does", (SimulatedNode, "saves_first"), value=False)
+_switch(
+    "late",
+    "What a full disk held up is asked for anew",
+    (SimulatedNode, "declines_late_works"),
+    value=False,
+    worlds=FULL,
+)
+_switch(
+    "pinned",
+    "A manifest that was put stays until a record names it",
+    (CheckpointService, "pinned"),
+    lambda _: [],
+    KEEPING,
+)
 _switch(
     "swept",
     "Nothing is swept before each node with jobs has reported to the controller at work",
-    SimulatedController,
-    "waits_for_reports",
+    (SimulatedController, "waits_for_reports"),
     value=False,
+    worlds=RESTARTS,
 )
-_switch("in order", "What a job that crashed left is not taken", works, "_left_in_order", lambda _: True)
+_switch("in order", "What a job that crashed left is not taken", (works, "_left_in_order"), lambda _: True)
+
+
+@_rule("at once", "A full disk does not keep a job running that has no lease", node, "at_once", FULL_STOPPING)
+def _nothing_at_once(_at_once: Any, _effects: Any, **_: Any) -> list[Any]:
+    return []
 
 
 @_rule("put by epoch", "The store takes nothing of an epoch that is over", CheckpointService, "_check_epoch")
@@ -178,12 +208,18 @@ def _lost_at_once(silent: Any, book: Book, job: Any, *arguments: Any) -> None:
     silent(book, replace(job, spec=replace(job.spec, lost_after_ms=0)), *arguments)
 
 
-@_rule("grace", "A job that stops in a partition is waited for as long as its grace", ticks, "_held_still_after_ms")
+@_rule(
+    "grace",
+    "A job that stops in a partition is waited for as long as its grace",
+    ticks,
+    "_held_still_after_ms",
+    STOPPING,
+)
 def _grace_is_not_waited_for(_after: Any, book: Book, _job: Any) -> int:
     return book.policy.node_lease_ms
 
 
-@_rule("keep", "A job with `partition: keep` is never replaced", ticks, "_silent")
+@_rule("keep", "A job with `partition: keep` is never replaced", ticks, "_silent", KEEPING)
 def _keep_is_replaced(silent: Any, book: Book, job: Any, *arguments: Any) -> None:
     silent(book, replace(job, spec=replace(job.spec, partition=Partition.PAUSE)), *arguments)
 
@@ -194,7 +230,9 @@ def _long_silent(init: Any, book: Book, *arguments: Any) -> None:
     book.heard_ms = dict.fromkeys(book.nodes, -(10**9))
 
 
-@_rule("stood still", "A controller that stood still has not heard what was said meanwhile", ticks, "_stood_still")
+@_rule(
+    "stood still", "A controller that stood still has not heard what was said meanwhile", ticks, "_stood_still", FULL
+)
 def _nobody_spoke(_stood: Any, _book: Book, _millis: int) -> None:
     pass
 
@@ -214,11 +252,6 @@ def _committed_early(attempt_seen: Any, book: Book, name: str, seen: Any) -> Non
     attempt_seen(book, name, seen)
 
 
-@_rule("newer", "A checkpoint follows only on an older one", reports, "_is_newer")
-def _any_checkpoint(_newer: Any, _seen: Any, _known: Any) -> bool:
-    return True
-
-
 @_rule("ledger", "A device that a job has is nobody else's", assignments, "usage")
 def _nobody_has_devices(usage: Any, *arguments: Any) -> Any:
     return replace(usage(*arguments), devices=())
@@ -227,12 +260,12 @@ def _nobody_has_devices(usage: Any, *arguments: Any) -> Any:
 # What else the agent needs.
 
 
-@_rule("device freed", "A device is not used before the container that had it is gone", agent_core, "allowed")
+@_rule("device freed", "A device is not used before the container that had it is gone", agent_core, "allowed", DEVICES)
 def _device_is_not_waited_for(_allowed: Any, wish: Desire, _held: Any, _others: Any) -> Desire:
     return wish
 
 
-@_rule("released", "What was let go is never wanted again", agent_core, "step")
+@_rule("released", "What was let go is never wanted again", agent_core, "step", CUTS)
 def _wanted_again(step: Any, held: Any, wish: Any, progress: Any, now_ms: int) -> Any:
     progress.released = progress.removing = progress.removing and wish is Desire.RELEASE
     return step(held, wish, progress, now_ms)
@@ -250,39 +283,57 @@ def _its_own_fault(_attributed: Any, _attempt: Any, event: Any, **_: Any) -> Any
     return event
 
 
-@_rule("two lists", "It takes two lists to know that a container is gone", adoption, "_missing")
+@_rule("two lists", "It takes two lists to know that a container is gone", adoption, "_missing", MOVES)
 def _one_list(missing: Any, ref: Any, progress: Any, *, present: bool) -> Any:
     progress.missing_once = True
     return missing(ref, progress, present=present)
 
 
-@_rule("doubted list", "A list that may be older than what the engine did unasked is not enough", AgentCore, "_engine")
+@_rule(
+    "doubted list",
+    "A list that may be older than what the engine did unasked is not enough",
+    AgentCore,
+    "_engine",
+    UNANSWERED,
+)
 def _any_list(engine: Any, core: AgentCore, event: Any) -> Any:
     core._list_doubted = False
     return engine(core, event)
 
 
 @_rule(
-    "no journal", "An agent without a journal takes nothing on before it knows its containers", AgentCore, "__init__"
+    "no journal",
+    "An agent without a journal takes nothing on before it knows its containers",
+    AgentCore,
+    "__init__",
+    STRAYS,
 )
 def _epochs_are_known(init: Any, core: AgentCore, *arguments: Any, **named: Any) -> None:
     init(core, *arguments, **named)
     core._epochs_known = True
 
 
-@_rule("strays", "A job waits until a container of it that nobody holds is gone", AgentCore, "_listed")
+@_rule("strays", "A job waits until a container of it that nobody holds is gone", AgentCore, "_listed", STRAYS)
 def _strays_are_nothing(listed: Any, core: AgentCore, containers: Any) -> Any:
     effects = listed(core, containers)
     core._strays = {}
     return effects
 
 
-@_rule("strays, restart", "A restarted agent gives nothing back before it knows its containers", AgentCore, "__init__")
+@_rule(
+    "strays, restart",
+    "A restarted agent gives nothing back before it knows its containers",
+    AgentCore,
+    "__init__",
+    STRAYS,
+)
 def _no_strays_at_first(init: Any, core: AgentCore, *arguments: Any, **named: Any) -> None:
     init(core, *arguments, **named)
     core._strays = {}
 
 
-@_rule("moves", "What ended is over: the table of legal moves", attempts, "moved")
-def _any_move(_moved: Any, attempt: Any, state: Any, **changes: Any) -> Any:
-    return replace(attempt, state=state, **changes)
+@_rule("held still", "What is to stop, and is held still, is not let go on to leave", agent_core, "desire", STOPPING)
+def _let_go_to_leave(desire: Any, held: Any, wanted: Any, **named: Any) -> Desire:
+    wish: Desire = desire(held, wanted, **named)
+    stops = held.placement.spec.partition is Partition.STOP and named["lease"].lapsed(named["now_ms"])
+    return Desire.FREEZE if wish is Desire.HOLD and stops else wish

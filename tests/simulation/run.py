@@ -1,11 +1,13 @@
 """One seed from beginning to end: a time in which all fails, then a calm one in which every job must end well."""
 
 import hashlib
+from dataclasses import replace
 from random import Random
 
 from headrace.attempts import AttemptState
 from headrace.jobs import JobState
 from headrace.nodes import Drain
+from tests.simulation.emphasis import ANY, Emphasis
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import Broken
 from tests.simulation.users import Users, drains
@@ -20,12 +22,12 @@ STAYS_MS = 6_000
 STAYS_EVENTS = 150
 
 
-def run(seed: int, story: Story | None = None) -> str:
+def run(seed: int, story: Story | None = None, emphasis: Emphasis = ANY) -> str:
     """Runs a seed; answers a digest of all that happened. Raises Broken, or whatever a core raises."""
     rng = Random(seed)
     world = World(rng, story=story)
-    world.faults = Faults.drawn(rng)
-    users = Users(world)
+    world.faults = replace(Faults.drawn(rng), **emphasis.faults)
+    users = Users(world, emphasis)
     while world.now_ms < ROUGH_MS:
         users.act()
         world.pass_time(STEP_MS)

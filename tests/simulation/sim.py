@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from agent.core.attempts import IllegalMove as IllegalAttemptMove
 from controller.core.model import IllegalMove as IllegalJobMove
+from tests.simulation.emphasis import ANY, Emphasis
 from tests.simulation.invariants import Broken
 from tests.simulation.run import run
 
@@ -26,10 +27,10 @@ class Found(NamedTuple):
     digest: str
 
 
-def look(seed: int) -> Found:
+def look(seed: int, emphasis: Emphasis = ANY) -> Found:
     """Runs a seed. Whatever a core raises is a finding."""
     try:
-        return Found(seed, "", run(seed))
+        return Found(seed, "", run(seed, emphasis=emphasis))
     except Broken as broken:
         return Found(seed, str(broken), "")
     except (IllegalJobMove, IllegalAttemptMove, LookupError, ValueError, TypeError, AttributeError, AssertionError):

@@ -1,6 +1,7 @@
 """What users and operators do in a world, and what is done to it: drawn, one thing after the other."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from random import Random
 
@@ -18,6 +19,7 @@ from headrace.jobs import (
 )
 from headrace.nodes import Drain
 from tests.core.small_world import GIB, spec
+from tests.simulation.emphasis import ANY, Emphasis
 from tests.simulation.node import SimulatedNode
 from tests.simulation.programs import Program
 from tests.simulation.world import World
@@ -46,18 +48,22 @@ def drawn_spec(rng: Random) -> JobSpec:
 class Users:
     """A few kinds of jobs, and things that are done now and then. Some seeds know some of them only."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, emphasis: Emphasis = ANY) -> None:
         rng = world.rng
         self.world = world
         self.rng = rng
-        self.specs = [drawn_spec(rng) for _ in range(rng.randint(1, 4))]
+        drawn = [drawn_spec(rng) for _ in range(rng.randint(1, 4))]
+        self.specs = [replace(one, **emphasis.spec) for one in drawn]  # type: ignore[arg-type]
         with_devices = any(one.resources.accelerators is not None for one in self.specs)
         self.at_once = rng.randint(1, JOBS_WITH_DEVICES_AT_ONCE if with_devices else JOBS_AT_ONCE)
-        self.unrest = rng.random()
+        self.at_once = emphasis.at_once or self.at_once
+        self.unrest = rng.random() if emphasis.unrest is None else emphasis.unrest
         self._submitted = 0
         self._weights = [weight * rng.choice((0, 1, 1, 4)) for _, weight in ACTIONS]
+        if emphasis.does:
+            self._weights = [emphasis.does.get(action.__name__, 0) for action, _ in ACTIONS]
         # What neither a journal nor a container tells of any more, nobody can know: one of both is lost, if at all.
-        self._may_lose = rng.choice(("container", "journal"))
+        self._may_lose = emphasis.loses or rng.choice(("container", "journal"))
 
     def act(self) -> None:
         """What they do in a second."""
