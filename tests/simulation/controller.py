@@ -1,5 +1,6 @@
 """The simulated controller: a process with the real core, and the store that outlives it."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -43,6 +44,7 @@ class SimulatedController(Process):
         # Since when a report has been waiting to be judged.
         self.waiting_ms: dict[str, int] = {}
         self.judging_session = 0
+        self._fatal: Callable[[list[Any]], bool] | None = None
 
     @property
     def book(self) -> Book:
@@ -58,11 +60,28 @@ class SimulatedController(Process):
         book = Book("cluster-1", POLICY, live, tuple(self.nodes.values()))
         self.sessions, self.waiting_ms = {}, {}
         self.decided = dict(self.jobs)
+        # What is still on the way from older streams does not count.
+        self.newest |= {
+            node.id: max(self.newest.get(node.id, (0, 0)), (node.session + 1, 0)) for node in self.nodes.values()
+        }
         self.world.checkpoints.service = CheckpointService(None, partial(_epoch_of, book))  # type: ignore[arg-type]
         self.begin(Cluster(book))
         for site in self.world.sites.values():
             site.line.connect()
         self.world.after(SWEEPS_EVERY_MS, partial(self._sweep, self.life))
+
+    def crashes_after(self, wanted: Callable[[list[Any]], bool]) -> None:
+        """Has it killed when it has saved a batch that is as wanted, before it has sent anything of it."""
+        self._fatal = wanted
+
+    def carry_out(self, effects: list[Any]) -> None:
+        """Saves, and then sends."""
+        if self._fatal is not None and self._fatal(effects):
+            self._fatal = None
+            self.write(effects)
+            self.crash()
+            return
+        super().carry_out(effects)
 
     def crash(self) -> None:
         """It is killed, and every stream to it breaks. Something starts it again."""
@@ -74,9 +93,14 @@ class SimulatedController(Process):
             site.line.breaks()
         self.world.after(self.world.draw(self.world.rng.choice(AWAY_MS)), self.start)
 
-    def hears(self, report: Report) -> None:
-        """A report comes. Its stream may have begun before that, and never in an older session."""
-        if not self.is_up:
+    def hears(self, report: Report, life: int) -> None:
+        """A report comes that was sent to the process of this life.
+
+        What was sent to an older one may still come, to show that the core knows it by its session; but not what was
+        sent in a stream of which that one had never heard.
+        """
+        known = self.nodes.get(report.node)
+        if not self.is_up or (life != self.life and (known is None or report.session > known.session)):
             return
         if report.session >= self.sessions.get(report.node, 0):
             self.sessions[report.node] = report.session

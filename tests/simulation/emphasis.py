@@ -21,6 +21,8 @@ class Emphasis:
     unrest: float | None = None
     at_once: int | None = None
     loses: str = ""
+    # In which directions lines are cut: up, down.
+    cuts: tuple[tuple[bool, bool], ...] = ((True, True), (True, True), (True, False), (False, True))
 
 
 ANY = Emphasis("any")
@@ -29,6 +31,14 @@ CUTS = Emphasis(
     {"late": 0.4, "lost": 0.3},
     {"network": 6, "move": 2},
     {"lost_after_ms": 1, "partition": Partition.PAUSE},
+)
+LATE = Emphasis(
+    "late answers, lines cut upwards",
+    {"late": 0.8, "lost": 0.0, "twice": 0.5},
+    {"network": 1},
+    {"lost_after_ms": 1, "partition": Partition.PAUSE, "checkpoint": _SAVING},
+    unrest=0.2,
+    cuts=((True, False),),
 )
 STOPPING = Emphasis(
     "cut lines, jobs that stop",
@@ -41,8 +51,9 @@ KEEPING = Emphasis(
     "long cuts, jobs that go on",
     {"slow": 0.3},
     {"network": 1},
-    {"lost_after_ms": 1, "partition": Partition.KEEP, "checkpoint": _SAVING},
-    unrest=0.12,
+    {"lost_after_ms": 1, "partition": Partition.KEEP, "checkpoint": _SAVING, "resources": Requests()},
+    unrest=0.07,
+    at_once=6,
 )
 RESTARTS = Emphasis(
     "long cuts, restarts of the controller",
@@ -51,7 +62,8 @@ RESTARTS = Emphasis(
     {"lost_after_ms": 1, "partition": Partition.KEEP, "checkpoint": _SAVING},
     unrest=0.25,
 )
-FULL = Emphasis("full disks", {}, {"disk": 6, "network": 4, "kill_agent": 1}, {"lost_after_ms": 1}, unrest=0.5)
+FULL = Emphasis("full disks, many moves", {}, {"disk": 1, "move": 9}, {"lost_after_ms": 1}, unrest=1.0)
+STALLS = Emphasis("disks that are full for long", {}, {"disk": 1}, {"lost_after_ms": 1}, unrest=0.15)
 FULL_STOPPING = Emphasis(
     "full disks, jobs that stop",
     {},
@@ -68,12 +80,32 @@ DEVICES = Emphasis(
 )
 STRAYS = Emphasis(
     "a lost journal, engines that decline",
-    {"declined": 0.5, "interrupted": 0.3},
-    {"lose": 4, "kill_agent": 4, "network": 1},
+    {"declined": 0.7, "interrupted": 0.2},
+    {"lose": 4, "kill_agent": 6, "network": 1},
     {"lost_after_ms": 1},
     loses="journal",
 )
 MOVES = Emphasis("many moves", {"mute": 0.5}, {"move": 1}, {"resources": Requests()}, unrest=1.0, at_once=6)
-UNANSWERED = Emphasis("engines that do not answer", {"interrupted": 0.4}, {"move": 4, "engine": 1}, {}, unrest=1.0)
+STUBBORN = Emphasis(
+    "cut lines, engines that decline, jobs that stop",
+    {"declined": 0.7, "deaf": 0.8},
+    {"network": 6, "kill_agent": 3},
+    {"lost_after_ms": 1, "partition": Partition.STOP, "checkpoint": CheckpointPolicy("/checkpoint", grace_ms=1_000)},
+    unrest=0.5,
+)
 
-EMPHASES = (ANY, CUTS, STOPPING, KEEPING, RESTARTS, FULL, FULL_STOPPING, DEVICES, STRAYS, MOVES, UNANSWERED)
+EMPHASES = (
+    ANY,
+    CUTS,
+    LATE,
+    STOPPING,
+    KEEPING,
+    RESTARTS,
+    FULL,
+    STALLS,
+    FULL_STOPPING,
+    DEVICES,
+    STRAYS,
+    MOVES,
+    STUBBORN,
+)

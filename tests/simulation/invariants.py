@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.core.model import Held
 from agent.runtimes.runtime import Ref
+from controller.core.ticks import STOOD_STILL_MS
 from headrace.attempts import EXIT_SAVED, Attempt, AttemptState, Checkpoint
 from headrace.jobs import Job, JobState, Level, MigrationState
 from headrace.nodes import Drain, Node
@@ -47,6 +48,9 @@ class Past:
 Invariant = Callable[["World", Any, Any], "str | None"]
 AT: dict[Occurrence, list[Invariant]] = {occurrence: [] for occurrence in Occurrence}
 ALL: list[Invariant] = []
+
+# An agent holds its jobs still before: until then none is anybody else's, however short its `lost_after` is.
+GIVEN_UP_MS = 9_000
 
 # How far an attempt has come.
 PROGRESS = {
@@ -272,14 +276,14 @@ def a_job_is_replaced_only_if_its_attempt_is_over_or_its_node_was_silent_for_its
     if before is None or not before.node or after.epoch == before.epoch:
         return None
     site = world.sites[before.node]
-    # What has come and waits while the controller saves counts as heard when it came.
-    until_ms = world.controller.waiting_ms.get(before.node, world.now_ms)
+    # What has come and waits while the controller saves counts as heard when it came, if that takes long.
+    until_ms = min(world.controller.waiting_ms.get(before.node, world.now_ms) + STOOD_STILL_MS, world.now_ms)
     silent_ms = until_ms - world.controller.heard_ms.get(before.node, 0)
     ref = Ref(before.id, 0, before.epoch)
     held = next((one for one in (site.core.held.get(ref), site.held.get(ref)) if one is not None), None)
     container = site.engine.containers.get(ref)
     over = (held is not None and held.attempt.ended) or (container is not None and container.exit_code is not None)
-    if over or silent_ms > before.spec.lost_after_ms or before.node in world.past.forgetful:
+    if over or silent_ms > max(before.spec.lost_after_ms, GIVEN_UP_MS) or before.node in world.past.forgetful:
         return None
     return f"{after.name} leaves {before.node} after {silent_ms} ms, and is {_state(held.attempt if held else None)}"
 

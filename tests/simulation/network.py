@@ -45,9 +45,10 @@ class Line:
         self.connect()
 
     def breaks(self) -> None:
-        """The stream ends, which the agent notices sooner or later."""
-        self.is_open = False
-        self.world.after(self.world.draw(NOTICE_MS), partial(self._told, self.site.life, self.wanted, 0))
+        """The stream ends, which the agent notices sooner or later: there is no other one for its session."""
+        if self.is_open:
+            broken, self.is_open, self.wanted = self.wanted, False, 0
+            self.world.after(self.world.draw(NOTICE_MS), partial(self._told, self.site.life, broken, 0))
 
     def open(self, session: int) -> None:
         """The agent leaves its stream, and wants one for this session."""
@@ -62,7 +63,7 @@ class Line:
     def send_up(self, report: Report) -> None:
         """A report leaves."""
         if self.is_open and self.up:
-            self._carry(partial(self.world.controller.hears, report))
+            self._carry(partial(self.world.controller.hears, report, self.world.controller.life))
 
     def send_down(self, assignment: Assignment) -> None:
         """An assignment leaves."""

@@ -25,11 +25,12 @@ from tests.simulation.emphasis import (
     FULL,
     FULL_STOPPING,
     KEEPING,
+    LATE,
     MOVES,
     RESTARTS,
+    STALLS,
     STOPPING,
     STRAYS,
-    UNANSWERED,
     Emphasis,
 )
 from tests.simulation.engine import Engine
@@ -95,7 +96,7 @@ _switch(
 )
 
 
-@_rule("2", "The lease runs from when the acknowledged report was sent", AgentCore, "_assigned", CUTS)
+@_rule("2", "The lease runs from when the acknowledged report was sent", AgentCore, "_assigned", LATE)
 def _lease_from_the_answer(assigned: Any, core: AgentCore, assignment: Any) -> Any:
     effects = assigned(core, assignment)
     if core.assignment is assignment:
@@ -231,7 +232,7 @@ def _long_silent(init: Any, book: Book, *arguments: Any) -> None:
 
 
 @_rule(
-    "stood still", "A controller that stood still has not heard what was said meanwhile", ticks, "_stood_still", FULL
+    "stood still", "A controller that stood still has not heard what was said meanwhile", ticks, "_stood_still", STALLS
 )
 def _nobody_spoke(_stood: Any, _book: Book, _millis: int) -> None:
     pass
@@ -265,12 +266,6 @@ def _device_is_not_waited_for(_allowed: Any, wish: Desire, _held: Any, _others: 
     return wish
 
 
-@_rule("released", "What was let go is never wanted again", agent_core, "step", CUTS)
-def _wanted_again(step: Any, held: Any, wish: Any, progress: Any, now_ms: int) -> Any:
-    progress.released = progress.removing = progress.removing and wish is Desire.RELEASE
-    return step(held, wish, progress, now_ms)
-
-
 @_rule(
     "doubtful", "An exit by a signal that nobody sent is believed only of an engine that answers", losses, "is_doubtful"
 )
@@ -287,18 +282,6 @@ def _its_own_fault(_attributed: Any, _attempt: Any, event: Any, **_: Any) -> Any
 def _one_list(missing: Any, ref: Any, progress: Any, *, present: bool) -> Any:
     progress.missing_once = True
     return missing(ref, progress, present=present)
-
-
-@_rule(
-    "doubted list",
-    "A list that may be older than what the engine did unasked is not enough",
-    AgentCore,
-    "_engine",
-    UNANSWERED,
-)
-def _any_list(engine: Any, core: AgentCore, event: Any) -> Any:
-    core._list_doubted = False
-    return engine(core, event)
 
 
 @_rule(
@@ -330,10 +313,3 @@ def _strays_are_nothing(listed: Any, core: AgentCore, containers: Any) -> Any:
 def _no_strays_at_first(init: Any, core: AgentCore, *arguments: Any, **named: Any) -> None:
     init(core, *arguments, **named)
     core._strays = {}
-
-
-@_rule("held still", "What is to stop, and is held still, is not let go on to leave", agent_core, "desire", STOPPING)
-def _let_go_to_leave(desire: Any, held: Any, wanted: Any, **named: Any) -> Desire:
-    wish: Desire = desire(held, wanted, **named)
-    stops = held.placement.spec.partition is Partition.STOP and named["lease"].lapsed(named["now_ms"])
-    return Desire.FREEZE if wish is Desire.HOLD and stops else wish

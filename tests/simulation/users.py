@@ -59,6 +59,7 @@ class Users:
         self.at_once = emphasis.at_once or self.at_once
         self.unrest = rng.random() if emphasis.unrest is None else emphasis.unrest
         self._submitted = 0
+        self._cuts = emphasis.cuts
         self._weights = [weight * rng.choice((0, 1, 1, 4)) for _, weight in ACTIONS]
         if emphasis.does:
             self._weights = [emphasis.does.get(action.__name__, 0) for action, _ in ACTIONS]
@@ -121,7 +122,7 @@ class Users:
             site.line.mend()
             return
         site = self._site()
-        up, down = self.rng.choice(((True, True), (True, True), (True, False), (False, True)))
+        up, down = self.rng.choice(self._cuts)
         self.world.note(site.name, "fault", f"the network is cut: up {up}, down {down}")
         site.line.cut(up=up, down=down)
 

@@ -64,7 +64,8 @@ class Works:
     def _killed(self, number: int) -> None:
         work = self._under_way.get(number)
         container = self.site.engine.containers.get(work.ref) if work is not None else None
-        if container is not None and self.site.engine.is_up and not self.world.roll(self.world.faults.interrupted):
+        kept = self.world.roll(self.world.faults.interrupted) or self.world.roll(self.world.faults.declined)
+        if container is not None and self.site.engine.is_up and not kept:
             self.site.engine.exit(container, EXIT_SIGKILL)
 
     def drop(self, hint: Prefetch) -> None:
