@@ -35,7 +35,7 @@ replay: dev need-SEED ## The story of the simulated world of SEED=
 
 .PHONY: stories
 stories: dev ## Writes the stories of tests/simulation/stories anew
-	$(PYTHON_IN) -m tests.simulation.stories
+	$(PYTHON_IN) -m tests.simulation.storybook
 
 .PHONY: rules
 rules: dev ## Runs the simulator without one rule after the other; writes the table in ARCHITECTURE.md

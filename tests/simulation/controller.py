@@ -8,6 +8,7 @@ from controller.core import model as controller
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
 from controller.services.checkpoints import CheckpointService
+from headrace.events import Event as Happening
 from headrace.jobs import Job
 from headrace.nodes import Node
 from headrace.sessions import Report
@@ -167,7 +168,7 @@ class SimulatedController(Process):
                 case controller.Save(Node() as node):
                     self.nodes[node.id] = node
                     self.world.look(Occurrence.NODE_SAVED, None, node)
-                case controller.Save(happening):
+                case controller.Save(Happening() as happening):
                     self.happenings.append(happening.reason)
 
     def do(self, effects: list[Any]) -> None:

@@ -28,8 +28,6 @@ class Process(ABC):
     disk_is_full = False
     # Whether the batch at hand has a beat in it.
     is_ticked = False
-    # Whether something waits for room on the disk.
-    has_late = False
 
     def __init__(self, world: "World", name: str) -> None:
         self.world = world
@@ -143,6 +141,11 @@ class Process(ABC):
         """What the core makes of an event."""
         effects: list[Any] = self.core.handle(event)
         return effects
+
+    @property
+    def has_late(self) -> bool:
+        """Whether something waits for room on the disk."""
+        return False
 
     @property
     def must_wait_for_room(self) -> bool:

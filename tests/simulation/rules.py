@@ -72,6 +72,8 @@ def _kind(wrong: str) -> str:
 
 def _written(rows: list[str]) -> None:
     page = PAGE.read_text()
+    if BEGIN not in page or END not in page:
+        raise ValueError(f"{PAGE} has no place for the table: {BEGIN} and {END}")
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     table = "\n".join(("| rule | says | without it | worlds | seeds |", "|---|---|---|---|---|", *rows))

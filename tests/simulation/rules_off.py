@@ -99,7 +99,7 @@ _switch(
 @_rule("2", "The lease runs from when the acknowledged report was sent", AgentCore, "_assigned", LATE)
 def _lease_from_the_answer(assigned: Any, core: AgentCore, assignment: Any) -> Any:
     effects = assigned(core, assignment)
-    if core.assignment is assignment:
+    if core.assignment is assignment and assignment is not None:
         core.lease.until_ms, core.lease.had = core.now_ms + assignment.lease_millis, True
     return effects
 
@@ -241,8 +241,9 @@ def _nobody_spoke(_stood: Any, _book: Book, _millis: int) -> None:
 @_rule("heard by epoch", "A node is heard of its job's present epoch alone", reports, "attempt_seen")
 def _any_epoch_is_heard(attempt_seen: Any, book: Book, name: str, seen: Any) -> None:
     job = book.jobs.get(seen.job)
-    known = job is not None and job.attempt is not None
-    attempt_seen(book, job.node if known else name, replace(seen, epoch=job.epoch) if known else seen)
+    if job is not None and job.attempt is not None:
+        name, seen = job.node, replace(seen, epoch=job.epoch)
+    attempt_seen(book, name, seen)
 
 
 @_rule("commit", "A move is committed only when its source has left", reports, "attempt_seen")

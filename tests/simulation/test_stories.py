@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.simulation.stories import FOLDER, STORIES, told
+from tests.simulation.storybook import FOLDER, STORIES, told
 from tests.simulation.world import World
 
 

@@ -85,8 +85,8 @@ class Transcript:
                 return f"a user cancels {job}"
             case controller.DrainAsked(node=node, drain=drain):
                 return f"an operator asks for {node}: drain {drain.name}"
-        ref = getattr(event, "ref", None)
-        return f"{type(event).__name__.lower()}: {_ref(ref)}" if ref is not None else type(event).__name__
+        about: Ref | None = getattr(event, "ref", None)
+        return f"{type(event).__name__.lower()}: {_ref(about)}" if about is not None else type(event).__name__
 
     def _effect(self, who: str, effect: object) -> str:
         match effect:

@@ -1,4 +1,4 @@
-"""`python -m tests.simulation.stories`: stories that a reader should know, told by both cores where nothing is drawn.
+"""`python -m tests.simulation.storybook`: stories that a reader should know, told by both cores where nothing is drawn.
 
 Each is a function that lets things happen to a world; what comes of it is compared with a file of its name.
 """
