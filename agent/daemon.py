@@ -124,9 +124,11 @@ class Daemon:
             effects += self._core.handle(event)
         if not await self._written([*late, *effects], all_of_it=any(isinstance(one, Ticked) for one in batch)):
             alone = not self._core.lease.valid(self._core.now_ms)
-            for work in at_once(effects, alone=alone):
+            done, overtaken, self._unwritten = without_a_note(late, effects, alone=alone)
+            for work in done:
                 self._do(work, tasks)
-            self._unwritten = newest([one for one in (*late, *effects) if not isinstance(one, SAFE)])
+            for work in overtaken:
+                self._queue.put_nowait(too_late(work))
             return
         self._unwritten = []
         for effect in late:
@@ -231,14 +233,18 @@ class Daemon:
                 _log.warning("what was fetched and is not needed any more cannot all be deleted: %s", error)
 
 
-def at_once(effects: list[Effect], *, alone: bool) -> list[Work]:
-    """What is done though nothing can be written down; `alone`: this node has no lease.
+def without_a_note(
+    late: list[Effect], effects: list[Effect], *, alone: bool
+) -> tuple[list[Work], list[Work], list[Effect]]:
+    """What is done though nothing can be written down, what is not done at all, and what waits for room.
 
-    Then what is to leave is held still instead: the controller may give it to another node, and an exit that nobody
-    noted as asked for would look like a failure.
+    `alone`: this node has no lease. Then what was to leave is held still instead: the controller may give it to another
+    node, and an exit that nobody noted as asked for would look like a failure.
     """
+    overtaken: list[Work] = [one for one in (*late, *effects) if alone and isinstance(one, (AskToLeave, Kill))]
     done: list[Work] = [one for one in effects if isinstance(one, SAFE)]
-    return done + [Pause(ref_of(one)) for one in effects if alone and isinstance(one, (AskToLeave, Kill))]
+    done += [Pause(ref_of(one)) for one in overtaken]
+    return done, overtaken, newest([one for one in (*late, *effects) if one not in (*done, *overtaken)])
 
 
 def too_late(work: Work) -> Declined:

@@ -20,12 +20,13 @@ from agent.core.model import (
     Held,
     Keep,
     NotStarted,
+    Pause,
     Prepare,
     Prepared,
     Recollection,
     Start,
 )
-from agent.daemon import Daemon
+from agent.daemon import Daemon, without_a_note
 from agent.journal import Journal
 from agent.prefetches import Prefetches
 from agent.runtimes.runtime import ContainerSpec, ContainerState, Ref, Runtime
@@ -211,6 +212,16 @@ async def test_an_agent_that_cannot_write_anything_down_holds_still_what_it_woul
 
     assert runtime.signals == []
     assert heard.refused.is_set()
+
+
+def test_what_was_asked_to_leave_with_a_lease_is_held_still_once_there_is_none() -> None:
+    asked, kept_note = AskToLeave(placement()), kept(AttemptState.STOPPING)
+
+    with_lease = without_a_note([], [kept_note, asked], alone=False)
+    done, overtaken, waiting = without_a_note(with_lease[2], [], alone=True)
+
+    assert with_lease == ([], [], [kept_note, asked])
+    assert (done, overtaken, waiting) == ([Pause(FIRST)], [asked], [kept_note])
 
 
 async def test_what_an_agent_could_not_do_in_time_is_not_done_but_asked_for_anew(disk: Path, heard: Heard) -> None:
