@@ -31,7 +31,7 @@ sim: dev ## Both real cores in a simulated world in which all fails, SEEDS=1000 
 
 .PHONY: replay
 replay: dev need-SEED ## The story of the simulated world of SEED=
-	$(PYTHON_IN) -m tests.simulation.replay $(SEED)
+	$(PYTHON_IN) -m tests.simulation.replay $(SEED) $(if $(WORLDS),"$(WORLDS)")
 
 .PHONY: stories
 stories: dev ## Writes the stories of tests/simulation/stories anew

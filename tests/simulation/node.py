@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from agent.core import model as agent
 from agent.core.adoption import exited
 from agent.core.agent import AgentCore
-from agent.daemon import SAFE, at_once, newest, too_late
+from agent.daemon import too_late, without_a_note
 from agent.runtimes.runtime import ContainerStatus, Ref
 from agent.works import Work
 from headrace.attempts import EXIT_SIGKILL, EXIT_SIGTERM, Platform
@@ -220,8 +220,11 @@ class SimulatedNode(Process):
         """Where the disk is full nothing is done but what is safe without a note, as in `agent/daemon.py`."""
         late, self._late = self._late, []
         if self.disk_is_full and any(isinstance(one, self.RECORDS) for one in (*late, *effects)):
-            self.do(at_once(effects, alone=not self.core.lease.valid(self.core.now_ms)))
-            self._late = newest([one for one in (*late, *effects) if not isinstance(one, SAFE)])
+            alone = not self.core.lease.valid(self.core.now_ms)
+            done, overtaken, self._late = without_a_note(late, effects, alone=alone)
+            self.do(done)
+            for work in overtaken:
+                self.world.after(0, partial(self._heard, self.life, too_late(work)))
             return
         self.write([*late, *effects])
         for effect in late:

@@ -10,6 +10,7 @@ from agent.core import adoption, losses
 from agent.core import agent as agent_core
 from agent.core.agent import AgentCore
 from agent.core.attempts import Desire
+from agent.daemon import newest
 from controller.core import assignments, reports, ticks
 from controller.core.book import Book, Policy
 from controller.services.checkpoints import CheckpointService
@@ -191,9 +192,9 @@ _switch(
 _switch("in order", "What a job that crashed left is not taken", (works, "_left_in_order"), lambda _: True)
 
 
-@_rule("at once", "A full disk does not keep a job running that has no lease", node, "at_once", FULL_STOPPING)
-def _nothing_at_once(_at_once: Any, _effects: Any, **_: Any) -> list[Any]:
-    return []
+@_rule("at once", "A full disk does not keep a job running that has no lease", node, "without_a_note", FULL_STOPPING)
+def _nothing_at_once(_without: Any, late: list[Any], effects: list[Any], **_: Any) -> Any:
+    return [], [], newest([*late, *effects])
 
 
 @_rule("put by epoch", "The store takes nothing of an epoch that is over", CheckpointService, "_check_epoch")
