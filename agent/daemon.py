@@ -31,6 +31,7 @@ from agent.core.model import (
     Send,
     Sensed,
     Ticked,
+    Unpause,
     Warn,
 )
 from agent.journal import Journal
@@ -47,8 +48,9 @@ RELIST_SECONDS = 5.0
 ENGINE_RETRY_SECONDS = 1.0
 RELEASE_SECONDS = 600.0
 
-# To do these is safe whatever becomes of the note.
+# To do these is safe whatever becomes of the note; and after these a job runs, or leaves.
 SAFE = (Pause, Fingerprint)
+HASTY = (AskToLeave, Kill, Unpause)
 
 # Of these the newest says all.
 _REPLACED = (Remember, OpenSession, Send, Relist)
@@ -238,10 +240,10 @@ def without_a_note(
 ) -> tuple[list[Work], list[Work], list[Effect]]:
     """What is done though nothing can be written down, what is not done at all, and what waits for room.
 
-    `alone`: this node has no lease. Then what was to leave is held still instead: the controller may give it to another
-    node, and an exit that nobody noted as asked for would look like a failure.
+    `alone`: this node has no lease. Then what was to go on, or to leave, is held still instead: the controller may give
+    it to another node, and an exit that nobody noted as asked for would look like a failure.
     """
-    overtaken: list[Work] = [one for one in (*late, *effects) if alone and isinstance(one, (AskToLeave, Kill))]
+    overtaken: list[Work] = [one for one in (*late, *effects) if alone and isinstance(one, HASTY)]
     done: list[Work] = [one for one in effects if isinstance(one, SAFE)]
     done += [Pause(ref_of(one)) for one in overtaken]
     return done, overtaken, newest([one for one in (*late, *effects) if one not in (*done, *overtaken)])

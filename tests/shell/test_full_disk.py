@@ -19,12 +19,14 @@ from agent.core.model import (
     Event,
     Held,
     Keep,
+    Kill,
     NotStarted,
     Pause,
     Prepare,
     Prepared,
     Recollection,
     Start,
+    Unpause,
 )
 from agent.daemon import Daemon, without_a_note
 from agent.journal import Journal
@@ -214,8 +216,11 @@ async def test_an_agent_that_cannot_write_anything_down_holds_still_what_it_woul
     assert heard.refused.is_set()
 
 
-def test_what_was_asked_to_leave_with_a_lease_is_held_still_once_there_is_none() -> None:
-    asked, kept_note = AskToLeave(placement()), kept(AttemptState.STOPPING)
+@pytest.mark.parametrize("asked", [AskToLeave(placement()), Kill(FIRST), Unpause(FIRST)])
+def test_what_was_to_leave_or_to_go_on_with_a_lease_is_held_still_once_there_is_none(
+    asked: AskToLeave | Kill | Unpause,
+) -> None:
+    kept_note = kept(AttemptState.STOPPING)
 
     with_lease = without_a_note([], [kept_note, asked], alone=False)
     done, overtaken, waiting = without_a_note(with_lease[2], [], alone=True)
