@@ -60,11 +60,12 @@ async def run(settings: AgentSettings) -> None:
     with _alone(state), contextlib.closing(Journal(state / "journal.db")) as journal:
         recollection = journal.recall()
         await asyncio.to_thread(sweep, state, [held.ref for held in recollection.held])
-        runtime = DockerRuntime(settings.engine.host, settings.node)
+        runtime = DockerRuntime(settings.engine.host, settings.node, networks=settings.engine.networks)
         async with channel_to(settings.controller) as channel:
             try:
                 core = AgentCore(settings.node, recollection, boot_id=boot_id())
                 await _until_stopped(_daemon(settings, core, journal, runtime, channel))
+                await runtime.leave()
             finally:
                 runtime.close()
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from agent.runtimes.docker_spec import container_name
 from agent.runtimes.runtime import Ref
@@ -15,13 +16,14 @@ from benchmarks.starts import idle_spec, pull
 from headrace.client import Client
 from headrace.jobs import JobState
 
-NODE = "bench-flights"
+NODE, PLAIN_NODE = "bench-flights", "bench-flights-plain"
 ROUNDS = 5
+WARM_UP = 1
 IN_FLIGHT = 8
 CONTAINERS = 32
 # Eight must fit on two processors.
 CPU_MILLIS = 200
-OURS, THREADS = "Headrace", "docker-py, 8 threads"
+OURS, PLAIN, THREADS = "Headrace", "Headrace, no network made ahead", "docker-py, 8 threads"
 
 
 async def measure(setting: settings.Setting) -> Row:
@@ -30,30 +32,42 @@ async def measure(setting: settings.Setting) -> Row:
     pull(setting.engine, image)
     body = body_of(idle_spec("rival", image, cpu_millis=CPU_MILLIS), image, folders_in(setting.folder))
     measured = Measured("containers/s")
+    nodes = {
+        OURS: settings.Member(NODE, setting.engine),
+        PLAIN: settings.Member(PLAIN_NODE, setting.engine, networks=0),
+    }
     with EngineEvents(setting.engine) as events:
-        async with settings.daemons(setting, settings.Member(NODE, setting.engine)) as (_, client):
-            for number in range(ROUNDS):
-                for ours in (True, False) if number % 2 else (False, True):
-                    if ours:
-                        measured.add(OURS, await _ours(client, events, image))
+        async with settings.daemons(setting, *nodes.values()) as (_, client):
+            ways = (*nodes, THREADS)
+            for number in range(WARM_UP + ROUNDS):
+                if number == WARM_UP:
+                    measured = Measured("containers/s")
+                turn = number % len(ways)
+                for name in ways[turn:] + ways[:turn]:
+                    if name == THREADS:
+                        measured.add(name, await asyncio.to_thread(_threads, setting.engine, body))
                     else:
-                        measured.add(THREADS, await asyncio.to_thread(_threads, setting.engine, body))
-    ratio = of_rounds(f"{OURS} / {THREADS}", measured[OURS], measured[THREADS], 1.0, at_least=True)
+                        measured.add(name, await _ours(client, events, image, nodes[name].node))
+    ratios = (
+        of_rounds(f"{OURS} / {THREADS}", measured[OURS], measured[THREADS], 1.0, at_least=True),
+        of_rounds(f"{PLAIN} / {THREADS}", measured[PLAIN], measured[THREADS]),
+    )
     title = f"containers a second, {IN_FLIGHT} in flight, {CONTAINERS} a round"
-    return Row(2, title, measured.series(), (ratio,))
+    return Row(2, title, measured.series(), ratios)
 
 
-async def _ours(client: Client, events: EngineEvents, image: str) -> float:
+async def _ours(client: Client, events: EngineEvents, image: str, node: str) -> float:
+    spec = replace(idle_spec("flight", image, cpu_millis=CPU_MILLIS), where=f'name == "{node}"')
     slots = asyncio.Semaphore(IN_FLIGHT)
     begun = time.monotonic()
 
     async def one() -> str:
         async with slots:
-            job = await client.create_job(idle_spec("flight", image, cpu_millis=CPU_MILLIS))
+            job = await client.create_job(spec)
             job = await client.wait(job.name)
         if job.state is not JobState.SUCCEEDED:
             raise RuntimeError(f"{job.name} ended {job.state.name}: {job.reason}")
-        return container_name(NODE, Ref(job.id, 0, 1))
+        return container_name(node, Ref(job.id, 0, 1))
 
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(one()) for _ in range(CONTAINERS)]

@@ -48,11 +48,15 @@ def prepare() -> Iterator[Setting]:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A node to start: its name, the engine that it drives, and whether its agent is an arm64 program."""
+    """A node to start: its name, the engine that it drives, and whether its agent is an arm64 program.
+
+    `networks` is how many it makes ahead; not given, as many as an agent that is not told.
+    """
 
     node: str
     engine: str
     arm64: bool = False
+    networks: int | None = None
 
 
 @contextlib.asynccontextmanager
@@ -78,7 +82,8 @@ async def daemons(setting: Setting, *members: Member) -> AsyncIterator[tuple[str
 def _agent(setting: Setting, member: Member, folder: Path, address: str) -> cluster.Daemon:
     home = folder / member.node
     if not member.arm64:
-        return cluster.start_agent(home, node=member.node, engine=member.engine, controller=address)
+        added = {"engine": {"networks": member.networks}} if member.networks is not None else {}
+        return cluster.start_agent(home, node=member.node, engine=member.engine, controller=address, settings=added)
     image = daemon_images.image(setting.registry, "agent", (cluster.ARM64,))
     return cluster.start_arm64_agent(home, node=member.node, engine=member.engine, image=image, controller=address)
 

@@ -30,6 +30,7 @@ Level = Literal["debug", "info", "warning", "error"]
 
 DEFAULT_ENGINE = "unix:///var/run/docker.sock"
 MIN_LEASE_MS, MAX_LEASE_MS = 1000, 3_600_000
+NETWORKS_MAX = 1000
 
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -81,6 +82,12 @@ def _folder(value: object) -> Path | None:
     return Path(unquote(url.path))
 
 
+def _networks(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= NETWORKS_MAX:
+        raise WrongSetting(f"is a whole number from 0 to {NETWORKS_MAX}, e.g. 16")
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class LogSettings:
     """The daemon's own log."""
@@ -90,9 +97,10 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """The container engine: `host` as DOCKER_HOST writes it."""
+    """The container engine: `host` as DOCKER_HOST writes it; how many `networks` are made ahead, at most."""
 
     host: str = ""
+    networks: int = setting(16, _networks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +189,7 @@ def load_agent(file: Path | None, environ: Mapping[str, str], *, hostname: str |
     check_address(settings.controller, insecure=settings.insecure, key=_key(file, "controller"))
     host = settings.engine.host or environ.get("DOCKER_HOST") or DEFAULT_ENGINE
     node = settings.node or _id_of(os.uname().nodename if hostname is None else hostname, file)
-    return replace(settings, node=node, engine=EngineSettings(host))
+    return replace(settings, node=node, engine=replace(settings.engine, host=host))
 
 
 def load_controller(file: Path | None, environ: Mapping[str, str]) -> ControllerSettings:

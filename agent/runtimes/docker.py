@@ -16,7 +16,15 @@ from agent.runtimes.docker_containers import Details
 from agent.runtimes.docker_errors import pull_refused, readable
 from agent.runtimes.docker_exec import SUSPICIOUS_EXIT_CODES, exec_failure
 from agent.runtimes.docker_logs import Cursor, Frames, Position, chunks, cursor_of
-from agent.runtimes.docker_spec import architecture_of, configuration, container_name, node_label, ref_of
+from agent.runtimes.docker_sandboxes import Sandboxes
+from agent.runtimes.docker_spec import (
+    architecture_of,
+    configuration,
+    container_name,
+    is_sandbox,
+    node_label,
+    ref_of,
+)
 from agent.runtimes.docker_stream import Answer
 from agent.runtimes.runtime import (
     ContainerSpec,
@@ -28,6 +36,7 @@ from agent.runtimes.runtime import (
     RuntimeRefused,
 )
 from headrace.attempts import ORDERLY_EXIT_CODES, Platform
+from headrace.jobs import Network
 
 _logger = logging.getLogger(__name__)
 
@@ -44,9 +53,12 @@ _LOG_QUERY = {"stdout": "1", "stderr": "1", "timestamps": "1"}
 
 
 class DockerRuntime:
-    """The Runtime of `node` by the engine at `host`, an address as in DOCKER_HOST. Close it at the end."""
+    """The Runtime of `node` by the engine at `host`, an address as in DOCKER_HOST. Close it at the end.
 
-    def __init__(self, host: str, node: str, *, timeout_seconds: int = 60) -> None:
+    `networks` of them at most are made ahead.
+    """
+
+    def __init__(self, host: str, node: str, *, timeout_seconds: int = 60, networks: int = 0) -> None:
         self._address = docker_stream.address_of(host)
         self._calls = Calls(self._address, timeout_seconds=timeout_seconds)
         self._question_seconds = min(_QUESTION_SECONDS, timeout_seconds)
@@ -57,9 +69,14 @@ class DockerRuntime:
         self._starting: dict[Ref, asyncio.Task[None]] = {}
         self._exec_failures: dict[Ref, str] = {}
         self._deaths: dict[Ref, asyncio.Event] = {}
+        self.sandboxes = Sandboxes(self._calls, node, most=networks)
         # Containers that this process has made and not started, and images that were there when they were looked for.
-        self._made: set[Ref] = set()
+        self._made: dict[Ref, ContainerSpec] = {}
         self._present: set[str] = set()
+
+    async def leave(self) -> None:
+        """Removes what is there for containers to come. To be called before `close`, where there is time for it."""
+        await self.sandboxes.close()
 
     def close(self) -> None:
         """Ends the threads that call the engine. Containers go on; streams end with the tasks that read them."""
@@ -98,18 +115,30 @@ class DockerRuntime:
 
     async def create(self, spec: ContainerSpec) -> None:
         """As Runtime says. The engine's own refusal of the platform is IMAGE_NOT_RUNNABLE."""
-        create = partial(containers.create, name=self._name(spec.ref), spec=spec, body=configuration(self._node, spec))
+        sandbox = self.sandboxes.join(spec.ref) if spec.network is Network.BRIDGE else ""
         try:
-            made = await self._calls.run(create)
+            made = await self._created(spec, sandbox)
+        except RuntimeRefused:
+            if not sandbox:
+                raise
+            # If it is not the sandbox that is wrong, this says so again.
+            self.sandboxes.died(sandbox)
+            made = await self._created(spec)
+        if made:
+            self._made[spec.ref] = spec
+
+    async def _created(self, spec: ContainerSpec, sandbox: str = "") -> bool:
+        body = configuration(self._node, spec, sandbox=sandbox)
+        create = partial(containers.create, name=self._name(spec.ref), spec=spec, body=body)
+        try:
+            return await self._calls.run(create)
         except RuntimeRefused:
             if spec.image not in self._present:
                 raise
             # The image was there when it was last looked for; somebody may have deleted it since.
             self._present.remove(spec.image)
             await self.pull(spec.image, spec.platform)
-            made = await self._calls.run(create)
-        if made:
-            self._made.add(spec.ref)
+            return await self._calls.run(create)
 
     async def start(self, ref: Ref) -> None:
         """As Runtime says. What the init finds out only after the start is ContainerStatus.exec_failed."""
@@ -117,12 +146,21 @@ class DockerRuntime:
         # the first one's call, which goes on even if the first is cancelled.
         starting = self._starting.get(ref)
         if starting is None:
-            start = partial(containers.start, name=self._name(ref), new=ref in self._made)
-            self._made.discard(ref)
-            starting = asyncio.create_task(self._calls.run(start))
+            starting = asyncio.create_task(self._start(ref, self._made.pop(ref, None)))
             self._starting[ref] = starting
             starting.add_done_callback(partial(self._started, ref))
         await asyncio.shield(starting)
+
+    async def _start(self, ref: Ref, spec: ContainerSpec | None) -> None:
+        start = partial(containers.start, name=self._name(ref), new=spec is not None)
+        try:
+            await self._calls.run(start)
+        except RuntimeRefused:
+            if spec is None or not await self.sandboxes.is_lost(ref):
+                raise
+            await self._calls.run(partial(containers.remove, name=self._name(ref)))
+            await self._created(spec)
+            await self._calls.run(start)
 
     def _started(self, ref: Ref, starting: asyncio.Task[None]) -> None:
         del self._starting[ref]
@@ -153,15 +191,17 @@ class DockerRuntime:
     async def remove(self, ref: Ref) -> None:
         """As Runtime says, with the volumes that it made."""
         await self._calls.run(partial(containers.remove, name=self._name(ref)))
-        self._made.discard(ref)
-        for known in (self._exec_failures, self._deaths):
+        self.sandboxes.left(ref)
+        for known in (self._made, self._exec_failures, self._deaths):
             known.pop(ref, None)
 
     async def containers(self) -> tuple[ContainerStatus, ...]:
         """As Runtime says."""
+        asked_at = time.monotonic()
         found = await self._questions.run(partial(containers.all_of, node=self._node))
+        self.sandboxes.seen(found.sandboxes, asked_at=asked_at)
         with readable():
-            statuses = [await self._status(ref, state, details) for ref, state, details in found]
+            statuses = [await self._status(ref, state, details) for ref, state, details in found.jobs]
         return tuple(sorted(statuses, key=lambda status: status.ref))
 
     def exits(self) -> AsyncGenerator[ContainerStatus, None]:
@@ -177,7 +217,10 @@ class DockerRuntime:
                 raise EngineUnreachable(f"the engine tells no events: {await answer.message()}")
             async for event in answer.documents():
                 with readable():
-                    status = await self._exited(event["Actor"]["Attributes"])
+                    actor = event["Actor"]
+                    if is_sandbox(actor["Attributes"]):
+                        self.sandboxes.died(actor["ID"])
+                    status = await self._exited(actor["Attributes"])
                 if status is not None:
                     yield status
         raise EngineUnreachable("the engine's events broke off")

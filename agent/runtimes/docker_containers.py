@@ -5,13 +5,13 @@ the container's state and not by the message's words, which differ between engin
 """
 
 from collections.abc import Callable, Container
-from typing import Any
+from typing import Any, NamedTuple
 
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
 from agent.runtimes.docker_errors import create_refused, is_unreachable, start_refused
-from agent.runtimes.docker_spec import container_name, node_label, ref_of
+from agent.runtimes.docker_spec import container_name, is_sandbox, joined, node_label, ref_of
 from agent.runtimes.runtime import ContainerSpec, ContainerState, Ref, RuntimeRefused
 
 Details = dict[str, Any]
@@ -95,22 +95,42 @@ def details_of(client: APIClient, *, name: str) -> Details | None:
     return details
 
 
-def all_of(client: APIClient, *, node: str) -> list[tuple[Ref, ContainerState, Details]]:
-    """A node's containers, by label and name; of those that have exited with details, which alone tell the exit code.
+class Sandbox(NamedTuple):
+    """A container that only holds a network, and the attempt whose container joins it."""
+
+    id: str
+    running: bool
+    joined_by: Ref | None
+
+
+class Listing(NamedTuple):
+    """A node's containers: of those that have exited with details, which alone tell the exit code."""
+
+    jobs: list[tuple[Ref, ContainerState, Details]]
+    sandboxes: list[Sandbox]
+
+
+def all_of(client: APIClient, *, node: str) -> Listing:
+    """A node's containers, by label and name.
 
     A copy of one (docker commit, docker run) bears its labels, as images may, but not its name.
     """
-    found = []
+    jobs: list[tuple[Ref, ContainerState, Details]] = []
+    sandboxes: dict[str, bool] = {}
+    joined_by: dict[str, Ref] = {}
     for item in client.containers(all=True, filters={"label": node_label(node)}):
         ref, state = ref_of(item["Labels"]), _state(item["State"])
+        if is_sandbox(item["Labels"]):
+            sandboxes[item["Id"]] = state is ContainerState.RUNNING
         if ref is None or f"/{container_name(node, ref)}" not in (item["Names"] or ()):
             continue
+        joined_by[joined((item.get("HostConfig") or {}).get("NetworkMode", ""))] = ref
         details: Details | None = {}
         if state is ContainerState.EXITED:
             details = details_of(client, name=item["Id"])
         if details is not None:
-            found.append((ref, state, details))
-    return found
+            jobs.append((ref, state, details))
+    return Listing(jobs, [Sandbox(one, running, joined_by.get(one)) for one, running in sandboxes.items()])
 
 
 def state_of(details: Details) -> ContainerState:

@@ -9,6 +9,12 @@ from headrace.jobs import Network
 
 _NODE, _JOB, _TASK, _EPOCH = "headrace.node", "headrace.job", "headrace.task", "headrace.epoch"
 _ARCHITECTURE = "headrace.architecture"
+_SANDBOX = "headrace.sandbox"
+
+# A container that joins another one's network shares these with it: what one job wrote there, the next would read.
+SHARED_FILES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
+# The engine's own, which a list of ours replaces.
+_READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 # More than any job needs, and few enough that a fork bomb leaves the node alive.
 _PIDS = 4096
@@ -16,6 +22,7 @@ _PIDS = 4096
 # What a container's log may take of the node's disk, in two files. The agent reads along, and the controller keeps it.
 _LOG = {"Type": "json-file", "Config": {"max-size": "64m", "max-file": "2"}}
 
+_JOINED = "container"
 _NETWORKS = {Network.BRIDGE: "bridge", Network.NONE: "none", Network.HOST: "host"}
 
 
@@ -46,13 +53,43 @@ def ref_of(labels: dict[str, str]) -> Ref | None:
     return ref if is_job_id(ref.job) and ref.task >= 0 and ref.epoch >= 0 else None
 
 
+def sandbox_name(node: str, mark: str) -> str:
+    """The name of a container that only holds a network."""
+    return f"headrace-{_escaped(node)}.network.{mark}"
+
+
+def is_sandbox(labels: dict[str, str]) -> bool:
+    """Whether it is a container that only holds a network."""
+    return _SANDBOX in labels
+
+
+def sandbox_configuration(node: str, image: str, program: str) -> dict[str, Any]:
+    """The body of the engine's create call for such a container."""
+    return {
+        "Image": image,
+        "Cmd": [program],
+        "Labels": {_NODE: node, _SANDBOX: "1"},
+        # To others the first process of a container is deaf: an engine that goes down would wait for it.
+        "StopSignal": "SIGKILL",
+        "HostConfig": {
+            "RestartPolicy": {"Name": "no"},
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges:true"],
+            "ReadonlyRootfs": True,
+            "PidsLimit": 8,
+            "LogConfig": {"Type": "none"},
+            "NetworkMode": "bridge",
+        },
+    }
+
+
 def architecture_of(labels: dict[str, str]) -> str:
     """For which architecture its image is said to be."""
     return labels.get(_ARCHITECTURE, "")
 
 
-def configuration(node: str, spec: ContainerSpec) -> dict[str, Any]:
-    """The body of the engine's create call."""
+def configuration(node: str, spec: ContainerSpec, *, sandbox: str = "") -> dict[str, Any]:
+    """The body of the engine's create call; `sandbox` is the container whose network it joins."""
     body: dict[str, Any] = {
         "Image": spec.image,
         "Env": [f"{name}={value}" for name, value in spec.env.items()],
@@ -60,14 +97,20 @@ def configuration(node: str, spec: ContainerSpec) -> dict[str, Any]:
         # An image's own stop signal must not replace it: by the job's contract SIGTERM is the request to leave, also
         # when the engine is shut down. Left empty, any signal to a paused container would let it go on.
         "StopSignal": "SIGTERM",
-        "HostConfig": _host_configuration(spec),
+        "HostConfig": _host_configuration(spec, sandbox),
     }
     if spec.command:
         body["Cmd"] = list(spec.command)
     return body
 
 
-def _host_configuration(spec: ContainerSpec) -> dict[str, Any]:
+def joined(network_mode: str) -> str:
+    """The id of the container whose network is joined; empty where it is none."""
+    kind, _, joined_id = network_mode.partition(":")
+    return joined_id if kind == _JOINED else ""
+
+
+def _host_configuration(spec: ContainerSpec, sandbox: str) -> dict[str, Any]:
     host: dict[str, Any] = {
         "Init": True,
         "RestartPolicy": {"Name": "no"},
@@ -81,7 +124,9 @@ def _host_configuration(spec: ContainerSpec) -> dict[str, Any]:
         # Data loaders pass tensors through it; the default of 64 MiB ends them. It counts as the job's memory.
         "ShmSize": spec.memory_bytes // 2,
         "LogConfig": _LOG,
-        "NetworkMode": _NETWORKS[spec.network],
+        "NetworkMode": f"{_JOINED}:{sandbox}" if sandbox else _NETWORKS[spec.network],
+        # Whether it joins a sandbox or not: a job that works must not depend on it.
+        "ReadonlyPaths": [*_READ_ONLY, *SHARED_FILES],
         # Not Binds: the engine makes a folder that a bind names and that is not there.
         "Mounts": [_mount(mount) for mount in spec.mounts],
     }

@@ -112,9 +112,8 @@ class World:
                 ending.callback(self.stop, name)
 
     def _remove_containers(self) -> None:
-        for host, container in self._containers():
-            with _client(host) as client, suppress(docker.errors.NotFound):
-                client.api.remove_container(container["Id"], force=True, v=True)
+        for host in self._hosts():
+            cluster.remove_containers(host, self._nodes.values())
 
     def _containers(self, job: str = "", *, running: bool = False) -> list[tuple[str, dict[str, Any]]]:
         labels = [JOB_LABEL + (f"={job}" if job else "")]

@@ -1,6 +1,7 @@
 """What a node finds out of itself: processors, limits, load, and what it can run natively or emulated."""
 
 import os
+import signal
 import subprocess
 import threading
 from pathlib import Path
@@ -281,6 +282,21 @@ def test_the_smallest_program_of_this_machine_runs_and_exits_with_0(tmp_path):
     (tmp_path / "program").chmod(0o700)
 
     assert subprocess.run([tmp_path / "program"], check=False).returncode == 0
+
+
+def test_the_waiting_program_of_this_machine_waits_until_a_signal_ends_it(tmp_path):
+    if own_architecture() not in elf.WAITING:
+        pytest.skip(f"no program for {own_architecture()} is known")
+    file = tmp_path / "program"
+    file.write_bytes(elf.waiting_program(own_architecture()))
+    file.chmod(0o700)
+    process = subprocess.Popen([file])
+
+    while process.poll() is None and Path(f"/proc/{process.pid}/stat").read_text().split()[2] != "S":
+        pass
+    process.terminate()
+
+    assert process.wait() == -signal.SIGTERM
 
 
 @pytest.mark.parametrize("architecture", elf.ARCHITECTURES)
