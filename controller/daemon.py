@@ -166,10 +166,17 @@ async def _sweep(parts: Parts) -> None:
 
 async def tidy_up(parts: Parts) -> None:
     """Deletes what no job needs any more from the checkpoint store. What a disk has against that is logged."""
+    book = parts.shell.cluster.book
+    unheard = sorted({job.node for job in book.jobs.values() if job.node and job.node not in book.occupied})
+    if unheard or parts.shell.is_saving:
+        # What a node put before this process began, and has not reported yet, nobody else can name; nor can the store
+        # what is about to be saved.
+        _log.info("old checkpoints are kept for now; nodes with jobs that have not reported: %s", ", ".join(unheard))
+        return
     # In this order: a manifest that a record comes to name meanwhile is among the pinned ones.
     pinned = parts.checkpoint_service.pinned()
     # A node that was silent for so long still has its jobs, and may be about to name what it put before.
-    lost_after = (job.spec.lost_after_ms / 1000 for job in parts.shell.cluster.book.jobs.values())
+    lost_after = (job.spec.lost_after_ms / 1000 for job in book.jobs.values())
     young_seconds = max((YOUNG_SECONDS, *lost_after))
     try:
         live = await asyncio.to_thread(parts.store.live_manifests)

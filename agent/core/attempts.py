@@ -1,5 +1,6 @@
 """What is to be done next with one attempt: a function of its record and of what is wanted of it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import assert_never
@@ -35,6 +36,8 @@ MOVES: dict[AttemptState, tuple[AttemptState, ...]] = {
     AttemptState.REFUSED: (),
 }
 
+# Its container may be alive.
+_MAY_RUN = (AttemptState.STARTING, AttemptState.RUNNING, AttemptState.PAUSED, AttemptState.STOPPING)
 
 # Its container has begun to write a log.
 FOLLOWED = (AttemptState.RUNNING, AttemptState.PAUSED, AttemptState.STOPPING, AttemptState.SAVING)
@@ -137,12 +140,26 @@ def desire(held: Held, wanted: Placement | None, *, assigned: bool, lease: Lease
         case Partition.PAUSE:
             return Desire.HOLD
         case Partition.STOP:
-            # An agent that has just started is not cut off: it has not asked yet.
-            return Desire.FREEZE if lease.lapsed(now_ms) else Desire.HOLD
+            # An agent that has just started is not cut off: it has not asked yet. And what is held still is not let
+            # go on to leave: it may have been too long for that.
+            held_still = held.attempt.state is AttemptState.PAUSED
+            return Desire.FREEZE if lease.lapsed(now_ms) and not held_still else Desire.HOLD
         case Partition.KEEP:
             return Desire.CONTINUE
         case other:
             assert_never(other)
+
+
+def allowed(wish: Desire, held: Held, others: Iterable[Held]) -> Desire:
+    """The wish; but nothing starts while another attempt that may still run has one of its devices.
+
+    That one is about to be removed, or nobody would have given the device to this one.
+    """
+    mine = held.placement.devices
+    if wish is not Desire.RUN or not mine or held.attempt.state not in (AttemptState.PREPARING, AttemptState.STARTING):
+        return wish
+    alive = (one for one in others if one.attempt.state in _MAY_RUN and one.ref != held.ref)
+    return Desire.CONTINUE if any(device in mine for one in alive for device in one.placement.devices) else wish
 
 
 def step(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Held, list[Effect]]:
