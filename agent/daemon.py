@@ -28,6 +28,7 @@ from agent.core.model import (
     Pause,
     Relist,
     Remember,
+    Remove,
     Send,
     Sensed,
     Ticked,
@@ -245,7 +246,9 @@ def without_a_note(
     """
     overtaken: list[Work] = [one for one in (*late, *effects) if alone and isinstance(one, HASTY)]
     done: list[Work] = [one for one in effects if isinstance(one, SAFE)]
-    done += [Pause(ref_of(one)) for one in overtaken]
+    # What is to be removed may run elsewhere by now.
+    removals = [one for one in effects if isinstance(one, Remove)]
+    done += [Pause(ref_of(one)) for one in (*overtaken, *removals)]
     return done, overtaken, newest([one for one in (*late, *effects) if one not in (*done, *overtaken)])
 
 

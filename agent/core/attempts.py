@@ -167,10 +167,7 @@ def step(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Hel
     attempt = held.attempt
     progress.released = progress.released or wish is Desire.RELEASE
     if progress.released:
-        if progress.removing or progress.waits_with(Remove, now_ms):
-            return held, []
-        progress.removing = True
-        return held, [Remove(held.ref)]
+        return held, _removal(held, progress, now_ms)
     if progress.missing_once:
         # Perhaps it has no container any more; the next list tells.
         return held, []
@@ -193,6 +190,19 @@ def step(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Hel
             return held, []
         case other:
             assert_never(other)
+
+
+def _removal(held: Held, progress: Progress, now_ms: int) -> list[Effect]:
+    if progress.removing:
+        return []
+    if not progress.waits_with(Remove, now_ms):
+        progress.removing = True
+        return [Remove(held.ref)]
+    if progress.busy or held.attempt.state not in (AttemptState.RUNNING, AttemptState.STOPPING):
+        return []
+    # The job may run elsewhere by now, so what cannot be removed yet is held still at least.
+    progress.busy = Pause
+    return [Pause(held.ref)]
 
 
 def step_without_engine(held: Held, wish: Desire, *, away_ms: int) -> tuple[Held, list[Effect]]:
