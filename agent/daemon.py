@@ -97,6 +97,7 @@ class Daemon:
         self._unwritten: list[Effect] = []
         # What is to be written down, of each thing the newest; what is written at one time costs the disk once.
         self._notes: dict[Ref | None, Remember | Keep | Forget] = {}
+        self._full = False
         # Of its own: what waits for a note must not wait for checkpoints, which keep a pool's threads busy for minutes.
         self._writer = ThreadPoolExecutor(1, "journal")
         self._session, self._works, self._prefetches = make(self._queue.put_nowait)
@@ -152,15 +153,17 @@ class Daemon:
             if isinstance(effect, (Remember, Keep, Forget)):
                 self._notes[_subject(effect)] = effect
                 waits = waits and not isinstance(effect, Remember) and effect.soon
-        if not self._notes or (waits and not all_of_it):
+        if not self._notes or (waits and not all_of_it and not self._full):
             return True
         try:
             notes = list(self._notes.values())
             await asyncio.get_running_loop().run_in_executor(self._writer, self._journal.write, notes)
         except Refusal as refusal:
-            if not self._unwritten:
+            if not self._full:
                 _log.error("%s; until then this node does nothing new and reports nothing", refusal.message)
+            self._full = True
             return False
+        self._full = False
         self._notes.clear()
         return True
 
