@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from controller.services.nodes import NodeService
 from controller.shell import Shell
 from controller.store import Store
 from headrace.disks import refused_by_setting
+from headrace.jobs import Job
 from headrace.refusals import Code, Refusal
 from headrace.settings import ControllerSettings
 from headrace.status import RefusalInterceptor
@@ -88,22 +90,24 @@ def _assembled(settings: ControllerSettings, state: Path, store: Store) -> Parts
     with refused_by_setting("checkpoints"):
         checkpoints = FolderStore(settings.checkpoint_folder)
     logs = JobLogs(state / "logs", settings.logs.max_bytes)
+    shell = Shell(Cluster(book), store, logs)
     return Parts(
         store=store,
         checkpoints=checkpoints,
-        checkpoint_service=CheckpointService(checkpoints, partial(_epoch_of, book)),
+        # Saved epochs alone: what was only decided, a crash may take back.
+        checkpoint_service=CheckpointService(checkpoints, partial(_epoch_of, shell.live)),
         logs=logs,
         images=Images(
             default_registry=settings.images.default_registry,
             insecure_registries=settings.images.insecure_registries,
             credentials=DockerConfig(settings.images.docker_config),
         ),
-        shell=Shell(Cluster(book), store, logs),
+        shell=shell,
     )
 
 
-def _epoch_of(book: Book, job: str) -> int | None:
-    return book.jobs[job].epoch if job in book.jobs else None
+def _epoch_of(live: Mapping[str, Job], job: str) -> int | None:
+    return live[job].epoch if job in live else None
 
 
 async def serve(settings: ControllerSettings) -> None:

@@ -27,9 +27,11 @@ from agent.core.model import (
     Interrupted,
     Keep,
     OpenSession,
+    Pause,
     Recollection,
     Relist,
     Remember,
+    Remove,
     Removed,
     Send,
     Sensed,
@@ -308,7 +310,9 @@ class AgentCore:
         ref = event.ref
         held = self.held.get(ref)
         if held is None:
-            return []
+            # What nobody holds may run elsewhere: where it cannot be removed yet, it is held still at least.
+            is_stray = isinstance(event, Declined) and event.asked is Remove
+            return [Pause(ref)] if is_stray else []
         progress = self._progress[ref]
         if isinstance(event, Removed):
             del self.held[ref]

@@ -226,3 +226,10 @@ def test_what_is_to_stop_in_a_partition_and_is_held_still_is_not_let_go_on_to_le
     done = one.pass_time(2 * LEASE_MS)
 
     assert agent.Unpause not in kinds(done)
+
+
+def test_a_container_that_nobody_holds_and_that_cannot_be_removed_yet_is_held_still() -> None:
+    one = Agent(None, container(ContainerState.RUNNING))
+    assert agent.Remove(FIRST) in one.booted
+
+    assert one.tell(agent.Declined(FIRST, "device or resource busy", agent.Remove)) == [agent.Pause(FIRST)]

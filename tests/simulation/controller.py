@@ -1,6 +1,6 @@
 """The simulated controller: a process with the real core, and the store that outlives it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -65,7 +65,7 @@ class SimulatedController(Process):
         self.newest |= {
             node.id: max(self.newest.get(node.id, (0, 0)), (node.session + 1, 0)) for node in self.nodes.values()
         }
-        self.world.checkpoints.service = CheckpointService(None, partial(_epoch_of, book))  # type: ignore[arg-type]
+        self.world.checkpoints.service = CheckpointService(None, partial(_epoch_of, self.jobs))  # type: ignore[arg-type]
         self.begin(Cluster(book))
         for site in self.world.sites.values():
             site.line.connect()
@@ -158,18 +158,20 @@ class SimulatedController(Process):
         return self.world.faults.controller_crash
 
     def write(self, effects: list[Any]) -> None:
-        """One transaction."""
+        """One transaction: what is half of it nobody sees."""
+        written: list[tuple[Occurrence, Job | None, Job | Node]] = []
         for effect in effects:
             match effect:
                 case controller.Save(Job() as job):
-                    before = self.jobs.get(job.id)
+                    written.append((Occurrence.JOB_SAVED, self.jobs.get(job.id), job))
                     self.jobs[job.id] = job
-                    self.world.look(Occurrence.JOB_SAVED, before, job)
                 case controller.Save(Node() as node):
+                    written.append((Occurrence.NODE_SAVED, None, node))
                     self.nodes[node.id] = node
-                    self.world.look(Occurrence.NODE_SAVED, None, node)
                 case controller.Save(Happening() as happening):
                     self.happenings.append(happening.reason)
+        for occurrence, before, after in written:
+            self.world.look(occurrence, before, after)
 
     def do(self, effects: list[Any]) -> None:
         """Sends."""
@@ -185,5 +187,5 @@ class SimulatedController(Process):
                     self.world.answered(token, value)
 
 
-def _epoch_of(book: Book, job: str) -> int | None:
-    return book.jobs[job].epoch if job in book.jobs else None
+def _epoch_of(saved: Mapping[str, Job], job: str) -> int | None:
+    return saved[job].epoch if job in saved and not saved[job].ended else None
