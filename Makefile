@@ -85,8 +85,8 @@ migrate: dev need-JOB ## Moves JOB= to the node TO= (without TO=, wherever it fi
 	$(HEADRACE) migrate $(JOB) $(if $(TO),--to $(TO)) --wait
 
 .PHONY: drain
-drain: dev need-NODE ## Moves everything away from NODE=, and lets nothing new come
-	$(HEADRACE) drain $(NODE) --wait
+drain: dev need-NODE ## Moves everything away from NODE=, and lets nothing new come (DEADLINE=10m for an end)
+	$(HEADRACE) drain $(NODE) $(if $(DEADLINE),--deadline $(DEADLINE)) --wait
 
 .PHONY: undrain
 undrain: dev need-NODE ## Lets jobs come to NODE= again

@@ -24,7 +24,7 @@ say() { read -r up _ </proc/uptime; echo "$1 $step $up"; }
 save() { { echo "$step"; cat /tmp/body; } >"$state.new" && mv "$state.new" "$state"; }
 trap 'say leaving; save; exit 85' TERM
 if [ -e "$state" ]; then read -r step <"$state"; say restored; tail -n +2 "$state" >/tmp/body
-else say begun; head -c 1048576 /dev/urandom >/tmp/body; fi
+else say begun; head -c ${STATE_BYTES:-1048576} /dev/urandom >/tmp/body; fi
 while :; do step=$((step + 1)); save; say saved; sleep 0.5 & wait $!; done
 """
 COMMAND = ("/bin/sh", "-c", PROGRAM)

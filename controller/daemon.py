@@ -55,6 +55,9 @@ SERVER_OPTIONS = (
     ("grpc.so_reuseport", 0),
 )
 
+# From so many of the newest jobs a controller that starts learns how long jobs and moves take.
+JOBS_RECALLED = 500
+
 _log = logging.getLogger(__name__)
 
 
@@ -87,6 +90,7 @@ def _assembled(settings: ControllerSettings, state: Path, store: Store) -> Parts
     jobs, nodes = store.load()
     _log.info("cluster %s: %d jobs, %d nodes", store.cluster, len(jobs), len(nodes))
     book = Book(store.cluster, Policy(lease_ms=settings.lease_ms), jobs, nodes)
+    book.recall(reversed(store.jobs(limit=JOBS_RECALLED)))
     with refused_by_setting("checkpoints"):
         checkpoints = FolderStore(settings.checkpoint_folder)
     logs = JobLogs(state / "logs", settings.logs.max_bytes)

@@ -152,9 +152,15 @@ class Client:
         request = node_pb.UncordonNodeRequest(name=node_name(name))
         return await self._call(Node, self._connection.nodes.UncordonNode, request)
 
-    async def drain(self, name: str) -> Node:
-        """Give a node no new jobs, and move away those it has. Its `drain` is DRAINED once nothing is left."""
-        request = node_pb.DrainNodeRequest(name=node_name(name))
+    async def drain(self, name: str, *, deadline_ms: int | None = None, force: bool = False) -> Node:
+        """Give a node no new jobs, and move away those it has. Its `drain` is DRAINED once nothing is left.
+
+        Refused where jobs have nowhere to go, unless `force`. After `deadline_ms` those that could not be moved are
+        asked to save and leave; without, they may stay for ever.
+        """
+        request = node_pb.DrainNodeRequest(name=node_name(name), force=force)
+        if deadline_ms is not None:
+            request.deadline.FromMilliseconds(deadline_ms)
         return await self._call(Node, self._connection.nodes.DrainNode, request)
 
     async def _create(self, request: job_pb.CreateJobRequest) -> Job:

@@ -232,6 +232,7 @@ class MigrationPlan:
     lost_millis: int = 0
     bytes: int = 0
     downtime_millis: int | None = None
+    downtime_basis: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,7 @@ class Node:
     session: int = 0
     generation: int = 0
     blockers: tuple[str, ...] = ()
+    drain_deadline_time_ms: int | None = None
 
     @property
     def id(self) -> str:

@@ -1,9 +1,11 @@
 """All that the controller knows of jobs and nodes, and the effects that the event at hand has had so far."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from controller.core import assignments, backoff
+from controller.core.endings import Endings
+from controller.core.foresight import Foresight
 from controller.core.history import kept
 from controller.core.model import Answer, Assign, Effect, MoveAnswer, Reject, Save, aborted, moved
 from controller.core.placement.fit import Place, Usage, choose, free
@@ -25,6 +27,8 @@ class Policy:
     # How often jobs whose place depends on what sensors read are looked at again.
     readings_ms: int = 10_000
     exclusion_ms: int = 60_000
+    # A job that ends within this long is not moved away from a node that is drained: it is let end.
+    ends_ms: int = 60_000
 
     @property
     def answer_ms(self) -> int:
@@ -57,6 +61,8 @@ class Book:
         self.frozen_at_ms: dict[str, int] = {}
         # Whether a node's last report told of attempts; of those that this process has not heard, nothing is known.
         self.occupied: dict[str, bool] = {}
+        self.endings = Endings(policy.ends_ms)
+        self.foresight = Foresight()
         self._at: dict[str, dict[str, None]] = {}
         self._requests: dict[str, str] = {}
         self._told: dict[str, tuple[tuple[Placement, ...], tuple[Prefetch, ...]]] = {}
@@ -73,6 +79,17 @@ class Book:
         self._nodes_changed = False
         for job in jobs:
             self._index(job)
+            self.foresight.recall(job)
+
+    def recall(self, jobs: Iterable[Job]) -> None:
+        """Learns from jobs that have ended, oldest first, before anything happens."""
+        for job in jobs:
+            if job.ended:
+                self.endings.ended(job)
+                self.foresight.recall(job)
+        # Once more, so that they count as newer.
+        for job in self.jobs.values():
+            self.foresight.recall(job)
 
     def put(self, job: Job) -> None:
         """Takes over a job as it now is; it is saved."""
@@ -166,6 +183,7 @@ class Book:
         job = aborted(job, self.wall_ms, "the job has ended")
         job = moved(job, state, reason=reason, end_time_ms=self.wall_ms)
         self.put(job)
+        self.endings.ended(job)
         self.note(job.name, f"JOB_{state.name}", reason or state.name.lower())
         self.frozen_at_ms.pop(job.id, None)
         self.capacity_changed()

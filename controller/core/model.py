@@ -12,6 +12,7 @@ MOVES: dict[JobState, tuple[JobState, ...]] = {
     JobState.QUEUED: (JobState.STARTING, JobState.CANCELLED, JobState.FAILED),
     JobState.STARTING: (
         JobState.RUNNING,
+        JobState.FREEZING,
         JobState.QUEUED,
         JobState.CANCELLING,
         JobState.SUCCEEDED,
@@ -113,11 +114,16 @@ class MoveAsked:
 
 @dataclass(frozen=True, slots=True)
 class DrainAsked:
-    """An operator wants a node to take no new jobs, or no jobs at all, or jobs again."""
+    """An operator wants a node to take no new jobs, or no jobs at all, or jobs again.
+
+    `force` drains a node though some of its jobs have nowhere to go; after `deadline_ms` they are asked to leave.
+    """
 
     token: int
     node: str
     drain: Drain
+    deadline_ms: int | None = None
+    force: bool = False
 
 
 Event = Ticked | Reported | Submitted | CancelAsked | MoveAsked | DrainAsked

@@ -12,6 +12,8 @@ from headrace.nodes import Drain, Node, NodeState
 from headrace.refusals import Code, Refusal
 from headrace.sessions import Prefetched, PrefetchState
 
+ALONE = "there is no other node"
+
 
 def no_such_job(job_id: str) -> Refusal:
     """There is no live job of that id."""
@@ -68,7 +70,7 @@ def elsewhere(book: Book, job: Job, where: str = "") -> Place | str:
     others = [node for node in book.nodes.values() if node.id != job.node]
     matching = [node for node in others if not where or holds(where, book.node_now(node), book.usage(node.id))]
     if not matching:
-        return f"no other node matches: {where}" if others else "there is no other node"
+        return f"no other node matches: {where}" if others else ALONE
     return choose(job, matching, book.usage, now_wall_ms=book.wall_ms)
 
 
@@ -88,14 +90,14 @@ def find_node(book: Book, name: str) -> Node:
 
 def planned(book: Book, job: Job, place: Place) -> MigrationPlan:
     """What moving the job there would be."""
-    size = place.pin.size_bytes + (job.checkpoint.size_bytes if job.checkpoint is not None else 0)
-    times = sorted(move.downtime_millis for move in job.migrations if move.downtime_millis)
+    downtime = book.foresight.downtime(job, level(job), target=place.node)
     plan = MigrationPlan(
         level=level(job),
         source=job.node,
         target=place.node,
-        bytes=size,
-        downtime_millis=times[len(times) // 2] if times else None,
+        bytes=book.foresight.moved_bytes(job, level(job), place),
+        downtime_millis=downtime[0] if downtime is not None else None,
+        downtime_basis=downtime[1] if downtime is not None else "",
     )
     if plan.level is Level.CHECKPOINT:
         return plan
@@ -145,23 +147,29 @@ def prefetched(book: Book, node: str, seen: Prefetched) -> None:
         return
     if seen.state is PrefetchState.FAILED:
         # A drain that tried the same target again at once would try for ever.
-        _give_up(book, book.excluding(job, node, seen.message), f"{node} could not bring what it needs: {seen.message}")
+        give_up(book, book.excluding(job, node, seen.message), f"{node} could not bring what it needs: {seen.message}")
         return
     if job.state is not JobState.RUNNING:
         return
     found = fit(job, book.nodes[node], book.usage(node, without=job.id), now_wall_ms=book.wall_ms)
     if isinstance(found, Unfit):
         # Found out now, it costs the job nothing.
-        _give_up(book, job, f"the node {found.reason}")
+        give_up(book, job, f"the node {found.reason}")
         return
-    phases = tuple(Phase(f"prefetch-{phase.name}", phase.millis, phase.bytes) for phase in seen.phases)
+    freeze(book, job, tuple(Phase(f"prefetch-{phase.name}", phase.millis, phase.bytes) for phase in seen.phases))
+
+
+def freeze(book: Book, job: Job, phases: tuple[Phase, ...]) -> None:
+    """The source is asked to save and leave, whatever the target has brought by now."""
+    move = job.migrations[-1]
     move = replace(move, state=MigrationState.FREEZING, phases=phases, freeze_time_ms=book.wall_ms)
     book.frozen_at_ms[job.id] = book.now_ms
     book.put(moved(job, JobState.FREEZING, migrations=(*job.migrations[:-1], move)))
     book.note(job.name, "MOVE_FREEZING", f"{move.source} is asked to save and leave")
 
 
-def _give_up(book: Book, job: Job, reason: str) -> None:
+def give_up(book: Book, job: Job, reason: str) -> None:
+    """A move that ends before its source was asked to leave: it has cost the job nothing."""
     book.put(aborted(job, book.wall_ms, reason))
     book.note(job.name, "MOVE_ABORTED", reason)
 
@@ -200,7 +208,7 @@ def go_back(book: Book, job: Job, reason: str) -> None:
     job = book.leave(aborted(job, book.wall_ms, reason), "")
     book.note(job.name, "MOVE_ABORTED", reason)
     source = book.nodes.get(move.source) if move is not None else None
-    if source is not None:
+    if source is not None and not has_to_be_gone(book, source):
         # It is the job's own place: one that takes no other jobs, because it is being drained, takes this one back.
         source = replace(source, drain=Drain.NONE)
         found = fit(job, source, book.usage(source.id, without=job.id), now_wall_ms=book.wall_ms)
@@ -208,6 +216,11 @@ def go_back(book: Book, job: Job, reason: str) -> None:
             book.put(book.begin(job, found))
             return
     book.put(job)
+
+
+def has_to_be_gone(book: Book, node: Node) -> bool:
+    """Whether the node is being drained, and the time is over in which jobs may be moved away from it."""
+    return node.drain_deadline_time_ms is not None and node.drain_deadline_time_ms <= book.wall_ms
 
 
 def arrived(book: Book, job: Job, attempt: Attempt) -> Job:
@@ -227,6 +240,7 @@ def arrived(book: Book, job: Job, attempt: Attempt) -> Job:
         downtime_millis=downtime_ms,
         end_time_ms=book.wall_ms,
     )
+    book.foresight.moved(job, move)
     book.note(job.name, "MOVE_SUCCEEDED", f"runs on {move.target}; it stood still for {downtime_ms} ms")
     return replace(job, migrations=(*job.migrations[:-1], move))
 
@@ -238,4 +252,5 @@ def undone(book: Book, job: Job, attempt: Attempt) -> Job:
         return job
     book.note(job.name, "MOVE_ABORTED", attempt.message)
     move = replace(move, state=MigrationState.ABORTED, reason=attempt.message, downtime_millis=0)
+    book.foresight.moved(job, move)
     return replace(job, migrations=(*job.migrations[:-1], move))

@@ -11,7 +11,7 @@ from controller.core.model import DrainAsked, Reported
 from controller.logs import JobLogs
 from controller.services.jobs import page_size
 from controller.shell import Outbox, Shell
-from headrace import query, wire
+from headrace import query, units, wire
 from headrace.attempts import Attempt
 from headrace.nodes import Drain, Node
 from headrace.refusals import Code, Refusal
@@ -122,10 +122,19 @@ class NodeService(NodeServiceServicer):
         return await self._drained(request.name, Drain.NONE)
 
     async def DrainNode(self, request: pb.DrainNodeRequest, context: Any) -> node_pb2.Node:  # noqa: ARG002, N802, D102
-        return await self._drained(request.name, Drain.DRAINING)
+        deadline_ms = None
+        if request.HasField("deadline"):
+            deadline_ms = request.deadline.seconds * 1000 + request.deadline.nanos // 1_000_000
+            if not 0 <= deadline_ms <= units.MAX_DURATION_MS:
+                message = f"deadline: {deadline_ms} ms is not from 0s to {units.format_duration(units.MAX_DURATION_MS)}"
+                raise Refusal(Code.INVALID_ARGUMENT, "DEADLINE_INVALID", message)
+        return await self._drained(request.name, Drain.DRAINING, deadline_ms=deadline_ms, force=request.force)
 
-    async def _drained(self, name: str, drain: Drain) -> node_pb2.Node:
-        message: node_pb2.Node = wire.dump(await self._shell.ask(lambda token: DrainAsked(token, name, drain)))
+    async def _drained(
+        self, name: str, drain: Drain, *, deadline_ms: int | None = None, force: bool = False
+    ) -> node_pb2.Node:
+        changed = await self._shell.ask(lambda token: DrainAsked(token, name, drain, deadline_ms, force))
+        message: node_pb2.Node = wire.dump(changed)
         return message
 
     def _matching(self, where: str, *, only: str = "") -> list[Node]:

@@ -236,8 +236,10 @@ def _drain(parser: Parser) -> None:
         dest="deadline_ms",
         type=_duration_ms,
         default=None,
-        help="with --wait: give up after this long, and say what keeps it (default: 10m)",
+        help="after this long, jobs that could not be moved save and leave, and wait for room elsewhere (default: "
+        "never; a job without `checkpoint:` begins anew then)",
     )
+    parser.add_argument("--force", action="store_true", help="though some jobs have nowhere to go")
 
 
 COMMANDS: dict[str, Command] = {

@@ -58,10 +58,15 @@ def plan_sheet(response: MigrateJobResponse, wide: bool) -> list[str]:  # noqa: 
         ("Level", level(plan.level)),
         ("Not better", plan.level_reason),
         ("Loss", _loss(plan)),
-        ("Bytes", f"at most {units.rounded_bytes(plan.bytes)}"),
-        ("Downtime", f"about {words.millis(plan.downtime_millis)}" if known else "unknown: nothing was measured yet"),
+        ("Bytes", f"about {units.rounded_bytes(plan.bytes)}"),
+        ("Downtime", _downtime(plan) if known else "unknown: nothing was measured yet"),
     ]
     return words.pairs(facts)
+
+
+def _downtime(plan: MigrationPlan) -> str:
+    basis = f" (from {plan.downtime_basis})" if plan.downtime_basis else ""
+    return f"about {words.millis(plan.downtime_millis)}{basis}"
 
 
 def level(number: int) -> str:

@@ -35,11 +35,28 @@ def change(node: Node) -> str:
     return f"{words.id_of(node.name)} {state(node)}{jobs}"
 
 
+def drain(node: Node) -> list[str]:
+    """A node that was drained, with what is in the way and how long that may last."""
+    if node.drain != Node.DRAINING:
+        return [change(node)]
+    return [change(node), *words.indented(list(node.blockers)), drain_deadline(node)]
+
+
+def drain_deadline(node: Node) -> str:
+    """What becomes of jobs that cannot be moved away, and when."""
+    if node.HasField("drain_deadline_time"):
+        moment = words.moment(node, "drain_deadline_time")
+        return f"what is still there at {moment} is asked to save and leave, and goes on where there is room"
+    return "no deadline: what cannot be moved is waited for, for ever; the same with --deadline 10m would end that"
+
+
 def sheet(node: Node, wide: bool) -> list[str]:  # noqa: FBT001 - as render.show asks.
     """All that is known of a node; `wide` has the processor's features too."""
     texts = words.pairs(_facts(node))
     if node.devices:
         texts += ["", "Devices", *words.indented(_devices(node.devices))]
+    if node.blockers:
+        texts += ["", "In the way of its drain", *words.indented(list(node.blockers))]
     if node.jobs:
         texts += ["", "Jobs", *words.indented(list(node.jobs))]
     if wide and node.description.cpu.features:
@@ -98,7 +115,7 @@ def _facts(node: Node) -> list[tuple[str, str]]:
         ("Node", node.name),
         ("State", state(node)),
         ("Reported", f"{reported} ago" if reported else "never"),
-        ("In the way", "; ".join(node.blockers)),
+        ("Deadline", drain_deadline(node) if node.drain == Node.DRAINING else ""),
         ("Platforms", ", ".join(words.platform(platform) for platform in about.platforms)),
         ("Processor", about.cpu.model),
         ("Threads", _threads(node)),

@@ -17,7 +17,8 @@ from headrace.v1.node_service_pb2 import (
     UncordonNodeRequest,
 )
 
-_DEADLINE_MS = 600_000
+# Past a deadline jobs have their grace, and their checkpoints are stored: --wait waits so long for it.
+LEAVING_MS = 600_000
 
 
 async def nodes(connection: Connection, arguments: Namespace) -> int:
@@ -53,23 +54,23 @@ async def uncordon(connection: Connection, arguments: Namespace) -> int:
 
 async def drain(connection: Connection, arguments: Namespace) -> int:
     """Move all jobs off a node; with --wait until none is left."""
-    if arguments.deadline_ms is not None and not arguments.wait:
-        arguments.usage_error("--deadline is how long --wait waits; write both, or neither")
-    request = DrainNodeRequest(name=node_name(arguments.node))
-    draining = await connection.call(connection.nodes.DrainNode, request)
-    if not arguments.wait:
-        _show_change(draining, arguments.output)
-        return 0
-    deadline_ms = _DEADLINE_MS if arguments.deadline_ms is None else arguments.deadline_ms
-    _show_change(await _drained(connection, draining, deadline_ms), arguments.output)
+    request = DrainNodeRequest(name=node_name(arguments.node), force=arguments.force)
+    if arguments.deadline_ms is not None:
+        request.deadline.FromMilliseconds(arguments.deadline_ms)
+    node = await connection.call(connection.nodes.DrainNode, request)
+    if arguments.wait and node.drain == Node.DRAINING:
+        render.note(node_views.drain_deadline(node))
+        node = await _drained(connection, node, arguments.deadline_ms)
+    render.show(node, arguments.output, lambda node, _wide: node_views.drain(node))
     return 0
 
 
-async def _drained(connection: Connection, draining: Node, deadline_ms: int) -> Node:
+async def _drained(connection: Connection, draining: Node, deadline_ms: int | None) -> Node:
     """The node once it reports that nothing is left. Raises Refusal with what is in the way."""
     latest, told = draining, ""
+    give_up_ms = deadline_ms + LEAVING_MS if deadline_ms is not None else None
     try:
-        async with asyncio.timeout(deadline_ms / 1000):
+        async with asyncio.timeout(give_up_ms / 1000 if give_up_ms is not None else None):
             async for latest in connection.watch_nodes(f'name == "{words.id_of(draining.name)}"'):
                 if latest.drain == Node.DRAINED:
                     return latest
@@ -87,7 +88,7 @@ async def _drained(connection: Connection, draining: Node, deadline_ms: int) -> 
     raise Refusal(
         Code.DEADLINE_EXCEEDED,
         "DRAIN_DEADLINE",
-        f"{_remaining(latest)} after {units.format_duration(deadline_ms)}; it is still being drained: "
+        f"{_remaining(latest)}, {units.format_duration(LEAVING_MS)} after its deadline; it is still being drained: "
         f"wait longer, cancel what is in the way, or headrace undrain {words.id_of(latest.name)}",
     )
 

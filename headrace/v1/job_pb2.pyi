@@ -321,7 +321,7 @@ class Migration(_message.Message):
     def __init__(self, state: _Optional[_Union[Migration.State, str]] = ..., level: _Optional[_Union[Migration.Level, str]] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., source_epoch: _Optional[int] = ..., target_epoch: _Optional[int] = ..., phases: _Optional[_Iterable[_Union[_attempt_pb2.Phase, _Mapping]]] = ..., downtime_millis: _Optional[int] = ..., reason: _Optional[str] = ..., request_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., freeze_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., image: _Optional[str] = ..., platform: _Optional[_Union[_attempt_pb2.Platform, _Mapping]] = ...) -> None: ...
 
 class MigrationPlan(_message.Message):
-    __slots__ = ("level", "source", "target", "level_reason", "loss", "lost_millis", "bytes", "downtime_millis")
+    __slots__ = ("level", "source", "target", "level_reason", "loss", "lost_millis", "bytes", "downtime_millis", "downtime_basis")
     LEVEL_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
@@ -330,6 +330,7 @@ class MigrationPlan(_message.Message):
     LOST_MILLIS_FIELD_NUMBER: _ClassVar[int]
     BYTES_FIELD_NUMBER: _ClassVar[int]
     DOWNTIME_MILLIS_FIELD_NUMBER: _ClassVar[int]
+    DOWNTIME_BASIS_FIELD_NUMBER: _ClassVar[int]
     level: Migration.Level
     source: str
     target: str
@@ -338,4 +339,5 @@ class MigrationPlan(_message.Message):
     lost_millis: int
     bytes: int
     downtime_millis: int
-    def __init__(self, level: _Optional[_Union[Migration.Level, str]] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., level_reason: _Optional[str] = ..., loss: _Optional[str] = ..., lost_millis: _Optional[int] = ..., bytes: _Optional[int] = ..., downtime_millis: _Optional[int] = ...) -> None: ...
+    downtime_basis: str
+    def __init__(self, level: _Optional[_Union[Migration.Level, str]] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., level_reason: _Optional[str] = ..., loss: _Optional[str] = ..., lost_millis: _Optional[int] = ..., bytes: _Optional[int] = ..., downtime_millis: _Optional[int] = ..., downtime_basis: _Optional[str] = ...) -> None: ...

@@ -1,3 +1,6 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
 from headrace.v1 import node_pb2 as _node_pb2
 from headrace.v1 import session_pb2 as _session_pb2
 from google.protobuf.internal import containers as _containers
@@ -73,7 +76,11 @@ class UncordonNodeRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class DrainNodeRequest(_message.Message):
-    __slots__ = ("name",)
+    __slots__ = ("name", "deadline", "force")
     NAME_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
     name: str
-    def __init__(self, name: _Optional[str] = ...) -> None: ...
+    deadline: _duration_pb2.Duration
+    force: bool
+    def __init__(self, name: _Optional[str] = ..., deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., force: bool = ...) -> None: ...

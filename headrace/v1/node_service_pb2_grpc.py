@@ -146,7 +146,8 @@ class NodeServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DrainNode(self, request, context):
-        """No new jobs, and those that are there are moved away.
+        """No new jobs, and those that are there are moved away, but for those about to end. Refused where some have nowhere
+        to go: NO_ROOM_ELSEWHERE. Of a node that is being drained already, only the deadline is changed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

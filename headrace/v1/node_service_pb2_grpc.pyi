@@ -47,7 +47,9 @@ class NodeServiceStub:
     UncordonNode: _aio.UnaryUnaryMultiCallable[_node_service_pb2.UncordonNodeRequest, _node_pb2.Node]
     """Takes jobs again, whether it was cordoned or drained."""
     DrainNode: _aio.UnaryUnaryMultiCallable[_node_service_pb2.DrainNodeRequest, _node_pb2.Node]
-    """No new jobs, and those that are there are moved away."""
+    """No new jobs, and those that are there are moved away, but for those about to end. Refused where some have nowhere
+    to go: NO_ROOM_ELSEWHERE. Of a node that is being drained already, only the deadline is changed.
+    """
 
 class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
     """Agents hold one Session each; users call the rest."""
@@ -128,6 +130,8 @@ class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _node_service_pb2.DrainNodeRequest,
         context: _aio.ServicerContext[_node_service_pb2.DrainNodeRequest, _abc.Awaitable[_node_pb2.Node]],
     ) -> _abc.Awaitable[_node_pb2.Node]:
-        """No new jobs, and those that are there are moved away."""
+        """No new jobs, and those that are there are moved away, but for those about to end. Refused where some have nowhere
+        to go: NO_ROOM_ELSEWHERE. Of a node that is being drained already, only the deadline is changed.
+        """
 
 def add_NodeServiceServicer_to_server(servicer: NodeServiceServicer, server: _aio.Server) -> None: ...

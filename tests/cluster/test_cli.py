@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from deploy.local import images
+from headrace.jobs import JobState
+from headrace.nodes import Drain
 from tests.cluster.jobs import MERGES, Tokenized, goes_on_where_it_left, work_in
 from tests.cluster.observer import Observer
 
@@ -91,20 +93,59 @@ async def test_a_job_is_moved_and_drained_away_and_its_result_stays_the_same(
     assert goes_on_where_it_left(log)
 
 
-async def test_a_drain_that_cannot_end_says_what_is_in_the_way(eyes: Observer) -> None:
-    one = eyes.world.node("one")
+async def test_a_drain_waits_for_a_job_without_a_contract_and_at_its_deadline_begins_it_anew_elsewhere(
+    eyes: Observer,
+) -> None:
+    one, two = map(eyes.world.node, AGENTS)
     waits = ("--", "sh", "-c", "sleep 100 & wait")
     at_one = f'prefer={{node == "{one}": 10}}'
     job = (await headrace(eyes, "run", "headrace/python", "--name", "stays", "--set", at_one, *waits)).out.strip()
     await eyes.running(await eyes.client.job(job), on="one")
 
+    begun = await headrace(eyes, "drain", one)
     drained = await headrace(eyes, "drain", one, "--wait", "--deadline", "1s")
+    after = await eyes.running(await eyes.client.job(job), on="two")
     undrained = await headrace(eyes, "undrain", one)
     cancelled = await headrace(eyes, "cancel", job)
 
-    assert (drained.code, undrained.code, cancelled.code) == (1, 0, 0)
-    assert f"jobs/{job} has no `checkpoint:`; a move would lose its work" in drained.err
-    assert drained.err.endswith("[DRAIN_DEADLINE]\n")
+    assert [said.code for said in (begun, drained, undrained, cancelled)] == [0] * 4
+    assert f"jobs/{job} has no `checkpoint:`; a move would lose its work" in begun.out
+    assert "no deadline: what cannot be moved is waited for, for ever" in begun.out
+    assert drained.out == f"{one} READY, DRAINED\n"
+    assert [attempt.node for attempt in after.attempts] == [one, two]
+
+
+async def test_a_drain_without_room_is_refused_and_if_forced_nothing_is_lost_at_its_deadline(
+    eyes: Observer, unmoved: Tokenized
+) -> None:
+    one = eyes.world.node("one")
+    only_there = f'where=node == "{one}"'
+    submitted = await headrace(eyes, "submit", BPE, "--set", f"env.MERGES={MERGES}", "--set", only_there)
+    job = await eyes.client.job(submitted.out.strip())
+    said = await eyes.said(job, "\nmerge ")
+
+    refused = await headrace(eyes, "drain", one, "--deadline", "3s")
+    node = await eyes.client.node(one)
+    forced = await headrace(eyes, "drain", one, "--deadline", "3s", "--force")
+    eyes.world.kill("controller")
+    eyes.world.start_controller()
+    drained = await headrace(eyes, "drain", one, "--wait")
+    waits = await eyes.client.job(job.name)
+    undrained = await headrace(eyes, "undrain", one)
+    await eyes.said(job, "goes on after merge", after=said)
+    job = await eyes.ended(job)
+
+    assert [said.code for said in (refused, forced, drained, undrained)] == [1, 0, 0, 0]
+    assert f"{job.name} has nowhere to go: 1 node: does not match where" in refused.err
+    assert refused.err.endswith("[NO_ROOM_ELSEWHERE]\n")
+    assert node.drain is Drain.NONE
+    assert f"{job.name} has nowhere to go" in forced.out
+    assert (waits.state, waits.failures) == (JobState.QUEUED, 0)
+    assert job.outputs is not None
+    assert job.outputs.digest == unmoved.digest
+    log = await eyes.log(job)
+    assert work_in(log) == unmoved.log
+    assert goes_on_where_it_left(log)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,11 @@ class World:
         """SIGKILL to "controller" or to an agent."""
         self._daemons.pop(name).kill()
 
+    def lose(self, name: str) -> None:
+        """A machine is gone: its agent, and the containers that it ran."""
+        self.kill(name)
+        cluster.remove_containers(self._engines[name], [self._nodes[name]])
+
     def stop(self, name: str) -> None:
         """Asks "controller" or an agent to leave, and waits."""
         self._daemons.pop(name).stop()

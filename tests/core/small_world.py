@@ -114,6 +114,7 @@ class World:
         jobs = tuple(one for one in self.store.values() if isinstance(one, Job) and not one.ended)
         nodes = tuple(one for one in self.store.values() if isinstance(one, Node))
         self.cluster = Cluster(Book("cluster-1", Policy(), jobs, nodes))
+        self.cluster.book.recall(one for one in self.store.values() if isinstance(one, Job))
         self._queue = deque(one for one in self._queue if one[0] != "controller")
         self.pass_time(0)
         for name, site in self.sites.items():
@@ -141,9 +142,9 @@ class World:
         """A user cancels a job."""
         return self.ask(lambda token: controller.CancelAsked(token, job_id))
 
-    def drain(self, node: str, drain: Drain = Drain.DRAINING) -> object:
+    def drain(self, node: str, drain: Drain = Drain.DRAINING, **how: object) -> object:
         """A user drains a node, or closes it only."""
-        return self.ask(lambda token: controller.DrainAsked(token, node, drain))
+        return self.ask(lambda token: controller.DrainAsked(token, node, drain, **how))  # type: ignore[arg-type]
 
     def exit(self, ref: Ref, code: int) -> None:
         """A container ends by itself."""

@@ -33,7 +33,7 @@ def test_a_drain_names_what_keeps_it() -> None:
     world = World(a=AMD64)
     world.submit()
 
-    world.drain("a")
+    world.drain("a", force=True)
 
     assert world.node("a").drain is Drain.DRAINING
     assert world.node("a").blockers == ("jobs/train-1 has nowhere to go: there is no other node",)

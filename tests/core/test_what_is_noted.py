@@ -43,7 +43,7 @@ def test_a_node_that_is_closed_is_noted_under_how_it_is_closed(drain: Drain, rea
     world = World(a=AMD64)
     world.submit()
 
-    world.drain("a", drain)
+    world.drain("a", drain, force=True)
 
     assert world.happenings[-1] == reason
 

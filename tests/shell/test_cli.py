@@ -55,8 +55,7 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         (["jobs", "--where", "\udcff"], "is no text in UTF-8"),
         (["migrate", "a", "--where", "\udcff"], "is no text in UTF-8"),
         (["events", "--subject", "jobs/\udcff"], "is no text in UTF-8"),
-        (["drain", "a", "--deadline", "10m"], "--wait"),
-        (["drain", "a", "--wait", "--deadline", "soon"], "10m"),
+        (["drain", "a", "--deadline", "soon"], "10m"),
     ],
 )
 def test_wrong_usage_is_told_and_ends_with_2(

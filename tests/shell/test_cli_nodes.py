@@ -1,7 +1,12 @@
 """headrace nodes, node, cordon, drain: each time a process of its own."""
 
+import asyncio
+import json
+
 import pytest
 
+from headrace.cli import nodes
+from headrace.cli.main import run
 from headrace.v1 import attempt_pb2, node_pb2
 from headrace.v1.node_service_pb2 import ListNodesResponse
 from tests.shell.controller_double import HANG, Controller, headrace, node
@@ -71,17 +76,60 @@ async def test_a_drain_that_is_waited_for_ends_when_the_node_reports_that_nothin
     ended = await headrace("drain", "east", "--wait", controller=controller.address)
 
     assert (ended.code, ended.lines) == (0, ["east-1 READY, DRAINED"])
-    assert ended.complaint == "east-1 is not drained: pi-1a2b has nowhere to go"
+    assert ended.complaint.splitlines()[0].startswith("no deadline: what cannot be moved is waited for, for ever")
+    assert ended.complaint.splitlines()[1:] == ["east-1 is not drained: pi-1a2b has nowhere to go"]
     assert controller.requests[1].filter == 'name == "east-1"'
 
 
-async def test_a_drain_past_its_deadline_names_what_is_in_the_way(controller: Controller) -> None:
-    draining = node(drain=node_pb2.Node.DRAINING, blockers=["pi-1a2b has nowhere to go"])
+async def test_a_drain_says_what_is_in_the_way_and_when_that_has_to_leave(controller: Controller) -> None:
+    draining = node(drain=node_pb2.Node.DRAINING, blockers=["jobs/a has nowhere to go", "jobs/b is moving to c"])
+    draining.drain_deadline_time.FromJsonString("2026-01-02T03:04:05Z")
+    controller.answer("DrainNode", draining)
+
+    ended = await headrace("drain", "east", "--deadline", "10m", "--force", controller=controller.address)
+
+    assert ended.lines == [
+        "east-1 READY, DRAINING",
+        "  jobs/a has nowhere to go",
+        "  jobs/b is moving to c",
+        "what is still there at 2026-01-02 03:04:05 is asked to save and leave, and goes on where there is room",
+    ]
+    request = controller.requests[0]
+    assert (request.deadline.seconds, request.force) == (600, True)
+
+
+async def test_a_drain_without_a_deadline_asks_for_none(controller: Controller) -> None:
+    controller.answer("DrainNode", node(drain=node_pb2.Node.DRAINED))
+
+    ended = await headrace("drain", "east", "--wait", controller=controller.address)
+
+    assert ended.lines == ["east-1 READY, DRAINED"]
+    assert not controller.requests[0].HasField("deadline")
+    assert not controller.requests[0].force
+
+
+async def test_a_node_shows_what_is_in_the_way_of_its_drain(controller: Controller) -> None:
+    controller.answer("GetNode", node(drain=node_pb2.Node.DRAINING, blockers=["jobs/a has nowhere to go"]))
+
+    shown = await headrace("node", "east", controller=controller.address)
+    told = await headrace("node", "east", "-o", "json", controller=controller.address)
+
+    assert "In the way of its drain\n  jobs/a has nowhere to go" in shown.out.decode()
+    assert json.loads(told.out)["blockers"] == ["jobs/a has nowhere to go"]
+
+
+async def test_a_drain_that_goes_on_long_after_its_deadline_names_what_is_in_the_way(
+    controller: Controller, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(nodes, "LEAVING_MS", 200)
+    draining = node(drain=node_pb2.Node.DRAINING, blockers=["pi-1a2b was asked to save and leave"])
     controller.answer("DrainNode", draining)
     controller.answer("WatchNodes", [draining, HANG])
+    argv = ["drain", "east", "--wait", "--deadline", "0", "--controller", controller.address]
 
-    ended = await headrace("drain", "east", "--wait", "--deadline", "200ms", controller=controller.address)
+    code = await asyncio.to_thread(run, argv)
 
-    assert ended.code == 1
-    assert "pi-1a2b has nowhere to go" in ended.complaint
-    assert ended.complaint.endswith("[DRAIN_DEADLINE]")
+    complaint = capsys.readouterr().err.strip()
+    assert code == 1
+    assert "pi-1a2b was asked to save and leave, 200ms after its deadline" in complaint
+    assert complaint.endswith("[DRAIN_DEADLINE]")

@@ -83,8 +83,9 @@ class Transcript:
                 return f"a user asks to move {job} to {target or 'wherever it fits'}"
             case controller.CancelAsked(id=job):
                 return f"a user cancels {job}"
-            case controller.DrainAsked(node=node, drain=drain):
-                return f"an operator asks for {node}: drain {drain.name}"
+            case controller.DrainAsked(node=node, drain=drain, deadline_ms=deadline_ms):
+                within = f" within {deadline_ms} ms" if deadline_ms is not None else ""
+                return f"an operator asks for {node}: drain {drain.name}{within}"
         about: Ref | None = getattr(event, "ref", None)
         return f"{type(event).__name__.lower()}: {_ref(about)}" if about is not None else type(event).__name__
 

@@ -111,7 +111,8 @@ class Users:
         closed = [node.id for node in self.world.controller.nodes.values() if node.drain is not Drain.NONE]
         node = closed[0] if closed else self._site().name
         drain = Drain.NONE if closed else self.rng.choice((Drain.DRAINING, Drain.DRAINING, Drain.CORDONED))
-        self.world.ask(lambda token: DrainAsked(token, node, drain))
+        deadline_ms, force = self.rng.choice((None, None, 0, 5_000, 60_000)), self.rng.random() < 0.5
+        self.world.ask(lambda token: DrainAsked(token, node, drain, deadline_ms, force))
 
     def network(self) -> None:
         """A line is cut, in one direction or both, or is mended."""
@@ -187,4 +188,4 @@ def drains(world: World, drained: str) -> None:
 
 
 def _drain(node: str, drain: Drain, token: int) -> DrainAsked:
-    return DrainAsked(token, node, drain)
+    return DrainAsked(token, node, drain, force=True)
