@@ -6,6 +6,7 @@ PYTHON_IN := .venv/bin/python
 LOCAL := $(PYTHON_IN) -m deploy.local
 HEADRACE := .venv/bin/headrace
 NODES ?= 1
+SEEDS ?= 1000
 
 .PHONY: help
 help: ## What there is
@@ -23,6 +24,22 @@ test: dev ## All tests, with a real engine and registry (ARGS= for pytest)
 .PHONY: test-fast
 test-fast: dev ## The tests that need no engine
 	$(PYTHON_IN) -m pytest -m "not engine" $(ARGS)
+
+.PHONY: sim
+sim: dev ## Both real cores in a simulated world in which all fails, SEEDS=1000 times
+	$(PYTHON_IN) -m tests.simulation.sim --seeds $(SEEDS)
+
+.PHONY: replay
+replay: dev need-SEED ## The story of the simulated world of SEED=
+	$(PYTHON_IN) -m tests.simulation.replay $(SEED) $(if $(WORLDS),"$(WORLDS)")
+
+.PHONY: stories
+stories: dev ## Writes the stories of tests/simulation/stories anew
+	$(PYTHON_IN) -m tests.simulation.storybook
+
+.PHONY: rules
+rules: dev ## Runs the simulator without one rule after the other; writes the table in ARCHITECTURE.md
+	$(PYTHON_IN) -m tests.simulation.rules
 
 .PHONY: check
 check: dev ## Lint, types, import contracts, proto lint, stub drift

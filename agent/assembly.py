@@ -11,6 +11,7 @@ from pathlib import Path
 from grpc import aio
 
 from agent.accelerators.table import vendors
+from agent.bandwidth import Bandwidth
 from agent.checkpoints import Checkpoints
 from agent.core.agent import AgentCore
 from agent.core.model import Event
@@ -75,7 +76,8 @@ def _daemon(
 ) -> Daemon:
     state = settings.state.absolute()
     with refused_by_setting("state"):
-        checkpoints = Checkpoints(CheckpointServiceStub(channel), state / "chunks")
+        bandwidth = Bandwidth(settings.checkpoints.bytes_per_second)
+        checkpoints = Checkpoints(CheckpointServiceStub(channel), state / "chunks", bandwidth)
     stub = NodeServiceStub(channel)
     senses = NodeSenses(
         state,

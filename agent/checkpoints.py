@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agent import scans
+from agent.bandwidth import Bandwidth
 from agent.chunk_cache import ChunkCache
 from agent.scans import Changed, unstable
 from agent.snapshots import Memo, Snapshot, memo_of
@@ -35,8 +36,9 @@ class Checkpoints:
     Every method may be cancelled: what was moved by then is not moved again. `cache` is a folder of this agent's own.
     """
 
-    def __init__(self, stub: CheckpointServiceStub, cache: Path) -> None:
+    def __init__(self, stub: CheckpointServiceStub, cache: Path, bandwidth: Bandwidth | None = None) -> None:
         self._stub = stub
+        self._bandwidth = bandwidth or Bandwidth()
         self._cache = ChunkCache(cache)
         self._memos: dict[Path, Memo] = {}
         self._fetching: Counter[str] = Counter()
@@ -70,7 +72,7 @@ class Checkpoints:
         made afterwards. Where it is there, its own mode and owner are kept.
         """
         with self._kept(digest):
-            transfer = Transfer(self._stub)
+            transfer = Transfer(self._stub, paced=self._bandwidth.take)
             manifest = await self._manifest(transfer, digest)
             tree = Tree(manifest, directory)
 
@@ -93,7 +95,7 @@ class Checkpoints:
     async def prefetch(self, digest: str) -> int:
         """Fetches a manifest and its chunks into the cache, for a `lay_down` that may come; answers the bytes."""
         with self._kept(digest):
-            transfer = Transfer(self._stub)
+            transfer = Transfer(self._stub, paced=self._bandwidth.take)
             manifest = await self._manifest(transfer, digest)
 
             def take(chunk: str, data: bytes) -> None:
@@ -110,7 +112,7 @@ class Checkpoints:
         return await finished(self._cache.prune, (*keep, *self._fetching))
 
     async def _save(self, directory: Path, *, job: str, epoch: int, outputs: bool) -> _Saved | None:
-        transfer = Transfer(self._stub)
+        transfer = Transfer(self._stub, paced=self._bandwidth.take)
         trouble = unstable(directory)
         for _ in range(_TRIES):
             snapshot = Snapshot(directory, self._memos.get(directory, {}), whole_digests=outputs)

@@ -12,28 +12,34 @@ from agent.checkpoints import Checkpoints
 from agent.core.adoption import exited
 from agent.core.agent import AgentCore
 from agent.core.model import (
+    AskToLeave,
+    Declined,
     DropFetched,
     Effect,
     EngineFound,
     EngineLost,
     Event,
     Fetch,
+    Fingerprint,
     Forget,
     Keep,
+    Kill,
     OpenSession,
     Pause,
     Relist,
     Remember,
+    Remove,
     Send,
     Sensed,
     Ticked,
+    Unpause,
     Warn,
 )
 from agent.journal import Journal
 from agent.prefetches import Prefetches
 from agent.runtimes.runtime import EngineUnreachable, Ref, Runtime
 from agent.session import Session
-from agent.works import Work, Works
+from agent.works import Work, Works, ref_of
 from headrace.nodes import Device, Load, NodeDescription
 from headrace.refusals import Refusal
 
@@ -42,6 +48,10 @@ SENSE_SECONDS = 5.0
 RELIST_SECONDS = 5.0
 ENGINE_RETRY_SECONDS = 1.0
 RELEASE_SECONDS = 600.0
+
+# To do these is safe whatever becomes of the note; and after these a job runs, or leaves.
+SAFE = (Pause, Fingerprint)
+HASTY = (AskToLeave, Kill, Unpause)
 
 # Of these the newest says all.
 _REPLACED = (Remember, OpenSession, Send, Relist)
@@ -87,6 +97,7 @@ class Daemon:
         self._unwritten: list[Effect] = []
         # What is to be written down, of each thing the newest; what is written at one time costs the disk once.
         self._notes: dict[Ref | None, Remember | Keep | Forget] = {}
+        self._full = False
         # Of its own: what waits for a note must not wait for checkpoints, which keep a pool's threads busy for minutes.
         self._writer = ThreadPoolExecutor(1, "journal")
         self._session, self._works, self._prefetches = make(self._queue.put_nowait)
@@ -111,16 +122,24 @@ class Daemon:
                 await self._judge(batch, tasks)
 
     async def _judge(self, batch: list[Event], tasks: asyncio.TaskGroup) -> None:
-        effects = [*self._unwritten]
+        late = self._unwritten
+        effects: list[Effect] = []
         for event in [_now(), *(one for one in batch if not isinstance(one, Ticked))]:
             effects += self._core.handle(event)
-        if not await self._written(effects, all_of_it=any(isinstance(one, Ticked) for one in batch)):
-            # To hold a job still is safe whatever becomes of the note: a lease that lapses meanwhile must be kept.
-            for pause in [one for one in effects if isinstance(one, Pause)]:
-                self._do(pause, tasks)
-            self._unwritten = _newest([one for one in effects if not isinstance(one, Pause)])
+        if not await self._written([*late, *effects], all_of_it=any(isinstance(one, Ticked) for one in batch)):
+            alone = not self._core.lease.valid(self._core.now_ms)
+            done, overtaken, self._unwritten = without_a_note(late, effects, alone=alone)
+            for work in done:
+                self._do(work, tasks)
+            for work in overtaken:
+                self._queue.put_nowait(too_late(work))
             return
         self._unwritten = []
+        for effect in late:
+            if isinstance(effect, Work):
+                self._queue.put_nowait(too_late(effect))
+            else:
+                self._do(effect, tasks)
         for effect in effects:
             self._do(effect, tasks)
 
@@ -134,15 +153,17 @@ class Daemon:
             if isinstance(effect, (Remember, Keep, Forget)):
                 self._notes[_subject(effect)] = effect
                 waits = waits and not isinstance(effect, Remember) and effect.soon
-        if not self._notes or (waits and not all_of_it):
+        if not self._notes or (waits and not all_of_it and not self._full):
             return True
         try:
             notes = list(self._notes.values())
             await asyncio.get_running_loop().run_in_executor(self._writer, self._journal.write, notes)
         except Refusal as refusal:
-            if not self._unwritten:
+            if not self._full:
                 _log.error("%s; until then this node does nothing new and reports nothing", refusal.message)
+            self._full = True
             return False
+        self._full = False
         self._notes.clear()
         return True
 
@@ -221,7 +242,28 @@ class Daemon:
                 _log.warning("what was fetched and is not needed any more cannot all be deleted: %s", error)
 
 
-def _newest(effects: list[Effect]) -> list[Effect]:
+def without_a_note(
+    late: list[Effect], effects: list[Effect], *, alone: bool
+) -> tuple[list[Work], list[Work], list[Effect]]:
+    """What is done though nothing can be written down, what is not done at all, and what waits for room.
+
+    `alone`: this node has no lease. Then what was to go on, or to leave, is held still instead: the controller may give
+    it to another node, and an exit that nobody noted as asked for would look like a failure.
+    """
+    overtaken: list[Work] = [one for one in (*late, *effects) if alone and isinstance(one, HASTY)]
+    done: list[Work] = [one for one in effects if isinstance(one, SAFE)]
+    # What is to be removed may run elsewhere by now.
+    removals = [one for one in effects if isinstance(one, Remove)]
+    done += [Pause(ref_of(one)) for one in (*overtaken, *removals)]
+    return done, overtaken, newest([one for one in (*late, *effects) if one not in (*done, *overtaken)])
+
+
+def too_late(work: Work) -> Declined:
+    """What is told of a work that a full disk held up: what was wanted then may not be wanted, or allowed, any more."""
+    return Declined(ref_of(work), "the node's disk was full", type(work))
+
+
+def newest(effects: list[Effect]) -> list[Effect]:
     """The effects without those that a later one replaces: a disk may be full for days."""
     last = {type(effect): effect for effect in effects}
     return [effect for effect in effects if not isinstance(effect, _REPLACED) or effect is last[type(effect)]]

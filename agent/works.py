@@ -38,7 +38,7 @@ from agent.core.model import (
 )
 from agent.folders import Folders
 from agent.runtimes.runtime import EngineUnreachable, Ref, Runtime, RuntimeRefused
-from headrace.attempts import ORDERLY_EXIT_CODES, Attempt, Checkpoint, Outputs, Phase
+from headrace.attempts import EXIT_SIGKILL, ORDERLY_EXIT_CODES, Attempt, Checkpoint, Outputs, Phase
 from headrace.refusals import Refusal
 from headrace.sessions import Goal, Placement
 from headrace.v1.node_service_pb2_grpc import NodeServiceStub
@@ -83,7 +83,7 @@ class Works:
 
     def begin(self, work: Work, tasks: asyncio.TaskGroup) -> None:
         """Begins a work; what it comes to is told."""
-        ref = _ref(work)
+        ref = ref_of(work)
         if isinstance(work, Remove):
             # Whatever else is under way has lost its point.
             for task in self._tasks.pop(ref, set()):
@@ -327,7 +327,9 @@ def _left_in_order(attempt: Attempt) -> bool:
 
     So may a machine that lost its power. An engine that ended the job did no more than we do at the end of a grace.
     """
-    return attempt.exit_code in ORDERLY_EXIT_CODES or attempt.killed or attempt.reason == ENGINE_STOPPED
+    # It may have crashed, or the machine lost its power, when the agent was about to kill it.
+    was_killed = attempt.killed and attempt.exit_code == EXIT_SIGKILL
+    return attempt.exit_code in ORDERLY_EXIT_CODES or was_killed or attempt.reason == ENGINE_STOPPED
 
 
 async def _timed(phases: list[Phase], name: str, work: Awaitable[int | None]) -> None:
@@ -355,7 +357,8 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return error
 
 
-def _ref(work: Work) -> Ref:
+def ref_of(work: Work) -> Ref:
+    """Which attempt a work concerns."""
     match work:
         case Prepare(placement) | Start(placement) | Follow(placement) | Fingerprint(placement):
             return Ref(placement.job, placement.task, placement.epoch)

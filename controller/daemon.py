@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from controller.services.nodes import NodeService
 from controller.shell import Shell
 from controller.store import Store
 from headrace.disks import refused_by_setting
+from headrace.jobs import Job
 from headrace.refusals import Code, Refusal
 from headrace.settings import ControllerSettings
 from headrace.status import RefusalInterceptor
@@ -92,22 +94,24 @@ def _assembled(settings: ControllerSettings, state: Path, store: Store) -> Parts
     with refused_by_setting("checkpoints"):
         checkpoints = FolderStore(settings.checkpoint_folder)
     logs = JobLogs(state / "logs", settings.logs.max_bytes)
+    shell = Shell(Cluster(book), store, logs)
     return Parts(
         store=store,
         checkpoints=checkpoints,
-        checkpoint_service=CheckpointService(checkpoints, partial(_epoch_of, book)),
+        # Saved epochs alone: what was only decided, a crash may take back.
+        checkpoint_service=CheckpointService(checkpoints, partial(_epoch_of, shell.live)),
         logs=logs,
         images=Images(
             default_registry=settings.images.default_registry,
             insecure_registries=settings.images.insecure_registries,
             credentials=DockerConfig(settings.images.docker_config),
         ),
-        shell=Shell(Cluster(book), store, logs),
+        shell=shell,
     )
 
 
-def _epoch_of(book: Book, job: str) -> int | None:
-    return book.jobs[job].epoch if job in book.jobs else None
+def _epoch_of(live: Mapping[str, Job], job: str) -> int | None:
+    return live[job].epoch if job in live else None
 
 
 async def serve(settings: ControllerSettings) -> None:
@@ -170,10 +174,17 @@ async def _sweep(parts: Parts) -> None:
 
 async def tidy_up(parts: Parts) -> None:
     """Deletes what no job needs any more from the checkpoint store. What a disk has against that is logged."""
+    book = parts.shell.cluster.book
+    unheard = sorted({job.node for job in book.jobs.values() if job.node and job.node not in book.occupied})
+    if unheard or parts.shell.is_saving:
+        # What a node put before this process began, and has not reported yet, nobody else can name; nor can the store
+        # what is about to be saved.
+        _log.info("old checkpoints are kept for now; nodes with jobs that have not reported: %s", ", ".join(unheard))
+        return
     # In this order: a manifest that a record comes to name meanwhile is among the pinned ones.
     pinned = parts.checkpoint_service.pinned()
     # A node that was silent for so long still has its jobs, and may be about to name what it put before.
-    lost_after = (job.spec.lost_after_ms / 1000 for job in parts.shell.cluster.book.jobs.values())
+    lost_after = (job.spec.lost_after_ms / 1000 for job in book.jobs.values())
     young_seconds = max((YOUNG_SECONDS, *lost_after))
     try:
         live = await asyncio.to_thread(parts.store.live_manifests)

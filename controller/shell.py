@@ -66,6 +66,8 @@ class Shell:
         self.events: Feed[Happening] = Feed()
         # The live jobs as they were saved last: what may be shown, since no crash can take it back.
         self.live = dict(cluster.book.jobs)
+        # While it is, the core may have decided what the store does not know of yet; for long, where the disk is full.
+        self.is_saving = False
         self._store = store
         # Its own thread: others may be long at work on files.
         self._committing = ThreadPoolExecutor(1, "commit")
@@ -138,8 +140,10 @@ class Shell:
             effects += self.cluster.handle(event)
         saves = [effect.record for effect in effects if isinstance(effect, Save)]
         if saves:
+            self.is_saving = True
             for happening in await self._saved(saves):
                 self.events.publish(happening.subject, happening)
+            self.is_saving = False
         for effect in effects:
             self._do(effect)
 

@@ -53,10 +53,14 @@ _JOBS = select(_JOB.id, _JOB.body)
 _NODES = select(_NODE.id, _NODE.body)
 _AGE = (_JOB.create_time_ms, _JOB.id)
 # One question, where each new job asks two. Each half by its own index; that of the request, if there is one, counts.
-_JOB_OF = union_all(
-    select(_JOB.id, _JOB.body, literal(0).label("turn")).where(_JOB.request_id == bindparam("request")),
-    select(_JOB.id, _JOB.body, literal(1).label("turn")).where(_JOB.id == bindparam("job")),
-).order_by("turn")
+_JOB_OF = (
+    union_all(
+        select(_JOB.id, _JOB.body, literal(0).label("turn")).where(_JOB.request_id == bindparam("request")),
+        select(_JOB.id, _JOB.body, literal(1).label("turn")).where(_JOB.id == bindparam("job")),
+    )
+    .order_by("turn")
+    .limit(1)
+)
 
 # The others of a job's columns never change: their indices need not be touched again.
 _CHANGING = ("state", "ended", "checkpoint_manifest", "outputs_manifest", "body")

@@ -112,6 +112,13 @@ class Reserve:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointSettings:
+    """What checkpoints may take of the network, up and down together; 0: all there is."""
+
+    bytes_per_second: int = setting(0, _size, key="bandwidth")
+
+
+@dataclass(frozen=True, slots=True)
 class AgentSettings:
     """What an agent can be told. What its node is, it finds out."""
 
@@ -123,6 +130,7 @@ class AgentSettings:
     labels: dict[str, str] = field(default_factory=dict)
     engine: EngineSettings = field(default_factory=EngineSettings)
     reserve: Reserve = field(default_factory=Reserve)
+    checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
     host_network: bool = False
     insecure: bool = False
     log: LogSettings = field(default_factory=LogSettings)

@@ -22,6 +22,7 @@ from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceStub
 Batch = Sequence[tuple[str, bytes]]
 Pack = Callable[[Sequence[str]], Generator[Batch]]
 Take = Callable[[str, bytes], None]
+Paced = Callable[[int], Awaitable[None]]
 
 _Params = ParamSpec("_Params")
 _Answer = TypeVar("_Answer")
@@ -38,15 +39,17 @@ _DELAYS_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10)
 class Transfer:
     """One transfer, up or down. A cut is no end: it asks again what is missing, until it is done or cancelled.
 
-    With `attempts`, so many calls in a row that moved nothing are an end too, and raise a Refusal.
+    With `attempts`, so many calls in a row that moved nothing are an end too, and raise a Refusal. `paced` waits until
+    so many bytes may go, or have come.
 
     `moved_bytes` counts the chunks' bytes that went over the network, those of cut calls too. A connection that is
     dead without saying so is for the channel's keepalive to find out.
     """
 
-    def __init__(self, stub: CheckpointServiceStub, *, attempts: int | None = None) -> None:
+    def __init__(self, stub: CheckpointServiceStub, *, attempts: int | None = None, paced: Paced | None = None) -> None:
         self._stub = stub
         self._attempts = attempts
+        self._paced = paced
         self.moved_bytes = 0
 
     async def upload(self, digests: Iterable[str], pack: Pack) -> None:
@@ -84,6 +87,7 @@ class Transfer:
             async with aclosing(ahead(pack(missing.digests))) as batches:
                 async for batch in batches:
                     chunks = [pb.Chunk(digest=digest, data=data) for digest, data in batch]
+                    await self._pace(chunks)
                     try:
                         await call.write(pb.UploadChunksRequest(chunks=chunks))
                     except (asyncio.InvalidStateError, aio.AioRpcError):
@@ -103,6 +107,7 @@ class Transfer:
                     async for response in responses:
                         self.moved_bytes += sum(len(chunk.data) for chunk in response.chunks)
                         await finished(wanted.keep, response.chunks)
+                        await self._pace(response.chunks)
             finally:
                 call.cancel()
             if wanted.progress == before:
@@ -110,6 +115,10 @@ class Transfer:
                     "the checkpoint store sent nothing of what it was asked for; bring it to this program's version"
                 )
                 raise Refusal(Code.INTERNAL, "CHUNKS_MISSING", message)
+
+    async def _pace(self, chunks: Iterable[pb.Chunk]) -> None:
+        if self._paced is not None:
+            await self._paced(sum(len(chunk.data) for chunk in chunks))
 
     async def _persist(
         self, step: Callable[_Params, Awaitable[_Answer]], *args: _Params.args, **kwargs: _Params.kwargs

@@ -62,7 +62,7 @@ _PLANS: dict[type, dict[str, FieldPlan]] = {}
 # What is part of many records and stays as it is, with its message: to copy a message costs a twentieth of making it.
 # The oldest half goes when there are too many.
 _SHARED = (JobSpec, NodeDescription)
-_SHARED_KEPT = 4096
+_SHARED_KEPT = 512
 _shared: dict[int, tuple[object, Message]] = {}
 
 # Records that several ask for one after the other: the store, and whoever watches.

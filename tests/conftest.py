@@ -11,6 +11,8 @@ settings.load_profile("headrace")
 
 def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, _leave)
+    # What a shell starts in the background is deaf to Ctrl-C, and so would be all that tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

@@ -42,6 +42,9 @@ _NEVER_RAN = {
 def exited(status: ContainerStatus, stop_millis: int | None = None) -> Exited:
     """What an engine's word of an exit means."""
     reason = message = ""
+    if status.severed:
+        message = "somebody removed the container that held its network"
+        return Exited(status.ref, None, reason="NETWORK_LOST", message=message, stop_millis=stop_millis)
     if status.exec_failed:
         reason = status.exec_failed
         message = _NEVER_RAN.get(reason, "the image's program could not be run; see the job's log")
@@ -57,7 +60,7 @@ def compare(
     seen = {status.ref: status for status in containers}
     for ref, status in seen.items():
         if ref not in held:
-            # Every container is written down before it is made: what is not in the journal is nobody's any more.
+            # A container that was started is in the journal: what is not there is nobody's any more.
             yield Wanted(Remove(ref))
         elif status.state is ContainerState.EXITED:
             yield exited(status)

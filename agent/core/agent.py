@@ -4,15 +4,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from agent.core import adoption, ledger, losses, transitions
-from agent.core.attempts import (
-    FOLLOWED,
-    Progress,
-    desire,
-    is_found_again,
-    moved,
-    step,
-    step_without_engine,
-)
+from agent.core.attempts import FOLLOWED, Progress, allowed, desire, is_found_again, moved, step, step_without_engine
 from agent.core.lease import Lease
 from agent.core.model import (
     Assigned,
@@ -35,9 +27,11 @@ from agent.core.model import (
     Interrupted,
     Keep,
     OpenSession,
+    Pause,
     Recollection,
     Relist,
     Remember,
+    Remove,
     Removed,
     Send,
     Sensed,
@@ -86,8 +80,8 @@ class AgentCore:
         # A journal without a cluster may have been lost with its epochs, of which the engine's containers then tell:
         # a cluster is not remembered before.
         self._epochs_known = bool(recollection.memory.cluster)
-        # Jobs with a container that is not held: until it is gone, they are neither taken on here nor given back.
-        self._strays: dict[str, None] = {}
+        # Jobs with a container here that is not held: they wait until it is gone. None: it is not known of which.
+        self._strays: dict[str, None] | None = None
         self._engine_gone_ms: int | None = None
         self._pace = Pace()
 
@@ -201,10 +195,12 @@ class AgentCore:
                 return []
             self.held[ref] = replace(held, placement=replace(held.placement, goal=placement.goal))
             return [Keep(self.held[ref])]
-        if not self._epochs_known or placement.job in self._strays:
+        if not self._epochs_known or placement.job in (self._strays or ()):
             return []
         attempt = Attempt(job=placement.job, task=placement.task, epoch=placement.epoch, node=self.node)
         reason, message = self._refusal(placement)
+        if reason == "EPOCH_TAKEN" and self._strays is None:
+            return []
         if reason:
             # That must be said, or the task would wait for ever.
             attempt = moved(attempt, AttemptState.REFUSED, reason=reason, message=message)
@@ -317,7 +313,9 @@ class AgentCore:
         ref = event.ref
         held = self.held.get(ref)
         if held is None:
-            return []
+            # What nobody holds may run elsewhere: where it cannot be removed yet, it is held still at least.
+            is_stray = isinstance(event, Declined) and event.asked is Remove
+            return [Pause(ref)] if is_stray else []
         progress = self._progress[ref]
         if isinstance(event, Removed):
             del self.held[ref]
@@ -348,6 +346,7 @@ class AgentCore:
         progress = self._progress[ref]
         assigned = self.assignment is not None
         wish = desire(held, self._wanted.get(ref), assigned=assigned, lease=self.lease, now_ms=self.now_ms)
+        wish = allowed(wish, held, self.held.values())
         effects: list[Effect] = []
         if self._engine_gone_ms is not None:
             after, more = step_without_engine(held, wish, away_ms=self.now_ms - self._engine_gone_ms)

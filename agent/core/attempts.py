@@ -1,5 +1,6 @@
 """What is to be done next with one attempt: a function of its record and of what is wanted of it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import assert_never
@@ -35,12 +36,14 @@ MOVES: dict[AttemptState, tuple[AttemptState, ...]] = {
     AttemptState.REFUSED: (),
 }
 
+# Its container may be alive.
+_MAY_RUN = (AttemptState.STARTING, AttemptState.RUNNING, AttemptState.PAUSED, AttemptState.STOPPING)
 
 # Its container has begun to write a log.
 FOLLOWED = (AttemptState.RUNNING, AttemptState.PAUSED, AttemptState.STOPPING, AttemptState.SAVING)
 
-# What the engine tells again of an attempt of which nothing was saved, which nobody has asked to leave, and which left,
-# if it did, with a code that is its own.
+# What the engine tells again of a job's first attempt, of which nothing was saved, which nobody has asked to leave, and
+# which left, if it did, with a code that is its own.
 _FOUND_AGAIN = (AttemptState.PREPARING, AttemptState.RUNNING, AttemptState.SAVING, AttemptState.EXITED)
 
 # An engine that is only started anew is back by then.
@@ -64,9 +67,10 @@ def moved(attempt: Attempt, state: AttemptState, **changes: object) -> Attempt:
 
 def is_found_again(attempt: Attempt) -> bool:
     """Whether an agent that lost its note of this would come to the same: from the note before, and from the engine."""
-    touched = attempt.checkpoint is not None or attempt.stop_requested or attempt.killed or bool(attempt.reason)
+    # An epoch whose container is there counts as taken, note or no note: a move would fail by that.
+    touched = attempt.epoch > 1 or attempt.checkpoint is not None or attempt.stop_requested or attempt.killed
     left_at_will = attempt.exit_code is None or attempt.exit_code in (EXIT_DONE, EXIT_SAVED)
-    return attempt.state in _FOUND_AGAIN and left_at_will and not touched
+    return attempt.state in _FOUND_AGAIN and left_at_will and not (touched or attempt.reason)
 
 
 class Desire(Enum):
@@ -136,12 +140,26 @@ def desire(held: Held, wanted: Placement | None, *, assigned: bool, lease: Lease
         case Partition.PAUSE:
             return Desire.HOLD
         case Partition.STOP:
-            # An agent that has just started is not cut off: it has not asked yet.
-            return Desire.FREEZE if lease.lapsed(now_ms) else Desire.HOLD
+            # An agent that has just started is not cut off: it has not asked yet. And what is held still is not let
+            # go on to leave: it may have been too long for that.
+            held_still = held.attempt.state is AttemptState.PAUSED
+            return Desire.FREEZE if lease.lapsed(now_ms) and not held_still else Desire.HOLD
         case Partition.KEEP:
             return Desire.CONTINUE
         case other:
             assert_never(other)
+
+
+def allowed(wish: Desire, held: Held, others: Iterable[Held]) -> Desire:
+    """The wish; but nothing starts while another attempt that may still run has one of its devices.
+
+    That one is about to be removed, or nobody would have given the device to this one.
+    """
+    mine = held.placement.devices
+    if wish is not Desire.RUN or not mine or held.attempt.state not in (AttemptState.PREPARING, AttemptState.STARTING):
+        return wish
+    alive = (one for one in others if one.attempt.state in _MAY_RUN and one.ref != held.ref)
+    return Desire.CONTINUE if any(device in mine for one in alive for device in one.placement.devices) else wish
 
 
 def step(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Held, list[Effect]]:
@@ -149,10 +167,7 @@ def step(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Hel
     attempt = held.attempt
     progress.released = progress.released or wish is Desire.RELEASE
     if progress.released:
-        if progress.removing or progress.waits_with(Remove, now_ms):
-            return held, []
-        progress.removing = True
-        return held, [Remove(held.ref)]
+        return held, _removal(held, progress, now_ms)
     if progress.missing_once:
         # Perhaps it has no container any more; the next list tells.
         return held, []
@@ -175,6 +190,19 @@ def step(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Hel
             return held, []
         case other:
             assert_never(other)
+
+
+def _removal(held: Held, progress: Progress, now_ms: int) -> list[Effect]:
+    if progress.removing:
+        return []
+    if not progress.waits_with(Remove, now_ms):
+        progress.removing = True
+        return [Remove(held.ref)]
+    if progress.busy or held.attempt.state not in (AttemptState.RUNNING, AttemptState.STOPPING):
+        return []
+    # The job may run elsewhere by now, so what cannot be removed yet is held still at least.
+    progress.busy = Pause
+    return [Pause(held.ref)]
 
 
 def step_without_engine(held: Held, wish: Desire, *, away_ms: int) -> tuple[Held, list[Effect]]:

@@ -229,7 +229,7 @@ class Remember:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Write down; from here on this epoch counts as taken."""
+    """Write down; once it is, this epoch counts as taken."""
 
     held: Held
     soon: bool = False
@@ -237,7 +237,7 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Strike out, if it is there; from here on this epoch counts as taken."""
+    """Strike out, if it is there; once it is, this epoch counts as taken."""
 
     ref: Ref
     soon: bool = False

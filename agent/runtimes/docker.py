@@ -5,16 +5,16 @@ import json
 import logging
 import time
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from functools import partial
 from http import HTTPStatus
 
 from agent.runtimes import docker_containers as containers
 from agent.runtimes import docker_pull, docker_stream
 from agent.runtimes.docker_calls import Calls
-from agent.runtimes.docker_containers import Details
+from agent.runtimes.docker_containers import Details, Made
 from agent.runtimes.docker_devices import Holders
-from agent.runtimes.docker_errors import pull_refused, readable
+from agent.runtimes.docker_errors import START_FAILED, pull_refused, readable
 from agent.runtimes.docker_exec import SUSPICIOUS_EXIT_CODES, exec_failure
 from agent.runtimes.docker_logs import Cursor, Frames, Position, chunks, cursor_of
 from agent.runtimes.docker_sandboxes import Sandboxes
@@ -37,7 +37,7 @@ from agent.runtimes.runtime import (
     Ref,
     RuntimeRefused,
 )
-from headrace.attempts import ORDERLY_EXIT_CODES, Platform
+from headrace.attempts import EXIT_SIGKILL, ORDERLY_EXIT_CODES, Platform
 from headrace.jobs import Network
 
 _logger = logging.getLogger(__name__)
@@ -71,6 +71,8 @@ class DockerRuntime:
         self._starting: dict[Ref, asyncio.Task[None]] = {}
         self._exec_failures: dict[Ref, str] = {}
         self._deaths: dict[Ref, asyncio.Event] = {}
+        # Those that were ended because their network had been taken from them.
+        self._severed: dict[Ref, None] = {}
         self.sandboxes = Sandboxes(self._calls, node, most=networks)
         self._holders = Holders(node)
         # Containers that this process has made and not started, and images that were there when they were looked for.
@@ -119,18 +121,20 @@ class DockerRuntime:
     async def create(self, spec: ContainerSpec) -> None:
         """As Runtime says. The engine's own refusal of the platform is IMAGE_NOT_RUNNABLE."""
         sandbox = self.sandboxes.join(spec.ref) if spec.network is Network.BRIDGE else ""
+        joined = ""
         try:
             made = await self._created(spec, sandbox)
+            joined = made.sandbox
         except RuntimeRefused:
-            if not sandbox:
+            if not sandbox or await self.sandboxes.lets_in(sandbox):
                 raise
-            # If it is not the sandbox that is wrong, this says so again.
-            self.sandboxes.died(sandbox)
             made = await self._created(spec)
-        if made:
+        finally:
+            self.sandboxes.joined(spec.ref, joined)
+        if made.new:
             self._made[spec.ref] = spec
 
-    async def _created(self, spec: ContainerSpec, sandbox: str = "") -> bool:
+    async def _created(self, spec: ContainerSpec, sandbox: str = "") -> Made:
         body = configuration(self._node, spec, sandbox=sandbox)
         create = partial(containers.create, name=self._name(spec.ref), spec=spec, body=body)
         try:
@@ -149,21 +153,28 @@ class DockerRuntime:
         # the first one's call, which goes on even if the first is cancelled.
         starting = self._starting.get(ref)
         if starting is None:
-            starting = asyncio.create_task(self._start(ref, self._made.pop(ref, None)))
+            starting = asyncio.create_task(self._start(ref))
             self._starting[ref] = starting
             starting.add_done_callback(partial(self._started, ref))
         await asyncio.shield(starting)
 
-    async def _start(self, ref: Ref, spec: ContainerSpec | None) -> None:
+    async def _start(self, ref: Ref) -> None:
+        spec, sandbox = self._made.get(ref), self.sandboxes.of(ref)
         start = partial(containers.start, name=self._name(ref), new=spec is not None)
         try:
             await self._calls.run(start)
-        except RuntimeRefused:
-            if spec is None or not await self.sandboxes.is_lost(ref):
+        except RuntimeRefused as refused:
+            if not sandbox or refused.reason != START_FAILED:
                 raise
+            if spec is None:
+                raise RuntimeRefused("NETWORK_LOST", f"{refused.message}; it is made anew") from refused
+            # If it is not the network that is wrong, this says so again.
+            self.sandboxes.discard(sandbox)
             await self._calls.run(partial(containers.remove, name=self._name(ref)))
             await self._created(spec)
+            self.sandboxes.joined(ref, "")
             await self._calls.run(start)
+        self._made.pop(ref, None)
 
     def _started(self, ref: Ref, starting: asyncio.Task[None]) -> None:
         del self._starting[ref]
@@ -193,8 +204,14 @@ class DockerRuntime:
 
     async def remove(self, ref: Ref) -> None:
         """As Runtime says, with the volumes that it made."""
-        await self._calls.run(partial(containers.remove, name=self._name(ref)))
-        self.sandboxes.left(ref)
+        starting = self._starting.get(ref)
+        if starting is not None:
+            # It must not make the container anew.
+            starting.cancel()
+            await asyncio.wait([starting])
+        if await self._calls.run(partial(containers.remove, name=self._name(ref))):
+            self.sandboxes.left(ref)
+        self._severed.pop(ref, None)
         for known in (self._made, self._exec_failures, self._deaths):
             known.pop(ref, None)
 
@@ -202,10 +219,18 @@ class DockerRuntime:
         """As Runtime says."""
         asked_at = time.monotonic()
         found = await self._questions.run(partial(containers.all_of, node=self._node))
-        self.sandboxes.seen(found.sandboxes, asked_at=asked_at)
+        for ref in self.sandboxes.seen(found.sandboxes, asked_at=asked_at):
+            await self._sever(ref)
         with readable():
             statuses = [await self._status(ref, state, details) for ref, state, details in found.jobs]
         return tuple(sorted(statuses, key=lambda status: status.ref))
+
+    async def _sever(self, ref: Ref) -> None:
+        _logger.warning("%s epoch %d has no network any more: it is ended, and goes on elsewhere", ref.job, ref.epoch)
+        self._severed[ref] = None
+        # If it is not ended now, the next list tries again.
+        with suppress(RuntimeRefused):
+            await self.signal(ref, "SIGKILL")
 
     async def holders(self) -> tuple[Holder, ...]:
         """As Runtime says."""
@@ -226,9 +251,10 @@ class DockerRuntime:
             async for event in answer.documents():
                 with readable():
                     actor = event["Actor"]
-                    if is_sandbox(actor["Attributes"]):
+                    attributes = actor["Attributes"]
+                    if is_sandbox(self._node, attributes["name"], attributes):
                         self.sandboxes.died(actor["ID"])
-                    status = await self._exited(actor["Attributes"])
+                    status = await self._exited(attributes)
                 if status is not None:
                     yield status
         raise EngineUnreachable("the engine's events broke off")
@@ -325,6 +351,7 @@ class DockerRuntime:
             exit_code=told["ExitCode"],
             out_of_memory=told["OOMKilled"],
             exec_failed=await self._exec_failed(ref, details),
+            severed=ref in self._severed and told["ExitCode"] == EXIT_SIGKILL,
         )
 
     async def _exec_failed(self, ref: Ref, details: Details) -> str:

@@ -11,7 +11,7 @@ from docker import APIClient
 from docker.errors import APIError, NotFound
 
 from agent.runtimes.docker_errors import create_refused, is_unreachable, start_refused
-from agent.runtimes.docker_spec import container_name, is_sandbox, joined, node_label, ref_of
+from agent.runtimes.docker_spec import container_name, is_sandbox, network_of, node_label, ref_of
 from agent.runtimes.runtime import ContainerSpec, ContainerState, Ref, RuntimeRefused
 
 Details = dict[str, Any]
@@ -29,15 +29,31 @@ _STATES = {
 _CONFLICT = 409
 
 
-def create(client: APIClient, *, name: str, spec: ContainerSpec, body: Details) -> bool:
-    """Makes a container, and says so; one of this name is kept, since the name says whose it is."""
+class Made(NamedTuple):
+    """Whether a container is new, and the sandbox that it joins."""
+
+    new: bool
+    sandbox: str
+
+
+def create(client: APIClient, *, name: str, spec: ContainerSpec, body: Details) -> Made:
+    """Makes a container. One of this name is kept, since the name says whose it is.
+
+    But not one that has never run and was to join another network: that may be another's by now.
+    """
+    wanted = network_of(body["Labels"])
     try:
         client.create_container_from_config(body, name, str(spec.platform))
     except APIError as error:
-        if error.status_code != _CONFLICT or details_of(client, name=name) is None:
+        details = details_of(client, name=name) if error.status_code == _CONFLICT else None
+        if details is None:
             raise create_refused(spec.image, _refusal(error)) from error
-        return False
-    return True
+        found = network_of(details["Config"]["Labels"])
+        if found == wanted or state_of(details) is not ContainerState.CREATED:
+            return Made(new=False, sandbox=found)
+        remove(client, name=name)
+        return create(client, name=name, spec=spec, body=body)
+    return Made(new=True, sandbox=wanted)
 
 
 def start(client: APIClient, *, name: str, new: bool = False) -> None:
@@ -75,15 +91,17 @@ def change(
             raise RuntimeRefused(reason, f"{_refusal(error)}; see the log of the node's engine") from error
 
 
-def remove(client: APIClient, *, name: str) -> None:
-    """Ends and deletes a container, and the volumes that were made for it."""
+def remove(client: APIClient, *, name: str) -> bool:
+    """Ends and deletes a container, and the volumes that were made for it; answers whether it is gone by now."""
     try:
         client.remove_container(name, v=True, force=True)
     except NotFound:
-        return
+        return True
     except APIError as error:
-        if error.status_code != _CONFLICT:  # It is being removed.
+        if error.status_code != _CONFLICT:
             raise RuntimeRefused("REMOVE_FAILED", f"{_refusal(error)}; see the log of the node's engine") from error
+        return False  # Somebody is removing it.
+    return True
 
 
 def details_of(client: APIClient, *, name: str) -> Details | None:
@@ -96,11 +114,12 @@ def details_of(client: APIClient, *, name: str) -> Details | None:
 
 
 class Sandbox(NamedTuple):
-    """A container that only holds a network, and the attempt whose container joins it."""
+    """A container that only holds a network, and the attempts whose containers join it, which may outlive it."""
 
     id: str
+    there: bool
     running: bool
-    joined_by: Ref | None
+    joined_by: tuple[Ref, ...] = ()
 
 
 class Listing(NamedTuple):
@@ -116,21 +135,25 @@ def all_of(client: APIClient, *, node: str) -> Listing:
     A copy of one (docker commit, docker run) bears its labels, as images may, but not its name.
     """
     jobs: list[tuple[Ref, ContainerState, Details]] = []
-    sandboxes: dict[str, bool] = {}
-    joined_by: dict[str, Ref] = {}
+    running: dict[str, bool] = {}
+    joined_by: dict[str, tuple[Ref, ...]] = {}
     for item in client.containers(all=True, filters={"label": node_label(node)}):
-        ref, state = ref_of(item["Labels"]), _state(item["State"])
-        if is_sandbox(item["Labels"]):
-            sandboxes[item["Id"]] = state is ContainerState.RUNNING
-        if ref is None or f"/{container_name(node, ref)}" not in (item["Names"] or ()):
+        ref, state, labels = ref_of(item["Labels"]), _state(item["State"]), item["Labels"]
+        names = [name.removeprefix("/") for name in item["Names"] or ()]
+        if any(is_sandbox(node, name, labels) for name in names):
+            running[item["Id"]] = state is ContainerState.RUNNING
+        if ref is None or container_name(node, ref) not in names:
             continue
-        joined_by[joined((item.get("HostConfig") or {}).get("NetworkMode", ""))] = ref
+        if network := network_of(labels):
+            joined_by[network] = (*joined_by.get(network, ()), ref)
         details: Details | None = {}
         if state is ContainerState.EXITED:
             details = details_of(client, name=item["Id"])
         if details is not None:
             jobs.append((ref, state, details))
-    return Listing(jobs, [Sandbox(one, running, joined_by.get(one)) for one, running in sandboxes.items()])
+    known = dict.fromkeys([*running, *joined_by])
+    sandboxes = [Sandbox(one, one in running, running.get(one, False), joined_by.get(one, ())) for one in known]
+    return Listing(jobs, sandboxes)
 
 
 def state_of(details: Details) -> ContainerState:

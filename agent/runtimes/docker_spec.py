@@ -9,7 +9,7 @@ from headrace.jobs import Network
 
 _NODE, _JOB, _TASK, _EPOCH = "headrace.node", "headrace.job", "headrace.task", "headrace.epoch"
 _ARCHITECTURE = "headrace.architecture"
-_SANDBOX = "headrace.sandbox"
+_SANDBOX, _NETWORK = "headrace.sandbox", "headrace.network"
 
 # A container that joins another one's network shares these with it: what one job wrote there, the next would read.
 SHARED_FILES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
@@ -22,7 +22,6 @@ _PIDS = 4096
 # What a container's log may take of the node's disk, in two files. The agent reads along, and the controller keeps it.
 _LOG = {"Type": "json-file", "Config": {"max-size": "64m", "max-file": "2"}}
 
-_JOINED = "container"
 _NETWORKS = {Network.BRIDGE: "bridge", Network.NONE: "none", Network.HOST: "host"}
 
 
@@ -54,17 +53,25 @@ def ref_of(labels: dict[str, str]) -> Ref | None:
 
 
 def sandbox_name(node: str, mark: str) -> str:
-    """The name of a container that only holds a network."""
-    return f"headrace-{_escaped(node)}.network.{mark}"
+    """The name of a container that only holds a network; none of a job's has two dots together."""
+    return f"headrace-{_escaped(node)}..{mark}"
 
 
-def is_sandbox(labels: dict[str, str]) -> bool:
-    """Whether it is a container that only holds a network."""
-    return _SANDBOX in labels
+def is_sandbox(node: str, name: str, labels: dict[str, str]) -> bool:
+    """Whether it is a container of this node that only holds a network: by its name, since images give labels too."""
+    return _SANDBOX in labels and name.startswith(sandbox_name(node, ""))
+
+
+def network_of(labels: dict[str, str]) -> str:
+    """The sandbox that a job's container joins; empty where that is none."""
+    return labels.get(_NETWORK, "")
 
 
 def sandbox_configuration(node: str, image: str, program: str) -> dict[str, Any]:
-    """The body of the engine's create call for such a container."""
+    """The body of the engine's create call for such a container.
+
+    No connection of one job is remembered when the next one comes: by default the kernel keeps its ports for a minute.
+    """
     return {
         "Image": image,
         "Cmd": [program],
@@ -78,7 +85,8 @@ def sandbox_configuration(node: str, image: str, program: str) -> dict[str, Any]
             "ReadonlyRootfs": True,
             "PidsLimit": 8,
             "LogConfig": {"Type": "none"},
-            "NetworkMode": "bridge",
+            "NetworkMode": _NETWORKS[Network.BRIDGE],
+            "Sysctls": {"net.ipv4.tcp_max_tw_buckets": "0"},
         },
     }
 
@@ -93,7 +101,8 @@ def configuration(node: str, spec: ContainerSpec, *, sandbox: str = "") -> dict[
     body: dict[str, Any] = {
         "Image": spec.image,
         "Env": [f"{name}={value}" for name, value in spec.env.items()],
-        "Labels": {**labels_of(node, spec.ref), _ARCHITECTURE: spec.platform.architecture},
+        # All of them are set: an image may have labels of its own.
+        "Labels": {**labels_of(node, spec.ref), _ARCHITECTURE: spec.platform.architecture, _NETWORK: sandbox},
         # An image's own stop signal must not replace it: by the job's contract SIGTERM is the request to leave, also
         # when the engine is shut down. Left empty, any signal to a paused container would let it go on.
         "StopSignal": "SIGTERM",
@@ -102,12 +111,6 @@ def configuration(node: str, spec: ContainerSpec, *, sandbox: str = "") -> dict[
     if spec.command:
         body["Cmd"] = list(spec.command)
     return body
-
-
-def joined(network_mode: str) -> str:
-    """The id of the container whose network is joined; empty where it is none."""
-    kind, _, joined_id = network_mode.partition(":")
-    return joined_id if kind == _JOINED else ""
 
 
 def _host_configuration(spec: ContainerSpec, sandbox: str) -> dict[str, Any]:
@@ -124,7 +127,7 @@ def _host_configuration(spec: ContainerSpec, sandbox: str) -> dict[str, Any]:
         # Data loaders pass tensors through it; the default of 64 MiB ends them. It counts as the job's memory.
         "ShmSize": spec.memory_bytes // 2,
         "LogConfig": _LOG,
-        "NetworkMode": f"{_JOINED}:{sandbox}" if sandbox else _NETWORKS[spec.network],
+        "NetworkMode": f"container:{sandbox}" if sandbox else _NETWORKS[spec.network],
         # Whether it joins a sandbox or not: a job that works must not depend on it.
         "ReadonlyPaths": [*_READ_ONLY, *SHARED_FILES],
         # Not Binds: the engine makes a folder that a bind names and that is not there.

@@ -44,7 +44,8 @@ class ContainerStatus:
     """A container as the engine tells of it; `exit_code` is `None` unless it exited and the engine knows.
 
     `exec_failed` is why the init could not run the image's program, which shows only after the start: one of start's
-    reasons (IMAGE_NOT_RUNNABLE, COMMAND_NOT_FOUND, START_FAILED), empty where the program ran.
+    reasons (IMAGE_NOT_RUNNABLE, COMMAND_NOT_FOUND, START_FAILED), empty where the program ran. `severed`: the runtime
+    ended it, since its network had been taken from it.
     """
 
     ref: Ref
@@ -52,6 +53,7 @@ class ContainerStatus:
     exit_code: int | None = None
     out_of_memory: bool = False
     exec_failed: str = ""
+    severed: bool = False
 
 
 # A claim on all devices of a vendor.

@@ -58,7 +58,8 @@ class Book:
         self.nodes: dict[str, Node] = {node.id: node for node in nodes}
         # When a node was last heard, by this process: a restarted controller gives every node a whole lease.
         self.heard_ms: dict[str, int] = {}
-        self.newest: dict[str, tuple[int, int]] = {node.id: (node.session, 0) for node in nodes}
+        # Streams ended with the process before: what comes of their sessions may be older than what that had heard.
+        self.newest: dict[str, tuple[int, int]] = {node.id: (node.session + 1, 0) for node in nodes}
         self.frozen_at_ms: dict[str, int] = {}
         # Whether a node's last report told of attempts; of those that this process has not heard, nothing is known.
         self.occupied: dict[str, bool] = {}

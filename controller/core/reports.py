@@ -27,7 +27,7 @@ _NEVER_RAN = ("IMAGE_NOT_RUNNABLE", "COMMAND_NOT_FOUND", "START_FAILED")
 _OF_THE_CHECKPOINT = ("MANIFEST_MISSING", "MANIFEST_CORRUPT", "MANIFEST_INVALID", "CHUNKS_MISSING", "CHUNK_CORRUPT")
 
 # Refusals that say nothing of the node: under another epoch it may well start there.
-_OF_THE_EPOCH = ("LEFT_BEFORE_START", "EPOCH_TAKEN")
+_OF_THE_EPOCH = ("LEFT_BEFORE_START", "EPOCH_TAKEN", "NETWORK_LOST")
 
 
 def reported(book: Book, report: Report) -> None:

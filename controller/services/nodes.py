@@ -79,7 +79,8 @@ class NodeService(NodeServiceServicer):
             outbox.close(why)
 
     async def AppendLog(self, request: pb.AppendLogRequest, context: Any) -> pb.AppendLogResponse:  # noqa: ARG002, N802, D102
-        job = self._book.jobs.get(request.job)
+        # As it was saved: an agent that is told that its epoch is over says no more.
+        job = self._shell.live.get(request.job)
         if job is None or (job.epoch, job.node) != (request.epoch, request.node):
             message = f"epoch {request.epoch} of job {request.job} is not {request.node}'s any more"
             raise Refusal(Code.ABORTED, "STALE_EPOCH", message)

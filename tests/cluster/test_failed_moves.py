@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from deploy.local import cluster
 from deploy.local.engine import OwnEngine
 from headrace.jobs import Job, JobSpec, JobState, Level, MigrationState, Preference
 from headrace.refusals import Refusal
@@ -50,9 +51,11 @@ async def test_a_target_that_cannot_have_the_image_leaves_the_job_running_where_
 
 async def test_a_target_that_cannot_start_the_container_gives_the_job_back_with_its_checkpoint(eyes: Observer) -> None:
     job = await begun_at_the_source(eyes, program("comes-back", COUNTS_ITS_BEGINNINGS))
-    # Everything can be made ready there, but no container can be connected to it.
-    bridge = OwnEngine(ENGINES["target"])._bridge
+    # Everything can be made ready there, but no container can be connected to it, or to what was connected before.
+    engine = OwnEngine(ENGINES["target"])
+    bridge = engine._bridge
     bridge.remove()
+    cluster.remove_containers(engine.host, [eyes.world.node("target")])
     try:
         move = await eyes.moved(job, "target")
     finally:

@@ -11,9 +11,10 @@ from typing import Any
 import docker
 import pytest
 
+from agent.runtimes import docker_sandboxes
 from agent.runtimes.docker import DockerRuntime
-from agent.runtimes.docker_spec import SHARED_FILES, container_name, joined
-from agent.runtimes.runtime import ContainerSpec, ContainerState, Ref
+from agent.runtimes.docker_spec import SHARED_FILES, configuration, container_name
+from agent.runtimes.runtime import ContainerSpec, ContainerState, Ref, RuntimeRefused
 from headrace.attempts import Platform
 from headrace.jobs import Network
 from headrace.platforms import of_machine
@@ -59,12 +60,21 @@ class Node:
     def network(self, ref: Ref) -> str:
         """The sandbox that a job's container joins."""
         details: dict[str, Any] = self.client.inspect_container(container_name(self.name, ref))
-        return joined(details["HostConfig"]["NetworkMode"])
+        joined: str = details["HostConfig"]["NetworkMode"].removeprefix("bridge").removeprefix("container:")
+        assert joined == details["Config"]["Labels"]["headrace.network"]
+        return joined
+
+    def made_by_hand(self, ref: Ref, sandbox: str) -> str:
+        """The container of an attempt, as an agent that was killed meanwhile had asked for it."""
+        spec = ContainerSpec(ref, self.image, self.platform, WAITS.command)
+        body = configuration(self.name, spec, sandbox=sandbox)
+        made: str = self.client.create_container_from_config(body, container_name(self.name, ref))["Id"]
+        return made
 
     async def warm(self, count: int = 1) -> list[str]:
         """Waits until so many run, and the runtime, which asks again and again as an agent does, knows it."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while len(self.sandboxes()) != count or self.runtime.sandboxes.known != count:
+            while len(self.sandboxes()) != count or len(self.runtime.sandboxes) != count:
                 await self.runtime.containers()
         return self.sandboxes()
 
@@ -184,6 +194,7 @@ async def test_a_sandbox_that_dies_between_a_jobs_creation_and_its_start_costs_n
     [sandbox] = await node.warm()
     await created(bench, ("true",), FIRST)
     node.client.kill(sandbox)
+    await node.runtime.containers()
 
     await node.runtime.start(FIRST)
 
@@ -191,12 +202,120 @@ async def test_a_sandbox_that_dies_between_a_jobs_creation_and_its_start_costs_n
     assert node.network(FIRST) == ""
 
 
-async def test_a_job_outlives_its_sandbox(node: Node, bench: Bench) -> None:
+async def test_a_sandbox_that_died_while_nobody_looked_is_told_of_at_the_start(node: Node, bench: Bench) -> None:
+    [sandbox] = await node.warm()
+    await created(bench, ("true",), FIRST)
+    node.client.kill(sandbox)
+    await node.restart()
+
+    with pytest.raises(RuntimeRefused) as refused:
+        await node.runtime.start(FIRST)
+
+    assert refused.value.reason == "NETWORK_LOST"
+
+
+async def test_a_job_whose_network_is_taken_from_it_is_ended(
+    node: Node, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker_sandboxes, "SEVERED_SECONDS", 0.0)
     [sandbox] = await node.warm()
     await started(bench, WAITS, FIRST)
     node.client.remove_container(sandbox, force=True)
 
-    assert (await bench.status(FIRST)).state is ContainerState.RUNNING
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (status := await bench.status(FIRST)).state is not ContainerState.EXITED:
+            pass
+
+    assert status.severed
+
+
+async def test_a_container_that_a_killed_agent_asked_for_late_does_not_share_its_network(
+    node: Node, bench: Bench
+) -> None:
+    [sandbox] = await node.warm()
+    await started(bench, WAITS, SECOND)
+    assert node.network(SECOND) == sandbox
+    node.made_by_hand(FIRST, sandbox)
+
+    await started(bench, WAITS, FIRST)
+
+    assert node.network(FIRST) != sandbox
+
+
+async def test_a_network_is_free_only_when_nobody_joins_it(node: Node, bench: Bench) -> None:
+    [sandbox] = await node.warm()
+    await started(bench, WAITS, SECOND)
+    node.made_by_hand(FIRST, sandbox)
+    await node.restart()
+    await node.runtime.remove(FIRST)
+
+    await started(bench, WAITS, THIRD)
+
+    assert node.network(SECOND) == sandbox
+    assert node.network(THIRD) != sandbox
+
+
+async def test_an_image_that_says_it_is_a_sandbox_is_none(node: Node, bench: Bench) -> None:
+    await node.warm()
+    await created(bench, WAITS, FIRST)
+    container = container_name(node.name, FIRST)
+    labels = f'LABEL headrace.sandbox="1" headrace.node="{node.name}" headrace.network="x"'
+    image = node.client.commit(container, changes=[labels])["Id"]
+    await node.runtime.remove(FIRST)
+    try:
+        await node.runtime.create(replace(bridged(bench, WAITS, FIRST), image=image))
+        await node.runtime.start(FIRST)
+        await node.runtime.containers()
+        await started(bench, WAITS, SECOND)
+
+        assert (await bench.status(FIRST)).state is ContainerState.RUNNING
+        assert node.network(SECOND) != node.client.inspect_container(container)["Id"]
+        await node.runtime.remove(FIRST)
+    finally:
+        node.client.remove_image(image, force=True)
+
+
+async def test_a_port_that_one_job_had_is_free_for_the_next(node: Node, bench: Bench) -> None:
+    # A server that closes first, and does not ask for its port to be used again.
+    talks = """
+import socket
+server = socket.socket(); server.bind(("127.0.0.1", 7777)); server.listen()
+client = socket.create_connection(("127.0.0.1", 7777)); there, _ = server.accept()
+there.close(); client.recv(1); client.close()
+"""
+    [sandbox] = await node.warm()
+    for ref in (FIRST, SECOND):
+        await started(bench, ("python3", "-c", talks), ref)
+        assert node.network(ref) == sandbox
+        assert (await bench.ended(ref)).exit_code == 0
+        await node.runtime.remove(ref)
+
+
+async def test_a_removed_container_is_not_made_again_by_a_start_that_is_under_way(node: Node, bench: Bench) -> None:
+    [sandbox] = await node.warm()
+    await created(bench, WAITS, FIRST)
+    node.client.kill(sandbox)
+    starting = asyncio.create_task(node.runtime.start(FIRST))
+    await asyncio.sleep(0)
+
+    await node.runtime.remove(FIRST)
+    await asyncio.wait([starting])
+
+    assert await node.runtime.containers() == ()
+
+
+async def test_a_network_that_is_old_is_not_used_again(
+    node: Node, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [old] = await node.warm()
+    monkeypatch.setattr(docker_sandboxes, "AGE_SECONDS", 0.0)
+    await node.runtime.containers()
+    monkeypatch.undo()
+    [young] = await node.warm()
+
+    await created(bench, WAITS, FIRST)
+
+    assert node.network(FIRST) == young != old
 
 
 async def test_a_runtime_that_takes_over_knows_which_networks_are_in_use(node: Node, bench: Bench) -> None:

@@ -205,3 +205,31 @@ def test_an_agent_with_a_journal_takes_on_what_it_is_assigned_though_its_engine_
     one = Agent(agent.Recollection(agent.Memory(3, "cluster-1")), listed=False)
 
     assert agent.Keep in kinds(one.assign(placement()))
+
+
+def test_a_restarted_agent_gives_no_job_back_before_it_knows_whether_a_container_of_it_is_there() -> None:
+    one = Agent(agent.Recollection(agent.Memory(3, "cluster-1"), epochs={"train-1": 1}), listed=False)
+    one.assign(placement())
+    assert one.core.held == {}
+
+    one.tell(agent.EngineFound("test", ()))
+
+    assert one.attempt().reason == "EPOCH_TAKEN"
+
+
+def test_what_is_to_stop_in_a_partition_and_is_held_still_is_not_let_go_on_to_leave() -> None:
+    wanted = placement(job=spec(partition=Partition.STOP))
+    one = Agent(held(AttemptState.RUNNING, wanted), container(ContainerState.PAUSED))
+    one.assign(wanted)
+    one.tell(agent.Declined(FIRST, "not this one", agent.Unpause))
+
+    done = one.pass_time(2 * LEASE_MS)
+
+    assert agent.Unpause not in kinds(done)
+
+
+def test_a_container_that_nobody_holds_and_that_cannot_be_removed_yet_is_held_still() -> None:
+    one = Agent(None, container(ContainerState.RUNNING))
+    assert agent.Remove(FIRST) in one.booted
+
+    assert one.tell(agent.Declined(FIRST, "device or resource busy", agent.Remove)) == [agent.Pause(FIRST)]

@@ -85,3 +85,23 @@ def test_what_a_job_left_is_collected_again_where_it_could_not_be() -> None:
     one.tell(agent.Declined(FIRST, "disk", agent.Collect))
 
     assert agent.Collect in kinds(one.pass_time(DECLINED_MS))
+
+
+def test_what_cannot_be_removed_yet_is_held_still_meanwhile() -> None:
+    one = Agent()
+    one.run(placement())
+    one.assign()
+
+    done = one.tell(agent.Declined(FIRST, "device or resource busy", agent.Remove))
+
+    assert agent.Pause(FIRST) in done
+    assert agent.Remove(FIRST) in one.pass_time(DECLINED_MS)
+
+
+def test_what_cannot_be_removed_yet_and_does_not_run_is_left_alone() -> None:
+    one = Agent()
+    one.run(placement())
+    one.tell(agent.Exited(FIRST, 0))
+    one.assign()
+
+    assert agent.Pause not in kinds(one.tell(agent.Declined(FIRST, "device or resource busy", agent.Remove)))

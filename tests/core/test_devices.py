@@ -9,7 +9,8 @@ from agent.runtimes.runtime import Ref
 from controller.core.placement.fit import Place, Usage, choose, fit
 from headrace.jobs import AcceleratorRequest, Job, JobState, Requests
 from headrace.nodes import Device, Engine, Health, Load, Node, NodeState
-from tests.core.small_world import AMD64, GIB, PINS, World, description, spec
+from tests.core.one_agent import Agent, kinds, placement
+from tests.core.small_world import AMD64, FIRST, GIB, PINS, World, description, spec
 
 H100 = 'model == "H100"'
 
@@ -123,6 +124,19 @@ def test_a_device_is_one_jobs_until_that_job_has_ended() -> None:
     world.exit(Ref("first-1", 0, 1), 0)
 
     assert world.job("second-1").attempts[-1].devices == ("gpu-0",)
+
+
+def test_a_device_is_not_used_before_the_container_that_had_it_is_gone() -> None:
+    one = Agent()
+    one.run(placement(devices=("gpu-0",)))
+    second = Ref("second-1", 0, 1)
+
+    one.assign(replace(placement(devices=("gpu-0",)), job="second-1"))
+    before = one.tell(agent.Prepared(second))
+    after = one.tell(agent.Removed(FIRST))
+
+    assert agent.Start not in kinds(before)
+    assert agent.Start in kinds(after)
 
 
 # Who keeps away.

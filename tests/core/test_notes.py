@@ -114,3 +114,9 @@ def test_an_epoch_of_which_no_note_was_left_is_begun_again() -> None:
 
     assert agent.Prepare(placement()) in done
     assert after.now_ms < LEASE_MS
+
+
+def test_of_a_job_that_was_elsewhere_before_everything_is_noted_at_once() -> None:
+    one = Agent()
+
+    assert notes(one.assign(placement(2))) == [(AttemptState.PREPARING, False)]

@@ -126,6 +126,18 @@ def test_rule_5_a_restarted_controller_still_knows_which_session_is_the_newest()
     assert job_of(cluster).state is JobState.STARTING
 
 
+def test_rule_5_a_report_from_before_a_restart_of_the_controller_is_ignored() -> None:
+    before = controller_with_a_job().book
+    before_restart = report(2, AttemptState.PREPARING)
+    Cluster(before).handle(controller.Reported(report(3, AttemptState.RUNNING)))
+    cluster = Cluster(Book("cluster-1", Policy(), tuple(before.jobs.values()), tuple(before.nodes.values())))
+
+    cluster.handle(controller.Reported(before_restart))
+
+    [attempt] = job_of(cluster).attempts
+    assert attempt.state is AttemptState.RUNNING
+
+
 def test_rule_6_absence_is_not_evidence() -> None:
     cluster = controller_with_a_job()
     cluster.handle(controller.Reported(report(2)))

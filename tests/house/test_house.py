@@ -33,6 +33,7 @@ CLOCKS = {
     "agent/journal.py": "a session's number for a node that lost its journal; the age of epochs",
     "agent/prefetches.py": "measures phases",
     "agent/runtimes/docker_logs.py": "how long pieces of a log are gathered",
+    "agent/runtimes/docker_sandboxes.py": "since when a network is free; how old a list is",
     "agent/runtimes/docker.py": "from when on the engine tells events, by the engine's clock, which is this machine's",
     "agent/senses.py": "when to probe again",
     "agent/snapshots.py": "whether the kernel's stamps of a file have rested",

@@ -12,6 +12,7 @@ from grpc import StatusCode, aio
 from agent.checkpoints import Checkpoints
 from controller.checkpoint_store import CheckpointStore, FolderStore
 from controller.services.checkpoints import CheckpointService
+from headrace.attempts import Checkpoint
 from headrace.refusals import Code, Refusal
 from headrace.status import RefusalInterceptor
 from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceStub, add_CheckpointServiceServicer_to_server
@@ -117,3 +118,10 @@ def contents(directory: Path) -> dict[str, Any]:
         else:
             found[name] = ("file", status.st_mode, status.st_uid, status.st_gid, status.st_mtime_ns, path.read_bytes())
     return found
+
+
+async def saved(world: World, directory: Path, *, sequence: int = 1, agent: str = "a") -> Checkpoint:
+    """A checkpoint of the directory, saved by an agent that remembers none."""
+    checkpoint = await world.agent(agent).save(directory, job="train", epoch=3, sequence=sequence)
+    assert checkpoint is not None
+    return checkpoint

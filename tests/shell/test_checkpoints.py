@@ -1,29 +1,17 @@
 """Checkpoints from one node's directory, over gRPC, through the store, to another node's directory."""
 
-import asyncio
 import os
-from pathlib import Path
 
 import pytest
-from grpc import StatusCode, aio
 
 from agent.snapshots import memo_of
-from headrace import transfers
 from headrace.attempts import Checkpoint
 from headrace.chunks import CHUNK_BYTES, ZEROS, digest_of
 from headrace.manifests import File, load, manifest_of
 from headrace.refusals import Code, Refusal
-from headrace.transfers import Transfer
-from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceStub
-from tests.shell.checkpoint_world import World, contents, flip_a_bit
+from tests.shell.checkpoint_world import World, contents, flip_a_bit, saved
 
 MIB = 1 << 20
-
-
-async def saved(world: World, directory: Path, *, sequence: int = 1, agent: str = "a") -> Checkpoint:
-    checkpoint = await world.agent(agent).save(directory, job="train", epoch=3, sequence=sequence)
-    assert checkpoint is not None
-    return checkpoint
 
 
 async def test_a_checkpoint_is_laid_down_elsewhere_as_it_was_saved(world: World) -> None:
@@ -96,27 +84,6 @@ async def test_nothing_moves_the_second_time(world: World) -> None:
     assert await b.lay_down(first.digest, world.folder / "another") == 0
 
 
-async def test_one_changed_byte_moves_one_chunk(world: World) -> None:
-    source = world.directory()
-    (source / "state").write_bytes(os.urandom(2 * MIB))
-    agent, b = world.agent(), world.agent("b")
-    first = await agent.save(source, job="train", epoch=3, sequence=1)
-    assert first is not None
-    await b.prefetch(first.digest)
-    with (source / "state").open("r+b") as file:
-        file.seek(MIB)
-        byte = file.read(1)[0]
-        file.seek(MIB)
-        file.write(bytes([byte ^ 1]))
-
-    second = await agent.save(source, job="train", epoch=3, sequence=2)
-
-    assert second is not None
-    assert 0 < second.sent_bytes < CHUNK_BYTES + 100
-    assert await b.lay_down(second.digest, world.folder / "target") == second.sent_bytes
-    assert contents(world.folder / "target") == contents(source)
-
-
 async def test_a_large_sparse_file_moves_one_chunk_and_stays_sparse(world: World) -> None:
     source = world.directory()
     with (source / "sparse").open("wb") as file:
@@ -173,72 +140,6 @@ async def test_a_checkpoint_of_nothing_that_runs_is_refused(world: World, job: s
         await world.agent().save(world.directory(), job=job, epoch=epoch, sequence=1)
 
     assert refused.value.reason == reason
-
-
-async def test_an_upload_that_is_cut_goes_on_with_what_is_missing(world: World) -> None:
-    (world.directory() / "state").write_bytes(os.urandom(6 * MIB))
-    world.service.cuts = 2
-
-    checkpoint = await saved(world, world.directory())
-
-    assert world.service.cuts == 0
-    # A cut costs what was on its way, never what had arrived.
-    assert len(world.service.arrived) == len(world.stored_chunks()) == 24
-    assert checkpoint.sent_bytes >= 6 * MIB
-    await world.agent("b").lay_down(checkpoint.digest, world.folder / "target")
-    assert contents(world.folder / "target") == contents(world.directory())
-
-
-@pytest.mark.parametrize("code", [StatusCode.INTERNAL, StatusCode.UNKNOWN])
-async def test_a_call_that_grpc_itself_gave_up_counts_as_cut(world: World, code: StatusCode) -> None:
-    (world.directory() / "state").write_bytes(os.urandom(2 * MIB))
-    world.service.gives_up = [code] * 3
-
-    assert (await saved(world, world.directory())).size_bytes == 2 * MIB
-
-
-async def test_a_call_that_grpc_gives_up_whenever_it_is_made_is_an_end(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(transfers, "_DELAYS_SECONDS", (0.0,))
-    (world.directory() / "state").write_bytes(b"one")
-    world.service.gives_up = [StatusCode.INTERNAL] * 1_000
-
-    with pytest.raises(Refusal, match="Internal error from Core"):
-        await saved(world, world.directory())
-
-
-async def test_a_download_that_is_cut_fetches_nothing_twice(world: World) -> None:
-    (world.directory() / "state").write_bytes(os.urandom(6 * MIB))
-    checkpoint = await saved(world, world.directory())
-    world.service.cuts = 2
-
-    moved = await world.agent("b").lay_down(checkpoint.digest, world.folder / "target")
-
-    assert world.service.cuts == 0
-    assert moved == checkpoint.sent_bytes
-    assert contents(world.folder / "target") == contents(world.directory())
-
-
-async def test_a_transfer_that_is_cancelled_leaves_nothing_half_and_goes_on_later(world: World) -> None:
-    (world.directory() / "state").write_bytes(os.urandom(6 * MIB))
-    checkpoint = await saved(world, world.directory())
-    b = world.agent("b")
-    world.service.cuts = 1_000_000
-    laying = asyncio.ensure_future(b.lay_down(checkpoint.digest, world.folder / "target"))
-    await world.service.was_cut.acquire()
-    await world.service.was_cut.acquire()
-
-    laying.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await laying
-
-    assert not [path for path in world.folder.iterdir() if "target" in path.name]
-    fetched = len(world.cached_chunks("b"))
-    world.service.cuts = 0
-    moved = await world.agent("b").lay_down(checkpoint.digest, world.folder / "target")
-    assert 0 < fetched < 24
-    assert 0 < moved <= (24 - fetched) * (CHUNK_BYTES + 100)
 
 
 async def test_a_flipped_bit_in_the_store_is_found_and_names_the_chunk(world: World) -> None:
@@ -370,13 +271,3 @@ async def test_a_file_that_is_not_what_the_agent_remembers_is_read_again(world: 
 
     assert checkpoint is not None
     assert load(world.store.get_manifest(checkpoint.digest)).chunks == (digest_of(b"1"),)
-
-
-async def test_a_transfer_with_so_many_attempts_gives_a_store_that_stays_away_up() -> None:
-    async with aio.insecure_channel("127.0.0.1:1") as channel:
-        transfer = Transfer(CheckpointServiceStub(channel), attempts=2)
-
-        with pytest.raises(Refusal) as caught:
-            await transfer.manifest("sha256:" + "0" * 64)
-
-    assert caught.value.reason == "CONTROLLER_UNREACHABLE"

@@ -208,7 +208,7 @@ def test_a_disk_that_is_full_for_long_collects_no_reports_and_no_sessions() -> N
 
     note = agent.Warn("the controller is of another cluster")
 
-    assert daemons._newest([*session(1), note, *session(2)]) == [note, *session(2)]
+    assert daemons.newest([*session(1), note, *session(2)]) == [note, *session(2)]
 
 
 def spoil(folder: Path) -> None:

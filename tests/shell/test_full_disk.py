@@ -12,11 +12,26 @@ from grpc import aio
 
 from agent.checkpoints import Checkpoints
 from agent.core.agent import AgentCore
-from agent.core.model import AskToLeave, Event, Held, Keep, NotStarted, Prepare, Prepared, Recollection
-from agent.daemon import Daemon
+from agent.core.model import (
+    AskToLeave,
+    Declined,
+    Effect,
+    Event,
+    Held,
+    Keep,
+    Kill,
+    NotStarted,
+    Pause,
+    Prepare,
+    Prepared,
+    Recollection,
+    Start,
+    Unpause,
+)
+from agent.daemon import Daemon, without_a_note
 from agent.journal import Journal
 from agent.prefetches import Prefetches
-from agent.runtimes.runtime import ContainerSpec, Ref, Runtime
+from agent.runtimes.runtime import ContainerSpec, ContainerState, Ref, Runtime
 from agent.senses import NodeSenses
 from agent.session import Session
 from agent.works import Works
@@ -188,6 +203,61 @@ async def test_an_agent_that_cannot_write_anything_down_holds_still_what_it_has_
     assert heard.refused.is_set()
 
 
+async def test_an_agent_that_cannot_write_anything_down_holds_still_what_it_would_ask_to_leave(
+    disk: Path, heard: Heard
+) -> None:
+    runtime = await running_container()
+    core = ScriptedCore(TOO_MUCH, AskToLeave(placement()))
+
+    async with daemon(disk, runtime, "unix:/nowhere", core=core):
+        await soon(runtime.was_paused.wait())
+
+    assert runtime.signals == []
+    assert heard.refused.is_set()
+
+
+@pytest.mark.parametrize("asked", [AskToLeave(placement()), Kill(FIRST), Unpause(FIRST)])
+def test_what_was_to_leave_or_to_go_on_with_a_lease_is_held_still_once_there_is_none(
+    asked: AskToLeave | Kill | Unpause,
+) -> None:
+    kept_note = kept(AttemptState.STOPPING)
+
+    with_lease = without_a_note([], [kept_note, asked], alone=False)
+    done, overtaken, waiting = without_a_note(with_lease[2], [], alone=True)
+
+    assert with_lease == ([], [], [kept_note, asked])
+    assert (done, overtaken, waiting) == ([Pause(FIRST)], [asked], [kept_note])
+
+
+async def test_what_an_agent_could_not_do_in_time_is_not_done_but_asked_for_anew(disk: Path, heard: Heard) -> None:
+    runtime = WatchedRuntime()
+    await runtime.pull("image", AMD64)
+    await runtime.create(ContainerSpec(FIRST, "image", AMD64, Program(waits=True).command))
+    core = ScriptedCore(TOO_MUCH, Start(placement()))
+
+    async with daemon(disk, runtime, "unix:/nowhere", core=core):
+        await soon(heard.refused.wait())
+        make_room(disk)
+        await soon(core.was_declined.wait())
+
+    assert [one.state for one in await runtime.containers()] == [ContainerState.CREATED]
+
+
+class ScriptedCore(AgentCore):
+    """Says once what it is told to say."""
+
+    def __init__(self, *effects: Effect) -> None:
+        super().__init__("node", Recollection())
+        self.effects = [*effects]
+        self.was_declined = asyncio.Event()
+
+    def handle(self, event: Event) -> list[Effect]:
+        if isinstance(event, Declined):
+            self.was_declined.set()
+        said, self.effects = self.effects, []
+        return said
+
+
 async def running_container() -> WatchedRuntime:
     runtime = WatchedRuntime()
     await runtime.pull("image", AMD64)
@@ -197,7 +267,9 @@ async def running_container() -> WatchedRuntime:
 
 
 @asynccontextmanager
-async def daemon(disk: Path, runtime: Runtime, address: str) -> AsyncIterator[asyncio.Task[None]]:
+async def daemon(
+    disk: Path, runtime: Runtime, address: str, core: AgentCore | None = None
+) -> AsyncIterator[asyncio.Task[None]]:
     """An agent's daemon that has started FIRST, and finds no room to note that it runs."""
     none = Capacity()
     senses = NodeSenses(disk, (), region="", owner="", labels={}, host_network=False, reserved=none)
@@ -209,9 +281,9 @@ async def daemon(disk: Path, runtime: Runtime, address: str) -> AsyncIterator[as
                 carried_out = Works("node", disk, runtime, checkpoints, stub, tell, lambda _devices: "")
                 return Session(stub, tell, address=address), carried_out, Prefetches(runtime, checkpoints, tell)
 
-            core = AgentCore("node", Recollection(held=(TOO_MUCH.held,)))
+            recalled = AgentCore("node", Recollection(held=(TOO_MUCH.held,)))
             fill(disk)
-            running = asyncio.create_task(Daemon(core, journal, runtime, senses, checkpoints, make).run())
+            running = asyncio.create_task(Daemon(core or recalled, journal, runtime, senses, checkpoints, make).run())
             try:
                 yield running
             finally:

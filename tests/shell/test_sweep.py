@@ -1,18 +1,21 @@
 """Laws of tidying up the checkpoint store of a controller that serves: what is still needed stays."""
 
+import asyncio
 import logging
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agent.checkpoints import Checkpoints
+from controller.core.model import Reported
 from controller.daemon import YOUNG_SECONDS, assemble, tidy_up
 from headrace.attempts import AttemptState, Checkpoint
 from headrace.chunks import compressed, digest_of
-from headrace.jobs import CheckpointPolicy, JobState
-from headrace.refusals import Refusal
+from headrace.jobs import CheckpointPolicy, JobState, Partition
+from headrace.refusals import Code, Refusal
 from headrace.sessions import Placement
 from headrace.settings import ControllerSettings
 from tests.shell.running_controller import SPEC, HandWritten, Running, agent, attempt, controller
@@ -87,6 +90,39 @@ async def test_what_was_put_before_a_restart_is_kept_for_as_long_as_its_node_may
         await tidy_up(again.parts)
 
         assert has(again, checkpoint)
+
+
+async def test_what_was_put_before_a_restart_is_kept_until_its_node_has_reported(tmp_path: Path) -> None:
+    async with controller(tmp_path / "state") as running, agent(running) as node:
+        checkpoint = await saved(running, tmp_path, await placed(running, node, partition=Partition.KEEP))
+    aged(tmp_path / "state", YOUNG_SECONDS + 1)
+
+    async with controller(tmp_path / "state") as again:
+        await tidy_up(again.parts)
+
+        assert has(again, checkpoint)
+
+
+async def test_nothing_is_swept_while_records_wait_to_be_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with controller(tmp_path / "state") as running, agent(running) as node:
+        placement = await placed(running, node)
+        checkpoint = await saved(running, tmp_path, placement)
+        tried = threading.Event()
+
+        def no_room(_records: object) -> None:
+            tried.set()
+            raise Refusal(Code.RESOURCE_EXHAUSTED, "STORE_FULL", "there is no room left")
+
+        monkeypatch.setattr(running.parts.store, "commit", no_room)
+        left = attempt(placement, AttemptState.EXITED, exit_code=85, stop_requested=True, checkpoint=checkpoint)
+        running.parts.shell.tell(Reported(replace(node.report, sequence=1_000, attempts=(left,))))
+        assert await asyncio.to_thread(tried.wait, 10)
+        aged(tmp_path / "state", YOUNG_SECONDS + 1)
+
+        await tidy_up(running.parts)
+        await tidy_up(running.parts)
+
+        assert has(running, checkpoint)
 
 
 async def test_a_manifest_that_cannot_be_read_deletes_nothing_and_ends_nothing(

@@ -12,6 +12,7 @@ import pytest
 from grpc import aio
 
 from agent.checkpoints import Checkpoints
+from agent.core.losses import NODE_REBOOTED
 from agent.core.model import (
     AskToLeave,
     Declined,
@@ -28,7 +29,8 @@ from agent.core.model import (
 )
 from agent.folders import Folders
 from agent.runtimes.runtime import Ref, RuntimeRefused
-from agent.works import Work, Works
+from agent.works import Work, Works, _left_in_order
+from headrace.attempts import EXIT_SIGKILL, Attempt, AttemptState
 from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceStub
 from headrace.v1.node_service_pb2_grpc import NodeServiceStub
 from tests.contract.fake_runtime import FakeRuntime
@@ -148,3 +150,11 @@ async def test_an_attempt_that_is_removed_leaves_nothing_behind_in_the_agent(tmp
         await works.after(Remove(REF))
 
     assert works.works._tasks == {}
+
+
+def test_what_a_job_left_that_crashed_before_it_was_killed_is_not_taken() -> None:
+    ended = Attempt("train-1", 1, state=AttemptState.SAVING, stop_requested=True, killed=True)
+
+    assert _left_in_order(replace(ended, exit_code=EXIT_SIGKILL))
+    assert not _left_in_order(replace(ended, exit_code=1))
+    assert not _left_in_order(replace(ended, reason=NODE_REBOOTED))

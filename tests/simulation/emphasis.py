@@ -1,0 +1,111 @@
+"""Kinds of worlds in which some things are likelier than in any: rules that matter seldom are missed sooner there."""
+
+from dataclasses import dataclass, field
+
+from headrace.jobs import AcceleratorRequest, CheckpointPolicy, Partition, Requests
+from tests.core.small_world import GIB
+
+_SAVING = CheckpointPolicy("/checkpoint", interval_ms=3_000, grace_ms=12_000)
+
+
+@dataclass(frozen=True)
+class Emphasis:
+    """How likely faults are, what is done how often (nothing else is), what jobs are like, whatever a seed draws."""
+
+    name: str
+    faults: dict[str, float] = field(default_factory=dict)
+    # By the names of methods of `Users`.
+    does: dict[str, int] = field(default_factory=dict)
+    spec: dict[str, object] = field(default_factory=dict)
+    # How likely it is that something is done in a second, and how many jobs there are.
+    unrest: float | None = None
+    at_once: int | None = None
+    loses: str = ""
+    # In which directions lines are cut: up, down.
+    cuts: tuple[tuple[bool, bool], ...] = ((True, True), (True, True), (True, False), (False, True))
+
+
+ANY = Emphasis("any")
+CUTS = Emphasis(
+    "cut lines",
+    {"late": 0.4, "lost": 0.3},
+    {"network": 6, "move": 2},
+    {"lost_after_ms": 1, "partition": Partition.PAUSE},
+)
+LATE = Emphasis(
+    "late answers, lines cut upwards",
+    {"late": 0.8, "lost": 0.0, "twice": 0.5},
+    {"network": 1},
+    {"lost_after_ms": 1, "partition": Partition.PAUSE, "checkpoint": _SAVING},
+    unrest=0.2,
+    cuts=((True, False),),
+)
+STOPPING = Emphasis(
+    "cut lines, jobs that stop",
+    {"deaf": 0.6},
+    {"network": 6},
+    {"lost_after_ms": 1, "partition": Partition.STOP, "checkpoint": _SAVING},
+    unrest=0.4,
+)
+KEEPING = Emphasis(
+    "long cuts, jobs that go on",
+    {"slow": 0.3},
+    {"network": 1},
+    {"lost_after_ms": 1, "partition": Partition.KEEP, "checkpoint": _SAVING, "resources": Requests()},
+    unrest=0.07,
+    at_once=6,
+)
+RESTARTS = Emphasis(
+    "long cuts, restarts of the controller",
+    {"late": 0.4, "slow": 0.3},
+    {"network": 2, "kill_controller": 2},
+    {"lost_after_ms": 1, "partition": Partition.KEEP, "checkpoint": _SAVING},
+    unrest=0.25,
+)
+FULL = Emphasis("full disks, many moves", {}, {"disk": 1, "move": 9}, {"lost_after_ms": 1}, unrest=1.0)
+STALLS = Emphasis("disks that are full for long", {}, {"disk": 1}, {"lost_after_ms": 1}, unrest=0.15)
+FULL_STOPPING = Emphasis(
+    "full disks, jobs that stop",
+    {},
+    {"disk": 4, "network": 4},
+    {"lost_after_ms": 1, "partition": Partition.STOP, "checkpoint": CheckpointPolicy("/checkpoint", grace_ms=1_000)},
+    unrest=0.4,
+)
+DEVICES = Emphasis(
+    "cut lines, jobs with devices",
+    {"slow": 0.5},
+    {"network": 4, "cancel": 1},
+    {"lost_after_ms": 1, "resources": Requests(1000, GIB, AcceleratorRequest(2))},
+    at_once=2,
+)
+STRAYS = Emphasis(
+    "a lost journal, engines that decline",
+    {"declined": 0.7, "interrupted": 0.2},
+    {"lose": 4, "kill_agent": 6, "network": 1},
+    {"lost_after_ms": 1},
+    loses="journal",
+)
+MOVES = Emphasis("many moves", {"mute": 0.5}, {"move": 1}, {"resources": Requests()}, unrest=1.0, at_once=6)
+STUBBORN = Emphasis(
+    "cut lines, engines that decline, jobs that stop",
+    {"declined": 0.7, "deaf": 0.8},
+    {"network": 6, "kill_agent": 3},
+    {"lost_after_ms": 1, "partition": Partition.STOP, "checkpoint": CheckpointPolicy("/checkpoint", grace_ms=1_000)},
+    unrest=0.5,
+)
+
+EMPHASES = (
+    ANY,
+    CUTS,
+    LATE,
+    STOPPING,
+    KEEPING,
+    RESTARTS,
+    FULL,
+    STALLS,
+    FULL_STOPPING,
+    DEVICES,
+    STRAYS,
+    MOVES,
+    STUBBORN,
+)

@@ -1,0 +1,147 @@
+"""One seed from beginning to end: a time in which all fails, then a calm one in which every job must end well."""
+
+import hashlib
+from dataclasses import replace
+from random import Random
+
+from headrace.attempts import AttemptState
+from headrace.jobs import JobState
+from headrace.nodes import Drain
+from tests.simulation.emphasis import ANY, Emphasis
+from tests.simulation.faults import Faults
+from tests.simulation.invariants import Broken
+from tests.simulation.users import Users, drains
+from tests.simulation.world import Story, World
+
+ROUGH_MS = 45_000
+STEP_MS = 1_000
+SETTLES_MS = 8_000
+CALM_BY_MS = 240_000
+# How long a world that is well must stay so, and what may be said in that time.
+STAYS_MS = 6_000
+STAYS_EVENTS = 150
+
+
+def run(seed: int, story: Story | None = None, emphasis: Emphasis = ANY) -> str:
+    """Runs a seed; answers a digest of all that happened. Raises Broken, or whatever a core raises."""
+    rng = Random(seed)
+    world = World(rng, story=story)
+    world.faults = replace(Faults.drawn(rng), **emphasis.faults)
+    users = Users(world, emphasis)
+    while world.now_ms < ROUGH_MS:
+        users.act()
+        world.pass_time(STEP_MS)
+    _calm(world)
+    return digest(world)
+
+
+def digest(world: World) -> str:
+    """Of what there is in the end, and of every draw that led there."""
+    seen = (world.jobs, world.past.started, world.handled, world.controller.happenings, world.rng.random())
+    return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
+
+
+def _calm(world: World) -> None:
+    world.note("world", "calm", "nothing fails from here on")
+    world.faults = Faults()
+    world.controller.disk_is_full = False
+    world.controller.start()
+    for site in world.sites.values():
+        site.disk_is_full = False
+        site.start()
+        site.line.mend()
+        site.engine_up()
+    # Once every node has reported there is one of that name to drain.
+    world.pass_time(SETTLES_MS)
+    drained = world.rng.choice((*world.sites, ""))
+    drains(world, drained)
+    wrong = "not looked at yet"
+    while wrong and world.now_ms < CALM_BY_MS:
+        world.pass_time(STEP_MS)
+        wrong = amiss(world, drained)
+    if wrong:
+        raise Broken("after_the_calm_nothing_is_stuck_and_nothing_is_left_over", wrong)
+    handled, before = world.handled, _records(world)
+    world.pass_time(STAYS_MS)
+    if world.handled - handled > STAYS_EVENTS:
+        raise Broken("what_is_well_rests", f"{world.handled - handled} events in {STAYS_MS} ms")
+    after = amiss(world, drained) or ("" if _records(world) == before else "jobs go on changing")
+    if after:
+        raise Broken("what_is_well_stays_so", after)
+
+
+def _records(world: World) -> list[tuple[object, ...]]:
+    return [(job.name, job.state, job.epoch, len(job.migrations), job.reason) for job in world.jobs]
+
+
+def amiss(world: World, drained: str) -> str:
+    """Why it cannot end like this; empty where every job has ended or runs, and nothing else is left over."""
+    live = [job for job in world.jobs if not job.ended]
+    for job_id in world.programs:
+        if job_id not in world.controller.jobs:
+            told = "a user was told of it" if job_id in world.past.submitted else "it was never submitted"
+            return f"there is no {job_id}: {told}"
+    for job in live:
+        if job.spec.timeouts.run_ms is not None or world.programs[job.id].total_ms is not None:
+            return f"{job.name} is to end, and is {job.state.name}: {job.reason}"
+        if job.state is not JobState.RUNNING or job.migration is not None:
+            return f"{job.name} is {job.state.name}: {job.reason}"
+    for site, ref in world.at_work():
+        if world.programs[ref.job].next_exit(site.engine.containers[ref].done_ms)[1] is not None:
+            return f"{ref} is about to leave"
+    wanted = sorted((job.node, job.id, job.epoch) for job in live)
+    for what, found in _there(world).items():
+        if found != wanted:
+            return f"{what} are {found}, and should be {wanted}"
+    return _left_over(world) or _drained(world, drained)
+
+
+def _there(world: World) -> dict[str, list[tuple[str, str, int]]]:
+    sites = world.sites.values()
+    found = {
+        "containers": [(site.name, ref) for site in sites for ref in site.engine.containers],
+        "containers that run": [(site.name, ref) for site, ref in world.at_work()],
+        "attempts held": [(site.name, ref) for site in sites for ref in site.core.held],
+        "attempts that run": [
+            (site.name, ref)
+            for site in sites
+            for ref, held in site.core.held.items()
+            if held.attempt.state is AttemptState.RUNNING
+        ],
+        "attempts written down": [(site.name, ref) for site in sites for ref in site.held],
+        "folders": [(site.name, ref) for site in sites for ref in site.folders],
+    }
+    return {what: sorted((name, ref.job, ref.epoch) for name, ref in refs) for what, refs in found.items()}
+
+
+def _left_over(world: World) -> str:
+    """What was brought ahead and is not needed; devices and chunks that are nobody's."""
+    for site in world.sites.values():
+        if site.fetched or site.core.prefetches:
+            return f"{site.name} still has what was brought ahead: {list(site.fetched)}"
+        granted = [
+            one
+            for job in world.jobs
+            if not job.ended and job.attempt and job.node == site.name
+            for one in job.attempt.devices
+        ]
+        used = world.controller.book.usage(site.name).devices
+        if sorted(granted) != sorted(used):
+            return f"{used} of {site.name} are taken, and {granted} should be"
+    store, live = world.checkpoints, [job for job in world.jobs if not job.ended]
+    named = [job.checkpoint.digest for job in live if job.checkpoint is not None]
+    named += [job.outputs.manifest for job in world.jobs if job.outputs is not None]
+    reached = {chunk: None for one in named for chunk in store.manifests[one].chunks}
+    old = [one for one, born_ms in store.born_ms.items() if world.now_ms - born_ms > 120_000]
+    left = [one for one in old if one not in reached and one not in named]
+    return f"the checkpoint store still has {left}" if left else ""
+
+
+def _drained(world: World, drained: str) -> str:
+    if not drained:
+        return ""
+    blocked = [job for job in world.jobs if not job.ended and job.node == drained]
+    if any(job.spec.checkpoint is not None for job in blocked):
+        return f"{blocked[0].name} is still on {drained}"
+    state = world.controller.nodes[drained].drain
+    return "" if state is (Drain.DRAINING if blocked else Drain.DRAINED) else f"{drained} is {state.name}"

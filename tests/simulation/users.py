@@ -1,0 +1,191 @@
+"""What users and operators do in a world, and what is done to it: drawn, one thing after the other."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from random import Random
+
+from controller.core.model import CancelAsked, DrainAsked, MoveAsked
+from headrace.jobs import (
+    AcceleratorRequest,
+    CheckpointPolicy,
+    Job,
+    JobSpec,
+    Partition,
+    Requests,
+    Retry,
+    RetryCause,
+    Timeouts,
+)
+from headrace.nodes import Drain
+from tests.core.small_world import GIB, spec
+from tests.simulation.emphasis import ANY, Emphasis
+from tests.simulation.node import SimulatedNode
+from tests.simulation.programs import Program
+from tests.simulation.world import World
+
+# Two of the three nodes have room for all of them.
+JOBS_AT_ONCE = 7
+# And devices, of which each has two.
+JOBS_WITH_DEVICES_AT_ONCE = 2
+
+
+def drawn_spec(rng: Random) -> JobSpec:
+    """A job of one kind or another."""
+    policy = CheckpointPolicy("/checkpoint", interval_ms=rng.choice((0, 3_000)), grace_ms=rng.choice((1_000, 12_000)))
+    accelerators = AcceleratorRequest(rng.choice((1, 1, 2))) if rng.random() < 0.3 else None
+    return spec(
+        resources=Requests(1000, GIB, accelerators),
+        checkpoint=rng.choice((policy, policy, policy, None)),
+        partition=rng.choice((Partition.PAUSE, Partition.PAUSE, Partition.STOP, Partition.KEEP)),
+        lost_after_ms=rng.choice((1, 1, 25_000)),
+        timeouts=Timeouts(run_ms=rng.choice((None, None, None, 20_000))),
+        retry=Retry(rng.choice((0, 2)), (RetryCause.NODE_LOST, RetryCause.EXIT_NONZERO)),
+        output_path=rng.choice(("", "/output")),
+    )
+
+
+class Users:
+    """A few kinds of jobs, and things that are done now and then. Some seeds know some of them only."""
+
+    def __init__(self, world: World, emphasis: Emphasis = ANY) -> None:
+        rng = world.rng
+        self.world = world
+        self.rng = rng
+        drawn = [drawn_spec(rng) for _ in range(rng.randint(1, 4))]
+        self.specs = [replace(one, **emphasis.spec) for one in drawn]  # type: ignore[arg-type]
+        with_devices = any(one.resources.accelerators is not None for one in self.specs)
+        self.at_once = rng.randint(1, JOBS_WITH_DEVICES_AT_ONCE if with_devices else JOBS_AT_ONCE)
+        self.at_once = emphasis.at_once or self.at_once
+        self.unrest = rng.random() if emphasis.unrest is None else emphasis.unrest
+        self._submitted = 0
+        self._cuts = emphasis.cuts
+        self._weights = [weight * rng.choice((0, 1, 1, 4)) for _, weight in ACTIONS]
+        if emphasis.does:
+            self._weights = [emphasis.does.get(action.__name__, 0) for action, _ in ACTIONS]
+        # What neither a journal nor a container tells of any more, nobody can know: one of both is lost, if at all.
+        self._may_lose = emphasis.loses or rng.choice(("container", "journal"))
+
+    def act(self) -> None:
+        """What they do in a second."""
+        live = sum(not job.ended for job in self.world.controller.jobs.values())
+        if live + self._submitted - len(self.world.controller.jobs) < self.at_once:
+            self._submitted += 1
+            wanted = self.rng.choice(self.specs)
+            program = Program.drawn(self.rng, self.world.faults, can_save=wanted.checkpoint is not None)
+            self.world.submit(f"job-{self._submitted}", wanted, program)
+        if self.rng.random() < self.unrest and any(self._weights):
+            self.rng.choices([action for action, _ in ACTIONS], self._weights)[0](self)
+
+    # Whom it concerns: mostly what matters.
+
+    def _job(self) -> Job | None:
+        live = [job for job in self.world.jobs if not job.ended]
+        return self.rng.choice(live) if live else None
+
+    def _site(self) -> SimulatedNode:
+        job = self._job()
+        move = job.migration if job is not None else None
+        busy = [job.node if job is not None else "", *((move.source, move.target) if move is not None else ())]
+        name = self.rng.choice([node for node in busy if node] or list(self.world.sites))
+        return self.world.sites[name]
+
+    # What they do.
+
+    def move(self) -> None:
+        """A user asks for a move."""
+        job = self._job()
+        if job is not None:
+            target = self.rng.choice([node for node in (*self.world.sites, "") if node != job.node])
+            self.world.ask(lambda token: MoveAsked(token, job.id, target=target))
+
+    def cancel(self) -> None:
+        """A user cancels a job."""
+        job = self._job()
+        if job is not None:
+            self.world.past.cancelled[job.id] = None
+            self.world.ask(lambda token: CancelAsked(token, job.id))
+
+    def drain(self) -> None:
+        """An operator closes a node, or opens the one that is closed."""
+        closed = [node.id for node in self.world.controller.nodes.values() if node.drain is not Drain.NONE]
+        node = closed[0] if closed else self._site().name
+        drain = Drain.NONE if closed else self.rng.choice((Drain.DRAINING, Drain.DRAINING, Drain.CORDONED))
+        deadline_ms, force = self.rng.choice((None, None, 0, 5_000, 60_000)), self.rng.random() < 0.5
+        self.world.ask(lambda token: DrainAsked(token, node, drain, deadline_ms, force))
+
+    def network(self) -> None:
+        """A line is cut, in one direction or both, or is mended."""
+        broken = [site for site in self.world.sites.values() if not (site.line.up and site.line.down)]
+        if broken and self.rng.random() < 0.5:
+            site = self.rng.choice(broken)
+            self.world.note(site.name, "fault", "the network is whole again")
+            site.line.mend()
+            return
+        site = self._site()
+        up, down = self.rng.choice(self._cuts)
+        self.world.note(site.name, "fault", f"the network is cut: up {up}, down {down}")
+        site.line.cut(up=up, down=down)
+
+    def engine(self) -> None:
+        """An engine goes away, with what it runs or without, or comes back."""
+        down = [site for site in self.world.sites.values() if not site.engine.is_up]
+        if down:
+            self.world.note(down[0].name, "fault", "the engine answers again")
+            down[0].engine_up()
+        else:
+            site = self._site()
+            self.rng.choice((site.engine_down, site.engine_stops, site.reboot))()
+
+    def disk(self) -> None:
+        """A disk is full, or has room again."""
+        full = [one for one in (self.world.controller, *self.world.sites.values()) if one.disk_is_full]
+        one = full[0] if full else self.rng.choice((self._site(), self.world.controller))
+        one.disk_is_full = not full
+        self.world.note(one.name, "fault", "the disk is full" if one.disk_is_full else "the disk has room again")
+
+    def kill_agent(self) -> None:
+        """An agent is killed."""
+        self._site().crash()
+
+    def kill_controller(self) -> None:
+        """The controller is killed."""
+        self.world.controller.crash()
+
+    def lose(self) -> None:
+        """Somebody removes a container by hand, or empties an agent's state folder, which is done once."""
+        site = self._site()
+        containers = list(site.engine.containers.values())
+        if self._may_lose == "container" and containers:
+            container = self.rng.choice(containers)
+            self.world.past.robbed[container.ref.job] = None
+            self.world.note(site.name, "fault", f"the container of {container.ref.job} is removed by hand")
+            site.engine.lose(container)
+        elif self._may_lose == "journal":
+            self._may_lose = ""
+            self.world.past.forgetful[site.name] = None
+            self.world.note(site.name, "fault", "the state folder is emptied")
+            site.lose_journal()
+
+
+ACTIONS: tuple[tuple[Callable[[Users], None], int], ...] = (
+    (Users.move, 12),
+    (Users.drain, 2),
+    (Users.cancel, 1),
+    (Users.network, 6),
+    (Users.engine, 2),
+    (Users.disk, 1),
+    (Users.kill_agent, 2),
+    (Users.kill_controller, 2),
+    (Users.lose, 1),
+)
+
+
+def drains(world: World, drained: str) -> None:
+    """An operator drains this node, and opens all others."""
+    for name in world.sites:
+        world.ask(partial(_drain, name, Drain.DRAINING if name == drained else Drain.NONE))
+
+
+def _drain(node: str, drain: Drain, token: int) -> DrainAsked:
+    return DrainAsked(token, node, drain, force=True)

@@ -1,0 +1,144 @@
+"""A world of one controller and several nodes, all of it decided by one seed."""
+
+from collections.abc import Callable
+from functools import partial
+from random import Random
+from typing import Any, Protocol
+
+from agent.runtimes.runtime import Ref
+from controller.core.model import Submitted
+from headrace.attempts import Platform
+from headrace.jobs import Job, JobSpec
+from tests.core.small_world import AMD64, ARM64, PINS
+from tests.simulation import invariants
+from tests.simulation.checkpoints import Checkpoints
+from tests.simulation.controller import SimulatedController
+from tests.simulation.engine import Container
+from tests.simulation.faults import Faults
+from tests.simulation.node import SimulatedNode
+from tests.simulation.occurrences import Occurrence
+from tests.simulation.process import Process
+from tests.simulation.programs import Program
+from tests.simulation.timeline import Timeline
+
+NODES: dict[str, Platform] = {"a": AMD64, "b": ARM64, "c": AMD64}
+TICK_MS = 1_000
+# A user who is not answered asks again.
+ASKS_AGAIN_MS = 4_000
+
+
+class Story(Protocol):
+    """Writes down what happens, at a moment that the world sets."""
+
+    now_ms: int
+
+    def judged(self, process: Process, event: object, effects: list[Any]) -> None:
+        """A core has judged an event."""
+        ...
+
+    def noted(self, who: str, kind: str, text: str) -> None:
+        """Something happened outside of the cores."""
+        ...
+
+
+class World:
+    """Both daemons with their real cores; the clock, the network, the disks and the engines are simulated."""
+
+    def __init__(self, rng: Random, *, story: Story | None = None, nodes: dict[str, Platform] | None = None) -> None:
+        self.rng = rng
+        self.story = story
+        self.tick_ms = TICK_MS
+        self.faults = Faults()
+        self.handled = 0
+        self.programs: dict[str, Program] = {}
+        self.past = invariants.Past()
+        self.answers: dict[int, Any] = {}
+        self._timeline = Timeline()
+        self._token = 0
+        self.checkpoints = Checkpoints(partial(self.look, Occurrence.MANIFEST_PUT, None))
+        self.controller = SimulatedController(self)
+        self.sites = {
+            name: SimulatedNode(self, name, platform) for name, platform in (NODES if nodes is None else nodes).items()
+        }
+        self.controller.start()
+        for site in self.sites.values():
+            site.start()
+
+    # Time and chance.
+
+    @property
+    def now_ms(self) -> int:
+        """Since the world began."""
+        return self._timeline.now_ms
+
+    def after(self, delay_ms: int, do: Callable[[], object]) -> None:
+        """Has something happen later."""
+        self._timeline.after(delay_ms, do)
+
+    def pass_time(self, millis: int) -> None:
+        """Lets time pass."""
+        self._timeline.run_until(self.now_ms + millis)
+
+    def draw(self, most_ms: int) -> int:
+        """Some time, at most so much."""
+        return int(self.rng.random() * (most_ms + 1))
+
+    def roll(self, rate: float) -> bool:
+        """Whether something happens that is so likely. What never happens costs no draw."""
+        return rate > 0.0 and self.rng.random() < rate
+
+    # What is seen of it.
+
+    def look(self, occurrence: Occurrence, site: Any, subject: Any) -> None:
+        """Has the invariants look at what has just happened."""
+        for holds in invariants.AT[occurrence]:
+            wrong = holds(self, site, subject)
+            if wrong:
+                raise invariants.Broken(holds.__name__, wrong)
+
+    def note(self, who: str, kind: str, text: str) -> None:
+        """Something happened outside of the cores."""
+        if self.story is not None:
+            self.story.now_ms = self.now_ms
+            self.story.noted(who, kind, text)
+
+    def exited(self, container: Container) -> None:
+        """A container is over."""
+        self.past.left[container.ref] = (container.exit_code, container.done_ms)
+        if container.exit_code is not None:
+            self.past.codes.setdefault(container.ref.job, {})[container.exit_code] = None
+
+    @property
+    def jobs(self) -> list[Job]:
+        """All jobs as they were saved last."""
+        return list(self.controller.jobs.values())
+
+    def at_work(self) -> list[tuple[SimulatedNode, Ref]]:
+        """Which containers run where."""
+        return [(site, ref) for site in self.sites.values() for ref in site.engine.at_work()]
+
+    # What users do.
+
+    def ask(self, make: Callable[[int], Any]) -> int:
+        """A user asks the controller; answers the token under which the answer will be."""
+        self._token += 1
+        self.controller.tell(make(self._token))
+        return self._token
+
+    def submit(self, job_id: str, spec: JobSpec, program: Program) -> None:
+        """A user submits a job, again and again until there is an answer."""
+        self.programs[job_id] = program
+        self._submit(job_id, spec)
+
+    def _submit(self, job_id: str, spec: JobSpec) -> None:
+        if job_id in self.past.submitted:
+            return
+        earlier = self.controller.jobs.get(job_id)
+        self.ask(lambda token: Submitted(token, job_id, spec, PINS, f"request of {job_id}", earlier=earlier))
+        self.after(ASKS_AGAIN_MS, partial(self._submit, job_id, spec))
+
+    def answered(self, token: int, value: Any) -> None:
+        """The controller answers."""
+        self.answers[token] = value
+        if isinstance(value, Job):
+            self.past.submitted[value.id] = None
