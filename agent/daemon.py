@@ -221,8 +221,7 @@ class Daemon:
             self._relist.clear()
             containers = await self._runtime.containers()
             # Where there are no devices, the engine is spared the question.
-            asks = self._core.devices or self._core.description is None
-            holders = await self._runtime.holders() if asks else ()
+            holders = await self._runtime.holders() if self._core.devices else None
             # Asked afterwards: an engine that is going down has ended containers of which nothing must be concluded,
             # and tells of them on connections that it has, but takes no new one.
             self._queue.put_nowait(EngineFound(await self._runtime.version(), containers, holders))

@@ -70,7 +70,7 @@ class AgentCore:
         self.description_sent: int | None = None
         self.description_known = False
         self.devices: tuple[Device, ...] = ()
-        self._holders: tuple[Holder, ...] = ()
+        self._holders: tuple[Holder, ...] | None = None
         self.load = Load()
         self.prefetches: dict[tuple[str, str, str], Prefetch] = {}
         self.prefetched: dict[tuple[str, str, str], Prefetched] = {}
@@ -135,7 +135,7 @@ class AgentCore:
 
     def _sensed(self, description: NodeDescription, devices: tuple[Device, ...], load: Load) -> list[Effect]:
         first = self.description is None
-        effects: list[Effect] = [Relist()] if devices and not self.devices else []
+        effects: list[Effect] = [Relist()] if devices and self._holders is None else []
         if description != self.description:
             self.description = description
             self.description_known = False
@@ -261,7 +261,7 @@ class AgentCore:
                     progress.unwatched = True
             case EngineFound(version, containers, holders):
                 found = Engine(reachable=True, message=version)
-                self._holders = holders
+                self._holders = holders if holders is not None else self._holders
                 effects = []
                 if self._list_doubted:
                     # This list may be older than what the engine did without saying so: nothing is begun before

@@ -11,8 +11,15 @@ from headrace.nodes import Device
 _HAS_CONTAINER = (AttemptState.STARTING, AttemptState.RUNNING, AttemptState.PAUSED, AttemptState.STOPPING)
 
 
-def held(devices: tuple[Device, ...], holders: Iterable[Holder], attempts: Mapping[Ref, Held]) -> tuple[Device, ...]:
-    """The devices with who holds them; an attempt that is over holds nothing, whatever an older list says."""
+def held(
+    devices: tuple[Device, ...], holders: Iterable[Holder] | None, attempts: Mapping[Ref, Held]
+) -> tuple[Device, ...]:
+    """The devices with who holds them; none while that is not known, or they would be given to others.
+
+    An attempt that is over holds nothing, whatever an older list says.
+    """
+    if holders is None:
+        return ()
     names: dict[str, list[str]] = {device.id: [] for device in devices}
     for holder in holders:
         attempt = attempts.get(holder.ref) if holder.ref is not None else None

@@ -79,11 +79,11 @@ class Sensed:
 
 @dataclass(frozen=True, slots=True)
 class EngineFound:
-    """The engine answers; these are its containers, and those of whoever that hold devices."""
+    """The engine answers; these are its containers, and those of whoever that hold devices (`None`: not asked for)."""
 
     version: str
     containers: tuple[ContainerStatus, ...]
-    holders: tuple[Holder, ...] = ()
+    holders: tuple[Holder, ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ def _usable(node: Node) -> tuple[object, ...]:
 
 
 def _lasting(node: Node) -> tuple[object, ...]:
-    return node.state, node.description, node.session, node.drifts, node.drift_count
+    return node.state, node.description, node.session, node.engine.reachable, node.drifts, node.drift_count
 
 
 def attempt_seen(book: Book, node: str, seen: Attempt) -> None:

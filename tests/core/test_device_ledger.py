@@ -11,6 +11,7 @@ from headrace.attempts import Attempt, AttemptState
 from headrace.jobs import JobState
 from headrace.nodes import Load
 from headrace.sessions import Placement
+from tests.core.one_agent import Agent
 from tests.core.small_world import AMD64, FIRST, PINS, SECOND, World, description, spec
 from tests.core.test_devices import gpu, needs, world_with
 
@@ -219,11 +220,16 @@ def test_a_container_removed_by_hand_frees_its_device_within_thirty_seconds_and_
     assert (count(world, "DEVICE_DRIFT"), world.node("a").drift_count) == (1, 1)
 
 
-def test_who_holds_devices_is_asked_for_as_soon_as_there_are_some() -> None:
-    world = World(a=AMD64)
-    world.sites["a"].engine.holders = (STRANGER,)
+def test_devices_are_not_told_of_before_it_is_known_who_holds_them() -> None:
+    one = Agent(listed=False)
+    one.tell(agent.EngineFound("test", (), None))
 
-    world._queue.append(("a", agent.Sensed(description(), (gpu(0),), Load())))
-    world.pass_time(6_000)
+    asked = one.tell(agent.Sensed(description(), (gpu(0),), Load()))
+    one.pass_time(5_000)
+    unknown = one.sent[-1].devices
+    one.tell(agent.EngineFound("test", (), (STRANGER,)))
+    one.pass_time(5_000)
 
-    assert world.cluster.book.usage("a").devices == ("gpu-0",)
+    assert agent.Relist() in asked
+    assert unknown == ()
+    assert [device.holders for device in one.sent[-1].devices] == [("container by-hand",)]

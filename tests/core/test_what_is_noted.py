@@ -2,6 +2,7 @@
 
 import pytest
 
+from agent.core import model as agent
 from headrace.jobs import JobState
 from headrace.nodes import Drain, NodeState
 from tests.core.small_world import AMD64, World
@@ -31,6 +32,19 @@ def test_a_node_that_is_heard_again_after_it_was_silent_is_noted_again() -> None
     world.restart_agent("a")
 
     assert world.happenings == ["NODE_READY", "NODE_SUSPECT", "NODE_READY"]
+
+
+def test_who_watches_nodes_is_told_that_an_engine_does_not_answer_and_that_it_does_again() -> None:
+    world = World(a=AMD64)
+
+    world._queue.append(("a", agent.EngineLost("hangs")))
+    world.pass_time(1_000)
+    lost = world.node("a").engine.reachable
+    world._queue.append(("a", agent.EngineFound("test", ())))
+    world.pass_time(1_000)
+
+    assert not lost
+    assert world.node("a").engine.reachable
 
 
 # Nodes that are closed and opened.
