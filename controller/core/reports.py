@@ -73,7 +73,8 @@ def _node_seen(book: Book, report: Report) -> None:
         description=report.description or node.description,
         devices=report.devices,
         load=report.load,
-        engine=report.engine,
+        # An agent that was started anew has not lost its engine by that, nor a move there its target.
+        engine=report.engine or node.engine,
         session=report.session,
         report_time_ms=book.wall_ms,
     )
