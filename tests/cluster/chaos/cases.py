@@ -24,6 +24,12 @@ class Case:
         return " ".join(one for one in (self.point, self.words, "hold" if self.victim == ENGINE else "") if one)
 
     @property
+    def may_lose_its_note(self) -> bool:
+        """An attempt is noted a moment after it began; a container that is found without a note ends its epoch."""
+        points = ("agent.container.created", "agent.journal.writing")
+        return self.scenario == "start" and self.victim == SOURCE and self.point in points
+
+    @property
     def name(self) -> str:
         """As pytest and the page name it."""
         way = "" if self.way == AMD64 else f" {self.way}"

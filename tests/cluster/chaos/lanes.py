@@ -183,4 +183,6 @@ async def _seen(case: Case, eyes: Observer, job: Job, digest: str) -> str:
     assert not aside, f"left aside: {aside}"
     moves = [f"the move {move.state.name.lower()}" for move in job.migrations]
     ran = f"ran in epoch{'s' * (len(begun) > 1)} {' and '.join(begun)}" if begun else "never ran"
+    if case.may_lose_its_note and begun in (["1"], ["2"]):
+        ran = "ran in epoch 1, or in 2 if nothing of 1 was noted"
     return ", ".join([ran, *moves, job.state.name.lower()])
