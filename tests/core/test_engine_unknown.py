@@ -42,4 +42,4 @@ def test_a_new_node_takes_no_jobs_before_its_engine_has_answered() -> None:
 
     world.cluster.handle(controller.Reported(Report("b", 1, 1)))
 
-    assert not world.cluster.book.nodes["b"].engine.reachable
+    assert world.cluster.book.nodes["b"].engine == Engine(reachable=False, message="not asked yet")
