@@ -41,6 +41,10 @@ stories: dev ## Writes the stories of tests/simulation/stories anew
 rules: dev ## Runs the simulator without one rule after the other; writes the table in ARCHITECTURE.md
 	$(PYTHON_IN) -m tests.simulation.rules
 
+.PHONY: chaos
+chaos: dev ## Kills daemons and engines at each fault point; writes what comes of it into docs/chaos.md
+	HEADRACE_CHAOS=write $(LOCAL) test tests/cluster/chaos/test_fault_points.py $(ARGS)
+
 .PHONY: check
 check: dev ## Lint, types, import contracts, proto lint, stub drift
 	echo "· ruff" && .venv/bin/ruff check && .venv/bin/ruff format --check

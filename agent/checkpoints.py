@@ -14,6 +14,7 @@ from agent.scans import Changed, unstable
 from agent.snapshots import Memo, Snapshot, memo_of
 from headrace.attempts import Checkpoint, Outputs
 from headrace.chunks import ChunkCorrupt, expanded
+from headrace.faultpoints import reached
 from headrace.manifests import Manifest, load, outputs_digest
 from headrace.refusals import Refusal
 from headrace.threads import finished, stoppable
@@ -85,7 +86,9 @@ class Checkpoints:
                 await finished(tree.begin)
                 lacking = await stoppable(self._place_cached, tree, manifest)
                 await transfer.download(lacking, take)
+                reached("agent.restore.fetched", directory)
                 await finished(tree.finish)
+                reached("agent.restore.laid", directory)
             finally:
                 await finished(tree.discard)
             # No job has seen it yet, so what is there is known without reading it.
@@ -103,6 +106,7 @@ class Checkpoints:
                 self._cache.put_chunk(chunk, data)
 
             await transfer.download(await finished(self._cache.lacking, manifest.chunks), take)
+            reached("agent.prefetched", digest)
             return transfer.moved_bytes
 
     async def release(self, keep: Iterable[str]) -> int:
@@ -122,7 +126,9 @@ class Checkpoints:
                 if not (outputs or manifest.files or manifest.links):
                     return None
                 await transfer.upload(manifest.chunks, snapshot.pack)
+                reached("agent.chunks.sent", directory)
                 digest = await transfer.create_manifest(manifest, job=job, epoch=epoch)
+                reached("agent.manifest.sent", directory)
                 return _Saved(digest, manifest, transfer.moved_bytes)
             except Changed:
                 continue

@@ -39,6 +39,7 @@ from agent.core.model import (
 from agent.folders import Folders
 from agent.runtimes.runtime import EngineUnreachable, Ref, Runtime, RuntimeRefused
 from headrace.attempts import EXIT_SIGKILL, ORDERLY_EXIT_CODES, Attempt, Checkpoint, Outputs, Phase
+from headrace.faultpoints import reached
 from headrace.refusals import Refusal
 from headrace.sessions import Goal, Placement
 from headrace.v1.node_service_pb2_grpc import NodeServiceStub
@@ -130,7 +131,7 @@ class Works:
             case AskToLeave():
                 return self._ask_to_leave(ref)
             case Kill():
-                return self._runtime.signal(ref, "SIGKILL")
+                return self._kill(ref)
             case Pause():
                 return self._then(self._runtime.pause(ref), PauseEnded(ref, paused=True))
             case Unpause():
@@ -154,6 +155,7 @@ class Works:
         try:
             folders = self._folders(ref)
             await asyncio.to_thread(folders.make, placement)
+            reached("agent.folders.made", ref)
             async with asyncio.TaskGroup() as bringing:
                 bringing.create_task(self._make_container(placement, folders, phases))
                 bringing.create_task(self._lay_down(placement, folders, phases))
@@ -169,6 +171,7 @@ class Works:
         await _timed(phases, "pull", self._runtime.pull(placement.image, placement.platform))
         spec = contract.container(placement, folders, accelerator=self._accelerator(placement.devices))
         await _timed(phases, "create", self._runtime.create(spec))
+        reached("agent.container.created", placement)
 
     async def _lay_down(self, placement: Placement, folders: Folders, phases: list[Phase]) -> None:
         if placement.restore:
@@ -178,6 +181,7 @@ class Works:
         phases: list[Phase] = []
         try:
             await _timed(phases, "start", self._runtime.start(ref))
+            reached("agent.container.started", ref)
         except RuntimeRefused as error:
             self._tell(NotStarted(ref, error.reason, f"{error.message} ({placement.image})"))
         else:
@@ -201,7 +205,13 @@ class Works:
         except OSError as error:
             # Most programs heed the signal, and those that do not are ended when their grace is over.
             _log.warning("%s epoch %d: its stop file cannot be made: %s", ref.job, ref.epoch, error)
+        reached("agent.stop.laid", ref)
         await self._runtime.signal(ref, "SIGTERM")
+        reached("agent.stop.asked", ref)
+
+    async def _kill(self, ref: Ref) -> None:
+        await self._runtime.signal(ref, "SIGKILL")
+        reached("agent.stop.forced", ref)
 
     async def _carry_log(self, ref: Ref) -> None:
         try:
@@ -251,6 +261,7 @@ class Works:
         async with asyncio.TaskGroup() as collecting:
             collecting.create_task(self._end_log(ref))
             collected = collecting.create_task(self._collected(ref, work))
+        reached("agent.collected", ref)
         self._tell(collected.result())
 
     async def _end_log(self, ref: Ref) -> None:
@@ -315,7 +326,9 @@ class Works:
 
     async def _remove(self, ref: Ref) -> None:
         await self._runtime.remove(ref)
+        reached("agent.container.removed", ref)
         await asyncio.to_thread(self._folders(ref).remove)
+        reached("agent.folders.removed", ref)
         self._carried.discard(ref)
         for kept in (self._followers, self._savers, self._asked_at):
             kept.pop(ref, None)

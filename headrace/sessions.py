@@ -41,7 +41,10 @@ class Prefetched:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that a node has and runs. `description` may be left out where it is as before in this session."""
+    """All that a node has and runs. `description` may be left out where it is as before in this session.
+
+    `engine` is left out by an agent that has just started, and has not asked it yet.
+    """
 
     node: str
     session: int
@@ -49,7 +52,7 @@ class Report:
     description: NodeDescription | None = None
     devices: tuple[Device, ...] = ()
     load: Load = field(default_factory=Load)
-    engine: Engine = field(default_factory=Engine)
+    engine: Engine | None = None
     attempts: tuple[Attempt, ...] = ()
     prefetched: tuple[Prefetched, ...] = ()
 

@@ -45,6 +45,8 @@ from headrace.jobs import Network
 from headrace.nodes import Device, Engine, Load, NodeDescription
 from headrace.sessions import Assignment, Placement, Prefetch, Prefetched, PrefetchState, Report
 
+_NOT_ASKED = Engine(reachable=False, message="not asked yet")
+
 
 class AgentCore:
     """The whole of an agent's judgement. Holds no clock: time is the last `Ticked`.
@@ -65,7 +67,7 @@ class AgentCore:
         self.connected = False
         self.sequence = 0
         self.assignment: Assignment | None = None
-        self.engine = Engine(reachable=False, message="not asked yet")
+        self.engine = _NOT_ASKED
         self.description: NodeDescription | None = None
         self.description_sent: int | None = None
         self.description_known = False
@@ -374,7 +376,7 @@ class AgentCore:
             description=None if self.description_known else self.description,
             devices=self.devices,
             load=self.load,
-            engine=self.engine,
+            engine=None if self.engine == _NOT_ASKED else self.engine,
             attempts=tuple(_told(held.attempt, self._progress[ref]) for ref, held in self.held.items()),
             prefetched=tuple(self.prefetched.values()),
         )

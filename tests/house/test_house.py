@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from headrace.faultpoints import POINTS
 from tests.house import code_rules, effect_rules, set_rules
 from tests.house.sources import Finding, Source, modules, paths, texts_but_examples
 
@@ -172,3 +173,8 @@ def test_tests_wait_for_what_happens_and_not_for_time_to_pass() -> None:
 
 def test_the_environment_is_read_where_programs_start() -> None:
     assert findings(effect_rules.environment_reads, modules(*PROGRAMS), but=ENVIRONMENT) == []
+
+
+def test_the_table_of_fault_points_is_that_of_the_code() -> None:
+    sources = [one for one in modules(*PROGRAMS) if one.path != "headrace/faultpoints.py"]
+    assert sorted(one.what for source in sources for one in effect_rules.fault_points(source)) == sorted(POINTS)
