@@ -220,9 +220,12 @@ class Daemon:
         while True:
             self._relist.clear()
             containers = await self._runtime.containers()
+            # Where there are no devices, the engine is spared the question.
+            asks = self._core.devices or self._core.description is None
+            holders = await self._runtime.holders() if asks else ()
             # Asked afterwards: an engine that is going down has ended containers of which nothing must be concluded,
             # and tells of them on connections that it has, but takes no new one.
-            self._queue.put_nowait(EngineFound(await self._runtime.version(), containers))
+            self._queue.put_nowait(EngineFound(await self._runtime.version(), containers, holders))
             try:
                 async with asyncio.timeout(RELIST_SECONDS):
                     await self._relist.wait()

@@ -32,6 +32,7 @@ class Device:
     power_watts: float | None = None
     health: Health = Health.UNKNOWN
     health_reason: str = ""
+    holders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,8 @@ class Node:
     generation: int = 0
     blockers: tuple[str, ...] = ()
     drain_deadline_time_ms: int | None = None
+    drifts: tuple[str, ...] = ()
+    drift_count: int = 0
 
     @property
     def id(self) -> str:

@@ -3,13 +3,22 @@
 from dataclasses import replace
 from typing import assert_never
 
-from agent.core import adoption, losses, transitions
-from agent.core.attempts import FOLLOWED, Progress, allowed, desire, is_found_again, moved, step, step_without_engine
+from agent.core import adoption, ledger, losses, transitions
+from agent.core.attempts import (
+    FOLLOWED,
+    Progress,
+    allowed,
+    desire,
+    is_found_again,
+    moved,
+    step,
+    step_without_engine,
+    told,
+)
 from agent.core.lease import Lease
 from agent.core.model import (
     Assigned,
     AttemptEvent,
-    Collect,
     Connected,
     Declined,
     Disconnected,
@@ -39,7 +48,7 @@ from agent.core.model import (
     Warn,
 )
 from agent.core.pace import Pace
-from agent.runtimes.runtime import ContainerStatus, Ref
+from agent.runtimes.runtime import ContainerStatus, Holder, Ref
 from headrace.attempts import Attempt, AttemptState
 from headrace.jobs import Network
 from headrace.nodes import Device, Engine, Load, NodeDescription
@@ -72,6 +81,7 @@ class AgentCore:
         self.description_sent: int | None = None
         self.description_known = False
         self.devices: tuple[Device, ...] = ()
+        self._holders: tuple[Holder, ...] = ()
         self.load = Load()
         self.prefetches: dict[tuple[str, str, str], Prefetch] = {}
         self.prefetched: dict[tuple[str, str, str], Prefetched] = {}
@@ -136,12 +146,13 @@ class AgentCore:
 
     def _sensed(self, description: NodeDescription, devices: tuple[Device, ...], load: Load) -> list[Effect]:
         first = self.description is None
+        effects: list[Effect] = [Relist()] if devices and not self.devices else []
         if description != self.description:
             self.description = description
             self.description_known = False
             self.description_sent = None
         self.devices, self.load = devices, load
-        return self._new_session() if first else []
+        return effects + (self._new_session() if first else [])
 
     def _new_session(self, *, above: int = 0) -> list[Effect]:
         # Generations count within a session: a controller that was set back to a backup must be heard again.
@@ -259,8 +270,9 @@ class AgentCore:
                 effects: list[Effect] = []
                 for progress in self._progress.values():
                     progress.unwatched = True
-            case EngineFound(version, containers):
+            case EngineFound(version, containers, holders):
                 found = Engine(reachable=True, message=version)
+                self._holders = holders
                 effects = []
                 if self._list_doubted:
                     # This list may be older than what the engine did without saying so: nothing is begun before
@@ -374,10 +386,10 @@ class AgentCore:
             session=self.memory.session,
             sequence=self.sequence,
             description=None if self.description_known else self.description,
-            devices=self.devices,
+            devices=ledger.held(self.devices, self._holders, self.held),
             load=self.load,
             engine=None if self.engine == _NOT_ASKED else self.engine,
-            attempts=tuple(_told(held.attempt, self._progress[ref]) for ref, held in self.held.items()),
+            attempts=tuple(told(held.attempt, self._progress[ref]) for ref, held in self.held.items()),
             prefetched=tuple(self.prefetched.values()),
         )
         return [Send(report)]
@@ -385,13 +397,6 @@ class AgentCore:
 
 def _ref(placement: Placement) -> Ref:
     return Ref(placement.job, placement.task, placement.epoch)
-
-
-def _told(attempt: Attempt, progress: Progress) -> Attempt:
-    """The attempt as it is reported: with what its end waits for, which is of now alone and not kept."""
-    if attempt.state is not AttemptState.SAVING or progress.put_off is not Collect:
-        return attempt
-    return replace(attempt, message=progress.put_off_because)
 
 
 def _last_sequence(attempt: Attempt) -> int:

@@ -162,6 +162,13 @@ def allowed(wish: Desire, held: Held, others: Iterable[Held]) -> Desire:
     return Desire.CONTINUE if any(device in mine for one in alive for device in one.placement.devices) else wish
 
 
+def told(attempt: Attempt, progress: Progress) -> Attempt:
+    """The attempt as it is reported: with what its end waits for, which is of now alone and not kept."""
+    if attempt.state is not AttemptState.SAVING or progress.put_off is not Collect:
+        return attempt
+    return replace(attempt, message=progress.put_off_because)
+
+
 def step(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Held, list[Effect]]:
     """The record after the next step, and that step's effects; none while one is under way."""
     attempt = held.attempt

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from agent.runtimes.runtime import ContainerStatus, Ref
+from agent.runtimes.runtime import ContainerStatus, Holder, Ref
 from headrace.attempts import Attempt, Checkpoint, Outputs, Phase
 from headrace.nodes import Device, Load, NodeDescription
 from headrace.sessions import Assignment, Placement, Prefetch, Prefetched, Report
@@ -79,10 +79,11 @@ class Sensed:
 
 @dataclass(frozen=True, slots=True)
 class EngineFound:
-    """The engine answers; these are its containers."""
+    """The engine answers; these are its containers, and those of whoever that hold devices."""
 
     version: str
     containers: tuple[ContainerStatus, ...]
+    holders: tuple[Holder, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from agent.runtimes import docker_containers as containers
 from agent.runtimes import docker_pull, docker_stream
 from agent.runtimes.docker_calls import Calls
 from agent.runtimes.docker_containers import Details, Made
+from agent.runtimes.docker_devices import Holders
 from agent.runtimes.docker_errors import START_FAILED, pull_refused, readable
 from agent.runtimes.docker_exec import SUSPICIOUS_EXIT_CODES, exec_failure
 from agent.runtimes.docker_logs import Cursor, Frames, Position, chunks, cursor_of
@@ -31,6 +32,7 @@ from agent.runtimes.runtime import (
     ContainerState,
     ContainerStatus,
     EngineUnreachable,
+    Holder,
     LogChunk,
     Ref,
     RuntimeRefused,
@@ -72,6 +74,7 @@ class DockerRuntime:
         # Those that were ended because their network had been taken from them.
         self._severed: dict[Ref, None] = {}
         self.sandboxes = Sandboxes(self._calls, node, most=networks)
+        self._holders = Holders(node)
         # Containers that this process has made and not started, and images that were there when they were looked for.
         self._made: dict[Ref, ContainerSpec] = {}
         self._present: set[str] = set()
@@ -228,6 +231,11 @@ class DockerRuntime:
         # If it is not ended now, the next list tries again.
         with suppress(RuntimeRefused):
             await self.signal(ref, "SIGKILL")
+
+    async def holders(self) -> tuple[Holder, ...]:
+        """As Runtime says."""
+        with readable():
+            return await self._questions.run(self._holders.listed)
 
     def exits(self) -> AsyncGenerator[ContainerStatus, None]:
         """As Runtime says, from this call on, not from when the first one is waited for."""

@@ -17,13 +17,14 @@ from agent.runtimes.runtime import ContainerSpec, ContainerState, Ref, RuntimeRe
 Details = dict[str, Any]
 Verb = Callable[[APIClient, str], None]
 
+_REMOVING = "removing"
 _STATES = {
     "created": ContainerState.CREATED,
     "running": ContainerState.RUNNING,
     "restarting": ContainerState.RUNNING,
     "paused": ContainerState.PAUSED,
     "exited": ContainerState.EXITED,
-    "removing": ContainerState.EXITED,
+    _REMOVING: ContainerState.EXITED,
     "dead": ContainerState.EXITED,
 }
 _CONFLICT = 409
@@ -146,6 +147,9 @@ def all_of(client: APIClient, *, node: str) -> Listing:
             continue
         if network := network_of(labels):
             joined_by[network] = (*joined_by.get(network, ()), ref)
+        if item["State"] == _REMOVING:
+            # It is as good as gone. Whoever removes it has ended it: its exit code is not the job's own word.
+            continue
         details: Details | None = {}
         if state is ContainerState.EXITED:
             details = details_of(client, name=item["Id"])

@@ -56,6 +56,23 @@ class ContainerStatus:
     severed: bool = False
 
 
+# A claim on all devices of a vendor.
+EVERY_DEVICE = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A container that runs or is paused, and that devices of `vendor` were given to, whoever made it.
+
+    `claims` are devices' ids or numbers, or EVERY_DEVICE. `ref` is `None` where it is no attempt of this node.
+    """
+
+    name: str
+    ref: Ref | None
+    vendor: str
+    claims: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Mount:
     """A folder of this node, made visible in a container."""
@@ -136,6 +153,10 @@ class Runtime(Protocol):
 
     async def containers(self) -> tuple[ContainerStatus, ...]:
         """All containers of this node, whatever their state; never those of another node on the same engine."""
+        ...
+
+    async def holders(self) -> tuple[Holder, ...]:
+        """All containers of the engine that hold devices now, those of nobody and of other nodes among them."""
         ...
 
     def exits(self) -> AsyncGenerator[ContainerStatus, None]:

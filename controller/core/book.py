@@ -29,6 +29,8 @@ class Policy:
     exclusion_ms: int = 60_000
     # A job that ends within this long is not moved away from a node that is drained: it is let end.
     ends_ms: int = 60_000
+    # For how long a device is held by what is no job before that is told.
+    drift_ms: int = 10_000
 
     @property
     def answer_ms(self) -> int:
@@ -61,6 +63,8 @@ class Book:
         self.frozen_at_ms: dict[str, int] = {}
         # Whether a node's last report told of attempts; of those that this process has not heard, nothing is known.
         self.occupied: dict[str, bool] = {}
+        # Since when devices are held by what is no job placed on their node: node, device, holder.
+        self.drifting_since_ms: dict[tuple[str, str, str], int] = {}
         self.endings = Endings(policy.ends_ms)
         self.foresight = Foresight()
         self._at: dict[str, dict[str, None]] = {}
@@ -155,8 +159,14 @@ class Book:
         return [self.jobs[job_id] for job_id in self._at.get(node, {})]
 
     def usage(self, node: str, *, without: str = "") -> Usage:
-        """What jobs hold of a node."""
-        return assignments.usage(node, (job for job in self.jobs_at(node) if job.id != without))
+        """What is held of a node: by jobs, and devices by whatever else its engine runs."""
+        held = assignments.usage(node, (job for job in self.jobs_at(node) if job.id != without))
+        known = self.nodes.get(node)
+        if known is None or not any(device.holders for device in known.devices):
+            return held
+        jobs = [job.name for job in self.jobs_at(node)]
+        taken = tuple(device.id for device in known.devices if any(one not in jobs for one in device.holders))
+        return replace(held, devices=held.devices + taken)
 
     def node_now(self, node: Node) -> Node:
         """The node as users see it."""

@@ -98,7 +98,7 @@ def _made_to_leave(book: Book, node: Node, job: Job) -> str:
         return _asked_to_leave(book, job)
     if move is not None:
         return f"{job.name} is moving to {move.target}" if move.source == node.id else f"{job.name} is coming"
-    return _moved_away(book, job)
+    return _moved_away(book, job, stops=node.drain_deadline_time_ms is not None)
 
 
 def _asked_to_leave(book: Book, job: Job) -> str:
@@ -116,7 +116,7 @@ def _asked_to_leave(book: Book, job: Job) -> str:
     return f"{job.name} was asked to save and leave"
 
 
-def _moved_away(book: Book, job: Job) -> str:
+def _moved_away(book: Book, job: Job, *, stops: bool) -> str:
     """Moves a job away if it can be; what keeps it, in a sentence."""
     if job.state is not JobState.RUNNING:
         return f"{job.name} is {job.state.name}"
@@ -124,9 +124,10 @@ def _moved_away(book: Book, job: Job) -> str:
     if why:
         return f"{job.name} is let end: {why}"
     if moves.level(job) is Level.RESTART:
-        return (
-            f"{job.name} has no `checkpoint:`; a move would lose its work. Wait for it, move it by hand, or cancel it"
+        what = (
+            "At the deadline it is stopped, and begins anew" if stops else "Move it by hand, cancel it, or wait for it"
         )
+        return f"{job.name} has no `checkpoint:`; a move would lose its work. {what}"
     try:
         moves.movable(book, job)
     except Refusal as refusal:

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from controller.core import moves
+from controller.core import ledger, moves
 from controller.core.book import Book
 from controller.core.model import aborted, moved
 from controller.core.outcome import Verdict, outcome
 from headrace.attempts import Attempt, AttemptState, Checkpoint
 from headrace.jobs import Job, JobState, MigrationState, RetryCause
-from headrace.nodes import Engine, Node, NodeDescription, NodeState
+from headrace.nodes import Engine, Node, NodeState
 from headrace.refusals import Code, Refusal
 from headrace.sessions import Report
 
@@ -79,6 +79,7 @@ def _node_seen(book: Book, report: Report) -> None:
         session=report.session,
         report_time_ms=book.wall_ms,
     )
+    node = ledger.compared(book, node)
     if before is None or _lasting(node) != _lasting(before):
         book.put_node(node)
         book.node_changed()
@@ -92,12 +93,14 @@ def _node_seen(book: Book, report: Report) -> None:
 
 def _usable(node: Node) -> tuple[object, ...]:
     """What decides whether a job has a place there, without the readings of sensors, which never rest."""
-    devices = ((one.id, one.kind, one.vendor, one.model, one.memory_bytes, one.health) for one in node.devices)
+    devices = (
+        (one.id, one.kind, one.vendor, one.model, one.memory_bytes, one.health, one.holders) for one in node.devices
+    )
     return node.engine.reachable, *devices
 
 
-def _lasting(node: Node) -> tuple[NodeState, NodeDescription, int]:
-    return node.state, node.description, node.session
+def _lasting(node: Node) -> tuple[object, ...]:
+    return node.state, node.description, node.session, node.drifts, node.drift_count
 
 
 def attempt_seen(book: Book, node: str, seen: Attempt) -> None:
@@ -158,6 +161,8 @@ def _runs(book: Book, job: Job, attempt: Attempt) -> Job:
 
 def _exited(book: Book, job: Job, attempt: Attempt) -> None:
     job = replace(job, exit_code=attempt.exit_code)
+    if attempt.reason == "CONTAINER_MISSING" and attempt.devices:
+        ledger.lost(book, job.node, job.name, attempt.devices)
     if job.state is JobState.CANCELLING:
         cancelled(book, job, job.reason)
         return

@@ -57,6 +57,8 @@ def sheet(node: Node, wide: bool) -> list[str]:  # noqa: FBT001 - as render.show
         texts += ["", "Devices", *words.indented(_devices(node.devices))]
     if node.blockers:
         texts += ["", "In the way of its drain", *words.indented(list(node.blockers))]
+    if node.drifts:
+        texts += ["", "Devices held by no job", *words.indented(list(node.drifts))]
     if node.jobs:
         texts += ["", "Jobs", *words.indented(list(node.jobs))]
     if wide and node.description.cpu.features:
@@ -127,6 +129,7 @@ def _facts(node: Node) -> list[tuple[str, str]]:
         ),
         ("Disk left", units.rounded_bytes(load.disk_free_bytes) if load.HasField("disk_free_bytes") else ""),
         ("Engine", node.engine.message or ("answers" if node.engine.reachable else "does not answer")),
+        ("Device drifts", str(node.drift_count or "")),
         ("Host network", "jobs may use it" if about.host_network else ""),
         ("Hostname", about.hostname),
         ("Kernel", about.kernel),
@@ -155,7 +158,7 @@ def _load(node: Node) -> str:
 
 
 def _devices(devices: Iterable[Device]) -> list[str]:
-    headings = ("ID", "KIND", "VENDOR", "MODEL", "MEMORY USED", "BUSY", "TEMP", "POWER", "HEALTH")
+    headings = ("ID", "KIND", "VENDOR", "MODEL", "MEMORY USED", "BUSY", "TEMP", "POWER", "HEALTH", "HELD BY")
     return words.columns(headings, [_device(device) for device in devices])
 
 
@@ -172,4 +175,5 @@ def _device(device: Device) -> tuple[str, ...]:
         f"{device.temperature_celsius:.0f} °C" if device.HasField("temperature_celsius") else "",
         f"{device.power_watts:.0f} W" if device.HasField("power_watts") else "",
         f"{health}: {device.health_reason}" if device.health_reason else health,
+        ", ".join(device.holders),
     )

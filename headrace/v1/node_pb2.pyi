@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Device(_message.Message):
-    __slots__ = ("id", "kind", "vendor", "model", "index", "pci_address", "memory_bytes", "memory_used_bytes", "busy_percent", "temperature_celsius", "power_watts", "health", "health_reason")
+    __slots__ = ("id", "kind", "vendor", "model", "index", "pci_address", "memory_bytes", "memory_used_bytes", "busy_percent", "temperature_celsius", "power_watts", "health", "health_reason", "holders")
     class Health(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         HEALTH_UNSPECIFIED: _ClassVar[Device.Health]
@@ -36,6 +36,7 @@ class Device(_message.Message):
     POWER_WATTS_FIELD_NUMBER: _ClassVar[int]
     HEALTH_FIELD_NUMBER: _ClassVar[int]
     HEALTH_REASON_FIELD_NUMBER: _ClassVar[int]
+    HOLDERS_FIELD_NUMBER: _ClassVar[int]
     id: str
     kind: str
     vendor: str
@@ -49,7 +50,8 @@ class Device(_message.Message):
     power_watts: float
     health: Device.Health
     health_reason: str
-    def __init__(self, id: _Optional[str] = ..., kind: _Optional[str] = ..., vendor: _Optional[str] = ..., model: _Optional[str] = ..., index: _Optional[int] = ..., pci_address: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., memory_used_bytes: _Optional[int] = ..., busy_percent: _Optional[float] = ..., temperature_celsius: _Optional[float] = ..., power_watts: _Optional[float] = ..., health: _Optional[_Union[Device.Health, str]] = ..., health_reason: _Optional[str] = ...) -> None: ...
+    holders: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., kind: _Optional[str] = ..., vendor: _Optional[str] = ..., model: _Optional[str] = ..., index: _Optional[int] = ..., pci_address: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., memory_used_bytes: _Optional[int] = ..., busy_percent: _Optional[float] = ..., temperature_celsius: _Optional[float] = ..., power_watts: _Optional[float] = ..., health: _Optional[_Union[Device.Health, str]] = ..., health_reason: _Optional[str] = ..., holders: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Cpu(_message.Message):
     __slots__ = ("model", "features", "cores", "threads")
@@ -125,7 +127,7 @@ class Engine(_message.Message):
     def __init__(self, reachable: bool = ..., message: _Optional[str] = ...) -> None: ...
 
 class Node(_message.Message):
-    __slots__ = ("name", "state", "drain", "description", "devices", "load", "engine", "free", "jobs", "create_time", "report_time", "session", "generation", "blockers", "drain_deadline_time")
+    __slots__ = ("name", "state", "drain", "description", "devices", "load", "engine", "free", "jobs", "create_time", "report_time", "session", "generation", "blockers", "drain_deadline_time", "drifts", "drift_count")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Node.State]
@@ -159,6 +161,8 @@ class Node(_message.Message):
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     BLOCKERS_FIELD_NUMBER: _ClassVar[int]
     DRAIN_DEADLINE_TIME_FIELD_NUMBER: _ClassVar[int]
+    DRIFTS_FIELD_NUMBER: _ClassVar[int]
+    DRIFT_COUNT_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: Node.State
     drain: Node.Drain
@@ -174,4 +178,6 @@ class Node(_message.Message):
     generation: int
     blockers: _containers.RepeatedScalarFieldContainer[str]
     drain_deadline_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[Node.State, str]] = ..., drain: _Optional[_Union[Node.Drain, str]] = ..., description: _Optional[_Union[NodeDescription, _Mapping]] = ..., devices: _Optional[_Iterable[_Union[Device, _Mapping]]] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., engine: _Optional[_Union[Engine, _Mapping]] = ..., free: _Optional[_Union[Capacity, _Mapping]] = ..., jobs: _Optional[_Iterable[str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., session: _Optional[int] = ..., generation: _Optional[int] = ..., blockers: _Optional[_Iterable[str]] = ..., drain_deadline_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    drifts: _containers.RepeatedScalarFieldContainer[str]
+    drift_count: int
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[Node.State, str]] = ..., drain: _Optional[_Union[Node.Drain, str]] = ..., description: _Optional[_Union[NodeDescription, _Mapping]] = ..., devices: _Optional[_Iterable[_Union[Device, _Mapping]]] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., engine: _Optional[_Union[Engine, _Mapping]] = ..., free: _Optional[_Union[Capacity, _Mapping]] = ..., jobs: _Optional[_Iterable[str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., session: _Optional[int] = ..., generation: _Optional[int] = ..., blockers: _Optional[_Iterable[str]] = ..., drain_deadline_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., drifts: _Optional[_Iterable[str]] = ..., drift_count: _Optional[int] = ...) -> None: ...

@@ -7,6 +7,19 @@ from headrace import jobfile
 from headrace.jobs import CheckpointPolicy, Emulation, JobSpec, Requests
 
 MERGES = 600
+# Saves, and waits for ever; in a later epoch it ends at once, and says what it found.
+SAVES_AT_FIRST = """
+import os, time
+from pathlib import Path
+saved = Path(os.environ["HEADRACE_CHECKPOINT_DIR"], "saved")
+print("goes on with", saved.read_text() if saved.exists() else "nothing", flush=True)
+if os.environ["HEADRACE_EPOCH"] == "1":
+    saved.with_suffix(".new").write_text("all")
+    saved.with_suffix(".new").rename(saved)
+    print("has saved", flush=True)
+    while True:
+        time.sleep(1)
+"""
 # What the tokenizer says of itself rather than of its work.
 _OF_THE_ATTEMPT = ("epoch ", "saved ")
 

@@ -7,7 +7,7 @@ import pytest
 from headrace.attempts import AttemptState
 from headrace.jobs import CheckpointPolicy, JobSpec, Preference
 from tests.cluster import fragile
-from tests.cluster.jobs import program
+from tests.cluster.jobs import SAVES_AT_FIRST, program
 from tests.cluster.observer import Observer
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
@@ -20,18 +20,6 @@ import os, time
 print("waits", flush=True)
 while os.environ["HEADRACE_EPOCH"] == "1":
     time.sleep(1)
-"""
-SAVES_AT_FIRST = """
-import os, time
-from pathlib import Path
-saved = Path(os.environ["HEADRACE_CHECKPOINT_DIR"], "saved")
-print("goes on with", saved.read_text() if saved.exists() else "nothing", flush=True)
-if os.environ["HEADRACE_EPOCH"] == "1":
-    saved.with_suffix(".new").write_text("all")
-    saved.with_suffix(".new").rename(saved)
-    print("has saved", flush=True)
-    while True:
-        time.sleep(1)
 """
 
 

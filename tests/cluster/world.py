@@ -89,6 +89,10 @@ class World:
     def lose(self, name: str) -> None:
         """A machine is gone: its agent, and the containers that it ran."""
         self.kill(name)
+        self.remove_containers(name)
+
+    def remove_containers(self, name: str) -> None:
+        """Somebody removes the containers of an agent's node, behind its back."""
         cluster.remove_containers(self._engines[name], [self._nodes[name]])
 
     def stop(self, name: str) -> None:

@@ -12,6 +12,7 @@ from agent.runtimes.runtime import (
     ContainerState,
     ContainerStatus,
     EngineUnreachable,
+    Holder,
     LogChunk,
     Ref,
     RuntimeRefused,
@@ -44,6 +45,8 @@ class FakeEngine:
         self.now = 0.0
         self.images: dict[str, Platform] = {}
         self.containers: dict[tuple[str, Ref], FakeContainer] = {}
+        # Containers that are of no node, and hold devices.
+        self.strangers: list[Holder] = []
         self.watchers: list[tuple[str, asyncio.Queue[ContainerStatus | None]]] = []
         self._changed = asyncio.Event()
 
@@ -192,6 +195,15 @@ class FakeRuntime:
         await self._reach()
         mine = (container for (node, _), container in self.engine.containers.items() if node == self.node)
         return tuple(sorted((container.status for container in mine), key=lambda status: status.ref))
+
+    async def holders(self) -> tuple[Holder, ...]:
+        await self._reach()
+        found = [
+            Holder(f"{node}-{ref.job}", ref if node == self.node else None, "nvidia", container.spec.devices)
+            for (node, ref), container in self.engine.containers.items()
+            if container.spec.devices and container.status.state not in _OVER
+        ]
+        return (*found, *self.engine.strangers)
 
     def exits(self) -> AsyncGenerator[ContainerStatus, None]:
         queue: asyncio.Queue[ContainerStatus | None] = asyncio.Queue()

@@ -73,6 +73,11 @@ class _Starts:
 
         assert (await bench.read_all())[1] == b"line 0\n"
 
+    async def test_one_that_was_given_no_device_holds_none(self, bench: Bench) -> None:
+        await bench.ready(WAITS)
+
+        assert [holder for holder in await bench.runtime.holders() if holder.ref == REF] == []
+
     async def test_one_that_is_paused_stays_so_when_started(self, bench: Bench) -> None:
         await bench.ready(WAITS)
         await bench.runtime.pause(REF)

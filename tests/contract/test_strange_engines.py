@@ -74,6 +74,7 @@ async def first_words(runtime: DockerRuntime) -> Any:
 CALLS: dict[str, Callable[[DockerRuntime], Awaitable[Any]]] = {
     "version": lambda runtime: runtime.version(),
     "containers": lambda runtime: runtime.containers(),
+    "holders": lambda runtime: runtime.holders(),
     "pull": lambda runtime: runtime.pull(IMAGE, Platform("linux", "amd64")),
     "start": lambda runtime: runtime.start(REF),
     "pause": lambda runtime: runtime.pause(REF),
@@ -122,6 +123,12 @@ async def test_a_container_in_a_state_of_which_nothing_is_known_is_there_and_not
     strange = {**OURS, "State": "hibernating"}
     async with engine(tmp_path, saying(json=answer([strange]))) as runtime:
         assert await runtime.containers() == (ContainerStatus(REF, ContainerState.RUNNING),)
+
+
+async def test_a_container_that_somebody_is_removing_is_gone_whatever_exit_code_that_gave_it(tmp_path: Path) -> None:
+    going = {**OURS, "State": "removing"}
+    async with engine(tmp_path, saying(json=answer([going]))) as runtime:
+        assert await runtime.containers() == ()
 
 
 async def test_a_copy_of_a_container_bears_its_labels_and_is_none_of_ours(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import assert_never
 from agent.core import model as agent
 from agent.core.agent import AgentCore
 from agent.core.pace import TOGETHER_MS
-from agent.runtimes.runtime import ContainerState, ContainerStatus, Ref
+from agent.runtimes.runtime import ContainerState, ContainerStatus, Holder, Ref
 from controller.core import model as controller
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
@@ -51,6 +51,8 @@ class Engine:
 
     containers: dict[Ref, ContainerStatus] = field(default_factory=dict)
     started: list[Ref] = field(default_factory=list)
+    # Whoever holds devices.
+    holders: tuple[Holder, ...] = ()
     saves: bool = True
     obeys: bool = True
     pulls: bool = True
@@ -199,7 +201,7 @@ class World:
         site = self.sites[name]
         self._queue.append((name, agent.Ticked(self.now_ms)))
         self._queue.append((name, agent.Sensed(description(site.platform), (), Load())))
-        self._queue.append((name, agent.EngineFound("test", tuple(site.engine.containers.values()))))
+        self._queue.append((name, _listed(site)))
         self.settle()
         self.pass_time(0)
 
@@ -297,7 +299,7 @@ class World:
                 containers.pop(ref, None)
                 tell((name, agent.Removed(ref)))
             case agent.Relist():
-                tell((name, agent.EngineFound("test", tuple(containers.values()))))
+                tell((name, _listed(site)))
             case _:
                 pass
 
@@ -313,6 +315,10 @@ class World:
         if status is not None and status.state in (ContainerState.RUNNING, ContainerState.PAUSED):
             site.engine.containers[ref] = replace(status, state=ContainerState.EXITED, exit_code=code)
             self._queue.append((name, agent.Exited(ref, code, stop_millis=5)))
+
+
+def _listed(site: Site) -> agent.EngineFound:
+    return agent.EngineFound("test", tuple(site.engine.containers.values()), site.engine.holders)
 
 
 def _turn(containers: dict[Ref, ContainerStatus], ref: Ref, before: ContainerState, after: ContainerState) -> None:

@@ -199,8 +199,10 @@ def test_a_job_that_has_no_contract_is_stopped_at_the_deadline_and_begins_anew_e
     world.join("b", AMD64)
 
     world.drain("a", deadline_ms=10_000)
+    [why] = world.node("a").blockers
     world.pass_time(30_000)
 
+    assert "At the deadline it is stopped, and begins anew" in why
     assert world.running() == {"b": [SECOND]}
     assert world.node("a").drain is Drain.DRAINED
 
