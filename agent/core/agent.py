@@ -85,7 +85,7 @@ class AgentCore:
         self.load = Load()
         self.prefetches: dict[tuple[str, str, str], Prefetch] = {}
         self.prefetched: dict[tuple[str, str, str], Prefetched] = {}
-        self._progress = {ref: self._progress_of(held) for ref, held in self.held.items()}
+        self._progress = {ref: Progress.recalled(held, boot_id) for ref, held in self.held.items()}
         self._wanted: dict[Ref, Placement] = {}
         self._list_doubted = False
         # A journal without a cluster may have been lost with its epochs, of which the engine's containers then tell:
@@ -112,10 +112,6 @@ class AgentCore:
     def _recalled(self, held: Held) -> Held:
         # What had not been started will be started under this kernel, if at all.
         return replace(held, boot_id=self.boot_id) if held.attempt.state is AttemptState.PREPARING else held
-
-    def _progress_of(self, held: Held) -> Progress:
-        rebooted = "" not in (held.boot_id, self.boot_id) and held.boot_id != self.boot_id
-        return Progress(sequence=_last_sequence(held.attempt), unwatched=True, rebooted=rebooted)
 
     def _heard(self, event: Event) -> list[Effect]:
         match event:
@@ -397,7 +393,3 @@ class AgentCore:
 
 def _ref(placement: Placement) -> Ref:
     return Ref(placement.job, placement.task, placement.epoch)
-
-
-def _last_sequence(attempt: Attempt) -> int:
-    return attempt.checkpoint.sequence if attempt.checkpoint is not None else 0

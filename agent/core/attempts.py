@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import assert_never
+from typing import Self, assert_never
 
 from agent.core.lease import Lease
 from agent.core.model import (
@@ -112,6 +112,13 @@ class Progress:
     put_off_because: str = ""
     declined_times: int = 0
     again_ms: int = 0
+
+    @classmethod
+    def recalled(cls, held: Held, boot_id: str) -> Self:
+        """Of an attempt that an agent before this one held; `boot_id` is the kernel's now."""
+        rebooted = "" not in (held.boot_id, boot_id) and held.boot_id != boot_id
+        sequence = held.attempt.checkpoint.sequence if held.attempt.checkpoint is not None else 0
+        return cls(sequence=sequence, unwatched=True, rebooted=rebooted)
 
     def declined(self, effect: type, because: str, now_ms: int) -> None:
         """Puts this effect off."""
