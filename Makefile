@@ -42,11 +42,16 @@ rules: dev ## Runs the simulator without one rule after the other; writes the ta
 	$(PYTHON_IN) -m tests.simulation.rules
 
 .PHONY: check
-check: dev ## Lint, types, import contracts, proto lint, stub drift
+check: dev ## Lint, types, import contracts, proto lint, stub drift, the init's programs
 	echo "· ruff" && .venv/bin/ruff check && .venv/bin/ruff format --check
 	echo "· mypy" && .venv/bin/mypy
 	echo "· import contracts" && .venv/bin/lint-imports
 	sh deploy/check-proto.sh
+	echo "· agent/init holds what init.c gives" && sh deploy/init.sh --check
+
+.PHONY: init
+init: ## Builds agent/init/ from init.c, with Debian's compilers for each architecture
+	sh deploy/init.sh
 
 .PHONY: up
 up: dev ## A controller and an agent in the background (NODES=3 for more)
