@@ -7,7 +7,7 @@ from controller.core.placement.fit import Usage
 from headrace.attempts import Attempt, Checkpoint
 from headrace.jobs import Job, JobState, Level, Migration, MigrationState
 from headrace.nodes import Node
-from headrace.sessions import Goal, Prefetch
+from headrace.sessions import Goal, Placement, Prefetch
 from tests.core.small_world import AMD64, ARM64, GIB, PINS, spec
 
 SOURCE, TARGET = Node("nodes/a"), Node("nodes/b")
@@ -42,8 +42,9 @@ def test_a_job_that_has_left_holds_no_room_where_it_was() -> None:
     assert assignments.usage("b", (committed(),)) == WHOLE
 
 
-def test_the_target_alone_is_told_what_to_bring_with_the_checkpoint_so_far() -> None:
-    hint = Prefetch("train-1", PINS[1].image, ARM64, SAVED.digest)
+def test_the_target_alone_is_told_what_to_bring_and_which_attempt_will_come() -> None:
+    coming_here = Placement("train-1", 2, PINS[1].image, ARM64, spec(), restore=SAVED.digest)
+    hint = Prefetch("train-1", PINS[1].image, ARM64, SAVED.digest, coming_here)
 
     assert assignments.prefetches(TARGET, (coming(),)) == (hint,)
     assert assignments.prefetches(SOURCE, (coming(),)) == ()
