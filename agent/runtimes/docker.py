@@ -25,6 +25,7 @@ from agent.runtimes.docker_spec import (
     node_label,
     ref_of,
 )
+from agent.runtimes.docker_standbys import Standbys
 from agent.runtimes.docker_stream import Answer
 from agent.runtimes.runtime import (
     ContainerSpec,
@@ -34,6 +35,7 @@ from agent.runtimes.runtime import (
     LogChunk,
     Ref,
     RuntimeRefused,
+    Waiting,
 )
 from headrace.attempts import EXIT_SIGKILL, ORDERLY_EXIT_CODES, Platform
 from headrace.jobs import Network
@@ -72,12 +74,14 @@ class DockerRuntime:
         # Those that were ended because their network had been taken from them.
         self._severed: dict[Ref, None] = {}
         self.sandboxes = Sandboxes(self._calls, node, most=networks)
+        self.standbys = Standbys(self._calls, node)
         # Containers that this process has made and not started, and images that were there when they were looked for.
         self._made: dict[Ref, ContainerSpec] = {}
         self._present: set[str] = set()
 
     async def leave(self) -> None:
         """Removes what is there for containers to come. To be called before `close`, where there is time for it."""
+        await self.standbys.close()
         await self.sandboxes.close()
 
     def close(self) -> None:
@@ -117,7 +121,10 @@ class DockerRuntime:
 
     async def create(self, spec: ContainerSpec) -> None:
         """As Runtime says. The engine's own refusal of the platform is IMAGE_NOT_RUNNABLE."""
-        sandbox = self.sandboxes.join(spec.ref) if spec.network is Network.BRIDGE else ""
+        if await self.standbys.is_taken_over(spec, usable=not self.sandboxes.is_lost(spec.ref)):
+            return
+        self._deaths.pop(spec.ref, None)
+        sandbox = self._sandbox(spec)
         joined = ""
         try:
             made = await self._created(spec, sandbox)
@@ -130,6 +137,24 @@ class DockerRuntime:
             self.sandboxes.joined(spec.ref, joined)
         if made.new:
             self._made[spec.ref] = spec
+
+    def _sandbox(self, spec: ContainerSpec) -> str:
+        return self.sandboxes.join(spec.ref) if spec.network is Network.BRIDGE else ""
+
+    async def stand_by(self, spec: ContainerSpec, waiting: Waiting) -> None:
+        """As Runtime says; in a network that was made ahead, where one is free."""
+        sandbox = self._sandbox(spec)
+        joined = ""
+        try:
+            await self.standbys.make(spec, waiting, sandbox=sandbox)
+            joined = sandbox
+        finally:
+            self.sandboxes.joined(spec.ref, joined)
+
+    async def stand_down(self, ref: Ref) -> None:
+        """As Runtime says."""
+        await self.standbys.stand_down(ref)
+        self.sandboxes.left(ref)
 
     async def _created(self, spec: ContainerSpec, sandbox: str = "") -> Made:
         body = configuration(self._node, spec, sandbox=sandbox)
@@ -156,6 +181,9 @@ class DockerRuntime:
         await asyncio.shield(starting)
 
     async def _start(self, ref: Ref) -> None:
+        if self.standbys.waits(ref):
+            await self.standbys.say(ref, died=self._death(ref).is_set())
+            return
         spec, sandbox = self._made.get(ref), self.sandboxes.of(ref)
         start = partial(containers.start, name=self._name(ref), new=spec is not None)
         try:
@@ -209,6 +237,7 @@ class DockerRuntime:
         if await self._calls.run(partial(containers.remove, name=self._name(ref))):
             self.sandboxes.left(ref)
         self._severed.pop(ref, None)
+        self.standbys.removed(ref)
         for known in (self._made, self._exec_failures, self._deaths):
             known.pop(ref, None)
 
@@ -217,7 +246,9 @@ class DockerRuntime:
         asked_at = time.monotonic()
         found = await self._questions.run(partial(containers.all_of, node=self._node))
         for ref in self.sandboxes.seen(found.sandboxes, asked_at=asked_at):
-            await self._sever(ref)
+            if not self.standbys.stands_by(ref):
+                await self._sever(ref)
+        self.standbys.seen(found.standbys)
         with readable():
             statuses = [await self._status(ref, state, details) for ref, state, details in found.jobs]
         return tuple(sorted(statuses, key=lambda status: status.ref))

@@ -31,6 +31,7 @@ CLOCKS = {
     "agent/daemon.py": "makes Ticked",
     "agent/doctor.py": "looks whether the clock is right",
     "agent/journal.py": "a session's number for a node that lost its journal; the age of epochs",
+    "agent/phases.py": "measures phases",
     "agent/prefetches.py": "measures phases",
     "agent/runtimes/docker_logs.py": "how long pieces of a log are gathered",
     "agent/runtimes/docker_sandboxes.py": "since when a network is free; how old a list is",
