@@ -91,7 +91,7 @@ def _daemon(
         reserved=Capacity(settings.reserve.cpu_millis, settings.reserve.memory_bytes),
     )
 
-    standbys = Standbys(state, runtime)
+    standbys = Standbys(state, runtime, wanted=settings.engine.standby)
     preparations = Preparations(state, runtime, checkpoints, standbys, senses.vendor_of)
 
     def make(tell: Callable[[Event], None]) -> tuple[Session, Works, Prefetches]:

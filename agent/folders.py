@@ -53,8 +53,12 @@ class Folders:
         if placement.spec.output_path:
             self._open(self.outputs)
         if init:
-            (self.control / _INIT).write_bytes(init)
-            (self.control / _INIT).chmod(0o755)
+            self.lay_init(init)
+
+    def lay_init(self, program: bytes) -> None:
+        """Lays down the program by which a container waits."""
+        (self.control / _INIT).write_bytes(program)
+        (self.control / _INIT).chmod(0o755)
 
     @property
     def waiting(self) -> Waiting:

@@ -28,10 +28,11 @@ class _Standby:
 
 
 class Standbys:
-    """Those that this process has made: `make` one, then `take` it, or `drop` it."""
+    """Those that this process has made: `make` one, then `take` it, or `drop` it. None, where they are not `wanted`."""
 
-    def __init__(self, state: Path, runtime: Runtime) -> None:
+    def __init__(self, state: Path, runtime: Runtime, *, wanted: bool = True) -> None:
         self._state = state
+        self._wanted = wanted
         self._runtime = runtime
         self._known: dict[Ref, _Standby] = {}
 
@@ -81,7 +82,7 @@ class Standbys:
 
     async def _is_made(self, ref: Ref, placement: Placement) -> bool:
         program = init_for(placement.platform.architecture)
-        if program is None:
+        if program is None or not self._wanted:
             return False
         try:
             folders = Folders(self._state, ref)
