@@ -93,11 +93,13 @@ class World:
     def starts(self, job: str) -> list[int]:
         """The epochs of the job's containers, each as often as an engine started one in its last 256 events."""
         found: list[int] = []
-        wanted = {"type": "container", "event": "start", "label": f"{JOB_LABEL}={job}"}
+        # One that stood by has run nothing before it got its attempt's name.
+        wanted = {"type": "container", "event": ["start", "rename"], "label": f"{JOB_LABEL}={job}"}
         for host in self._hosts():
             with _client(host) as client:
                 events = client.api.events(since=self._began, until=int(time.time()) + 1, filters=wanted, decode=True)
-                found += [int(event["Actor"]["Attributes"][EPOCH_LABEL]) for event in events]
+                told = [event["Actor"]["Attributes"] for event in events]
+                found += [int(one[EPOCH_LABEL]) for one in told if not one["name"].endswith(".standby")]
         return sorted(found)
 
     def attempt_folders(self) -> list[Path]:
