@@ -48,6 +48,7 @@ class Folders:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.parent.chmod(0o700)
         self.control.mkdir(parents=True, exist_ok=True)
+        self.control.chmod(0o755)
         if placement.spec.checkpoint is not None:
             self._open(self.checkpoint)
         if placement.spec.output_path:

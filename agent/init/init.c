@@ -24,7 +24,7 @@ typedef unsigned long word_t;
 /* As much as the C library's execvp hands to a shell. */
 #define ARGUMENTS 4096
 
-enum { ENOENT = 2, EIO = 5, E2BIG = 7, ENOEXEC = 8, ENOMEM = 12, EACCES = 13, ENODEV = 19, ENOTDIR = 20 };
+enum { ENOENT = 2, EINTR = 4, EIO = 5, E2BIG = 7, ENOEXEC = 8, ENOMEM = 12, EACCES = 13, ENODEV = 19, ENOTDIR = 20 };
 enum { ENAMETOOLONG = 36, ELOOP = 40, ETIMEDOUT = 110, ESTALE = 116 };
 
 enum { AT_FDCWD = -100, O_CLOEXEC = 02000000, O_NONBLOCK = 04000, POLLIN = 1 };
@@ -126,6 +126,8 @@ static long heard(char *into)
         call(INOTIFY_ADD_WATCH, watched.descriptor, (long)FOLDER, IN_CREATE | IN_MOVED_TO, 0, 0);
     /* Looked for after the watch has begun: a word between the two would be missed. */
     while ((file = call(OPENAT, AT_FDCWD, (long)WORD, O_CLOEXEC, 0, 0)) < 0) {
+        if (file != -ENOENT && file != -EINTR)
+            return file;
         pause.seconds = 0;
         pause.nanoseconds = LOOK_AGAIN_NANOSECONDS;
         call(PPOLL, (long)&watched, 1, (long)&pause, 0, 0);

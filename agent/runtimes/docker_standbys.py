@@ -92,15 +92,24 @@ class Standbys:
     def seen(self, standbys: Mapping[str, Ref]) -> None:
         """Takes notice of what the engine listed, by id: what this process did not make has lost who knew of it."""
         for one in [one for one, ref in standbys.items() if not self.stands_by(ref)]:
-            task = asyncio.create_task(self._swept(one))
-            self._removing.add(task)
-            task.add_done_callback(self._removing.discard)
+            self._sweep(one)
+
+    def died(self, name: str, container: str) -> None:
+        """Takes notice of the end of a container, by name and id: one that stood by is of no use any more."""
+        for ref in [ref for ref in self._waiting if standby_name(self._node, ref) == name]:
+            del self._waiting[ref]
+            self._sweep(container)
 
     async def close(self) -> None:
         """Removes those that wait."""
         for ref in list(self._waiting):
             with contextlib.suppress(EngineUnreachable, RuntimeRefused):
                 await self.stand_down(ref)
+
+    def _sweep(self, container: str) -> None:
+        task = asyncio.create_task(self._swept(container))
+        self._removing.add(task)
+        task.add_done_callback(self._removing.discard)
 
     async def _swept(self, name: str) -> None:
         # One that stays is in the next list.
@@ -123,7 +132,10 @@ def _differences(made: ContainerSpec, wanted: ContainerSpec) -> bytes | None:
 def _is_laid(word: str, words: bytes) -> bool:
     """Lays the word ready, and says whether that was possible: on a full disk, it is not."""
     try:
-        Path(word + containers.UNSAID).write_bytes(words)
+        unsaid = Path(word + containers.UNSAID)
+        unsaid.write_bytes(words)
+        # Whatever user the image runs as must be able to read it.
+        unsaid.chmod(0o644)
     except OSError:
         return False
     return True

@@ -7,7 +7,7 @@ import re
 import tarfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from contextlib import aclosing, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -153,7 +153,12 @@ async def test_an_images_own_entrypoint_is_run_though_it_holds_nothing_else(
     assert args == ["/program", *(command or ["ignored"])]
 
 
-async def test_an_images_user_is_the_programs(node: Node, bench: Bench, tmp_path: Path) -> None:
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+async def test_an_images_user_is_the_programs(
+    node: Node, bench: Bench, tmp_path: Path, umask: int, request: pytest.FixtureRequest
+) -> None:
+    before = os.umask(umask)
+    request.addfinalizer(lambda: os.umask(before))
     shown = "import os; print(os.getuid(), os.getcwd())"
     image = node.image_with("USER 1234:99", "WORKDIR /tmp")
     spec = await stood_by(bench, tmp_path, ("python3", "-c", shown), image=image)
@@ -262,6 +267,21 @@ async def test_one_that_was_ended_while_it_waited_is_replaced(node: Node, bench:
 
     await bench.read_until(b"ready\n")
     assert node.names() == [container_name(node.name, REF)]
+
+
+async def test_one_that_ended_while_it_waited_goes_as_soon_as_the_engine_tells(
+    node: Node, bench: Bench, tmp_path: Path
+) -> None:
+    async with aclosing(node.runtime.exits()) as exits:
+        watching = asyncio.ensure_future(anext(exits))
+        await stood_by(bench, tmp_path, WAITS)
+        node.client.kill(standby_name(node.name, REF))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while node.names():
+                await node.runtime.version()
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
 
 
 async def test_sigterm_ends_what_waits(node: Node, bench: Bench, tmp_path: Path) -> None:

@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 from grpc import aio
 
+from agent import elf
 from agent.checkpoints import Checkpoints
 from agent.core.model import Event, Fetched, Interrupted, NotStarted, Prepare, Prepared
 from agent.folders import Folders
 from agent.prefetches import Prefetches
 from agent.runtimes.runtime import ContainerSpec, ContainerState, EngineUnreachable, Ref, RuntimeRefused, Waiting
+from agent.standbys import init_for
 from agent.works import Works
 from headrace.attempts import Platform
+from headrace.platforms import of_machine
 from headrace.sessions import Placement, Prefetch, PrefetchState
 from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceStub
 from headrace.v1.node_service_pb2_grpc import NodeServiceStub
@@ -223,6 +226,14 @@ async def test_a_processor_without_an_init_has_nothing_started_ahead(tmp_path: P
 
         assert fetched.prefetched.state is PrefetchState.READY
         assert not target.waits()
+
+
+@pytest.mark.parametrize("architecture", ["amd64", "arm64", "riscv64"])
+def test_each_init_is_a_program_of_its_architecture(architecture: str) -> None:
+    program = init_for(architecture)
+
+    assert program is not None
+    assert elf.platform_of(program) == of_machine(architecture)
 
 
 async def test_a_preparation_that_was_cut_short_makes_all_anew(tmp_path: Path) -> None:
