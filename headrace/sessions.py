@@ -47,7 +47,8 @@ class Prefetch:
     image: str
     platform: Platform
     checkpoint: str = ""
-    standby: Placement | None = None
+    # A placement has no hash.
+    standby: Placement | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -277,7 +277,7 @@ class DockerRuntime:
                     attributes = actor["Attributes"]
                     if is_sandbox(self._node, attributes["name"], attributes):
                         self.sandboxes.died(actor["ID"])
-                    self.standbys.died(actor["Attributes"]["name"], actor["ID"])
+                    self.standbys.died(actor)
                     status = await self._exited(attributes)
                 if status is not None:
                     yield status

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from docker import APIClient
 from docker.errors import APIError, NotFound
@@ -94,11 +94,12 @@ class Standbys:
         for one in [one for one, ref in standbys.items() if not self.stands_by(ref)]:
             self._sweep(one)
 
-    def died(self, name: str, container: str) -> None:
-        """Takes notice of the end of a container, by name and id: one that stood by is of no use any more."""
+    def died(self, actor: Mapping[str, Any]) -> None:
+        """Takes notice of a container's end, as the engine tells whose: one that stood by is of no use any more."""
+        name = actor["Attributes"]["name"]
         for ref in [ref for ref in self._waiting if standby_name(self._node, ref) == name]:
             del self._waiting[ref]
-            self._sweep(container)
+            self._sweep(actor["ID"])
 
     async def close(self) -> None:
         """Removes those that wait."""
