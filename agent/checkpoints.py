@@ -69,13 +69,13 @@ class Checkpoints:
     async def lay_down(self, digest: str, directory: Path) -> int:
         """Makes a directory what this manifest says; answers the bytes that had to be fetched.
 
-        The directory is replaced by renaming: it must be empty or not there, and a container that mounts it must be
-        made afterwards. Where it is there, its own mode and owner are kept.
+        The directory must be empty or not there. One that is there is filled, since a container may have it mounted,
+        which must not look into it before this is over.
         """
         with self._kept(digest):
             transfer = Transfer(self._stub, paced=self._bandwidth.take)
             manifest = await self._manifest(transfer, digest)
-            tree = Tree(manifest, directory)
+            tree = Tree(manifest, directory, mounted=await finished(directory.exists))
 
             def take(chunk: str, data: bytes) -> None:
                 plain = expanded(chunk, data)

@@ -16,14 +16,39 @@ class PrefetchState(Enum):
     FAILED = 3
 
 
+class Goal(Enum):
+    """What is to become of a placed attempt."""
+
+    RUN = 1
+    FREEZE = 2
+    CANCEL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One attempt that a node should have; `restore` is a manifest's digest, or empty."""
+
+    job: str
+    epoch: int
+    image: str
+    platform: Platform
+    spec: JobSpec
+    goal: Goal = Goal.RUN
+    task: int = 0
+    restore: str = ""
+    devices: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Prefetch:
-    """A hint: bring these, a job may come."""
+    """A hint: bring these, a job may come. `standby` is the attempt that then comes, if all goes as planned."""
 
     job: str
     image: str
     platform: Platform
     checkpoint: str = ""
+    # A placement has no hash.
+    standby: Placement | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,29 +80,6 @@ class Report:
     engine: Engine | None = None
     attempts: tuple[Attempt, ...] = ()
     prefetched: tuple[Prefetched, ...] = ()
-
-
-class Goal(Enum):
-    """What is to become of a placed attempt."""
-
-    RUN = 1
-    FREEZE = 2
-    CANCEL = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """One attempt that a node should have; `restore` is a manifest's digest, or empty."""
-
-    job: str
-    epoch: int
-    image: str
-    platform: Platform
-    spec: JobSpec
-    goal: Goal = Goal.RUN
-    task: int = 0
-    restore: str = ""
-    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

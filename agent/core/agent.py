@@ -48,9 +48,9 @@ from agent.core.model import (
     Warn,
 )
 from agent.core.pace import Pace
+from agent.core.refused import refusal
 from agent.runtimes.runtime import ContainerStatus, Holder, Ref
 from headrace.attempts import Attempt, AttemptState
-from headrace.jobs import Network
 from headrace.nodes import Device, Engine, Load, NodeDescription
 from headrace.sessions import Assignment, Placement, Prefetch, Prefetched, PrefetchState, Report
 
@@ -220,19 +220,15 @@ class AgentCore:
         return [self._kept(ref)]
 
     def _refusal(self, placement: Placement) -> tuple[str, str]:
-        """Reason and message where a placement is not taken on; else empty."""
-        if placement.epoch <= self.epochs.get(placement.job, 0):
-            # Rule 3: this epoch was here before and is over.
-            return "EPOCH_TAKEN", "this node has had this epoch, or a later one, before"
-        allowed = self.description is not None and self.description.host_network
-        if placement.spec.network is Network.HOST and not allowed:
-            # A node's network is its owner's to give, whatever a controller says.
-            message = "this node does not allow network: host; set host_network = true in its settings, or use bridge"
-            return "HOST_NETWORK_FORBIDDEN", message
-        return "", ""
+        return refusal(placement, taken=self.epochs.get(placement.job, 0), description=self.description)
+
+    def _allowed(self, hint: Prefetch) -> Prefetch:
+        """The hint, without an attempt that this node would not take on."""
+        refused = hint.standby is not None and self._refusal(hint.standby)[0]
+        return replace(hint, standby=None) if refused else hint
 
     def _hinted(self, prefetches: tuple[Prefetch, ...]) -> list[Effect]:
-        wanted = {(hint.job, hint.image, hint.checkpoint): hint for hint in prefetches}
+        wanted = {(hint.job, hint.image, hint.checkpoint): self._allowed(hint) for hint in prefetches}
         for key, hint in self.prefetches.items():
             newer = next((one for one in wanted if one[:2] == key[:2]), None)
             if newer not in (None, key) and self._is_fetching(key):

@@ -121,11 +121,12 @@ class World:
 
     def starts(self, job: str) -> list[int]:
         """The epochs of the job's containers, each as often as an engine started one in its last 256 events."""
-        return self._happened("start", job)
+        # One that stood by has run nothing before it got its attempt's name.
+        return self._happened(("start", "rename"), job)
 
     def pauses(self, job: str) -> list[int]:
         """The same of being held still."""
-        return self._happened("pause", job)
+        return self._happened(("pause",), job)
 
     def container_state(self, job: str) -> str:
         """What the engine says of the job's container of the newest epoch; empty where there is none."""
@@ -135,13 +136,14 @@ class World:
     def _armed(self, fault: str) -> Variables:
         return {**self._variables, **({faultpoints.VARIABLE: fault} if fault else {})}
 
-    def _happened(self, event: str, job: str) -> list[int]:
+    def _happened(self, events: tuple[str, ...], job: str) -> list[int]:
         found: list[int] = []
-        wanted = {"type": "container", "event": event, "label": f"{JOB_LABEL}={job}"}
+        wanted = {"type": "container", "event": list(events), "label": f"{JOB_LABEL}={job}"}
         for host in self._hosts():
             with _client(host) as client:
-                events = client.api.events(since=self._began, until=int(time.time()) + 1, filters=wanted, decode=True)
-                found += [int(event["Actor"]["Attributes"][EPOCH_LABEL]) for event in events]
+                told = client.api.events(since=self._began, until=int(time.time()) + 1, filters=wanted, decode=True)
+                told = [event["Actor"]["Attributes"] for event in told]
+                found += [int(one[EPOCH_LABEL]) for one in told if not one["name"].endswith(".standby")]
         return sorted(found)
 
     def attempt_folders(self) -> list[Path]:

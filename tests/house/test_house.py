@@ -32,6 +32,7 @@ CLOCKS = {
     "agent/daemon.py": "makes Ticked",
     "agent/doctor.py": "looks whether the clock is right",
     "agent/journal.py": "a session's number for a node that lost its journal; the age of epochs",
+    "agent/phases.py": "measures phases",
     "agent/prefetches.py": "measures phases",
     "agent/runtimes/docker_logs.py": "how long pieces of a log are gathered",
     "agent/runtimes/docker_sandboxes.py": "since when a network is free; how old a list is",
@@ -49,7 +50,7 @@ CLOCKS = {
 SLEEPS = {
     "agent/daemon.py": "the beat of ticks, senses and retries",
     "agent/logs.py": "a pause before a retry",
-    "agent/runtimes/docker.py": "a pause before a log that broke off is asked for again",
+    "agent/runtimes/docker_log_reader.py": "a pause before a log that broke off is asked for again",
     "agent/session.py": "a pause before a retry, of random length",
     "agent/works.py": "how long a checkpoint directory must be quiet",
     "controller/daemon.py": "the beat of sweeps",
