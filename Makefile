@@ -41,12 +41,21 @@ stories: dev ## Writes the stories of tests/simulation/stories anew
 rules: dev ## Runs the simulator without one rule after the other; writes the table in ARCHITECTURE.md
 	$(PYTHON_IN) -m tests.simulation.rules
 
+.PHONY: chaos
+chaos: dev ## Kills daemons and engines at each fault point; writes what comes of it into docs/chaos.md
+	HEADRACE_CHAOS=write $(LOCAL) test tests/cluster/chaos/test_fault_points.py $(ARGS)
+
 .PHONY: check
-check: dev ## Lint, types, import contracts, proto lint, stub drift
+check: dev ## Lint, types, import contracts, proto lint, stub drift, the init's programs
 	echo "· ruff" && .venv/bin/ruff check && .venv/bin/ruff format --check
 	echo "· mypy" && .venv/bin/mypy
 	echo "· import contracts" && .venv/bin/lint-imports
 	sh deploy/check-proto.sh
+	echo "· agent/init holds what init.c gives" && sh deploy/init.sh --check
+
+.PHONY: init
+init: ## Builds agent/init/ from init.c, with Debian's compilers for each architecture
+	sh deploy/init.sh
 
 .PHONY: up
 up: dev ## A controller and an agent in the background (NODES=3 for more)

@@ -19,9 +19,11 @@ from agent.daemon import Daemon
 from agent.folders import sweep
 from agent.journal import Journal
 from agent.prefetches import Prefetches
+from agent.preparations import Preparations
 from agent.runtimes.docker import DockerRuntime
 from agent.senses import NodeSenses
 from agent.session import Session
+from agent.standbys import Standbys
 from agent.works import Works
 from headrace.disks import refused_by_setting
 from headrace.nodes import Capacity
@@ -89,11 +91,14 @@ def _daemon(
         reserved=Capacity(settings.reserve.cpu_millis, settings.reserve.memory_bytes),
     )
 
+    standbys = Standbys(state, runtime, wanted=settings.engine.standby)
+    preparations = Preparations(state, runtime, checkpoints, standbys, senses.vendor_of)
+
     def make(tell: Callable[[Event], None]) -> tuple[Session, Works, Prefetches]:
         return (
             Session(stub, tell, address=settings.controller),
-            Works(settings.node, state, runtime, checkpoints, stub, tell, senses.vendor_of),
-            Prefetches(runtime, checkpoints, tell),
+            Works(settings.node, state, runtime, checkpoints, stub, tell, preparations),
+            Prefetches(runtime, checkpoints, standbys, tell),
         )
 
     _log.info("node %s, controller %s, engine %s", settings.node, settings.controller, settings.engine.host)

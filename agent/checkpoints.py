@@ -14,6 +14,7 @@ from agent.scans import Changed, unstable
 from agent.snapshots import Memo, Snapshot, memo_of
 from headrace.attempts import Checkpoint, Outputs
 from headrace.chunks import ChunkCorrupt, expanded
+from headrace.faultpoints import reached
 from headrace.manifests import Manifest, load, outputs_digest
 from headrace.refusals import Refusal
 from headrace.threads import finished, stoppable
@@ -68,13 +69,13 @@ class Checkpoints:
     async def lay_down(self, digest: str, directory: Path) -> int:
         """Makes a directory what this manifest says; answers the bytes that had to be fetched.
 
-        The directory is replaced by renaming: it must be empty or not there, and a container that mounts it must be
-        made afterwards. Where it is there, its own mode and owner are kept.
+        The directory must be empty or not there. One that is there is filled, since a container may have it mounted,
+        which must not look into it before this is over.
         """
         with self._kept(digest):
             transfer = Transfer(self._stub, paced=self._bandwidth.take)
             manifest = await self._manifest(transfer, digest)
-            tree = Tree(manifest, directory)
+            tree = Tree(manifest, directory, mounted=await finished(directory.exists))
 
             def take(chunk: str, data: bytes) -> None:
                 plain = expanded(chunk, data)
@@ -85,7 +86,9 @@ class Checkpoints:
                 await finished(tree.begin)
                 lacking = await stoppable(self._place_cached, tree, manifest)
                 await transfer.download(lacking, take)
+                reached("agent.restore.fetched", directory)
                 await finished(tree.finish)
+                reached("agent.restore.laid", directory)
             finally:
                 await finished(tree.discard)
             # No job has seen it yet, so what is there is known without reading it.
@@ -103,6 +106,7 @@ class Checkpoints:
                 self._cache.put_chunk(chunk, data)
 
             await transfer.download(await finished(self._cache.lacking, manifest.chunks), take)
+            reached("agent.prefetched", digest)
             return transfer.moved_bytes
 
     async def release(self, keep: Iterable[str]) -> int:
@@ -122,7 +126,9 @@ class Checkpoints:
                 if not (outputs or manifest.files or manifest.links):
                     return None
                 await transfer.upload(manifest.chunks, snapshot.pack)
+                reached("agent.chunks.sent", directory)
                 digest = await transfer.create_manifest(manifest, job=job, epoch=epoch)
+                reached("agent.manifest.sent", directory)
                 return _Saved(digest, manifest, transfer.moved_bytes)
             except Changed:
                 continue

@@ -5,13 +5,17 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from agent.runtimes.runtime import Mount, Ref
+from agent.runtimes.runtime import Mount, Ref, Waiting
 from headrace.ids import is_job_id
 from headrace.refusals import Code, Refusal
 from headrace.sessions import Placement
 
 CONTROL = "/headrace"
 STOP_FILE = "stop"
+
+# Of a container that stands by: the program that waits, and the file that it waits for.
+_INIT = "init"
+_WORD = "word"
 
 _ROOM_BYTES = 1 << 20
 _ATTEMPTS = "attempts"
@@ -34,17 +38,33 @@ class Folders:
         self.outputs = self.path / "outputs"
         self.control = self.path / "control"
 
-    def make(self, placement: Placement) -> None:
-        """Makes those that the attempt needs, without what a preparation that was cut short has left there."""
+    def make(self, placement: Placement, *, init: bytes = b"") -> None:
+        """Makes those that the attempt needs, without what a preparation that was cut short has left there.
+
+        With `init`, a program for its container to wait by.
+        """
         if self.path.exists():
             shutil.rmtree(self.path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.parent.chmod(0o700)
         self.control.mkdir(parents=True, exist_ok=True)
+        self.control.chmod(0o755)
         if placement.spec.checkpoint is not None:
             self._open(self.checkpoint)
         if placement.spec.output_path:
             self._open(self.outputs)
+        if init:
+            self.lay_init(init)
+
+    def lay_init(self, program: bytes) -> None:
+        """Lays down the program by which a container waits."""
+        (self.control / _INIT).write_bytes(program)
+        (self.control / _INIT).chmod(0o755)
+
+    @property
+    def waiting(self) -> Waiting:
+        """How a container waits that was started ahead."""
+        return Waiting(program=f"{CONTROL}/{_INIT}", word=str(self.control / _WORD))
 
     def _open(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)

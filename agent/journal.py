@@ -12,6 +12,7 @@ from agent.core.model import Forget, Held, Keep, Memory, Recollection, Remember
 from agent.runtimes.runtime import Ref
 from headrace import wire
 from headrace.attempts import Attempt
+from headrace.faultpoints import reached
 from headrace.refusals import Code, Refusal
 from headrace.sessions import Placement
 from headrace.v1 import attempt_pb2, session_pb2
@@ -105,6 +106,8 @@ class Journal:
             self._connection.execute("BEGIN IMMEDIATE")
             for record in records:
                 self._write(record)
+            reached("agent.journal.writing", *records)
+        reached("agent.journal.written", *records)
 
     @contextmanager
     def _refused_when_full(self) -> Iterator[None]:

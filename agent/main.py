@@ -12,7 +12,7 @@ from agent.assembly import channel_to, run
 from agent.doctor import examine
 from agent.findings import Status, as_json, render, worst
 from agent.runtimes.docker import DockerRuntime
-from headrace import logs
+from headrace import faultpoints, logs
 from headrace.refusals import Refusal
 from headrace.settings import AgentSettings, is_local, load_agent
 
@@ -25,6 +25,7 @@ def main() -> int:
     try:
         settings = load_agent(arguments.config, os.environ)
         logs.configure(settings.log.level)
+        faultpoints.arm(os.environ.get(faultpoints.VARIABLE, ""))
         if arguments.command == "doctor":
             return asyncio.run(_doctor(settings, arguments.output))
         if settings.insecure and not is_local(settings.controller):

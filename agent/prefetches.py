@@ -1,4 +1,4 @@
-"""Brings what may soon be needed: images and checkpoints, ahead of the job."""
+"""Brings what may soon be needed: images and checkpoints, ahead of the job, and a container that waits for it."""
 
 import asyncio
 import time
@@ -6,44 +6,64 @@ from collections.abc import Callable
 
 from agent.checkpoints import Checkpoints
 from agent.core.model import Event, Fetched
-from agent.runtimes.runtime import EngineUnreachable, Runtime, RuntimeRefused
+from agent.phases import phase, timed
+from agent.runtimes.runtime import EngineUnreachable, Ref, Runtime, RuntimeRefused
+from agent.standbys import Standbys
 from headrace.attempts import Phase
 from headrace.refusals import Refusal
-from headrace.sessions import Prefetch, Prefetched, PrefetchState
+from headrace.sessions import Placement, Prefetch, Prefetched, PrefetchState
+
+_Key = tuple[str, str, str]
 
 
 class Prefetches:
     """Hints under way. Losing one costs time only."""
 
-    def __init__(self, runtime: Runtime, checkpoints: Checkpoints, tell: Callable[[Event], None]) -> None:
+    def __init__(
+        self, runtime: Runtime, checkpoints: Checkpoints, standbys: Standbys, tell: Callable[[Event], None]
+    ) -> None:
         self._runtime = runtime
         self._checkpoints = checkpoints
+        self._standbys = standbys
         self._tell = tell
-        self._tasks: dict[Prefetch, asyncio.Task[None]] = {}
+        self._hints: dict[_Key, Prefetch] = {}
+        self._tasks: dict[_Key, asyncio.Task[None]] = {}
 
     def begin(self, prefetch: Prefetch, tasks: asyncio.TaskGroup) -> None:
         """Begins to bring what the hint names."""
-        self._tasks[prefetch] = tasks.create_task(self._bring(prefetch))
+        self._hints[_key(prefetch)] = prefetch
+        self._tasks[_key(prefetch)] = tasks.create_task(self._bring(prefetch, tasks))
 
     def drop(self, prefetch: Prefetch) -> None:
         """Stops bringing it."""
-        task = self._tasks.pop(prefetch, None)
+        hint = self._hints.pop(_key(prefetch), None)
+        task = self._tasks.pop(_key(prefetch), None)
         if task is not None:
             task.cancel()
+        if hint is not None and hint.standby is not None:
+            # Not before all is begun that was decided at this time: the attempt itself may follow on its hint, or
+            # another hint that differs in the checkpoint alone.
+            asyncio.get_running_loop().call_soon(self._drop_standby, _ref(hint.standby))
+
+    def _drop_standby(self, ref: Ref) -> None:
+        if not any(hint.standby is not None and _ref(hint.standby) == ref for hint in self._hints.values()):
+            self._standbys.drop(ref)
 
     @property
     def checkpoints(self) -> tuple[str, ...]:
         """The manifests that hints name."""
-        return tuple(hint.checkpoint for hint in self._tasks if hint.checkpoint)
+        return tuple(hint.checkpoint for hint in self._hints.values() if hint.checkpoint)
 
-    async def _bring(self, prefetch: Prefetch) -> None:
+    async def _bring(self, prefetch: Prefetch, tasks: asyncio.TaskGroup) -> None:
+        phases: list[Phase] = []
         try:
-            begun = time.monotonic()
-            image_bytes = await self._runtime.pull(prefetch.image, prefetch.platform)
-            phases = [_phase("pull", begun, image_bytes)]
+            await timed(phases, "pull", self._runtime.pull(prefetch.image, prefetch.platform))
             if prefetch.checkpoint:
+                await timed(phases, "restore", self._checkpoints.prefetch(prefetch.checkpoint))
+            if prefetch.standby is not None:
                 begun = time.monotonic()
-                phases.append(_phase("restore", begun, await self._checkpoints.prefetch(prefetch.checkpoint)))
+                if await self._standbys.make(prefetch.standby, tasks):
+                    phases.append(phase("standby", begun, 0))
             self._tell(Fetched(_prefetched(prefetch, PrefetchState.READY, phases=tuple(phases))))
         except (RuntimeRefused, Refusal) as error:
             self._tell(Fetched(_prefetched(prefetch, PrefetchState.FAILED, error.reason, error.message)))
@@ -54,8 +74,12 @@ class Prefetches:
             self._tell(Fetched(_prefetched(prefetch, PrefetchState.FAILED, "NODE_DISK", message)))
 
 
-def _phase(name: str, begun: float, moved_bytes: int) -> Phase:
-    return Phase(name, int((time.monotonic() - begun) * 1000), moved_bytes)
+def _key(prefetch: Prefetch) -> _Key:
+    return prefetch.job, prefetch.image, prefetch.checkpoint
+
+
+def _ref(placement: Placement) -> Ref:
+    return Ref(placement.job, placement.task, placement.epoch)
 
 
 def _prefetched(

@@ -30,6 +30,7 @@ class _Outbox:
     report: Report | None = None
     filled: asyncio.Event = field(default_factory=asyncio.Event)
     failure: str = ""
+    over: bool = False
 
 
 class Session:
@@ -84,6 +85,9 @@ class Session:
             reason = outbox.failure
         finally:
             stream.cancel()
+            # Of a call that is over gRPC does not end what waits for the next report.
+            outbox.over = True
+            outbox.filled.set()
         self._failures += 1
         _log.warning("session %d is over: %s", number, reason)
         self._tell(Disconnected(number, int(newest) if newest.isdecimal() else 0))
@@ -92,6 +96,8 @@ class Session:
         while True:
             await outbox.filled.wait()
             outbox.filled.clear()
+            if outbox.over:
+                return
             if outbox.report is not None:
                 report, outbox.report = outbox.report, None
                 try:

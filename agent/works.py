@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agent import contract, logs
+from agent import logs
 from agent.checkpoints import Checkpoints
 from agent.core.losses import ENGINE_STOPPED
 from agent.core.model import (
@@ -27,7 +27,6 @@ from agent.core.model import (
     Pause,
     PauseEnded,
     Prepare,
-    Prepared,
     Remove,
     Removed,
     Save,
@@ -37,8 +36,11 @@ from agent.core.model import (
     Unpause,
 )
 from agent.folders import Folders
+from agent.phases import phase, timed
+from agent.preparations import Preparations, first
 from agent.runtimes.runtime import EngineUnreachable, Ref, Runtime, RuntimeRefused
 from headrace.attempts import EXIT_SIGKILL, ORDERLY_EXIT_CODES, Attempt, Checkpoint, Outputs, Phase
+from headrace.faultpoints import reached
 from headrace.refusals import Refusal
 from headrace.sessions import Goal, Placement
 from headrace.v1.node_service_pb2_grpc import NodeServiceStub
@@ -66,7 +68,7 @@ class Works:
         checkpoints: Checkpoints,
         stub: NodeServiceStub,
         tell: Callable[[Event], None],
-        accelerator: Callable[[tuple[str, ...]], str],
+        preparations: Preparations,
     ) -> None:
         self._node = node
         self._state = state
@@ -74,7 +76,7 @@ class Works:
         self._checkpoints = checkpoints
         self._stub = stub
         self._tell = tell
-        self._accelerator = accelerator
+        self._preparations = preparations
         self._tasks: dict[Ref, set[asyncio.Task[None]]] = {}
         self._followers: dict[Ref, asyncio.Task[None]] = {}
         self._carried: set[Ref] = set()
@@ -88,6 +90,8 @@ class Works:
             # Whatever else is under way has lost its point.
             for task in self._tasks.pop(ref, set()):
                 task.cancel()
+        elif isinstance(work, Prepare):
+            self._preparations.claim(ref)
         task = tasks.create_task(self._run(ref, work))
         if isinstance(work, Follow):
             self._followers[ref] = task
@@ -111,11 +115,11 @@ class Works:
         try:
             await self._do(ref, work)
         except* EngineUnreachable as group:
-            self._tell(Interrupted(ref, str(_first(group)), type(work)))
+            self._tell(Interrupted(ref, str(first(group)), type(work)))
         except* (RuntimeRefused, Refusal, OSError) as group:
             # A busy machine may be unable to freeze a container, or to delete it: the next time it may be able to.
-            _log.warning("%s epoch %d: %s: %s", ref.job, ref.epoch, type(work).__name__, _first(group))
-            self._tell(Declined(ref, str(_first(group)), type(work)))
+            _log.warning("%s epoch %d: %s: %s", ref.job, ref.epoch, type(work).__name__, first(group))
+            self._tell(Declined(ref, str(first(group)), type(work)))
 
     def _do(self, ref: Ref, work: Work) -> Awaitable[None]:
         match work:
@@ -130,7 +134,7 @@ class Works:
             case AskToLeave():
                 return self._ask_to_leave(ref)
             case Kill():
-                return self._runtime.signal(ref, "SIGKILL")
+                return self._kill(ref)
             case Pause():
                 return self._then(self._runtime.pause(ref), PauseEnded(ref, paused=True))
             case Unpause():
@@ -150,34 +154,13 @@ class Works:
         return Folders(self._state, ref)
 
     async def _prepare(self, ref: Ref, placement: Placement) -> None:
-        phases: list[Phase] = []
-        try:
-            folders = self._folders(ref)
-            await asyncio.to_thread(folders.make, placement)
-            async with asyncio.TaskGroup() as bringing:
-                bringing.create_task(self._make_container(placement, folders, phases))
-                bringing.create_task(self._lay_down(placement, folders, phases))
-        except* (RuntimeRefused, Refusal) as group:
-            self._tell(not_started(ref, group))
-        except* OSError as group:
-            message = f"the node's disk: {group.exceptions[0]}; free space under {self._state}"
-            self._tell(NotStarted(ref, "NODE_DISK", message))
-        else:
-            self._tell(Prepared(ref, tuple(phases)))
-
-    async def _make_container(self, placement: Placement, folders: Folders, phases: list[Phase]) -> None:
-        await _timed(phases, "pull", self._runtime.pull(placement.image, placement.platform))
-        spec = contract.container(placement, folders, accelerator=self._accelerator(placement.devices))
-        await _timed(phases, "create", self._runtime.create(spec))
-
-    async def _lay_down(self, placement: Placement, folders: Folders, phases: list[Phase]) -> None:
-        if placement.restore:
-            await _timed(phases, "restore", self._checkpoints.lay_down(placement.restore, folders.checkpoint))
+        self._tell(await self._preparations.prepare(ref, placement))
 
     async def _start(self, ref: Ref, placement: Placement) -> None:
         phases: list[Phase] = []
         try:
-            await _timed(phases, "start", self._runtime.start(ref))
+            await timed(phases, "start", self._runtime.start(ref))
+            reached("agent.container.started", ref)
         except RuntimeRefused as error:
             self._tell(NotStarted(ref, error.reason, f"{error.message} ({placement.image})"))
         else:
@@ -201,7 +184,13 @@ class Works:
         except OSError as error:
             # Most programs heed the signal, and those that do not are ended when their grace is over.
             _log.warning("%s epoch %d: its stop file cannot be made: %s", ref.job, ref.epoch, error)
+        reached("agent.stop.laid", ref)
         await self._runtime.signal(ref, "SIGTERM")
+        reached("agent.stop.asked", ref)
+
+    async def _kill(self, ref: Ref) -> None:
+        await self._runtime.signal(ref, "SIGKILL")
+        reached("agent.stop.forced", ref)
 
     async def _carry_log(self, ref: Ref) -> None:
         try:
@@ -251,6 +240,7 @@ class Works:
         async with asyncio.TaskGroup() as collecting:
             collecting.create_task(self._end_log(ref))
             collected = collecting.create_task(self._collected(ref, work))
+        reached("agent.collected", ref)
         self._tell(collected.result())
 
     async def _end_log(self, ref: Ref) -> None:
@@ -301,7 +291,7 @@ class Works:
         ref = held.ref
         begun = time.monotonic()
         saved = await self._checkpoints.save(folders.checkpoint, job=ref.job, epoch=ref.epoch, sequence=work.sequence)
-        phases.append(_phase("save", begun, saved.sent_bytes if saved is not None else 0))
+        phases.append(phase("save", begun, saved.sent_bytes if saved is not None else 0))
         return saved, changed
 
     async def _outputs(self, work: Collect, folders: Folders, phases: list[Phase]) -> Outputs | None:
@@ -310,12 +300,14 @@ class Works:
         ref = work.held.ref
         begun = time.monotonic()
         outputs = await self._checkpoints.save_outputs(folders.outputs, job=ref.job, epoch=ref.epoch)
-        phases.append(_phase("outputs", begun, 0))
+        phases.append(phase("outputs", begun, 0))
         return outputs
 
     async def _remove(self, ref: Ref) -> None:
         await self._runtime.remove(ref)
+        reached("agent.container.removed", ref)
         await asyncio.to_thread(self._folders(ref).remove)
+        reached("agent.folders.removed", ref)
         self._carried.discard(ref)
         for kept in (self._followers, self._savers, self._asked_at):
             kept.pop(ref, None)
@@ -330,31 +322,6 @@ def _left_in_order(attempt: Attempt) -> bool:
     # It may have crashed, or the machine lost its power, when the agent was about to kill it.
     was_killed = attempt.killed and attempt.exit_code == EXIT_SIGKILL
     return attempt.exit_code in ORDERLY_EXIT_CODES or was_killed or attempt.reason == ENGINE_STOPPED
-
-
-async def _timed(phases: list[Phase], name: str, work: Awaitable[int | None]) -> None:
-    begun = time.monotonic()
-    moved_bytes = await work
-    phases.append(_phase(name, begun, moved_bytes or 0))
-
-
-def _phase(name: str, begun: float, moved_bytes: int) -> Phase:
-    return Phase(name, int((time.monotonic() - begun) * 1000), moved_bytes)
-
-
-def not_started(ref: Ref, group: BaseExceptionGroup[RuntimeRefused | Refusal]) -> NotStarted:
-    """What is told of the first refusal of a group."""
-    error = _first(group)
-    if not isinstance(error, (RuntimeRefused, Refusal)):
-        raise TypeError(f"not a refusal: {error!r}")
-    return NotStarted(ref, error.reason, error.message)
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def ref_of(work: Work) -> Ref:

@@ -12,7 +12,8 @@ WAIT_SECONDS = 120.0
 class EngineEvents:
     """What happened to containers of the engine at `host` while the block is open, by name and action.
 
-    Actions are the engine's: create, start, kill, die, destroy. Of one that came twice the first counts.
+    Actions are the engine's: create, start, kill, die, destroy. Of one that came twice the first counts. What a
+    container did before it got another name, it did under both.
     """
 
     def __init__(self, host: str) -> None:
@@ -43,7 +44,12 @@ class EngineEvents:
 
     def _read(self) -> None:
         for event in self._stream:
-            name, action = event["Actor"]["Attributes"].get("name", ""), event["Action"]
+            told, action = event["Actor"]["Attributes"], event["Action"]
+            name = told.get("name", "")
             with self._news:
+                former = told.get("oldName", "").removeprefix("/")
+                self._seen |= {
+                    (name, done): when for (who, done), when in self._seen.items() if former and who == former
+                }
                 self._seen.setdefault((name, action), event["timeNano"])
                 self._news.notify_all()

@@ -7,6 +7,7 @@ from pathlib import Path
 import docker
 
 from agent.folders import Folders
+from agent.standbys import init_for
 from benchmarks import hop_job
 from benchmarks.hop_engines import HopEngines, Times, Way, first_line
 from benchmarks.rivals import body_of, folders_in
@@ -29,8 +30,10 @@ class BareHop:
         first_line(both.source, name, "saved")
         both.make_ready(way)
         if way.prefetched:
-            self._make(both.target, name, there, way.architecture)
+            self._make(both.target, name, there, way.architecture, standby=way.standby)
             _copy(here, there)
+        if way.standby:
+            both.target.start(name)
         both.source.kill(name, "SIGTERM")
         both.source.wait(name)
         if not way.prefetched:
@@ -38,7 +41,10 @@ class BareHop:
             both.target.pull(repository, digest, platform=f"linux/{way.architecture}")
             self._make(both.target, name, there, way.architecture)
         _copy(here, there)
-        both.target.start(name)
+        if way.standby:
+            Path(there.waiting.word).touch()
+        else:
+            both.target.start(name)
         first_line(both.target, name, "restored")
         said = both.source.logs(name).decode() + both.target.logs(name).decode()
         times = both.times(name, name, said.splitlines())
@@ -47,10 +53,15 @@ class BareHop:
         shutil.rmtree(self._folder / name)
         return times
 
-    def _make(self, client: docker.APIClient, name: str, folders: Folders, architecture: str) -> None:
+    def _make(
+        self, client: docker.APIClient, name: str, folders: Folders, architecture: str, *, standby: bool = False
+    ) -> None:
         image = self._engines.image
-        spec = hop_job.spec(image, source="", natives="", interval_ms=0)
+        spec = hop_job.spec(image, source="", natives=(), interval_ms=0)
         body = body_of(spec, image.on(architecture), folders, architecture)
+        if standby:
+            folders.lay_init(init_for(architecture) or b"")
+            body |= {"Entrypoint": [folders.waiting.program]}
         client.create_container_from_config(body, name, f"linux/{architecture}")
 
 

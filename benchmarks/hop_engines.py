@@ -16,13 +16,17 @@ from deploy.local.made import Image
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """To which architecture, and whether image and checkpoint are there already when the job is asked to leave."""
+    """To which architecture, and whether image and checkpoint are there already when the job is asked to leave.
+
+    With `standby`, which needs both, so is the container, and waits.
+    """
 
     architecture: str
     prefetched: bool
+    standby: bool = False
 
     def __str__(self) -> str:
-        return f"→ {self.architecture}, {'prefetched' if self.prefetched else 'cold'}"
+        return f"→ {self.architecture}, {'standby' if self.standby else 'prefetched' if self.prefetched else 'cold'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,12 @@ class Times:
 
     def phases_ms(self) -> dict[str, float]:
         """The parts of the downtime."""
+        if self.started < self.exited:
+            # It stood by: when it got its word, the engine cannot tell.
+            return {
+                "signal → exit": (self.exited - self.signalled) / 1e6,
+                "exit → first line": (self.first_line - self.exited) / 1e6,
+            }
         return {
             "signal → exit": (self.exited - self.signalled) / 1e6,
             "exit → started": (self.started - self.exited) / 1e6,

@@ -39,8 +39,8 @@ def image(registry: str) -> Image:
         return images.build(registry, folder, NAME)
 
 
-def spec(image: Image, *, source: str, natives: str, interval_ms: int) -> JobSpec:
-    """The job, which begins on `source`, and on the node `natives` runs for arm64 although its agent does not.
+def spec(image: Image, *, source: str, natives: tuple[str, ...], interval_ms: int) -> JobSpec:
+    """The job, which begins on `source`, and on the nodes `natives` runs for arm64 although their agents do not.
 
     Without an interval nothing is saved ahead of a move.
     """
@@ -51,6 +51,6 @@ def spec(image: Image, *, source: str, natives: str, interval_ms: int) -> JobSpe
         resources=Requests(500, 64 << 20),
         checkpoint=CheckpointPolicy("/checkpoint", interval_ms=interval_ms, grace_ms=20_000),
         prefer=(Preference(f'node == "{source}"', 100),),
-        variants=(Variant(f'node == "{natives}"', image.on("arm64")),),
+        variants=tuple(Variant(f'node == "{node}"', image.on("arm64")) for node in natives),
         emulation=Emulation.ALLOWED,
     )

@@ -14,9 +14,9 @@ INTERVAL_MS = 2_000
 
 
 class OurHop:
-    """Hops of jobs from the node `source`. On the node `natives` jobs run for arm64, by an agent that does not."""
+    """Hops of jobs from the node `source`. On the nodes `natives` jobs run for arm64, by agents that do not."""
 
-    def __init__(self, engines: HopEngines, client: Client, *, source: str, natives: str) -> None:
+    def __init__(self, engines: HopEngines, client: Client, *, source: str, natives: tuple[str, ...]) -> None:
         self._engines = engines
         self._client = client
         self._source = source

@@ -16,14 +16,24 @@ from deploy.local import engine as engines
 from deploy.local import images
 
 ROUNDS = 5
-BOUND = 1.25
+BOUND, STANDBY_BOUND = 1.25, 0.35
 SOURCE, AMD64, ARM64, NATIVE = "bench-source", "bench-amd64", "bench-arm64", "bench-native"
+# Their agents start nothing ahead: what a hop costs without.
+STILL = "-still"
 # The nodes for each architecture, by what is said of them. An agent that is emulated itself is what `make demo` has;
 # the throw-away program that the figures to reach come from was not emulated, only its containers were.
 TARGETS = {"amd64": {"": AMD64}, "arm64": {"": NATIVE, " (its agent emulated too)": ARM64}}
-WAYS = tuple(Way(architecture, prefetched) for architecture in TARGETS for prefetched in (False, True))
+_READY = ((False, False), (True, False), (True, True))
+WAYS = tuple(Way(architecture, *ready) for architecture in TARGETS for ready in _READY)
 # What that program reached, on two cores like these (MIGRATION.md).
-SEEN_MS = {"→ amd64, cold": 474, "→ amd64, prefetched": 264, "→ arm64, cold": 704, "→ arm64, prefetched": 302}
+SEEN_MS = {
+    "→ amd64, cold": 474,
+    "→ amd64, prefetched": 264,
+    "→ amd64, standby": 62,
+    "→ arm64, cold": 704,
+    "→ arm64, prefetched": 302,
+    "→ arm64, standby": 79,
+}
 BARE, OURS = "engines alone", "Headrace"
 
 
@@ -36,11 +46,14 @@ async def measure(setting: settings.Setting) -> Row:
         for architecture in TARGETS:
             # What lies beneath the image is there, as it would be on a node that has run anything before.
             pull(target.host, base.on(architecture), architecture)
-        members = [settings.Member(SOURCE, setting.engine), settings.Member(ARM64, target.host, arm64=True)]
-        members += [settings.Member(node, target.host) for node in (AMD64, NATIVE)]
+        members = [settings.Member(SOURCE, setting.engine)]
+        for node in (AMD64, NATIVE, ARM64):
+            arm64 = node == ARM64
+            members.append(settings.Member(node, target.host, arm64=arm64))
+            members.append(settings.Member(node + STILL, target.host, arm64=arm64, standby=False))
         async with settings.daemons(setting, *members) as (_, client):
             bare = BareHop(both, setting.folder / "bare")
-            ours = OurHop(both, client, source=SOURCE, natives=NATIVE)
+            ours = OurHop(both, client, source=SOURCE, natives=(NATIVE, NATIVE + STILL))
             measured = Measured("ms")
             for _ in range(ROUNDS):
                 for way in WAYS:
@@ -51,7 +64,7 @@ async def measure(setting: settings.Setting) -> Row:
 
 
 async def _measure_ours(measured: Measured, way: Way, ours: OurHop, remark: str, node: str) -> None:
-    times, move = await ours.hop(way, node)
+    times, move = await ours.hop(way, node if way.standby else node + STILL)
     name = f"{OURS}, {way}{remark}"
     _add(measured, name, times)
     measured.add(f"{name}: as the controller tells", move.downtime_millis)
@@ -73,6 +86,12 @@ def _row(measured: Measured) -> Row:
             pair = measured[f"{OURS}, {way}{remark}"], measured[f"{BARE}, {way}"]
             ratios.append(of_rounds(f"{way}{remark}: {OURS} / {BARE}", *pair, BOUND))
             ratios.append(of_medians(f"{way}{remark}: {OURS} / {BARE}", *pair))
+    for architecture, remarks in TARGETS.items():
+        cold, ahead = (str(way) for way in WAYS if way.architecture == architecture and way.prefetched == way.standby)
+        for remark in remarks:
+            pair = measured[f"{OURS}, {ahead}{remark}"], measured[f"{OURS}, {cold}{remark}"]
+            ratios.append(of_rounds(f"→ {architecture}{remark}: standby / cold", *pair, STANDBY_BOUND))
+            ratios.append(of_medians(f"→ {architecture}{remark}: standby / cold", *pair))
     seen = ", ".join(f"{way} {SEEN_MS[str(way)]} ms" for way in WAYS)
     notes = (
         "downtime is from the signal to the job's first line at the target; the controller's ends with the start there",

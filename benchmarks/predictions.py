@@ -44,7 +44,7 @@ async def toured(setting: settings.Setting) -> tuple[Measured, list[Job]]:
     measured, jobs = Measured("share"), []
     async with settings.daemons(setting, *(settings.Member(node, setting.engine) for node in NODES)) as (_, client):
         for name, state_bytes in STATES.items():
-            plain = hop_job.spec(image, source=ONE, natives=FOREIGN, interval_ms=2_000)
+            plain = hop_job.spec(image, source=ONE, natives=(FOREIGN,), interval_ms=2_000)
             spec = replace(plain, env={"STATE_BYTES": str(state_bytes)})
             job = await client.create_job(spec)
             for _ in range(ROUNDS):

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from deploy.local import cluster, daemon_images, images, places, prepared
 from headrace.client import Client
@@ -50,13 +51,15 @@ def prepare() -> Iterator[Setting]:
 class Member:
     """A node to start: its name, the engine that it drives, and whether its agent is an arm64 program.
 
-    `networks` is how many it makes ahead; not given, as many as an agent that is not told.
+    `networks` is how many it makes ahead; not given, as many as an agent that is not told. `standby` is whether it
+    starts containers ahead.
     """
 
     node: str
     engine: str
     arm64: bool = False
     networks: int | None = None
+    standby: bool = True
 
 
 @contextlib.asynccontextmanager
@@ -81,11 +84,16 @@ async def daemons(setting: Setting, *members: Member) -> AsyncIterator[tuple[str
 
 def _agent(setting: Setting, member: Member, folder: Path, address: str) -> cluster.Daemon:
     home = folder / member.node
+    told: dict[str, Any] = {"standby": member.standby}
+    if member.networks is not None:
+        told["networks"] = member.networks
+    added = {"engine": told}
     if not member.arm64:
-        added = {"engine": {"networks": member.networks}} if member.networks is not None else {}
         return cluster.start_agent(home, node=member.node, engine=member.engine, controller=address, settings=added)
     image = daemon_images.image(setting.registry, "agent", (cluster.ARM64,))
-    return cluster.start_arm64_agent(home, node=member.node, engine=member.engine, image=image, controller=address)
+    return cluster.start_arm64_agent(
+        home, node=member.node, engine=member.engine, image=image, controller=address, settings=added
+    )
 
 
 async def _ready(client: Client, started: list[cluster.Daemon], members: tuple[Member, ...]) -> None:

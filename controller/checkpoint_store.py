@@ -12,6 +12,7 @@ from typing import Protocol
 
 from headrace.chunks import ChunkCorrupt, check_digest, digest_of, expanded, is_digest
 from headrace.disks import refused_when_full, sync_folder, write_whole
+from headrace.faultpoints import reached
 from headrace.manifests import load
 from headrace.refusals import Code, Refusal
 
@@ -85,6 +86,7 @@ class FolderStore:
             message = f"{error}; send it again, from the file as it is now"
             raise Refusal(Code.INVALID_ARGUMENT, "CHUNK_CORRUPT", message, chunk=digest) from error
         self._write(path, data)
+        reached("controller.chunk.put", digest)
 
     def get_chunk(self, digest: str) -> bytes:
         """A compressed chunk as it was put."""
@@ -107,12 +109,14 @@ class FolderStore:
         names = {_path(self._chunks, digest).parent: None for digest in manifest.chunks}
         for folder in (*names, self._chunks):
             sync_folder(folder)
+        reached("controller.manifest.chunked", manifest)
         digest = digest_of(data)
         path = _path(self._manifests, digest)
         if not self._touch(path):
             self._write(path, data)
         for folder in (path.parent, self._manifests):
             sync_folder(folder)
+        reached("controller.manifest.put", manifest)
         return digest
 
     def get_manifest(self, digest: str) -> bytes:

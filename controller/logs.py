@@ -17,6 +17,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from headrace.faultpoints import reached
 from headrace.ids import is_job_id
 from headrace.refusals import Code, Refusal
 
@@ -169,7 +170,9 @@ class JobLogs:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _write(folder, max(state.length - len(data), start), data[-(state.length - start) :])
+            reached("controller.log.added", folder)
             _save(folder, replace(state, start=start))
+            reached("controller.log.counted", folder)
         except OSError as error:
             if error.errno not in _FULL:
                 raise

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from controller.daemon import serve
-from headrace import logs
+from headrace import faultpoints, logs
 from headrace.refusals import Refusal
 from headrace.settings import is_local, load_controller
 
@@ -29,6 +29,7 @@ def main() -> int:
     try:
         settings = load_controller(arguments.config, os.environ)
         logs.configure(settings.log.level)
+        faultpoints.arm(os.environ.get(faultpoints.VARIABLE, ""))
         if settings.insecure and not is_local(settings.grpc.address):
             _log.warning("insecure = true: anybody who reaches %s may run anything here", settings.grpc.address)
         asyncio.run(serve(settings))

@@ -14,6 +14,7 @@ from controller.feeds import Feed
 from controller.logs import JobLogs
 from controller.store import Store
 from headrace.events import Event as Happening
+from headrace.faultpoints import reached
 from headrace.jobs import Job
 from headrace.nodes import Node
 from headrace.refusals import Code, Refusal
@@ -146,6 +147,7 @@ class Shell:
             self.is_saving = False
         for effect in effects:
             self._do(effect)
+        reached("controller.sent", *saves)
 
     async def _saved(self, saves: Sequence[Job | Node | Happening]) -> tuple[Happening, ...]:
         while True:

@@ -38,6 +38,7 @@ from controller import schema
 from controller.database import CORRUPT, Database, open_database
 from headrace import wire
 from headrace.events import Event
+from headrace.faultpoints import reached
 from headrace.jobs import Job
 from headrace.nodes import Node
 from headrace.refusals import Code, Refusal
@@ -158,8 +159,10 @@ class Store:
                 if numbered:
                     self._save_events.execute(connection, [_event_row(event) for event in numbered])
                     self._drop_old_events(connection, newest=numbered[-1].sequence)
+                reached("controller.store.writing", *batch)
             # Not before the commit: the numbers of a batch that failed are given again.
             self._sequence += len(numbered)
+        reached("controller.store.written", *batch)
         return numbered
 
     def job(self, job: str) -> Job | None:

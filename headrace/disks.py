@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from headrace.faultpoints import reached
 from headrace.refusals import Code, Refusal
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -51,6 +52,7 @@ def write_whole(path: Path, data: bytes, *, aside: Path, time: float | None = No
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        reached("disk.aside", path)
         Path(name).rename(path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):

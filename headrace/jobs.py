@@ -213,6 +213,7 @@ class Migration:
     request_time_ms: int | None = None
     freeze_time_ms: int | None = None
     end_time_ms: int | None = None
+    variant: int = 0
 
     @property
     def ended(self) -> bool:

@@ -16,44 +16,6 @@ class PrefetchState(Enum):
     FAILED = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Prefetch:
-    """A hint: bring these, a job may come."""
-
-    job: str
-    image: str
-    platform: Platform
-    checkpoint: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Prefetched:
-    """What became of a hint."""
-
-    job: str
-    image: str
-    checkpoint: str
-    state: PrefetchState
-    reason: str = ""
-    message: str = ""
-    phases: tuple[Phase, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """All that a node has and runs. `description` may be left out where it is as before in this session."""
-
-    node: str
-    session: int
-    sequence: int
-    description: NodeDescription | None = None
-    devices: tuple[Device, ...] = ()
-    load: Load = field(default_factory=Load)
-    engine: Engine = field(default_factory=Engine)
-    attempts: tuple[Attempt, ...] = ()
-    prefetched: tuple[Prefetched, ...] = ()
-
-
 class Goal(Enum):
     """What is to become of a placed attempt."""
 
@@ -75,6 +37,49 @@ class Placement:
     task: int = 0
     restore: str = ""
     devices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prefetch:
+    """A hint: bring these, a job may come. `standby` is the attempt that then comes, if all goes as planned."""
+
+    job: str
+    image: str
+    platform: Platform
+    checkpoint: str = ""
+    # A placement has no hash.
+    standby: Placement | None = field(default=None, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Prefetched:
+    """What became of a hint."""
+
+    job: str
+    image: str
+    checkpoint: str
+    state: PrefetchState
+    reason: str = ""
+    message: str = ""
+    phases: tuple[Phase, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that a node has and runs. `description` may be left out where it is as before in this session.
+
+    `engine` is left out by an agent that has just started, and has not asked it yet.
+    """
+
+    node: str
+    session: int
+    sequence: int
+    description: NodeDescription | None = None
+    devices: tuple[Device, ...] = ()
+    load: Load = field(default_factory=Load)
+    engine: Engine | None = None
+    attempts: tuple[Attempt, ...] = ()
+    prefetched: tuple[Prefetched, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

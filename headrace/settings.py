@@ -97,10 +97,14 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """The container engine: `host` as DOCKER_HOST writes it; how many `networks` are made ahead, at most."""
+    """The container engine: `host` as DOCKER_HOST writes it; how many `networks` are made ahead, at most.
+
+    `standby`: whether containers of jobs that are about to come are started ahead.
+    """
 
     host: str = ""
     networks: int = setting(16, _networks)
+    standby: bool = True
 
 
 @dataclass(frozen=True, slots=True)

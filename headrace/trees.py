@@ -18,17 +18,21 @@ class Tree:
     """Lays a manifest down in `directory`: `begin`, `place` each chunk, `finish`; `discard` in any case at the end.
 
     It is built beside, under a name of its own, and renamed when it is complete, so that nobody sees half of it. The
-    directory may be there if it is empty: then its own mode and owner are kept. Methods block and may be called from
-    any thread, one at a time.
+    directory may be there if it is empty: then its own mode and owner are kept. One that is `mounted` somewhere must be
+    there, and is filled instead, entry by entry, since who has mounted it would not see another one: nobody may look
+    before `finish` is over. Methods block and may be called from any thread, one at a time.
 
     Nothing is synced: what is laid down can be laid down again. After a crash of the machine (not of this program) it
     must be, because files may then be there without their contents.
     """
 
-    def __init__(self, manifest: Manifest, directory: Path) -> None:
+    def __init__(self, manifest: Manifest, directory: Path, *, mounted: bool = False) -> None:
         self._manifest = manifest
         self._directory = directory
+        self._mounted = mounted
         self._aside = directory.with_name(f".{directory.name}.partial")
+        # Where the files are: aside, until they are in the directory that is mounted.
+        self._top = self._aside
         self._places: dict[str, list[tuple[File, int]]] = {}
         for file in manifest.files:
             for index, chunk in enumerate(file.chunks):
@@ -77,11 +81,14 @@ class Tree:
             for file in self._manifest.files:
                 os.utime(self._path(file.path), ns=(file.mtime_ns, file.mtime_ns))
                 self._give(file)
-            # The deepest first: a directory may forbid to look into it.
+            if self._mounted:
+                self._move_into()
+            # The deepest first: a directory may forbid to look into it, or to be moved.
             for directory in reversed(self._manifest.directories):
                 self._give(directory)
-            self._take_over_top()
-            self._aside.rename(self._directory)
+            if not self._mounted:
+                self._take_over_top()
+                self._aside.rename(self._directory)
 
     def discard(self) -> None:
         """Removes what is not finished."""
@@ -89,7 +96,13 @@ class Tree:
             shutil.rmtree(self._aside)
 
     def _path(self, path: str) -> Path:
-        return self._aside / os.fsdecode(raw(path))
+        return self._top / os.fsdecode(raw(path))
+
+    def _move_into(self) -> None:
+        for entry in list(self._aside.iterdir()):
+            entry.rename(self._directory / entry.name)
+        self._aside.rmdir()
+        self._top = self._directory
 
     def _give(self, entry: File | Directory) -> None:
         path = self._path(entry.path)

@@ -1,8 +1,9 @@
 """A disk that is soon full: a file system in memory, mounted for a block."""
 
+import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,12 @@ def mounted(folder: Path, size_bytes: int, *, files: int = 0) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], capture_output=True, check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Takes all the room that is left; answers the file that does, which may be removed."""
+    path = disk / "filler"
+    with path.open("wb", buffering=0) as filler, suppress(OSError):
+        while True:
+            filler.write(os.urandom(1 << 16))
+    return path

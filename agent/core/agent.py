@@ -4,12 +4,21 @@ from dataclasses import replace
 from typing import assert_never
 
 from agent.core import adoption, ledger, losses, transitions
-from agent.core.attempts import FOLLOWED, Progress, allowed, desire, is_found_again, moved, step, step_without_engine
+from agent.core.attempts import (
+    FOLLOWED,
+    Progress,
+    allowed,
+    desire,
+    is_found_again,
+    moved,
+    step,
+    step_without_engine,
+    told,
+)
 from agent.core.lease import Lease
 from agent.core.model import (
     Assigned,
     AttemptEvent,
-    Collect,
     Connected,
     Declined,
     Disconnected,
@@ -39,11 +48,13 @@ from agent.core.model import (
     Warn,
 )
 from agent.core.pace import Pace
+from agent.core.refused import refusal
 from agent.runtimes.runtime import ContainerStatus, Holder, Ref
 from headrace.attempts import Attempt, AttemptState
-from headrace.jobs import Network
 from headrace.nodes import Device, Engine, Load, NodeDescription
 from headrace.sessions import Assignment, Placement, Prefetch, Prefetched, PrefetchState, Report
+
+_NOT_ASKED = Engine(reachable=False, message="not asked yet")
 
 
 class AgentCore:
@@ -65,7 +76,7 @@ class AgentCore:
         self.connected = False
         self.sequence = 0
         self.assignment: Assignment | None = None
-        self.engine = Engine(reachable=False, message="not asked yet")
+        self.engine = _NOT_ASKED
         self.description: NodeDescription | None = None
         self.description_sent: int | None = None
         self.description_known = False
@@ -74,7 +85,7 @@ class AgentCore:
         self.load = Load()
         self.prefetches: dict[tuple[str, str, str], Prefetch] = {}
         self.prefetched: dict[tuple[str, str, str], Prefetched] = {}
-        self._progress = {ref: self._progress_of(held) for ref, held in self.held.items()}
+        self._progress = {ref: Progress.recalled(held, boot_id) for ref, held in self.held.items()}
         self._wanted: dict[Ref, Placement] = {}
         self._list_doubted = False
         # A journal without a cluster may have been lost with its epochs, of which the engine's containers then tell:
@@ -101,10 +112,6 @@ class AgentCore:
     def _recalled(self, held: Held) -> Held:
         # What had not been started will be started under this kernel, if at all.
         return replace(held, boot_id=self.boot_id) if held.attempt.state is AttemptState.PREPARING else held
-
-    def _progress_of(self, held: Held) -> Progress:
-        rebooted = "" not in (held.boot_id, self.boot_id) and held.boot_id != self.boot_id
-        return Progress(sequence=_last_sequence(held.attempt), unwatched=True, rebooted=rebooted)
 
     def _heard(self, event: Event) -> list[Effect]:
         match event:
@@ -213,19 +220,15 @@ class AgentCore:
         return [self._kept(ref)]
 
     def _refusal(self, placement: Placement) -> tuple[str, str]:
-        """Reason and message where a placement is not taken on; else empty."""
-        if placement.epoch <= self.epochs.get(placement.job, 0):
-            # Rule 3: this epoch was here before and is over.
-            return "EPOCH_TAKEN", "this node has had this epoch, or a later one, before"
-        allowed = self.description is not None and self.description.host_network
-        if placement.spec.network is Network.HOST and not allowed:
-            # A node's network is its owner's to give, whatever a controller says.
-            message = "this node does not allow network: host; set host_network = true in its settings, or use bridge"
-            return "HOST_NETWORK_FORBIDDEN", message
-        return "", ""
+        return refusal(placement, taken=self.epochs.get(placement.job, 0), description=self.description)
+
+    def _allowed(self, hint: Prefetch) -> Prefetch:
+        """The hint, without an attempt that this node would not take on."""
+        refused = hint.standby is not None and self._refusal(hint.standby)[0]
+        return replace(hint, standby=None) if refused else hint
 
     def _hinted(self, prefetches: tuple[Prefetch, ...]) -> list[Effect]:
-        wanted = {(hint.job, hint.image, hint.checkpoint): hint for hint in prefetches}
+        wanted = {(hint.job, hint.image, hint.checkpoint): self._allowed(hint) for hint in prefetches}
         for key, hint in self.prefetches.items():
             newer = next((one for one in wanted if one[:2] == key[:2]), None)
             if newer not in (None, key) and self._is_fetching(key):
@@ -377,8 +380,8 @@ class AgentCore:
             description=None if self.description_known else self.description,
             devices=ledger.held(self.devices, self._holders, self.held),
             load=self.load,
-            engine=self.engine,
-            attempts=tuple(_told(held.attempt, self._progress[ref]) for ref, held in self.held.items()),
+            engine=None if self.engine == _NOT_ASKED else self.engine,
+            attempts=tuple(told(held.attempt, self._progress[ref]) for ref, held in self.held.items()),
             prefetched=tuple(self.prefetched.values()),
         )
         return [Send(report)]
@@ -386,14 +389,3 @@ class AgentCore:
 
 def _ref(placement: Placement) -> Ref:
     return Ref(placement.job, placement.task, placement.epoch)
-
-
-def _told(attempt: Attempt, progress: Progress) -> Attempt:
-    """The attempt as it is reported: with what its end waits for, which is of now alone and not kept."""
-    if attempt.state is not AttemptState.SAVING or progress.put_off is not Collect:
-        return attempt
-    return replace(attempt, message=progress.put_off_because)
-
-
-def _last_sequence(attempt: Attempt) -> int:
-    return attempt.checkpoint.sequence if attempt.checkpoint is not None else 0

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import assert_never
+from typing import Self, assert_never
 
 from agent.core.lease import Lease
 from agent.core.model import (
@@ -113,6 +113,13 @@ class Progress:
     declined_times: int = 0
     again_ms: int = 0
 
+    @classmethod
+    def recalled(cls, held: Held, boot_id: str) -> Self:
+        """Of an attempt that an agent before this one held; `boot_id` is the kernel's now."""
+        rebooted = "" not in (held.boot_id, boot_id) and held.boot_id != boot_id
+        sequence = held.attempt.checkpoint.sequence if held.attempt.checkpoint is not None else 0
+        return cls(sequence=sequence, unwatched=True, rebooted=rebooted)
+
     def declined(self, effect: type, because: str, now_ms: int) -> None:
         """Puts this effect off."""
         self.put_off_because = because
@@ -160,6 +167,13 @@ def allowed(wish: Desire, held: Held, others: Iterable[Held]) -> Desire:
         return wish
     alive = (one for one in others if one.attempt.state in _MAY_RUN and one.ref != held.ref)
     return Desire.CONTINUE if any(device in mine for one in alive for device in one.placement.devices) else wish
+
+
+def told(attempt: Attempt, progress: Progress) -> Attempt:
+    """The attempt as it is reported: with what its end waits for, which is of now alone and not kept."""
+    if attempt.state is not AttemptState.SAVING or progress.put_off is not Collect:
+        return attempt
+    return replace(attempt, message=progress.put_off_because)
 
 
 def step(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Held, list[Effect]]:

@@ -16,7 +16,8 @@ from agent.runtimes.docker_containers import Details, Made
 from agent.runtimes.docker_devices import Holders
 from agent.runtimes.docker_errors import START_FAILED, pull_refused, readable
 from agent.runtimes.docker_exec import SUSPICIOUS_EXIT_CODES, exec_failure
-from agent.runtimes.docker_logs import Cursor, Frames, Position, chunks, cursor_of
+from agent.runtimes.docker_log_reader import LogReader
+from agent.runtimes.docker_logs import cursor_of
 from agent.runtimes.docker_sandboxes import Sandboxes
 from agent.runtimes.docker_spec import (
     architecture_of,
@@ -26,6 +27,7 @@ from agent.runtimes.docker_spec import (
     node_label,
     ref_of,
 )
+from agent.runtimes.docker_standbys import Standbys
 from agent.runtimes.docker_stream import Answer
 from agent.runtimes.runtime import (
     ContainerSpec,
@@ -36,6 +38,7 @@ from agent.runtimes.runtime import (
     LogChunk,
     Ref,
     RuntimeRefused,
+    Waiting,
 )
 from headrace.attempts import EXIT_SIGKILL, ORDERLY_EXIT_CODES, Platform
 from headrace.jobs import Network
@@ -44,14 +47,6 @@ _logger = logging.getLogger(__name__)
 
 # What only looks at the engine is answered at once, or the engine hangs. What changes something may take its time.
 _QUESTION_SECONDS = 10
-
-# How long the event of an exit is waited for before the engine is asked: see _exited.
-_DEATH_SECONDS = 0.2
-
-# Before a log that broke off, though its container runs, is asked for again.
-_RETRY_SECONDS = 1.0
-
-_LOG_QUERY = {"stdout": "1", "stderr": "1", "timestamps": "1"}
 
 
 class DockerRuntime:
@@ -75,12 +70,14 @@ class DockerRuntime:
         self._severed: dict[Ref, None] = {}
         self.sandboxes = Sandboxes(self._calls, node, most=networks)
         self._holders = Holders(node)
+        self.standbys = Standbys(self._calls, node)
         # Containers that this process has made and not started, and images that were there when they were looked for.
         self._made: dict[Ref, ContainerSpec] = {}
         self._present: set[str] = set()
 
     async def leave(self) -> None:
         """Removes what is there for containers to come. To be called before `close`, where there is time for it."""
+        await self.standbys.close()
         await self.sandboxes.close()
 
     def close(self) -> None:
@@ -120,7 +117,10 @@ class DockerRuntime:
 
     async def create(self, spec: ContainerSpec) -> None:
         """As Runtime says. The engine's own refusal of the platform is IMAGE_NOT_RUNNABLE."""
-        sandbox = self.sandboxes.join(spec.ref) if spec.network is Network.BRIDGE else ""
+        if await self.standbys.is_taken_over(spec, usable=not self.sandboxes.is_lost(spec.ref)):
+            return
+        self._deaths.pop(spec.ref, None)
+        sandbox = self._sandbox(spec)
         joined = ""
         try:
             made = await self._created(spec, sandbox)
@@ -133,6 +133,24 @@ class DockerRuntime:
             self.sandboxes.joined(spec.ref, joined)
         if made.new:
             self._made[spec.ref] = spec
+
+    def _sandbox(self, spec: ContainerSpec) -> str:
+        return self.sandboxes.join(spec.ref) if spec.network is Network.BRIDGE else ""
+
+    async def stand_by(self, spec: ContainerSpec, waiting: Waiting) -> None:
+        """As Runtime says; in a network that was made ahead, where one is free."""
+        sandbox = self._sandbox(spec)
+        joined = ""
+        try:
+            await self.standbys.make(spec, waiting, sandbox=sandbox)
+            joined = sandbox
+        finally:
+            self.sandboxes.joined(spec.ref, joined)
+
+    async def stand_down(self, ref: Ref) -> None:
+        """As Runtime says."""
+        await self.standbys.stand_down(ref)
+        self.sandboxes.left(ref)
 
     async def _created(self, spec: ContainerSpec, sandbox: str = "") -> Made:
         body = configuration(self._node, spec, sandbox=sandbox)
@@ -159,6 +177,9 @@ class DockerRuntime:
         await asyncio.shield(starting)
 
     async def _start(self, ref: Ref) -> None:
+        if self.standbys.waits(ref):
+            await self.standbys.say(ref, died=self._death(ref).is_set())
+            return
         spec, sandbox = self._made.get(ref), self.sandboxes.of(ref)
         start = partial(containers.start, name=self._name(ref), new=spec is not None)
         try:
@@ -212,6 +233,7 @@ class DockerRuntime:
         if await self._calls.run(partial(containers.remove, name=self._name(ref))):
             self.sandboxes.left(ref)
         self._severed.pop(ref, None)
+        self.standbys.removed(ref)
         for known in (self._made, self._exec_failures, self._deaths):
             known.pop(ref, None)
 
@@ -220,7 +242,9 @@ class DockerRuntime:
         asked_at = time.monotonic()
         found = await self._questions.run(partial(containers.all_of, node=self._node))
         for ref in self.sandboxes.seen(found.sandboxes, asked_at=asked_at):
-            await self._sever(ref)
+            if not self.standbys.stands_by(ref):
+                await self._sever(ref)
+        self.standbys.seen(found.standbys)
         with readable():
             statuses = [await self._status(ref, state, details) for ref, state, details in found.jobs]
         return tuple(sorted(statuses, key=lambda status: status.ref))
@@ -254,6 +278,7 @@ class DockerRuntime:
                     attributes = actor["Attributes"]
                     if is_sandbox(self._node, attributes["name"], attributes):
                         self.sandboxes.died(actor["ID"])
+                    self.standbys.died(actor)
                     status = await self._exited(attributes)
                 if status is not None:
                     yield status
@@ -276,44 +301,20 @@ class DockerRuntime:
 
     async def log(self, ref: Ref, cursor: str) -> AsyncGenerator[LogChunk, None]:
         """As Runtime says. RuntimeRefused: CONTAINER_MISSING, CONTAINER_NOT_STARTED, LOG_CURSOR_INVALID."""
+        reader = LogReader(
+            self._name(ref),
+            ask=partial(self._ask_container, ref, "/logs"),
+            state=partial(self._log_state, ref),
+            death=self._death(ref),
+        )
         after = cursor_of(cursor)
         with readable():
-            async with aclosing(self._log(ref, after)) as read:
+            async with aclosing(reader.read(after)) as read:
                 async for chunk in read:
                     yield chunk
 
-    async def _log(self, ref: Ref, after: Cursor) -> AsyncGenerator[LogChunk, None]:
-        # What is over so soon is read at once, as a whole: to follow it would cost the engine three more answers.
-        state = await self._state_after(ref)
-        if state is None:
-            raise containers.missing(self._name(ref))
-        while state is not None:
-            position = Position(after)
-            async with aclosing(self._log_part(ref, position, follow=state is not ContainerState.EXITED)) as part:
-                async for chunk in part:
-                    after = cursor_of(chunk.cursor)
-                    yield chunk
-            if state is ContainerState.EXITED:
-                return
-            state = await self._state_after(ref)
-            if state is ContainerState.EXITED:
-                # The engine may end a log a little early that is followed: what is missing is read as a last part.
-                if await self._is_whole(ref, position):
-                    return
-            elif after == position.start:
-                await asyncio.sleep(_RETRY_SECONDS)
-
     def _death(self, ref: Ref) -> asyncio.Event:
         return self._deaths.setdefault(ref, asyncio.Event())
-
-    async def _state_after(self, ref: Ref) -> ContainerState | None:
-        """The state of a container that may be about to exit, or has exited: of that an event tells first."""
-        try:
-            async with asyncio.timeout(_DEATH_SECONDS):
-                await self._death(ref).wait()
-        except TimeoutError:
-            return await self._log_state(ref)
-        return ContainerState.EXITED
 
     async def _log_state(self, ref: Ref) -> ContainerState | None:
         details = await self._questions.run(partial(containers.details_of, name=self._name(ref)))
@@ -321,25 +322,6 @@ class DockerRuntime:
         if state is ContainerState.CREATED:
             raise RuntimeRefused("CONTAINER_NOT_STARTED", f"container {self._name(ref)} has no log yet; start it first")
         return state
-
-    async def _is_whole(self, ref: Ref, position: Position) -> bool:
-        async with self._ask_container(ref, "/logs", {**_LOG_QUERY, "tail": "1"}) as answer:
-            if answer.status != HTTPStatus.OK:
-                return False
-            return all(position.is_at(entry) for entry in Frames().entries(await answer.read_all()))
-
-    async def _log_part(self, ref: Ref, position: Position, *, follow: bool) -> AsyncGenerator[LogChunk, None]:
-        query = {**_LOG_QUERY, "follow": str(int(follow)), "since": position.start.seconds}
-        async with self._ask_container(ref, "/logs", query) as answer:
-            if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
-                return  # It is removed, or being removed.
-            if answer.status != HTTPStatus.OK:
-                raise RuntimeRefused("LOG_UNREADABLE", await answer.message())
-            async with aclosing(chunks(answer, position)) as read:
-                async for chunk in read:
-                    yield chunk
-            if position.lost:
-                _logger.warning("the engine has rotated away a part of the log of %s that nobody may have read", ref)
 
     async def _status(self, ref: Ref, state: ContainerState, details: Details) -> ContainerStatus:
         if state is not ContainerState.EXITED:

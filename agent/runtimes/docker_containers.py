@@ -4,14 +4,24 @@ The engine's verbs are not quite the Runtime's: they refuse what is done already
 the container's state and not by the message's words, which differ between engines.
 """
 
+import os
 from collections.abc import Callable, Container
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
 from agent.runtimes.docker_errors import create_refused, is_unreachable, start_refused
-from agent.runtimes.docker_spec import container_name, is_sandbox, network_of, node_label, ref_of
+from agent.runtimes.docker_spec import (
+    container_name,
+    is_sandbox,
+    network_of,
+    node_label,
+    ref_of,
+    standby_name,
+    word_of,
+)
 from agent.runtimes.runtime import ContainerSpec, ContainerState, Ref, RuntimeRefused
 
 Details = dict[str, Any]
@@ -29,6 +39,9 @@ _STATES = {
 }
 _CONFLICT = 409
 
+# Under this name beside it a word lies ready; to give it is to rename it, so that it is whole once it is there.
+UNSAID = ".unsaid"
+
 
 class Made(NamedTuple):
     """Whether a container is new, and the sandbox that it joins."""
@@ -40,7 +53,8 @@ class Made(NamedTuple):
 def create(client: APIClient, *, name: str, spec: ContainerSpec, body: Details) -> Made:
     """Makes a container. One of this name is kept, since the name says whose it is.
 
-    But not one that has never run and was to join another network: that may be another's by now.
+    But not one that has never run and was to join another network: that may be another's by now. Nor one that waits,
+    which an agent before this one took over: the folders that it sees are not there any more.
     """
     wanted = network_of(body["Labels"])
     try:
@@ -49,8 +63,9 @@ def create(client: APIClient, *, name: str, spec: ContainerSpec, body: Details) 
         details = details_of(client, name=name) if error.status_code == _CONFLICT else None
         if details is None:
             raise create_refused(spec.image, _refusal(error)) from error
-        found = network_of(details["Config"]["Labels"])
-        if found == wanted or state_of(details) is not ContainerState.CREATED:
+        found = network_of(_labels(details))
+        as_wanted = found == wanted or state_of(details) is not ContainerState.CREATED
+        if as_wanted and not is_unheard(_labels(details)):
             return Made(new=False, sandbox=found)
         remove(client, name=name)
         return create(client, name=name, spec=spec, body=body)
@@ -65,6 +80,10 @@ def start(client: APIClient, *, name: str, new: bool = False) -> None:
         if details is None:
             raise missing(name)
         if state_of(details) is not ContainerState.CREATED:
+            return
+        word = word_of(_labels(details))
+        if word:
+            say(word)
             return
     try:
         client.start(name)
@@ -124,10 +143,14 @@ class Sandbox(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """A node's containers: of those that have exited with details, which alone tell the exit code."""
+    """A node's containers: of those that have exited with details, which alone tell the exit code.
+
+    What stands by is told by its id, and joins a sandbox for the attempt that it is for.
+    """
 
     jobs: list[tuple[Ref, ContainerState, Details]]
     sandboxes: list[Sandbox]
+    standbys: dict[str, Ref]
 
 
 def all_of(client: APIClient, *, node: str) -> Listing:
@@ -137,16 +160,21 @@ def all_of(client: APIClient, *, node: str) -> Listing:
     """
     jobs: list[tuple[Ref, ContainerState, Details]] = []
     running: dict[str, bool] = {}
+    standbys: dict[str, Ref] = {}
     joined_by: dict[str, tuple[Ref, ...]] = {}
     for item in client.containers(all=True, filters={"label": node_label(node)}):
-        ref, state, labels = ref_of(item["Labels"]), _state(item["State"]), item["Labels"]
+        ref, state, labels = ref_of(item["Labels"]), _state(item["State"], item["Labels"]), item["Labels"]
         names = [name.removeprefix("/") for name in item["Names"] or ()]
         if any(is_sandbox(node, name, labels) for name in names):
             running[item["Id"]] = state is ContainerState.RUNNING
-        if ref is None or container_name(node, ref) not in names:
+        stands_by = ref is not None and standby_name(node, ref) in names
+        if ref is None or not (stands_by or container_name(node, ref) in names):
             continue
         if network := network_of(labels):
             joined_by[network] = (*joined_by.get(network, ()), ref)
+        if stands_by:
+            standbys[item["Id"]] = ref
+            continue
         if item["State"] == _REMOVING:
             # It is as good as gone. Whoever removes it has ended it: its exit code is not the job's own word.
             continue
@@ -157,17 +185,38 @@ def all_of(client: APIClient, *, node: str) -> Listing:
             jobs.append((ref, state, details))
     known = dict.fromkeys([*running, *joined_by])
     sandboxes = [Sandbox(one, one in running, running.get(one, False), joined_by.get(one, ())) for one in known]
-    return Listing(jobs, sandboxes)
+    return Listing(jobs, sandboxes, standbys)
 
 
 def state_of(details: Details) -> ContainerState:
     """The state in a container's details."""
-    return _state(details["State"]["Status"])
+    return _state(details["State"]["Status"], _labels(details))
 
 
-def _state(name: str) -> ContainerState:
+def _labels(details: Details) -> dict[str, str]:
+    return (details.get("Config") or {}).get("Labels") or {}
+
+
+def is_unheard(labels: dict[str, str]) -> bool:
+    """Whether a container with these labels waits for a word which was not given: the job's program never ran in it."""
+    word = word_of(labels)
+    return bool(word) and not os.path.exists(word)  # noqa: PTH110 - Any text may stand there.
+
+
+def say(word: str) -> None:
+    """Gives a container the word that it waits for. RuntimeRefused: START_FAILED. Given again, it changes nothing."""
+    try:
+        Path(word + UNSAID).rename(word)
+    except FileNotFoundError as error:
+        if not Path(word).exists():
+            message = f"the container waits for {word}, and its folder is not there any more; start the job again"
+            raise RuntimeRefused("START_FAILED", message) from error
+
+
+def _state(name: str, labels: dict[str, str]) -> ContainerState:
     # Of a container in a state that is not known here, only that it is not over may be concluded: it is there.
-    return _STATES.get(name, ContainerState.RUNNING)
+    state = _STATES.get(name, ContainerState.RUNNING)
+    return ContainerState.CREATED if state is ContainerState.RUNNING and is_unheard(labels) else state
 
 
 def missing(name: str) -> RuntimeRefused:

@@ -47,8 +47,10 @@ _START_REASONS: tuple[tuple[str, str, str], ...] = (
     ),
 )
 
-# tini's last words. The program's name may hold anything; the reason is strerror's.
-_INIT_FAILED = re.compile(rb"\[FATAL (?:tini|docker-init) \(\d+\)\] exec .* failed: (?P<why>[^:\n]+)\n?", re.DOTALL)
+# Last words of tini, and of the init of what stood by. The program's name may hold anything; the reason is strerror's.
+_INIT_FAILED = re.compile(
+    rb"\[FATAL (?:tini|docker-init|headrace-init) \(\d+\)\] exec .* failed: (?P<why>[^:\n]+)\n?", re.DOTALL
+)
 
 
 @contextmanager

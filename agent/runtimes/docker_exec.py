@@ -19,6 +19,7 @@ from typing import Any
 from agent import elf
 from agent.runtimes.docker_errors import COMMAND_NOT_FOUND, IMAGE_NOT_RUNNABLE, START_FAILED, init_failure
 from agent.runtimes.docker_logs import Frames
+from agent.runtimes.docker_spec import word_of
 from agent.runtimes.docker_stream import Answer
 
 # Asks the engine for a container's files or log: path below the container's address, query.
@@ -54,7 +55,9 @@ async def exec_failure(ask: Ask, details: dict[str, Any], architecture: str) -> 
 
 async def _program(ask: Ask, details: dict[str, Any]) -> bytes | None:
     """The first bytes of the program, as the init looks for it; `None` if there is none."""
-    name, configuration = details["Path"], details["Config"]
+    configuration = details["Config"]
+    # One that stood by has its own init as program, which became the image's.
+    name = details["Args"][0] if word_of(configuration["Labels"]) else details["Path"]
     folder = configuration.get("WorkingDir") or "/"
     if "/" in name:
         return await _first_bytes(ask, posixpath.join(folder, name))

@@ -97,6 +97,10 @@ class Sandboxes:
         """What the container of an attempt joins; empty where that is nothing."""
         return self._used.get(ref, "")
 
+    def is_lost(self, ref: Ref) -> bool:
+        """Whether the container of an attempt joins one that is over."""
+        return ref in self._used and self._used[ref] not in self._born
+
     def died(self, sandbox: str) -> None:
         """A sandbox is over."""
         self._born.pop(sandbox, None)

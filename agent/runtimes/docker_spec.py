@@ -3,13 +3,13 @@
 import re
 from typing import Any
 
-from agent.runtimes.runtime import ContainerSpec, Mount, Ref
+from agent.runtimes.runtime import ContainerSpec, Mount, Ref, Waiting
 from headrace.ids import is_job_id
 from headrace.jobs import Network
 
 _NODE, _JOB, _TASK, _EPOCH = "headrace.node", "headrace.job", "headrace.task", "headrace.epoch"
 _ARCHITECTURE = "headrace.architecture"
-_SANDBOX, _NETWORK = "headrace.sandbox", "headrace.network"
+_SANDBOX, _NETWORK, _STANDBY = "headrace.sandbox", "headrace.network", "headrace.standby"
 
 # A container that joins another one's network shares these with it: what one job wrote there, the next would read.
 SHARED_FILES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
@@ -50,6 +50,16 @@ def ref_of(labels: dict[str, str]) -> Ref | None:
     except (KeyError, ValueError):
         return None
     return ref if is_job_id(ref.job) and ref.task >= 0 and ref.epoch >= 0 else None
+
+
+def standby_name(node: str, ref: Ref) -> str:
+    """The name of a container that stands by for an attempt, until it is the attempt's."""
+    return f"{container_name(node, ref)}.standby"
+
+
+def word_of(labels: dict[str, str]) -> str:
+    """The file that a container waits for, or has waited for; empty for one that never did."""
+    return labels.get(_STANDBY, "")
 
 
 def sandbox_name(node: str, mark: str) -> str:
@@ -102,7 +112,12 @@ def configuration(node: str, spec: ContainerSpec, *, sandbox: str = "") -> dict[
         "Image": spec.image,
         "Env": [f"{name}={value}" for name, value in spec.env.items()],
         # All of them are set: an image may have labels of its own.
-        "Labels": {**labels_of(node, spec.ref), _ARCHITECTURE: spec.platform.architecture, _NETWORK: sandbox},
+        "Labels": {
+            **labels_of(node, spec.ref),
+            _ARCHITECTURE: spec.platform.architecture,
+            _NETWORK: sandbox,
+            _STANDBY: "",
+        },
         # An image's own stop signal must not replace it: by the job's contract SIGTERM is the request to leave, also
         # when the engine is shut down. Left empty, any signal to a paused container would let it go on.
         "StopSignal": "SIGTERM",
@@ -111,6 +126,16 @@ def configuration(node: str, spec: ContainerSpec, *, sandbox: str = "") -> dict[
     if spec.command:
         body["Cmd"] = list(spec.command)
     return body
+
+
+def standby_configuration(
+    node: str, spec: ContainerSpec, waiting: Waiting, command: list[str], *, sandbox: str = ""
+) -> dict[str, Any]:
+    """The same for one that waits before it becomes `command`, which is the image's own entrypoint and all."""
+    body = configuration(node, spec, sandbox=sandbox)
+    body["Labels"][_STANDBY] = waiting.word
+    # Of the image, nothing at all is to run before the word.
+    return {**body, "Entrypoint": [waiting.program], "Cmd": command, "Healthcheck": {"Test": ["NONE"]}}
 
 
 def _host_configuration(spec: ContainerSpec, sandbox: str) -> dict[str, Any]:

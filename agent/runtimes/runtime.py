@@ -99,6 +99,14 @@ class ContainerSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """How a container waits: by `program`, a path in it, and for the file `word` of this node."""
+
+    program: str
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
 class LogChunk:
     """Bytes of a container's log, stdout and stderr as they came, and where the log is after them."""
 
@@ -123,16 +131,30 @@ class Runtime(Protocol):
     async def create(self, spec: ContainerSpec) -> None:
         """Makes the container, with an init as PID 1 and no restart policy. One that is there already is kept.
 
+        One that stands by is taken over, if it is as this one is to be but for the values of variables; else it goes.
+        Until it gets its word it is CREATED; if another process had taken it over, it is made anew.
         RuntimeRefused: CREATE_FAILED, and IMAGE_NOT_RUNNABLE where the image says that it is for another platform.
         """
         ...
 
     async def start(self, ref: Ref) -> None:
-        """Runs a CREATED container; one that ran already is left as it is.
+        """Runs a CREATED container; one that ran already is left as it is. One that waits gets its word.
 
         RuntimeRefused: IMAGE_NOT_RUNNABLE where the processor cannot run the image's program, COMMAND_NOT_FOUND,
         START_FAILED, CONTAINER_MISSING. What the engine learns later is in ContainerStatus.exec_failed.
         """
+        ...
+
+    async def stand_by(self, spec: ContainerSpec, waiting: Waiting) -> None:
+        """Makes and starts a container ahead of its attempt: it waits, until `create` takes it over and `start` it.
+
+        Before that it is no attempt's: nothing but `stand_down` concerns it, and nothing tells of it. One that another
+        process made is removed when `containers` finds it. RuntimeRefused: STANDBY_FAILED.
+        """
+        ...
+
+    async def stand_down(self, ref: Ref) -> None:
+        """Removes what stands by for an attempt that has no container yet. None there is no error."""
         ...
 
     async def signal(self, ref: Ref, name: str) -> None:

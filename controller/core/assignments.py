@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from controller.core.placement.fit import Usage, bound
-from headrace.jobs import Job, JobState, MigrationState
+from headrace.jobs import Job, JobState, Migration, MigrationState
 from headrace.nodes import Node
 from headrace.sessions import Goal, Placement, Prefetch
 
@@ -75,5 +75,22 @@ def prefetches(node: Node, jobs: Iterable[Job]) -> tuple[Prefetch, ...]:
         move = job.migration
         if move is not None and is_coming(job, node.id):
             checkpoint = job.checkpoint.digest if job.checkpoint is not None else ""
-            found.append(Prefetch(job=job.id, image=move.image, platform=move.platform, checkpoint=checkpoint))
+            standby = _standby(job, move, checkpoint)
+            found.append(
+                Prefetch(job=job.id, image=move.image, platform=move.platform, checkpoint=checkpoint, standby=standby)
+            )
     return tuple(found)
+
+
+def _standby(job: Job, move: Migration, checkpoint: str) -> Placement | None:
+    """The attempt that the commit will make, as far as can be told; none where it needs devices, granted only then."""
+    if job.spec.resources.accelerators is not None:
+        return None
+    return Placement(
+        job=job.id,
+        epoch=job.epoch + 1,
+        image=move.image,
+        platform=move.platform,
+        spec=bound(job.spec, move.variant),
+        restore=checkpoint,
+    )

@@ -127,6 +127,7 @@ def begin(book: Book, job: Job, place: Place) -> Job:
         source_epoch=job.epoch,
         image=place.pin.image,
         platform=place.platform,
+        variant=place.variant,
         request_time_ms=book.wall_ms,
     )
     migrations = kept((*job.migrations, move))

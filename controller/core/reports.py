@@ -8,7 +8,7 @@ from controller.core.model import aborted, moved
 from controller.core.outcome import Verdict, outcome
 from headrace.attempts import Attempt, AttemptState, Checkpoint
 from headrace.jobs import Job, JobState, MigrationState, RetryCause
-from headrace.nodes import Node, NodeState
+from headrace.nodes import Engine, Node, NodeState
 from headrace.refusals import Code, Refusal
 from headrace.sessions import Report
 
@@ -63,7 +63,8 @@ def _superseded(book: Book, node: str, newest: int) -> Refusal:
 
 def _node_seen(book: Book, report: Report) -> None:
     before = book.nodes.get(report.node)
-    node = before or Node(name=f"nodes/{report.node}", create_time_ms=book.wall_ms)
+    unknown = Engine(message="not asked yet")
+    node = before or Node(name=f"nodes/{report.node}", create_time_ms=book.wall_ms, engine=unknown)
     if report.session != node.session:
         # What the node was told in an older session it may not have kept.
         book.told_nothing(node.id)
@@ -73,7 +74,8 @@ def _node_seen(book: Book, report: Report) -> None:
         description=report.description or node.description,
         devices=report.devices,
         load=report.load,
-        engine=report.engine,
+        # An agent that was started anew has not lost its engine by that, nor a move there its target.
+        engine=report.engine or node.engine,
         session=report.session,
         report_time_ms=book.wall_ms,
     )

@@ -6,7 +6,14 @@ import sys
 from deploy.local import daemon_images, packages, prepared, standing, tests
 from deploy.local.command import carried_out
 
-NEEDS = (*packages.ENGINE, *packages.REGISTRY, *packages.IMAGES, *packages.EMULATION, *packages.CHECK)
+NEEDS = (
+    *packages.ENGINE,
+    *packages.REGISTRY,
+    *packages.IMAGES,
+    *packages.EMULATION,
+    *packages.CHECK,
+    *packages.TESTS,
+)
 
 
 def main() -> int:

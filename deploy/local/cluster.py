@@ -1,9 +1,10 @@
 """Controllers and agents in the background: each with a folder of its own for settings, state and log."""
 
 import json
+import os
 import socket
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,9 @@ IN_CONTAINER = 'exec python3 -m agent.main --config "$0" >>"$1" 2>&1'
 
 Settings = Mapping[str, object]
 NONE: Settings = MappingProxyType({})
+# What is added to the environment of a daemon.
+Variables = Mapping[str, str]
+NO_VARIABLES: Variables = MappingProxyType({})
 
 
 class Daemon(Protocol):
@@ -83,7 +87,12 @@ class Contained:
 
 
 def start_controller(
-    folder: Path, *, registry: str, address: str = CONTROLLER_ADDRESS, settings: Settings = NONE
+    folder: Path,
+    *,
+    registry: str,
+    address: str = CONTROLLER_ADDRESS,
+    settings: Settings = NONE,
+    variables: Variables = NO_VARIABLES,
 ) -> processes.Process:
     """Starts a controller and waits until its port answers. `settings` are added to those of its file."""
     if _answers(address):
@@ -91,16 +100,26 @@ def start_controller(
         message = f"{address} is in use: end what listens there, e.g. by `make down` in another checkout"
         raise Refusal(Code.UNAVAILABLE, FAILED, message)
     ours = {"state": str(folder / "state"), "grpc": {"address": address}, "images": {"default_registry": registry}}
-    process = _start("controller", folder, ours, settings)
+    process = _start("controller", folder, ours, settings, variables)
     processes.wait_until(lambda: _answers(address), process, seconds=READY_SECONDS, reason=FAILED)
     return process
 
 
 def start_agent(
-    folder: Path, *, node: str, engine: str, controller: str = CONTROLLER_ADDRESS, settings: Settings = NONE
+    folder: Path,
+    *,
+    node: str,
+    engine: str,
+    controller: str = CONTROLLER_ADDRESS,
+    settings: Settings = NONE,
+    variables: Variables = NO_VARIABLES,
+    through: Sequence[str] = (),
 ) -> processes.Process:
-    """Starts an agent of this machine's architecture. It is ready when the controller lists its node."""
-    return _start("agent", folder, _agent_settings(folder, node, engine, controller), settings)
+    """Starts an agent of this machine's architecture. It is ready when the controller lists its node.
+
+    `through` is a command that is to run it, with the agent's own as its last arguments.
+    """
+    return _start("agent", folder, _agent_settings(folder, node, engine, controller), settings, variables, through)
 
 
 def start_arm64_agent(
@@ -111,6 +130,7 @@ def start_arm64_agent(
     image: Image,
     controller: str = CONTROLLER_ADDRESS,
     settings: Settings = NONE,
+    variables: Variables = NO_VARIABLES,
 ) -> Contained:
     """Starts an agent as an arm64 program: a container that drives the engine it runs on through its socket.
 
@@ -132,6 +152,7 @@ def start_arm64_agent(
             platform=f"linux/{ARM64}",
             network_mode="host",
             volumes=shared,
+            environment=dict(variables),
             init=True,
             detach=True,
         )
@@ -154,21 +175,23 @@ def configured(daemon: str, folder: Path, ours: Settings, added: Settings = NONE
     return path
 
 
-def free_address() -> str:
-    """An address on loopback that nobody listens on."""
+def free_address(host: str = "127.0.0.1") -> str:
+    """An address of this machine, on loopback if no other is named, that nobody listens on."""
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{listener.getsockname()[1]}"
+        listener.bind((host, 0))
+        return f"{host}:{listener.getsockname()[1]}"
 
 
 def _agent_settings(folder: Path, node: str, engine: str, controller: str) -> dict[str, object]:
     return {"node": node, "state": str(folder / "state"), "controller": controller, "engine": {"host": engine}}
 
 
-def _start(daemon: str, folder: Path, ours: Settings, added: Settings) -> processes.Process:
+def _start(
+    daemon: str, folder: Path, ours: Settings, added: Settings, variables: Variables, through: Sequence[str] = ()
+) -> processes.Process:
     config = configured(daemon, folder, ours, added)
-    argv = [sys.executable, "-m", f"{daemon}.main", "--config", str(config)]
-    return processes.spawn(argv, log=folder / f"{daemon}.log")
+    argv = [*through, sys.executable, "-m", f"{daemon}.main", "--config", str(config)]
+    return processes.spawn(argv, log=folder / f"{daemon}.log", env={**os.environ, **variables})
 
 
 def _merged(first: Settings, second: Settings) -> dict[str, object]:

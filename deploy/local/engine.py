@@ -31,9 +31,10 @@ MAIN = "main"
 
 @dataclass(frozen=True, slots=True)
 class OwnEngine:
-    """A dockerd of ours, by a name that is unique in this checkout."""
+    """A dockerd of ours, by a name that is unique in this checkout. It asks so often for a layer that breaks off."""
 
     name: str = MAIN
+    download_attempts: int = 5
 
     @property
     def folder(self) -> Path:
@@ -118,6 +119,7 @@ class OwnEngine:
             "pidfile": str(self._sockets / "docker.pid"),
             "hosts": [self.host],
             "bridge": self._bridge.name,
+            "max-download-attempts": self.download_attempts,
             "iptables": False,
             "ip6tables": False,
             # Images belong in the data folder, not in a containerd's that may be the machine's.
@@ -152,9 +154,9 @@ def all_own() -> list[OwnEngine]:
 
 
 @contextmanager
-def own(name: str) -> Iterator[OwnEngine]:
+def own(name: str, *, download_attempts: int = 5) -> Iterator[OwnEngine]:
     """An engine of our own for the length of a block."""
-    engine = OwnEngine(name)
+    engine = OwnEngine(name, download_attempts)
     with sharing.used(engine):
         yield engine
 

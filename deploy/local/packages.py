@@ -63,6 +63,9 @@ EMULATION: tuple[AnyNeed, ...] = (
 # What `make check` needs, and the tests of the house rules.
 CHECK: tuple[AnyNeed, ...] = (Need("npm", ("npm",)), Need("git", ("git",)))
 
+# What tests need beside all these, to break what runs.
+TESTS: tuple[AnyNeed, ...] = (Need("faketime", ("faketime",)), Need("nsenter", ("util-linux",)))
+
 
 def ensure(needs: Sequence[AnyNeed]) -> None:
     """Installs what is missing. Refusal: PACKAGES_MISSING, where that is the operator's to do."""

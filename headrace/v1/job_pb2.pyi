@@ -267,7 +267,7 @@ class Exclusion(_message.Message):
     def __init__(self, node: _Optional[str] = ..., reason: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Migration(_message.Message):
-    __slots__ = ("state", "level", "source", "target", "source_epoch", "target_epoch", "phases", "downtime_millis", "reason", "request_time", "freeze_time", "end_time", "image", "platform")
+    __slots__ = ("state", "level", "source", "target", "source_epoch", "target_epoch", "phases", "downtime_millis", "reason", "request_time", "freeze_time", "end_time", "image", "platform", "variant")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Migration.State]
@@ -304,6 +304,7 @@ class Migration(_message.Message):
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     PLATFORM_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
     state: Migration.State
     level: Migration.Level
     source: str
@@ -318,7 +319,8 @@ class Migration(_message.Message):
     end_time: _timestamp_pb2.Timestamp
     image: str
     platform: _attempt_pb2.Platform
-    def __init__(self, state: _Optional[_Union[Migration.State, str]] = ..., level: _Optional[_Union[Migration.Level, str]] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., source_epoch: _Optional[int] = ..., target_epoch: _Optional[int] = ..., phases: _Optional[_Iterable[_Union[_attempt_pb2.Phase, _Mapping]]] = ..., downtime_millis: _Optional[int] = ..., reason: _Optional[str] = ..., request_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., freeze_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., image: _Optional[str] = ..., platform: _Optional[_Union[_attempt_pb2.Platform, _Mapping]] = ...) -> None: ...
+    variant: int
+    def __init__(self, state: _Optional[_Union[Migration.State, str]] = ..., level: _Optional[_Union[Migration.Level, str]] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., source_epoch: _Optional[int] = ..., target_epoch: _Optional[int] = ..., phases: _Optional[_Iterable[_Union[_attempt_pb2.Phase, _Mapping]]] = ..., downtime_millis: _Optional[int] = ..., reason: _Optional[str] = ..., request_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., freeze_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., image: _Optional[str] = ..., platform: _Optional[_Union[_attempt_pb2.Platform, _Mapping]] = ..., variant: _Optional[int] = ...) -> None: ...
 
 class MigrationPlan(_message.Message):
     __slots__ = ("level", "source", "target", "level_reason", "loss", "lost_millis", "bytes", "downtime_millis", "downtime_basis")

@@ -83,16 +83,18 @@ class Placement(_message.Message):
     def __init__(self, job: _Optional[str] = ..., task: _Optional[int] = ..., epoch: _Optional[int] = ..., goal: _Optional[_Union[Placement.Goal, str]] = ..., image: _Optional[str] = ..., platform: _Optional[_Union[_attempt_pb2.Platform, _Mapping]] = ..., spec: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ..., restore: _Optional[str] = ..., devices: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Prefetch(_message.Message):
-    __slots__ = ("job", "image", "platform", "checkpoint")
+    __slots__ = ("job", "image", "platform", "checkpoint", "standby")
     JOB_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     PLATFORM_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    STANDBY_FIELD_NUMBER: _ClassVar[int]
     job: str
     image: str
     platform: _attempt_pb2.Platform
     checkpoint: str
-    def __init__(self, job: _Optional[str] = ..., image: _Optional[str] = ..., platform: _Optional[_Union[_attempt_pb2.Platform, _Mapping]] = ..., checkpoint: _Optional[str] = ...) -> None: ...
+    standby: Placement
+    def __init__(self, job: _Optional[str] = ..., image: _Optional[str] = ..., platform: _Optional[_Union[_attempt_pb2.Platform, _Mapping]] = ..., checkpoint: _Optional[str] = ..., standby: _Optional[_Union[Placement, _Mapping]] = ...) -> None: ...
 
 class Prefetched(_message.Message):
     __slots__ = ("job", "image", "checkpoint", "state", "reason", "message", "phases")

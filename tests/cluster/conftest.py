@@ -24,12 +24,13 @@ def parts() -> Parts:
 def world(parts: Parts, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
     """Ends with nothing left of any job, on an engine or on the disk.
 
-    The module's ENGINES gives agents an engine of their own, by its name; its CONTROLLER has settings.
+    The module's ENGINES gives agents an engine of their own, by its name, which asks for a layer DOWNLOAD_ATTEMPTS
+    times; its CONTROLLER has settings.
     """
     module = request.module
-    own = getattr(module, "ENGINES", {})
+    own, attempts = getattr(module, "ENGINES", {}), getattr(module, "DOWNLOAD_ATTEMPTS", 5)
     with ExitStack() as engines:
-        hosts = {agent: engines.enter_context(engine.own(own[agent])).host for agent in own}
+        hosts = {agent: engines.enter_context(engine.own(own[agent], download_attempts=attempts)).host for agent in own}
         world = World(tmp_path_factory.mktemp(module.__name__.rpartition(".")[2]), parts)
         try:
             world.start_controller(getattr(module, "CONTROLLER", {}))

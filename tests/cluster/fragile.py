@@ -11,23 +11,23 @@ from deploy.local.processes import Process
 NAME = "tests-away"
 
 
-def engine() -> OwnEngine:
+def engine(name: str = NAME) -> OwnEngine:
     """The engine, with what it started."""
-    return OwnEngine(NAME)
+    return OwnEngine(name)
 
 
-def dockerd() -> Process:
+def dockerd(name: str = NAME) -> Process:
     """Its daemon alone."""
-    process = engine().process()
+    process = engine(name).process()
     assert process is not None
     return process
 
 
-def start_again() -> None:
+def start_again(name: str = NAME) -> None:
     """Starts the engine on what it left."""
     # containerd dies with it. Where nobody reaps it, dockerd would take its zombie for the living, and wait.
-    (engine()._sockets / "exec" / "containerd" / "containerd.pid").unlink(missing_ok=True)
-    engine().start()
+    (engine(name)._sockets / "exec" / "containerd" / "containerd.pid").unlink(missing_ok=True)
+    engine(name).start()
 
 
 @contextmanager

@@ -1,15 +1,16 @@
 """A second address of the registry, which a test can close: for those who pull, the registry is gone."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 
 class Relay:
     """Passes connections on to the registry at `there`, as long as it is open."""
 
-    def __init__(self, there: str) -> None:
+    def __init__(self, there: str, *, most_bytes: int | None = None) -> None:
         self._there = there
+        self._left_bytes = most_bytes
         self._passing: list[asyncio.Task[None]] = []
         self.address = ""
 
@@ -21,10 +22,27 @@ class Relay:
 
     async def close(self) -> None:
         """Answers no more, and breaks off what is under way."""
+        self._die()
+        await asyncio.gather(*self._passing, return_exceptions=True)
+
+    def _die(self) -> None:
         self._server.close()
         for task in self._passing:
             task.cancel()
-        await asyncio.gather(*self._passing, return_exceptions=True)
+
+    @property
+    def has_died(self) -> bool:
+        """It was to pass more than it does."""
+        return self._left_bytes is not None and self._left_bytes < 0
+
+    def passes_no_more(self, some: bytes) -> bool:
+        """Whether these bytes are more than it was to pass: then it dies, in the middle of them."""
+        if self._left_bytes is None:
+            return False
+        self._left_bytes -= len(some)
+        if self.has_died:
+            self._die()
+        return self.has_died
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._passing.append(asyncio.create_task(self._pass(reader, writer)))
@@ -35,24 +53,26 @@ class Relay:
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(_copy(reader, there_writer))
-                both.create_task(_copy(there_reader, writer))
+                both.create_task(_copy(there_reader, writer, self.passes_no_more))
         finally:
             for each in (writer, there_writer):
                 each.transport.abort()
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _copy(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ends: Callable[[bytes], bool] = lambda _: False
+) -> None:
     with suppress(ConnectionError):
-        while data := await reader.read(1 << 16):
+        while (data := await reader.read(1 << 16)) and not ends(data):
             writer.write(data)
             await writer.drain()
         writer.write_eof()
 
 
 @asynccontextmanager
-async def relay_to(registry: str) -> AsyncIterator[Relay]:
-    """A relay, open until it is closed or the block is over."""
-    relay = Relay(registry)
+async def relay_to(registry: str, *, most_bytes: int | None = None) -> AsyncIterator[Relay]:
+    """A relay, open until it is closed, or has passed so many bytes on from the registry, or the block is over."""
+    relay = Relay(registry, most_bytes=most_bytes)
     await relay.open()
     try:
         yield relay

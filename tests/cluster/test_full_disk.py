@@ -1,8 +1,7 @@
 """A node whose disk is full: what it cannot hold goes elsewhere or fails by name; with room again, it goes on."""
 
-import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from headrace.jobs import JobSpec, JobState, MigrationState, Preference
 from tests.cluster.jobs import program
 from tests.cluster.observer import Observer
-from tests.small_disk import mounted
+from tests.small_disk import fill, mounted
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
@@ -79,9 +78,3 @@ async def small_node(eyes: Observer) -> AsyncIterator[Path]:
 
 def on_the_small(eyes: Observer, text: str) -> JobSpec:
     return replace(program("fills", text), where=f'name == "{eyes.world.node("small")}"', output_path="")
-
-
-def fill(disk: Path) -> None:
-    with (disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
-        while True:
-            filler.write(os.urandom(1 << 16))

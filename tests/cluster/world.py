@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import docker
 import docker.errors
 
 from deploy.local import cluster, engine, progress
-from deploy.local.cluster import NODE_LABEL, NONE, Daemon, Settings
+from deploy.local.cluster import NO_VARIABLES, NODE_LABEL, NONE, Daemon, Settings, Variables
+from headrace import faultpoints
 from tests.cluster.parts import Parts
 
 JOB_LABEL, EPOCH_LABEL = "headrace.job", "headrace.epoch"
@@ -23,10 +25,11 @@ class World:
     The agent named "arm64" is an arm64 program; every other one is of this machine's architecture.
     """
 
-    def __init__(self, folder: Path, parts: Parts) -> None:
+    def __init__(self, folder: Path, parts: Parts, address: str = "", variables: Variables = NO_VARIABLES) -> None:
         self.folder = folder
         self.parts = parts
-        self.address = cluster.free_address()
+        self.address = address or cluster.free_address()
+        self._variables = variables
         self._began = int(time.time())
         self._word = uuid.uuid4().hex[:6]
         self._daemons: dict[str, Daemon] = {}
@@ -37,25 +40,47 @@ class World:
         """The id of the agent's node."""
         return f"{self._word}-{name}"
 
-    def start_controller(self, settings: Settings = NONE) -> None:
-        """Starts it, or starts it again on what it left."""
+    def start_controller(self, settings: Settings = NONE, *, fault: str = "") -> None:
+        """Starts it, or starts it again on what it left; with a fault of headrace/faultpoints.py if one is named."""
         self._daemons["controller"] = cluster.start_controller(
-            self.folder / "controller", registry=self.parts.registry, address=self.address, settings=settings
+            self.folder / "controller",
+            registry=self.parts.registry,
+            address=self.address,
+            settings=settings,
+            variables=self._armed(fault),
         )
 
-    def start_agent(self, name: str, *, host: str = "", settings: Settings = NONE) -> str:
-        """Starts an agent, or starts it again on what it left; answers its node's id."""
-        node, folder, host = self.node(name), self.folder / name, host or self.parts.engine
+    def start_agent(
+        self, name: str, *, host: str = "", settings: Settings = NONE, fault: str = "", through: Sequence[str] = ()
+    ) -> str:
+        """Starts an agent, or starts it again on what it left and its engine; answers its node's id."""
+        node, folder = self.node(name), self.folder / name
+        host = host or self._engines.get(name, self.parts.engine)
         if name == ARM64:
             self._daemons[name] = cluster.start_arm64_agent(
-                folder, node=node, engine=host, image=self.parts.agent_image(), controller=self.address
+                folder,
+                node=node,
+                engine=host,
+                image=self.parts.agent_image(),
+                controller=self.address,
+                variables=self._armed(fault),
             )
         else:
             self._daemons[name] = cluster.start_agent(
-                folder, node=node, engine=host, controller=self.address, settings=settings
+                folder,
+                node=node,
+                engine=host,
+                controller=self.address,
+                settings=settings,
+                variables=self._armed(fault),
+                through=through,
             )
         self._nodes[name], self._engines[name] = node, host
         return node
+
+    def daemon(self, name: str) -> Daemon:
+        """The "controller" or an agent."""
+        return self._daemons[name]
 
     def kill(self, name: str) -> None:
         """SIGKILL to "controller" or to an agent."""
@@ -96,12 +121,29 @@ class World:
 
     def starts(self, job: str) -> list[int]:
         """The epochs of the job's containers, each as often as an engine started one in its last 256 events."""
+        # One that stood by has run nothing before it got its attempt's name.
+        return self._happened(("start", "rename"), job)
+
+    def pauses(self, job: str) -> list[int]:
+        """The same of being held still."""
+        return self._happened(("pause",), job)
+
+    def container_state(self, job: str) -> str:
+        """What the engine says of the job's container of the newest epoch; empty where there is none."""
+        found = {int(one["Labels"][EPOCH_LABEL]): str(one["State"]) for _, one in self._containers(job)}
+        return found[max(found)] if found else ""
+
+    def _armed(self, fault: str) -> Variables:
+        return {**self._variables, **({faultpoints.VARIABLE: fault} if fault else {})}
+
+    def _happened(self, events: tuple[str, ...], job: str) -> list[int]:
         found: list[int] = []
-        wanted = {"type": "container", "event": "start", "label": f"{JOB_LABEL}={job}"}
+        wanted = {"type": "container", "event": list(events), "label": f"{JOB_LABEL}={job}"}
         for host in self._hosts():
             with _client(host) as client:
-                events = client.api.events(since=self._began, until=int(time.time()) + 1, filters=wanted, decode=True)
-                found += [int(event["Actor"]["Attributes"][EPOCH_LABEL]) for event in events]
+                told = client.api.events(since=self._began, until=int(time.time()) + 1, filters=wanted, decode=True)
+                told = [event["Actor"]["Attributes"] for event in told]
+                found += [int(one[EPOCH_LABEL]) for one in told if not one["name"].endswith(".standby")]
         return sorted(found)
 
     def attempt_folders(self) -> list[Path]:

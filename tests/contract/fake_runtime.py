@@ -16,6 +16,7 @@ from agent.runtimes.runtime import (
     LogChunk,
     Ref,
     RuntimeRefused,
+    Waiting,
 )
 from headrace.attempts import Platform
 from tests.contract.programs import NO_SUCH_PROGRAM, AtSigterm, program_of
@@ -47,6 +48,7 @@ class FakeEngine:
         self.containers: dict[tuple[str, Ref], FakeContainer] = {}
         # Containers that are of no node, and hold devices.
         self.strangers: list[Holder] = []
+        self.standbys: dict[tuple[str, Ref], ContainerSpec] = {}
         self.watchers: list[tuple[str, asyncio.Queue[ContainerStatus | None]]] = []
         self._changed = asyncio.Event()
 
@@ -70,6 +72,8 @@ class FakeRuntime:
         self.node = node
         self.engine = engine or FakeEngine()
         self.unknown_images: tuple[str, ...] = ()
+        # What another runtime of this node made is removed, as an agent's that is gone.
+        self.stands_by: set[Ref] = set()
 
     @property
     def unreachable(self) -> bool:
@@ -119,8 +123,23 @@ class FakeRuntime:
         self.engine.images[image] = platform
         return IMAGE_BYTES
 
+    async def stand_by(self, spec: ContainerSpec, waiting: Waiting) -> None:
+        await self._reach()
+        if spec.image not in self.engine.images:
+            raise RuntimeRefused("STANDBY_FAILED", f"image {spec.image} is not there; pull it")
+        self.engine.standbys[self.node, spec.ref] = spec
+        self.stands_by.add(spec.ref)
+
+    async def stand_down(self, ref: Ref) -> None:
+        await self._reach()
+        self.stands_by.discard(ref)
+        self.engine.standbys.pop((self.node, ref), None)
+
     async def create(self, spec: ContainerSpec) -> None:
         await self._reach()
+        self.stands_by.discard(spec.ref)
+        # What differs, but for variables' values, would be made anew: in a fake that comes to the same.
+        self.engine.standbys.pop((self.node, spec.ref), None)
         if (self.node, spec.ref) in self.engine.containers:
             return
         platform = self.engine.images.get(spec.image)
@@ -193,6 +212,9 @@ class FakeRuntime:
 
     async def containers(self) -> tuple[ContainerStatus, ...]:
         await self._reach()
+        for node, ref in list(self.engine.standbys):
+            if node == self.node and ref not in self.stands_by:
+                del self.engine.standbys[node, ref]
         mine = (container for (node, _), container in self.engine.containers.items() if node == self.node)
         return tuple(sorted((container.status for container in mine), key=lambda status: status.ref))
 

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from agent.runtimes.runtime import ContainerState, ContainerStatus, EngineUnreachable, Ref, RuntimeRefused
+from agent.runtimes.runtime import ContainerState, ContainerStatus, EngineUnreachable, Ref, RuntimeRefused, Waiting
 from tests.contract.programs import Program
 from tests.contract.runtime_bench import REF, TICKS, WAITS, Bench
 
@@ -15,6 +15,8 @@ _CALLS: dict[str, Callable[[Bench], Awaitable[object]]] = {
     "pull": lambda bench: bench.runtime.pull(bench.engine.image, bench.engine.platform),
     "create": lambda bench: bench.runtime.create(bench.spec(WAITS)),
     "start": lambda bench: bench.runtime.start(REF),
+    "stand_by": lambda bench: bench.runtime.stand_by(bench.spec(WAITS), Waiting("/headrace/init", "/nowhere/word")),
+    "stand_down": lambda bench: bench.runtime.stand_down(REF),
     "signal": lambda bench: bench.runtime.signal(REF, "SIGTERM"),
     "pause": lambda bench: bench.runtime.pause(REF),
     "unpause": lambda bench: bench.runtime.unpause(REF),

@@ -10,6 +10,7 @@ from agent.runtimes.runtime import ContainerState, ContainerStatus, Ref, Runtime
 from tests.contract.programs import NO_SUCH_PROGRAM, AtSigterm, Program
 from tests.contract.runtime_bench import REF, TICKS, WAITS, Bench, Engine
 from tests.contract.runtime_log_suite import ExitLaws, LogLaws, OutageLaws
+from tests.contract.runtime_standby_suite import StandbyLaws
 
 
 class _Images:
@@ -256,7 +257,7 @@ class _Removals:
         assert [status.state for status in await other.containers()] == [ContainerState.CREATED]
 
 
-class RuntimeSuite(_Images, _Starts, _Ends, _Pauses, _Removals, LogLaws, ExitLaws, OutageLaws):
+class RuntimeSuite(_Images, _Starts, _Ends, _Pauses, _Removals, StandbyLaws, LogLaws, ExitLaws, OutageLaws):
     """Every law. A subclass gives the fixture `engine`."""
 
     @pytest.fixture

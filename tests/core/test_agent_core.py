@@ -10,7 +10,7 @@ from agent.runtimes.runtime import ContainerState, ContainerStatus
 from headrace.attempts import Attempt, AttemptState, Checkpoint
 from headrace.jobs import CheckpointPolicy, Network, Partition
 from headrace.nodes import Load
-from headrace.sessions import Goal, Prefetch, Prefetched, PrefetchState
+from headrace.sessions import Goal, Placement, Prefetch, Prefetched, PrefetchState
 from tests.core.one_agent import LEASE_MS, Agent, container, kinds, placement
 from tests.core.small_world import AMD64, FIRST, PINS, description, spec
 
@@ -281,6 +281,37 @@ def test_a_hint_that_is_gone_is_dropped() -> None:
     one.assign(hints=(hint,))
 
     assert agent.DropFetched(hint) in one.assign()
+
+
+@pytest.mark.parametrize(
+    "coming",
+    [placement(epoch=1), placement(epoch=2, job=spec(network=Network.HOST))],
+    ids=["an epoch that was here", "the host's network"],
+)
+def test_nothing_is_started_ahead_that_would_not_be_taken_on(coming: Placement) -> None:
+    one = Agent()
+    one.assign(placement(epoch=1))
+
+    plain = Prefetch("train-1", PINS[0].image, AMD64)
+
+    assert agent.Fetch(plain) in one.assign(placement(epoch=1), hints=(replace(plain, standby=coming),))
+
+
+def test_a_hint_is_carried_out_with_the_attempt_that_will_come() -> None:
+    one = Agent()
+    hint = Prefetch("train-1", PINS[0].image, AMD64, standby=placement(epoch=2))
+
+    assert agent.Fetch(hint) in one.assign(hints=(hint,))
+
+
+def test_a_hint_is_dropped_before_the_attempt_that_it_was_for_is_prepared() -> None:
+    one = Agent()
+    hint = Prefetch("train-1", PINS[0].image, AMD64, standby=placement(epoch=2))
+    one.assign(hints=(hint,))
+
+    done = one.assign(placement(epoch=2))
+
+    assert done.index(agent.DropFetched(hint)) < done.index(agent.Prepare(placement(epoch=2)))
 
 
 @pytest.mark.parametrize("state", AttemptState)

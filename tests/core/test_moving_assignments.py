@@ -5,9 +5,9 @@ from dataclasses import replace
 from controller.core import assignments
 from controller.core.placement.fit import Usage
 from headrace.attempts import Attempt, Checkpoint
-from headrace.jobs import Job, JobState, Level, Migration, MigrationState
+from headrace.jobs import AcceleratorRequest, Job, JobState, Level, Migration, MigrationState, Requests, Variant
 from headrace.nodes import Node
-from headrace.sessions import Goal, Prefetch
+from headrace.sessions import Goal, Placement, Prefetch
 from tests.core.small_world import AMD64, ARM64, GIB, PINS, spec
 
 SOURCE, TARGET = Node("nodes/a"), Node("nodes/b")
@@ -42,8 +42,9 @@ def test_a_job_that_has_left_holds_no_room_where_it_was() -> None:
     assert assignments.usage("b", (committed(),)) == WHOLE
 
 
-def test_the_target_alone_is_told_what_to_bring_with_the_checkpoint_so_far() -> None:
-    hint = Prefetch("train-1", PINS[1].image, ARM64, SAVED.digest)
+def test_the_target_alone_is_told_what_to_bring_and_which_attempt_will_come() -> None:
+    coming_here = Placement("train-1", 2, PINS[1].image, ARM64, spec(), restore=SAVED.digest)
+    hint = Prefetch("train-1", PINS[1].image, ARM64, SAVED.digest, coming_here)
 
     assert assignments.prefetches(TARGET, (coming(),)) == (hint,)
     assert assignments.prefetches(SOURCE, (coming(),)) == ()
@@ -53,6 +54,25 @@ def test_the_target_of_a_job_that_has_never_saved_brings_the_image_alone() -> No
     [hint] = assignments.prefetches(TARGET, (replace(coming(), checkpoint=None),))
 
     assert (hint.image, hint.checkpoint) == (PINS[1].image, "")
+
+
+def test_the_attempt_that_will_come_has_the_variant_that_was_bound_for_the_target() -> None:
+    job = coming()
+    varied = replace(job.spec, variants=(Variant("false", command=("x",)), Variant("true", command=("y",))))
+    moves = (replace(job.migrations[0], variant=2),)
+
+    [hint] = assignments.prefetches(TARGET, (replace(job, spec=varied, migrations=moves),))
+
+    assert hint.standby is not None
+    assert (hint.standby.spec.command, hint.standby.spec.variants) == (("y",), ())
+
+
+def test_a_job_that_needs_devices_is_not_started_ahead_since_they_are_granted_later() -> None:
+    needs = Requests(accelerators=AcceleratorRequest(1))
+
+    [hint] = assignments.prefetches(TARGET, (replace(coming(), spec=spec(resources=needs)),))
+
+    assert hint.standby is None
 
 
 def test_nothing_is_to_be_brought_any_more_once_the_job_is_the_targets() -> None:

@@ -57,6 +57,15 @@ def environment_reads(source: Source) -> Iterator[Finding]:
             yield Finding(source.path, node.lineno, f"{ast.unparse(node)}: reads the environment")
 
 
+def fault_points(source: Source) -> Iterator[Finding]:
+    """The fault points that a program comes to, each by the name that it has there."""
+    for node in source.nodes:
+        if isinstance(node, ast.Call) and _last_name(node.func) == "reached":
+            name = node.args[0] if node.args else None
+            named = isinstance(name, ast.Constant) and isinstance(name.value, str)
+            yield Finding(source.path, node.lineno, name.value if named else "a fault point's name is a text")
+
+
 def _catches_all(caught: ast.expr | None) -> bool:
     if isinstance(caught, ast.Tuple):
         return any(map(_catches_all, caught.elts))

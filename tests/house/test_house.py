@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from headrace.faultpoints import POINTS
 from tests.house import code_rules, effect_rules, set_rules
 from tests.house.sources import Finding, Source, modules, paths, texts_but_examples
 
@@ -31,6 +32,7 @@ CLOCKS = {
     "agent/daemon.py": "makes Ticked",
     "agent/doctor.py": "looks whether the clock is right",
     "agent/journal.py": "a session's number for a node that lost its journal; the age of epochs",
+    "agent/phases.py": "measures phases",
     "agent/prefetches.py": "measures phases",
     "agent/runtimes/docker_logs.py": "how long pieces of a log are gathered",
     "agent/runtimes/docker_sandboxes.py": "since when a network is free; how old a list is",
@@ -48,7 +50,7 @@ CLOCKS = {
 SLEEPS = {
     "agent/daemon.py": "the beat of ticks, senses and retries",
     "agent/logs.py": "a pause before a retry",
-    "agent/runtimes/docker.py": "a pause before a log that broke off is asked for again",
+    "agent/runtimes/docker_log_reader.py": "a pause before a log that broke off is asked for again",
     "agent/session.py": "a pause before a retry, of random length",
     "agent/works.py": "how long a checkpoint directory must be quiet",
     "controller/daemon.py": "the beat of sweeps",
@@ -172,3 +174,8 @@ def test_tests_wait_for_what_happens_and_not_for_time_to_pass() -> None:
 
 def test_the_environment_is_read_where_programs_start() -> None:
     assert findings(effect_rules.environment_reads, modules(*PROGRAMS), but=ENVIRONMENT) == []
+
+
+def test_the_table_of_fault_points_is_that_of_the_code() -> None:
+    sources = [one for one in modules(*PROGRAMS) if one.path != "headrace/faultpoints.py"]
+    assert sorted(one.what for source in sources for one in effect_rules.fault_points(source)) == sorted(POINTS)

@@ -121,3 +121,11 @@ def test_what_has_become_shorter_must_stay_so() -> None:
     assert off_the_ratchet({"a.py": 420}, {"a.py": 450}) != []
     assert off_the_ratchet({}, {"a.py": 450}) != []
     assert off_the_ratchet({"a.py": 450}, {"a.py": 450}) == []
+
+
+def test_a_fault_point_is_found_by_its_name_and_needs_one() -> None:
+    text = "reached('a.point', x)\nfaultpoints.reached(name)"
+
+    found = [one.what for one in effect_rules.fault_points(Source("example.py", text))]
+
+    assert found == ["a.point", "a fault point's name is a text"]

@@ -48,3 +48,27 @@ async def test_a_session_that_is_refused_without_a_number_ends_without_one() -> 
     refusal = Refusal(Code.ABORTED, "SESSION_SUPERSEDED", "two agents have one node")
 
     assert await told_by(refusal) == [Connected(1), Disconnected(1)]
+
+
+class Silent(NodeServiceServicer):
+    """A controller that takes a session on and says nothing."""
+
+    async def Session(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802 - gRPC's name
+        await context.send_initial_metadata(())
+        await asyncio.Event().wait()
+        yield
+
+
+async def test_a_session_whose_controller_has_died_leaves_nothing_behind_that_waits_for_a_report() -> None:
+    server = aio.server()
+    add_NodeServiceServicer_to_server(Silent(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    connected = asyncio.Event()
+    async with aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.TaskGroup() as tasks:
+        Session(NodeServiceStub(channel), lambda _: connected.set(), address="here").open(1, tasks)
+        await connected.wait()
+        await server.stop(None)
+    await asyncio.sleep(0)
+
+    assert [one for one in asyncio.all_tasks() if "request_iterator" in repr(one)] == []

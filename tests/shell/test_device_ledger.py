@@ -26,6 +26,7 @@ from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceStub
 from headrace.v1.node_service_pb2_grpc import NodeServiceStub
 from tests.contract.fake_nvml import Gpu, Nvml
 from tests.contract.fake_runtime import FakeRuntime
+from tests.shell.agent_parts import works_and_prefetches
 from tests.shell.running_controller import SPEC, controller
 
 CARD = Gpu(0)
@@ -96,8 +97,8 @@ async def agent(state: Path, runtime: FakeRuntime, address: str) -> AsyncIterato
             stub, checkpoints = NodeServiceStub(channel), Checkpoints(CheckpointServiceStub(channel), state / "chunks")
 
             def make(tell: Callable[[Event], None]) -> tuple[Session, Works, Prefetches]:
-                works = Works("n1", state, runtime, checkpoints, stub, tell, lambda _devices: "nvidia")
-                return Session(stub, tell, address=address), works, Prefetches(runtime, checkpoints, tell)
+                parts = works_and_prefetches(state, runtime, checkpoints, stub, tell, node="n1", vendor="nvidia")
+                return Session(stub, tell, address=address), *parts
 
             core = AgentCore("n1", Recollection())
             running = asyncio.create_task(Daemon(core, journal, runtime, senses, checkpoints, make).run())

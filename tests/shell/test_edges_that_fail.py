@@ -20,15 +20,14 @@ from agent.core import model as agent
 from agent.core.agent import AgentCore
 from agent.daemon import Daemon
 from agent.journal import Journal
-from agent.prefetches import Prefetches
 from agent.senses import NodeSenses
-from agent.works import Works
 from headrace.nodes import Capacity, Device, Load, NodeDescription
 from headrace.sessions import Prefetch, PrefetchState, Report
 from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceStub
 from headrace.v1.node_service_pb2_grpc import NodeServiceStub
 from tests.contract.fake_runtime import FakeRuntime
 from tests.core.small_world import AMD64, PINS, description
+from tests.shell.agent_parts import works_and_prefetches
 
 PATIENCE_SECONDS = 10.0
 DIGEST = "sha256:" + "a" * 64
@@ -117,8 +116,7 @@ async def running(state: Path) -> AsyncIterator[Stream]:
                 checkpoints,
                 lambda tell: (  # type: ignore[arg-type, return-value]
                     stream,
-                    Works("node", state, runtime, checkpoints, stub, tell, lambda _devices: ""),
-                    Prefetches(runtime, checkpoints, tell),
+                    *works_and_prefetches(state, runtime, checkpoints, stub, tell),
                 ),
             )
             working = asyncio.create_task(daemon.run())
@@ -158,7 +156,9 @@ async def test_a_hint_that_the_nodes_disk_fails_is_told_as_failed(tmp_path: Path
         spoil(tmp_path / "manifests")
         async with asyncio.TaskGroup() as tasks:
             hint = Prefetch("train-1", PINS[0].image, AMD64, DIGEST)
-            Prefetches(FakeRuntime(), checkpoints, told.append).begin(hint, tasks)
+            stub = NodeServiceStub(channel)
+            _, prefetches = works_and_prefetches(tmp_path, FakeRuntime(), checkpoints, stub, told.append)
+            prefetches.begin(hint, tasks)
 
     [fetched] = told
     assert isinstance(fetched, agent.Fetched)

@@ -44,6 +44,7 @@ from tests.contract.fake_runtime import FakeRuntime
 from tests.contract.programs import Program
 from tests.core.one_agent import placement
 from tests.core.small_world import AMD64, FIRST
+from tests.shell.agent_parts import works_and_prefetches
 from tests.shell.checkpoint_world import World
 from tests.shell.running_controller import controller
 from tests.small_disk import mounted
@@ -278,8 +279,8 @@ async def daemon(
             stub, checkpoints = NodeServiceStub(channel), Checkpoints(CheckpointServiceStub(channel), disk / "chunks")
 
             def make(tell: Callable[[Event], None]) -> tuple[Session, Works, Prefetches]:
-                carried_out = Works("node", disk, runtime, checkpoints, stub, tell, lambda _devices: "")
-                return Session(stub, tell, address=address), carried_out, Prefetches(runtime, checkpoints, tell)
+                works, prefetches = works_and_prefetches(disk, runtime, checkpoints, stub, tell)
+                return Session(stub, tell, address=address), works, prefetches
 
             recalled = AgentCore("node", Recollection(held=(TOO_MUCH.held,)))
             fill(disk)
@@ -301,7 +302,8 @@ async def works(
     async with aio.insecure_channel("unix:/nowhere") as channel:
         checkpoints = Checkpoints(store or CheckpointServiceStub(channel), disk / "chunks")
         stub = NodeServiceStub(channel)
-        yield Works("node", disk, runtime, checkpoints, stub, told.append, lambda _devices: ""), told
+        agent, _ = works_and_prefetches(disk, runtime, checkpoints, stub, told.append)
+        yield agent, told
 
 
 async def over(agent: Works, work: Prepare | AskToLeave) -> None:

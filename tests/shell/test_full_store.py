@@ -8,7 +8,6 @@ import pytest
 
 from agent.core.model import Collect, Collected, Declined, Event, Held
 from agent.folders import Folders
-from agent.works import Works
 from controller import checkpoint_store
 from headrace.attempts import Attempt, AttemptState
 from headrace.jobs import JobSpec
@@ -16,6 +15,7 @@ from headrace.sessions import Goal, Placement
 from headrace.v1.node_service_pb2_grpc import NodeServiceStub
 from tests.contract.fake_runtime import FakeRuntime
 from tests.core.small_world import AMD64, spec
+from tests.shell.agent_parts import works_and_prefetches
 from tests.shell.checkpoint_world import World
 
 
@@ -39,9 +39,8 @@ def at_its_end(folder: Path, job: JobSpec, *, goal: Goal = Goal.RUN, exit_code: 
 async def collected(world: World, held: Held) -> Event:
     """What an agent's works tell of the end of an attempt whose log is carried over."""
     told: list[Event] = []
-    works = Works(
-        "node", world.folder, FakeRuntime(), world.agent(), NodeServiceStub(world.channel), told.append, lambda _: ""
-    )
+    stub = NodeServiceStub(world.channel)
+    works, _ = works_and_prefetches(world.folder, FakeRuntime(), world.agent(), stub, told.append)
     works._carried.add(held.ref)
     async with asyncio.TaskGroup() as tasks:
         works.begin(Collect(held, 1), tasks)

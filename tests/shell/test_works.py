@@ -36,6 +36,7 @@ from headrace.v1.node_service_pb2_grpc import NodeServiceStub
 from tests.contract.fake_runtime import FakeRuntime
 from tests.core.one_agent import placement
 from tests.core.small_world import FIRST
+from tests.shell.agent_parts import works_and_prefetches
 
 REF = FIRST
 
@@ -79,7 +80,8 @@ async def bench(state: Path, runtime: FakeRuntime | None = None) -> AsyncIterato
         checkpoints = Checkpoints(CheckpointServiceStub(channel), state / "chunks")
         stub = NodeServiceStub(channel)
         engine = runtime or UnwillingRuntime()
-        yield Bench(Works("node", state, engine, checkpoints, stub, told.append, lambda _devices: ""), told)
+        works, _ = works_and_prefetches(state, engine, checkpoints, stub, told.append)
+        yield Bench(works, told)
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,8 @@ def _attempt(attempt: Attempt) -> str:
 def _report(report: Report) -> str:
     attempts = ", ".join(map(_attempt, report.attempts)) or "runs nothing"
     brought = "".join(f"; has brought for {one.job}: {one.state.name}" for one in report.prefetched)
+    if report.engine is None:
+        return f"{attempts}{brought}; has not asked its engine yet"
     return attempts + brought + ("" if report.engine.reachable else "; its engine does not answer")
 
 
