@@ -16,11 +16,13 @@ COPY payload /payload
 """
 
 # Signs of life bear the machine's uptime, which the shell can read without starting another (emulated) program.
+# They are said to a descriptor of their own: the signal may come while the shell writes the state.
 # The state's first line changes with each save, the rest does not: 256 KiB of it have to travel again.
 PROGRAM = """\
+exec 3>&1
 state=$HEADRACE_CHECKPOINT_DIR/state
 step=0
-say() { read -r up _ </proc/uptime; echo "$1 $step $up"; }
+say() { read -r up _ </proc/uptime; echo "$1 $step $up" >&3; }
 save() { { echo "$step"; cat /tmp/body; } >"$state.new" && mv "$state.new" "$state"; }
 trap 'say leaving; save; exit 85' TERM
 if [ -e "$state" ]; then read -r step <"$state"; say restored; tail -n +2 "$state" >/tmp/body
