@@ -63,6 +63,7 @@ class World:
                 engine=host,
                 image=self.parts.agent_image(),
                 controller=self.address,
+                settings=settings,
                 variables=self._armed(fault),
             )
         else:

@@ -25,6 +25,8 @@ from tests.cluster.parts import Parts
 from tests.cluster.world import World
 
 SETTINGS = {"lease": "3s"}
+# What is started ahead comes to other points; tests/cluster/test_standby.py kills agents that have such containers.
+COLD = {"engine": {"standby": False}}
 OWN_ENGINE = "tests-chaos"
 LANES = {"amd64": 3, "arm64": 1, "engine": 1}
 SECONDS = 60.0
@@ -86,9 +88,9 @@ async def _world(kind: str, parts: Parts, folder: Path) -> AsyncIterator[Observe
         world = World(folder, parts)
         try:
             await asyncio.to_thread(world.start_controller, SETTINGS)
-            await asyncio.to_thread(world.start_agent, "one", host=host)
+            await asyncio.to_thread(world.start_agent, "one", host=host, settings=COLD)
             other = "arm64" if kind == "arm64" else "two"
-            await asyncio.to_thread(world.start_agent, other)
+            await asyncio.to_thread(world.start_agent, other, settings=COLD)
             async with Client(world.address) as client:
                 eyes = Observer(client, world)
                 await eyes.ready("one", other)
@@ -141,7 +143,7 @@ def _started(world: World, victim: str, fault: str = "") -> None:
     if victim == "controller":
         world.start_controller(SETTINGS, fault=fault)
     else:
-        world.start_agent(victim, fault=fault)
+        world.start_agent(victim, fault=fault, settings=COLD)
 
 
 async def _struck(case: Case, eyes: Observer, victim: str) -> None:
