@@ -39,6 +39,8 @@ class Standbys:
         self._calls = calls
         self._node = node
         self._waiting: dict[Ref, _Standby] = {}
+        # Attempts that have taken theirs over, or tried to: a list that was taken before must not end their containers.
+        self._taken: dict[Ref, None] = {}
         self._words: dict[Ref, str] = {}
         self._removing: set[asyncio.Task[None]] = set()
 
@@ -57,6 +59,7 @@ class Standbys:
         standby = self._waiting.pop(spec.ref, None)
         if standby is None:
             return False
+        self._taken[spec.ref] = None
         words = _differences(standby.spec, spec) if usable else None
         laid = words is not None and await asyncio.to_thread(_is_laid, standby.word, words)
         if laid and await self._calls.run(partial(_is_renamed, node=self._node, ref=spec.ref)):
@@ -88,10 +91,11 @@ class Standbys:
     def removed(self, ref: Ref) -> None:
         """The container of an attempt is not there any more."""
         self._words.pop(ref, None)
+        self._taken.pop(ref, None)
 
     def seen(self, standbys: Mapping[str, Ref]) -> None:
         """Takes notice of what the engine listed, by id: what this process did not make has lost who knew of it."""
-        for one in [one for one, ref in standbys.items() if not self.stands_by(ref)]:
+        for one in [one for one, ref in standbys.items() if not (self.stands_by(ref) or ref in self._taken)]:
             self._sweep(one)
 
     def died(self, actor: Mapping[str, Any]) -> None:

@@ -258,6 +258,21 @@ async def test_the_next_agent_that_prepares_the_attempt_again_makes_its_containe
     await bench.read_until(b"ready\n")
 
 
+async def test_a_list_that_is_older_than_the_taking_over_ends_no_attempts_container(
+    node: Node, bench: Bench, tmp_path: Path
+) -> None:
+    spec = await stood_by(bench, tmp_path, WAITS)
+    waiting = node.client.inspect_container(standby_name(node.name, REF))["Id"]
+    await bench.runtime.create(spec)
+
+    node.runtime.standbys.seen({waiting: REF})
+    await asyncio.gather(*node.runtime.standbys._removing)
+    await bench.runtime.start(REF)
+
+    await bench.read_until(b"ready\n")
+    assert node.client.inspect_container(container_name(node.name, REF))["Id"] == waiting
+
+
 async def test_one_that_was_ended_while_it_waited_is_replaced(node: Node, bench: Bench, tmp_path: Path) -> None:
     spec = await stood_by(bench, tmp_path, WAITS)
     node.client.kill(standby_name(node.name, REF))
