@@ -38,9 +38,10 @@ async def test_a_registry_that_dies_in_the_middle_of_a_pull_is_named_and_the_job
     eyes: Observer,
 ) -> None:
     without_the_image(ENGINES["bare"])
+    await eyes.ended(await eyes.client.create_job(waiting(eyes, "one", "true")))
     async with relay_to(eyes.world.parts.registry, most_bytes=4 << 20) as relay:
         image = f"{relay.address}/headrace/python"
-        # This one needs no more than the manifest: the engine has the layers.
+        # This one needs no more than the manifest: the engine has the layers by now.
         await eyes.ended(await eyes.client.create_job(replace(waiting(eyes, "one", "true", image=image))))
         job = await eyes.ended(await eyes.client.create_job(waiting(eyes, "bare", "true", image=image)))
 
