@@ -20,6 +20,7 @@ from agent.runtimes.docker_spec import (
     node_label,
     ref_of,
     standby_name,
+    standby_of,
     word_of,
 )
 from agent.runtimes.runtime import ContainerSpec, ContainerState, Ref, RuntimeRefused
@@ -67,9 +68,25 @@ def create(client: APIClient, *, name: str, spec: ContainerSpec, body: Details) 
         as_wanted = found == wanted or state_of(details) is not ContainerState.CREATED
         if as_wanted and not is_unheard(_labels(details)):
             return Made(new=False, sandbox=found)
-        remove(client, name=name)
+        _discard(client, name=name)
         return create(client, name=name, spec=spec, body=body)
     return Made(new=True, sandbox=wanted)
+
+
+def _discard(client: APIClient, *, name: str) -> None:
+    """Removes what never ran its program, to make another one of its name.
+
+    The init of one that waits did run, and the engine tells of its end. That must be under another name, or it would
+    be taken for the end of the one that follows.
+    """
+    try:
+        remove(client, name=standby_of(name))
+        client.rename(name, standby_of(name))
+    except NotFound:
+        return
+    except APIError as error:
+        raise RuntimeRefused("REMOVE_FAILED", f"{_refusal(error)}; see the log of the node's engine") from error
+    remove(client, name=standby_of(name))
 
 
 def start(client: APIClient, *, name: str, new: bool = False) -> None:

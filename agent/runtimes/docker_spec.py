@@ -54,7 +54,12 @@ def ref_of(labels: dict[str, str]) -> Ref | None:
 
 def standby_name(node: str, ref: Ref) -> str:
     """The name of a container that stands by for an attempt, until it is the attempt's."""
-    return f"{container_name(node, ref)}.standby"
+    return standby_of(container_name(node, ref))
+
+
+def standby_of(name: str) -> str:
+    """The same, for the attempt whose container has this name."""
+    return f"{name}.standby"
 
 
 def word_of(labels: dict[str, str]) -> str:

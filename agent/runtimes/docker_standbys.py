@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from docker import APIClient
-from docker.errors import APIError, NotFound
+from docker.errors import APIError
 
 from agent.runtimes import docker_containers as containers
 from agent.runtimes.docker_calls import Calls
 from agent.runtimes.docker_errors import is_unreachable
 from agent.runtimes.docker_spec import container_name, standby_configuration, standby_name
-from agent.runtimes.runtime import ContainerSpec, ContainerState, EngineUnreachable, Ref, RuntimeRefused, Waiting
+from agent.runtimes.runtime import ContainerSpec, EngineUnreachable, Ref, RuntimeRefused, Waiting
 
 # As much as the init reads.
 WORD_BYTES = 65_536
@@ -165,19 +165,15 @@ def _make(client: APIClient, *, node: str, spec: ContainerSpec, waiting: Waiting
 
 
 def _is_renamed(client: APIClient, *, node: str, ref: Ref) -> bool:
-    """Gives a standby its attempt's name, if it waits; else it is not there any more afterwards."""
-    old, new = standby_name(node, ref), container_name(node, ref)
-    try:
-        client.rename(old, new)
-    except NotFound:
+    """Gives a standby its attempt's name, if it waits. One that ends from then on has ended as the attempt's."""
+    name = standby_name(node, ref)
+    details = containers.details_of(client, name=name)
+    if details is None or details["State"]["Status"] != "running":
         return False
+    try:
+        client.rename(name, container_name(node, ref))
     except APIError as error:
         if is_unreachable(error.status_code, error.explanation or str(error)):
             raise
         return False
-    details = containers.details_of(client, name=new)
-    if details is not None and details["State"]["Status"] == "running":
-        return True
-    if details is not None and containers.state_of(details) is ContainerState.EXITED:
-        containers.remove(client, name=new)
-    return False
+    return True

@@ -251,11 +251,16 @@ async def test_the_next_agent_that_prepares_the_attempt_again_makes_its_containe
     waiting = node.client.inspect_container(container_name(node.name, REF))["Id"]
 
     node.restart()
-    await bench.runtime.create(spec)
+    async with aclosing(node.runtime.exits()) as exits:
+        ended = asyncio.ensure_future(anext(exits))
+        await bench.runtime.create(spec)
+        await bench.runtime.start(REF)
+        await bench.read_until(b"ready\n")
 
-    assert node.client.inspect_container(container_name(node.name, REF))["Id"] != waiting
-    await bench.runtime.start(REF)
-    await bench.read_until(b"ready\n")
+        assert node.client.inspect_container(container_name(node.name, REF))["Id"] != waiting
+        # The end of the one that waited is not told as the attempt's.
+        await bench.runtime.signal(REF, "SIGTERM")
+        assert (await ended).exit_code == 143
 
 
 async def test_a_list_that_is_older_than_the_taking_over_ends_no_attempts_container(
