@@ -122,8 +122,11 @@ class World:
 
     def starts(self, job: str) -> list[int]:
         """The epochs of the job's containers, each as often as an engine started one in its last 256 events."""
-        # One that stood by has run nothing before it got its attempt's name.
-        return self._happened(("start", "rename"), job)
+        # One that stood by has run nothing before it got its attempt's name; nor has one that gave it back.
+        begun = self._happened(("start", "rename"), job)
+        for epoch in self._happened(("rename",), job, standby=True):
+            begun.remove(epoch)
+        return begun
 
     def pauses(self, job: str) -> list[int]:
         """The same of being held still."""
@@ -137,14 +140,14 @@ class World:
     def _armed(self, fault: str) -> Variables:
         return {**self._variables, **({faultpoints.VARIABLE: fault} if fault else {})}
 
-    def _happened(self, events: tuple[str, ...], job: str) -> list[int]:
+    def _happened(self, events: tuple[str, ...], job: str, *, standby: bool = False) -> list[int]:
         found: list[int] = []
         wanted = {"type": "container", "event": list(events), "label": f"{JOB_LABEL}={job}"}
         for host in self._hosts():
             with _client(host) as client:
                 told = client.api.events(since=self._began, until=int(time.time()) + 1, filters=wanted, decode=True)
                 told = [event["Actor"]["Attributes"] for event in told]
-                found += [int(one[EPOCH_LABEL]) for one in told if not one["name"].endswith(".standby")]
+                found += [int(one[EPOCH_LABEL]) for one in told if one["name"].endswith(".standby") is standby]
         return sorted(found)
 
     def attempt_folders(self) -> list[Path]:
