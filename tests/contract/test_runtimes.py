@@ -150,6 +150,7 @@ class _DockerEngine:
         for runtime in (self.runtime, self.other):
             for status in await runtime.containers():
                 await runtime.remove(status.ref)
+            await runtime.leave()
             runtime.close()
         await self.wire.cut()
 
