@@ -292,7 +292,9 @@ def a_job_is_replaced_only_if_its_attempt_is_over_or_its_node_was_silent_for_its
 def a_device_is_granted_to_one_job_at_a_time(world: "World", _before: Job | None, after: Job) -> str | None:
     """No two jobs of a node have the same device in their records."""
     attempt = after.attempt
-    if attempt is None or not attempt.devices or after.ended:
+    # What a later record of the same transaction has replaced was never on the disk.
+    replaced = world.controller.jobs.get(after.id) is not after
+    if attempt is None or not attempt.devices or after.ended or replaced:
         return None
     for other in world.controller.jobs.values():
         theirs = other.attempt if other.id != after.id and not other.ended and other.node == after.node else None
