@@ -169,10 +169,6 @@ class Store:
         """The job with this id."""
         return self._one_job(_JOB.id == job)
 
-    def job_by_request(self, request_id: str) -> Job | None:
-        """The job that was created with this `request_id`."""
-        return self._one_job(_JOB.request_id == request_id) if request_id else None
-
     def job_of(self, request_id: str, job: str) -> Job | None:
         """The job that was created with this `request_id`, else the one with this id."""
         if not request_id:

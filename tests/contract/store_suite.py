@@ -153,8 +153,8 @@ class StoreSuite:
         made = job("a", request_id="r1")
         store.commit([made, job("b"), job("c")])
 
-        assert store.job_by_request("r1") == made
-        assert store.job_by_request("r2") is None
+        assert store.job_of("r1", "") == made
+        assert store.job_of("r2", "") is None
 
     def test_a_request_is_looked_for_before_an_id(self, store: Store) -> None:
         made, other = job("a", request_id="r1"), job("b", request_id="r2")
@@ -167,7 +167,7 @@ class StoreSuite:
     def test_a_job_without_request_is_found_by_none(self, store: Store) -> None:
         store.commit([job("a")])
 
-        assert store.job_by_request("") is None
+        assert store.job_of("", "") is None
 
     def test_an_id_may_be_shortened(self, store: Store) -> None:
         store.commit([job("train-a1"), job("train-a2"), job("train-b"), job("train-a1", state=JobState.FAILED)])
