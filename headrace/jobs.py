@@ -54,10 +54,15 @@ class RetryCause(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AcceleratorRequest:
-    """`count` devices for each of which `where` (query language, over one device) holds."""
+    """`count` devices for each of which `where` (query language, over one device) holds.
+
+    Or a part of one: `share_millis` thousandths of it, and so much of its memory (0: as its share).
+    """
 
     count: int
     where: str = ""
+    share_millis: int = 0
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,14 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """What a whole job has to compute: operations of one precision ("bf16", "int8", …)."""
+
+    operation_count: float
+    precision: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobSpec:
     """What a job asks for: the job file, field by field."""
 
@@ -136,6 +149,7 @@ class JobSpec:
     timeouts: Timeouts = field(default_factory=Timeouts)
     retry: Retry = field(default_factory=Retry)
     output_path: str = ""
+    work: Work | None = None
 
     @property
     def grace_ms(self) -> int:

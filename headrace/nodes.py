@@ -15,6 +15,51 @@ class Health(Enum):
     UNHEALTHY = 3
 
 
+class Origin(Enum):
+    """How a figure is known: its owner says so, its maker does of the model, or it was measured there."""
+
+    DECLARED = 1
+    SPEC = 2
+    MEASURED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What a node or device can do of one kind. The name has the unit: "fp16_tflops", "memory_gb_per_second"."""
+
+    name: str
+    value: float
+    origin: Origin
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A device that another one reaches without the processor; `peer` is its id, `kind` "nvlink" or the like."""
+
+    peer: str
+    kind: str
+    count: int | None = None
+
+
+class VendorState(Enum):
+    """What came of looking for a vendor's devices."""
+
+    ABSENT = 1
+    WELL = 2
+    DEGRADED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class VendorReport:
+    """How a vendor's devices were looked for; `remedy` is what an operator should do, empty for nothing."""
+
+    vendor: str
+    state: VendorState
+    message: str = ""
+    remedy: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """A GPU, NPU or other accelerator; `id` is the vendor's uuid, else the PCI address."""
@@ -33,6 +78,19 @@ class Device:
     health: Health = Health.UNKNOWN
     health_reason: str = ""
     holders: tuple[str, ...] = ()
+    serial: str = ""
+    pci_id: str = ""
+    board: str = ""
+    partition: str = ""
+    driver_version: str = ""
+    power_limit_watts: float | None = None
+    busy_name: str = ""
+    unified_memory: bool = False
+    numa_node: int | None = None
+    pcie_root: str = ""
+    links: tuple[Link, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    shareable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +101,7 @@ class Cpu:
     features: tuple[str, ...] = ()
     cores: int | None = None
     threads: int = 1
+    figures: tuple[Figure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +127,8 @@ class NodeDescription:
     platforms: tuple[Platform, ...] = ()
     capacity: Capacity = field(default_factory=Capacity)
     host_network: bool = False
+    vendors: tuple[VendorReport, ...] = ()
+    identifier: str = ""
 
 
 @dataclass(frozen=True, slots=True)

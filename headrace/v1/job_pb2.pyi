@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class JobSpec(_message.Message):
-    __slots__ = ("display_name", "image", "command", "env", "resources", "where", "prefer", "variants", "checkpoint", "emulation", "network", "partition", "lost_after", "priority", "project", "timeouts", "retry", "output_path")
+    __slots__ = ("display_name", "image", "command", "env", "resources", "where", "prefer", "variants", "checkpoint", "emulation", "network", "partition", "lost_after", "priority", "project", "timeouts", "retry", "output_path", "work")
     class Emulation(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         EMULATION_UNSPECIFIED: _ClassVar[JobSpec.Emulation]
@@ -67,6 +67,7 @@ class JobSpec(_message.Message):
     TIMEOUTS_FIELD_NUMBER: _ClassVar[int]
     RETRY_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_PATH_FIELD_NUMBER: _ClassVar[int]
+    WORK_FIELD_NUMBER: _ClassVar[int]
     display_name: str
     image: str
     command: _containers.RepeatedScalarFieldContainer[str]
@@ -85,7 +86,16 @@ class JobSpec(_message.Message):
     timeouts: Timeouts
     retry: Retry
     output_path: str
-    def __init__(self, display_name: _Optional[str] = ..., image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Union[Requests, _Mapping]] = ..., where: _Optional[str] = ..., prefer: _Optional[_Iterable[_Union[Preference, _Mapping]]] = ..., variants: _Optional[_Iterable[_Union[Variant, _Mapping]]] = ..., checkpoint: _Optional[_Union[CheckpointPolicy, _Mapping]] = ..., emulation: _Optional[_Union[JobSpec.Emulation, str]] = ..., network: _Optional[_Union[JobSpec.Network, str]] = ..., partition: _Optional[_Union[JobSpec.Partition, str]] = ..., lost_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., priority: _Optional[int] = ..., project: _Optional[str] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., retry: _Optional[_Union[Retry, _Mapping]] = ..., output_path: _Optional[str] = ...) -> None: ...
+    work: Work
+    def __init__(self, display_name: _Optional[str] = ..., image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Union[Requests, _Mapping]] = ..., where: _Optional[str] = ..., prefer: _Optional[_Iterable[_Union[Preference, _Mapping]]] = ..., variants: _Optional[_Iterable[_Union[Variant, _Mapping]]] = ..., checkpoint: _Optional[_Union[CheckpointPolicy, _Mapping]] = ..., emulation: _Optional[_Union[JobSpec.Emulation, str]] = ..., network: _Optional[_Union[JobSpec.Network, str]] = ..., partition: _Optional[_Union[JobSpec.Partition, str]] = ..., lost_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., priority: _Optional[int] = ..., project: _Optional[str] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., retry: _Optional[_Union[Retry, _Mapping]] = ..., output_path: _Optional[str] = ..., work: _Optional[_Union[Work, _Mapping]] = ...) -> None: ...
+
+class Work(_message.Message):
+    __slots__ = ("operation_count", "precision")
+    OPERATION_COUNT_FIELD_NUMBER: _ClassVar[int]
+    PRECISION_FIELD_NUMBER: _ClassVar[int]
+    operation_count: float
+    precision: str
+    def __init__(self, operation_count: _Optional[float] = ..., precision: _Optional[str] = ...) -> None: ...
 
 class Requests(_message.Message):
     __slots__ = ("cpu_millis", "memory_bytes", "accelerators")
@@ -98,12 +108,16 @@ class Requests(_message.Message):
     def __init__(self, cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., accelerators: _Optional[_Union[AcceleratorRequest, _Mapping]] = ...) -> None: ...
 
 class AcceleratorRequest(_message.Message):
-    __slots__ = ("count", "where")
+    __slots__ = ("count", "where", "share_millis", "memory_bytes")
     COUNT_FIELD_NUMBER: _ClassVar[int]
     WHERE_FIELD_NUMBER: _ClassVar[int]
+    SHARE_MILLIS_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     count: int
     where: str
-    def __init__(self, count: _Optional[int] = ..., where: _Optional[str] = ...) -> None: ...
+    share_millis: int
+    memory_bytes: int
+    def __init__(self, count: _Optional[int] = ..., where: _Optional[str] = ..., share_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ...) -> None: ...
 
 class Preference(_message.Message):
     __slots__ = ("where", "weight")

@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Device(_message.Message):
-    __slots__ = ("id", "kind", "vendor", "model", "index", "pci_address", "memory_bytes", "memory_used_bytes", "busy_percent", "temperature_celsius", "power_watts", "health", "health_reason", "holders")
+    __slots__ = ("id", "kind", "vendor", "model", "index", "pci_address", "memory_bytes", "memory_used_bytes", "busy_percent", "temperature_celsius", "power_watts", "health", "health_reason", "holders", "serial", "pci_id", "board", "partition", "driver_version", "power_limit_watts", "busy_name", "unified_memory", "numa_node", "pcie_root", "links", "figures", "shareable")
     class Health(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         HEALTH_UNSPECIFIED: _ClassVar[Device.Health]
@@ -37,6 +37,19 @@ class Device(_message.Message):
     HEALTH_FIELD_NUMBER: _ClassVar[int]
     HEALTH_REASON_FIELD_NUMBER: _ClassVar[int]
     HOLDERS_FIELD_NUMBER: _ClassVar[int]
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    PCI_ID_FIELD_NUMBER: _ClassVar[int]
+    BOARD_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    DRIVER_VERSION_FIELD_NUMBER: _ClassVar[int]
+    POWER_LIMIT_WATTS_FIELD_NUMBER: _ClassVar[int]
+    BUSY_NAME_FIELD_NUMBER: _ClassVar[int]
+    UNIFIED_MEMORY_FIELD_NUMBER: _ClassVar[int]
+    NUMA_NODE_FIELD_NUMBER: _ClassVar[int]
+    PCIE_ROOT_FIELD_NUMBER: _ClassVar[int]
+    LINKS_FIELD_NUMBER: _ClassVar[int]
+    FIGURES_FIELD_NUMBER: _ClassVar[int]
+    SHAREABLE_FIELD_NUMBER: _ClassVar[int]
     id: str
     kind: str
     vendor: str
@@ -51,22 +64,91 @@ class Device(_message.Message):
     health: Device.Health
     health_reason: str
     holders: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., kind: _Optional[str] = ..., vendor: _Optional[str] = ..., model: _Optional[str] = ..., index: _Optional[int] = ..., pci_address: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., memory_used_bytes: _Optional[int] = ..., busy_percent: _Optional[float] = ..., temperature_celsius: _Optional[float] = ..., power_watts: _Optional[float] = ..., health: _Optional[_Union[Device.Health, str]] = ..., health_reason: _Optional[str] = ..., holders: _Optional[_Iterable[str]] = ...) -> None: ...
+    serial: str
+    pci_id: str
+    board: str
+    partition: str
+    driver_version: str
+    power_limit_watts: float
+    busy_name: str
+    unified_memory: bool
+    numa_node: int
+    pcie_root: str
+    links: _containers.RepeatedCompositeFieldContainer[Link]
+    figures: _containers.RepeatedCompositeFieldContainer[Figure]
+    shareable: bool
+    def __init__(self, id: _Optional[str] = ..., kind: _Optional[str] = ..., vendor: _Optional[str] = ..., model: _Optional[str] = ..., index: _Optional[int] = ..., pci_address: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., memory_used_bytes: _Optional[int] = ..., busy_percent: _Optional[float] = ..., temperature_celsius: _Optional[float] = ..., power_watts: _Optional[float] = ..., health: _Optional[_Union[Device.Health, str]] = ..., health_reason: _Optional[str] = ..., holders: _Optional[_Iterable[str]] = ..., serial: _Optional[str] = ..., pci_id: _Optional[str] = ..., board: _Optional[str] = ..., partition: _Optional[str] = ..., driver_version: _Optional[str] = ..., power_limit_watts: _Optional[float] = ..., busy_name: _Optional[str] = ..., unified_memory: bool = ..., numa_node: _Optional[int] = ..., pcie_root: _Optional[str] = ..., links: _Optional[_Iterable[_Union[Link, _Mapping]]] = ..., figures: _Optional[_Iterable[_Union[Figure, _Mapping]]] = ..., shareable: bool = ...) -> None: ...
+
+class Link(_message.Message):
+    __slots__ = ("peer", "kind", "count")
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    peer: str
+    kind: str
+    count: int
+    def __init__(self, peer: _Optional[str] = ..., kind: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+
+class Figure(_message.Message):
+    __slots__ = ("name", "value", "origin", "source")
+    class Origin(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        ORIGIN_UNSPECIFIED: _ClassVar[Figure.Origin]
+        DECLARED: _ClassVar[Figure.Origin]
+        SPEC: _ClassVar[Figure.Origin]
+        MEASURED: _ClassVar[Figure.Origin]
+    ORIGIN_UNSPECIFIED: Figure.Origin
+    DECLARED: Figure.Origin
+    SPEC: Figure.Origin
+    MEASURED: Figure.Origin
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: float
+    origin: Figure.Origin
+    source: str
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[float] = ..., origin: _Optional[_Union[Figure.Origin, str]] = ..., source: _Optional[str] = ...) -> None: ...
+
+class VendorReport(_message.Message):
+    __slots__ = ("vendor", "state", "message", "remedy")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATE_UNSPECIFIED: _ClassVar[VendorReport.State]
+        ABSENT: _ClassVar[VendorReport.State]
+        WELL: _ClassVar[VendorReport.State]
+        DEGRADED: _ClassVar[VendorReport.State]
+    STATE_UNSPECIFIED: VendorReport.State
+    ABSENT: VendorReport.State
+    WELL: VendorReport.State
+    DEGRADED: VendorReport.State
+    VENDOR_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    REMEDY_FIELD_NUMBER: _ClassVar[int]
+    vendor: str
+    state: VendorReport.State
+    message: str
+    remedy: str
+    def __init__(self, vendor: _Optional[str] = ..., state: _Optional[_Union[VendorReport.State, str]] = ..., message: _Optional[str] = ..., remedy: _Optional[str] = ...) -> None: ...
 
 class Cpu(_message.Message):
-    __slots__ = ("model", "features", "cores", "threads")
+    __slots__ = ("model", "features", "cores", "threads", "figures")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     CORES_FIELD_NUMBER: _ClassVar[int]
     THREADS_FIELD_NUMBER: _ClassVar[int]
+    FIGURES_FIELD_NUMBER: _ClassVar[int]
     model: str
     features: _containers.RepeatedScalarFieldContainer[str]
     cores: int
     threads: int
-    def __init__(self, model: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ..., cores: _Optional[int] = ..., threads: _Optional[int] = ...) -> None: ...
+    figures: _containers.RepeatedCompositeFieldContainer[Figure]
+    def __init__(self, model: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ..., cores: _Optional[int] = ..., threads: _Optional[int] = ..., figures: _Optional[_Iterable[_Union[Figure, _Mapping]]] = ...) -> None: ...
 
 class NodeDescription(_message.Message):
-    __slots__ = ("hostname", "agent_version", "kernel", "region", "owner", "labels", "cpu", "platforms", "capacity", "host_network")
+    __slots__ = ("hostname", "agent_version", "kernel", "region", "owner", "labels", "cpu", "platforms", "capacity", "host_network", "vendors", "identifier")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +166,8 @@ class NodeDescription(_message.Message):
     PLATFORMS_FIELD_NUMBER: _ClassVar[int]
     CAPACITY_FIELD_NUMBER: _ClassVar[int]
     HOST_NETWORK_FIELD_NUMBER: _ClassVar[int]
+    VENDORS_FIELD_NUMBER: _ClassVar[int]
+    IDENTIFIER_FIELD_NUMBER: _ClassVar[int]
     hostname: str
     agent_version: str
     kernel: str
@@ -94,7 +178,9 @@ class NodeDescription(_message.Message):
     platforms: _containers.RepeatedCompositeFieldContainer[_attempt_pb2.Platform]
     capacity: Capacity
     host_network: bool
-    def __init__(self, hostname: _Optional[str] = ..., agent_version: _Optional[str] = ..., kernel: _Optional[str] = ..., region: _Optional[str] = ..., owner: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., cpu: _Optional[_Union[Cpu, _Mapping]] = ..., platforms: _Optional[_Iterable[_Union[_attempt_pb2.Platform, _Mapping]]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., host_network: bool = ...) -> None: ...
+    vendors: _containers.RepeatedCompositeFieldContainer[VendorReport]
+    identifier: str
+    def __init__(self, hostname: _Optional[str] = ..., agent_version: _Optional[str] = ..., kernel: _Optional[str] = ..., region: _Optional[str] = ..., owner: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., cpu: _Optional[_Union[Cpu, _Mapping]] = ..., platforms: _Optional[_Iterable[_Union[_attempt_pb2.Platform, _Mapping]]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., host_network: bool = ..., vendors: _Optional[_Iterable[_Union[VendorReport, _Mapping]]] = ..., identifier: _Optional[str] = ...) -> None: ...
 
 class Capacity(_message.Message):
     __slots__ = ("cpu_millis", "memory_bytes", "disk_bytes")

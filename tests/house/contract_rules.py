@@ -23,10 +23,11 @@ _NUMBERS = (
     FieldDescriptor.CPPTYPE_FLOAT,
 )
 _UNIT = re.compile(r"(?:^|_)(?:bytes|millis|percent|celsius|watts|count)$")
-# Numbers that count what they are named after, or are a place in an order: they have no unit.
+# Numbers that count what they are named after, are a place in an order, or have a unit that stands beside them.
 _PLAIN = re.compile(
-    r"(?:^|_)(?:epoch|sequence|session|generation|task|index|variant|exit_code|priority|weight|limit|failures|offset"
-    r"|page_size|cores|threads|load_average)$"
+    r"(?:^|_|\.)(?:epoch|sequence|session|generation|task|index|variant|exit_code|priority|weight|limit|failures|offset"
+    r"|page_size|cores|threads|load_average|numa_node"
+    r"|Figure\.value)$"
 )
 # Quantities of time are Timestamps and Durations, so that nobody can take seconds for milliseconds.
 _TIME = re.compile(r"(?:_time|^interval|^grace|^timeout|_timeout|^lost_after)$")
@@ -38,7 +39,7 @@ def fields_without_unit(message: Descriptor) -> Iterator[str]:
         is_time = field.message_type is not None and field.message_type.full_name in TIMES
         if _TIME.search(field.name) and not is_time:
             yield f"{field.full_name}: a point or a length of time is a Timestamp or a Duration"
-        elif field.cpp_type in _NUMBERS and not _UNIT.search(field.name) and not _PLAIN.search(field.name):
+        elif field.cpp_type in _NUMBERS and not _UNIT.search(field.name) and not _PLAIN.search(field.full_name):
             yield f"{field.full_name}: a number without its unit (bytes, millis, percent, celsius, watts, count)"
 
 
