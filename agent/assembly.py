@@ -17,6 +17,7 @@ from agent.core.agent import AgentCore
 from agent.core.model import Event
 from agent.daemon import Daemon
 from agent.folders import sweep
+from agent.identity import Identified, Publisher, credentials_of, identifier_of, wall_ms
 from agent.journal import Journal
 from agent.prefetches import Prefetches
 from agent.preparations import Preparations
@@ -30,6 +31,7 @@ from headrace.nodes import Capacity
 from headrace.refusals import Code, Refusal
 from headrace.settings import AgentSettings
 from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceStub
+from headrace.v1.identifier_service_pb2_grpc import IdentifierServiceStub
 from headrace.v1.node_service_pb2_grpc import NodeServiceStub
 
 CHANNEL_OPTIONS = (
@@ -67,7 +69,8 @@ async def run(settings: AgentSettings) -> None:
         async with channel_to(settings.controller) as channel:
             try:
                 core = AgentCore(settings.node, recollection, boot_id=boot_id())
-                await _until_stopped(_daemon(settings, core, journal, runtime, channel))
+                daemon, publisher = _daemon(settings, core, journal, runtime, channel)
+                await _until_stopped(daemon, publisher)
                 await runtime.leave()
             finally:
                 runtime.close()
@@ -75,7 +78,7 @@ async def run(settings: AgentSettings) -> None:
 
 def _daemon(
     settings: AgentSettings, core: AgentCore, journal: Journal, runtime: DockerRuntime, channel: aio.Channel
-) -> Daemon:
+) -> tuple[Daemon, Publisher | None]:
     state = settings.state.absolute()
     with refused_by_setting("state"):
         bandwidth = Bandwidth(settings.checkpoints.bytes_per_second)
@@ -102,7 +105,13 @@ def _daemon(
         )
 
     _log.info("node %s, controller %s, engine %s", settings.node, settings.controller, settings.engine.host)
-    return Daemon(core, journal, runtime, senses, checkpoints, make)
+    credentials = credentials_of(settings.identifier, now_ms=wall_ms())
+    if credentials is None:
+        return Daemon(core, journal, runtime, senses, checkpoints, make), None
+    identified = Identified(senses, identifier_of(settings.identifier))
+    _log.info("its compute identifier is %s", identified.identifier)
+    publisher = Publisher(IdentifierServiceStub(channel), identified, credentials, address=settings.controller)
+    return Daemon(core, journal, runtime, identified, checkpoints, make), publisher
 
 
 def boot_id(path: Path = BOOT_ID) -> str:
@@ -113,13 +122,20 @@ def boot_id(path: Path = BOOT_ID) -> str:
         return ""
 
 
-async def _until_stopped(daemon: Daemon) -> None:
-    working = asyncio.create_task(daemon.run())
+async def _until_stopped(daemon: Daemon, publisher: Publisher | None) -> None:
+    working = asyncio.create_task(_both(daemon, publisher))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, working.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await working
+
+
+async def _both(daemon: Daemon, publisher: Publisher | None) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(daemon.run())
+        if publisher is not None:
+            tasks.create_task(publisher.run())
 
 
 @contextlib.contextmanager

@@ -17,20 +17,25 @@ from controller.checkpoint_store import FolderStore
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
 from controller.docker_config import DockerConfig
+from controller.identifiers import Records, trusted
 from controller.images import Images
 from controller.logs import JobLogs
 from controller.services.checkpoints import CheckpointService
+from controller.services.identifiers import IdentifierService
 from controller.services.jobs import JobService
 from controller.services.nodes import NodeService
 from controller.shell import Shell
 from controller.store import Store
+from controller.web import app
+from controller.web import server as web
 from headrace.disks import refused_by_setting
 from headrace.jobs import Job
 from headrace.refusals import Code, Refusal
 from headrace.settings import ControllerSettings
 from headrace.status import RefusalInterceptor
-from headrace.v1 import checkpoint_service_pb2, job_service_pb2, node_service_pb2
+from headrace.v1 import checkpoint_service_pb2, identifier_service_pb2, job_service_pb2, node_service_pb2
 from headrace.v1.checkpoint_service_pb2_grpc import add_CheckpointServiceServicer_to_server
+from headrace.v1.identifier_service_pb2_grpc import add_IdentifierServiceServicer_to_server
 from headrace.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
 from headrace.v1.node_service_pb2_grpc import add_NodeServiceServicer_to_server
 
@@ -41,6 +46,7 @@ STOP_SECONDS = 2.0
 
 SERVICES = (
     checkpoint_service_pb2.DESCRIPTOR.services_by_name["CheckpointService"].full_name,
+    identifier_service_pb2.DESCRIPTOR.services_by_name["IdentifierService"].full_name,
     job_service_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
     node_service_pb2.DESCRIPTOR.services_by_name["NodeService"].full_name,
 )
@@ -70,23 +76,25 @@ class Parts:
     checkpoint_service: CheckpointService
     logs: JobLogs
     images: Images
+    records: Records
     shell: Shell
 
 
 def assemble(settings: ControllerSettings) -> Parts:
     """Opens what is on the disk and rebuilds the core from it. Raises a Refusal where that cannot be."""
     state = settings.state.absolute()
+    records = Records(trusted(settings.identifiers.trust))
     with refused_by_setting("state"):
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
     store = Store.open(settings.store_url)
     try:
-        return _assembled(settings, state, store)
+        return _assembled(settings, state, store, records)
     except BaseException:
         store.close()
         raise
 
 
-def _assembled(settings: ControllerSettings, state: Path, store: Store) -> Parts:
+def _assembled(settings: ControllerSettings, state: Path, store: Store, records: Records) -> Parts:
     jobs, nodes = store.load()
     _log.info("cluster %s: %d jobs, %d nodes", store.cluster, len(jobs), len(nodes))
     book = Book(store.cluster, Policy(lease_ms=settings.lease_ms), jobs, nodes)
@@ -106,6 +114,7 @@ def _assembled(settings: ControllerSettings, state: Path, store: Store) -> Parts
             insecure_registries=settings.images.insecure_registries,
             credentials=DockerConfig(settings.images.docker_config),
         ),
+        records=records,
         shell=shell,
     )
 
@@ -120,16 +129,20 @@ async def serve(settings: ControllerSettings) -> None:
     server = aio.server(interceptors=[RefusalInterceptor()], options=SERVER_OPTIONS)
     await add_services(server, parts)
     _bind(server, settings.grpc.address)
+    http = web.server(app.application(parts.records))
+    sockets = [web.bound(settings.web.address)] if settings.web.address else []
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with parts.images:
-        tasks = [asyncio.create_task(one) for one in (parts.shell.run(), _sweep(parts), _until_set(stop))]
+        working = [parts.shell.run(), _sweep(parts), _until_set(stop), *(http.serve([one]) for one in sockets)]
+        tasks = [asyncio.create_task(one) for one in working]
         await server.start()
-        _log.info("serves on %s", settings.grpc.address)
+        _log.info("serves on %s%s", settings.grpc.address, f", HTTP on {settings.web.address}" if sockets else "")
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         await server.stop(STOP_SECONDS)
+        http.should_exit = True
         for task in tasks:
             task.cancel()
         # The next controller may open the store once it is closed: nobody may be at work with it then.
@@ -144,6 +157,7 @@ async def add_services(server: aio.Server, parts: Parts) -> None:
     add_JobServiceServicer_to_server(JobService(parts.shell, parts.store, parts.images, parts.logs), server)
     add_NodeServiceServicer_to_server(NodeService(parts.shell, parts.logs), server)
     add_CheckpointServiceServicer_to_server(parts.checkpoint_service, server)
+    add_IdentifierServiceServicer_to_server(IdentifierService(parts.records), server)
     healthy = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     names = (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)

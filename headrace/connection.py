@@ -21,6 +21,7 @@ from headrace.v1.job_service_pb2_grpc import JobServiceStub
 if TYPE_CHECKING:
     from headrace.v1 import node_pb2
     from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceStub
+    from headrace.v1.identifier_service_pb2_grpc import IdentifierServiceStub
     from headrace.v1.node_service_pb2_grpc import NodeServiceStub
 
 _Request = TypeVar("_Request")
@@ -42,7 +43,7 @@ _LONGEST_PAUSE_SECONDS = 5.0
 # be another move, so that one is asked once.
 _SERVICE_CONFIG = """{"methodConfig": [
   {"name": [{"service": "headrace.v1.JobService"}, {"service": "headrace.v1.NodeService"},
-            {"service": "headrace.v1.CheckpointService"}],
+            {"service": "headrace.v1.CheckpointService"}, {"service": "headrace.v1.IdentifierService"}],
    "retryPolicy": {"maxAttempts": 5, "initialBackoff": "0.1s", "maxBackoff": "1s", "backoffMultiplier": 2,
                    "retryableStatusCodes": ["UNAVAILABLE"]}},
   {"name": [{"service": "headrace.v1.JobService", "method": "MigrateJob"}]}
@@ -113,6 +114,13 @@ class Connection:
         from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceStub  # noqa: PLC0415 - as in `nodes`.
 
         return CheckpointServiceStub(self._channel)
+
+    @cached_property
+    def identifiers(self) -> "IdentifierServiceStub":
+        """Records of compute identifiers."""
+        from headrace.v1.identifier_service_pb2_grpc import IdentifierServiceStub  # noqa: PLC0415 - as in `nodes`.
+
+        return IdentifierServiceStub(self._channel)
 
     async def call(
         self,

@@ -123,6 +123,19 @@ class CheckpointSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentifierSettings:
+    """The node's compute identifier: its owner's prefix and key. An empty `prefix`: it has none.
+
+    `node` is the last label; empty: one made of the hardware's own number.
+    """
+
+    prefix: str = ""
+    node: str = ""
+    key: Path | None = None
+    delegations: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AgentSettings:
     """What an agent can be told. What its node is, it finds out."""
 
@@ -135,6 +148,7 @@ class AgentSettings:
     engine: EngineSettings = field(default_factory=EngineSettings)
     reserve: Reserve = field(default_factory=Reserve)
     checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
+    identifier: IdentifierSettings = field(default_factory=IdentifierSettings)
     host_network: bool = False
     insecure: bool = False
     log: LogSettings = field(default_factory=LogSettings)
@@ -145,6 +159,20 @@ class GrpcSettings:
     """Where agents and clients find the controller."""
 
     address: str = DEFAULT_ADDRESS
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """Where browsers and other programs ask over HTTP. Empty: nowhere."""
+
+    address: str = "127.0.0.1:7401"
+
+
+@dataclass(frozen=True, slots=True)
+class TrustSettings:
+    """Whose compute identifiers are believed: public keys by authority ("headrace:example")."""
+
+    trust: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +197,8 @@ class ControllerSettings:
 
     state: Path = Path(".headrace/controller")
     grpc: GrpcSettings = field(default_factory=GrpcSettings)
+    web: WebSettings = field(default_factory=WebSettings)
+    identifiers: TrustSettings = field(default_factory=TrustSettings)
     lease_ms: int = setting(15_000, _lease, key="lease")
     store: str = ""
     checkpoints: Path | None = setting(None, _folder)  # noqa: RUF009 - setting() makes a field.
@@ -190,9 +220,10 @@ class ControllerSettings:
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """What the client can be told: where the controller is."""
+    """What the client can be told: where the controller is, and whose compute identifiers are believed."""
 
     controller: str = DEFAULT_ADDRESS
+    trust: dict[str, str] = field(default_factory=dict)
 
 
 def load_agent(file: Path | None, environ: Mapping[str, str], *, hostname: str | None = None) -> AgentSettings:
@@ -208,6 +239,8 @@ def load_controller(file: Path | None, environ: Mapping[str, str]) -> Controller
     """The controller's settings. Registries' credentials are DOCKER_CONFIG's where the file names no folder."""
     settings = read_settings(ControllerSettings, file)
     check_address(settings.grpc.address, insecure=settings.insecure, key=_key(file, "grpc.address"))
+    if settings.web.address:
+        check_address(settings.web.address, insecure=settings.insecure, key=_key(file, "web.address"))
     folder = settings.images.docker_config
     if folder is None and (configured := environ.get("DOCKER_CONFIG")):
         folder = Path(configured)
@@ -221,18 +254,27 @@ def load_controller(file: Path | None, environ: Mapping[str, str]) -> Controller
 
 def load_client(controller: str, environ: Mapping[str, str]) -> ClientSettings:
     """The client's settings: `--controller` wins over HEADRACE_CONTROLLER, that over ~/.config/headrace/config.toml."""
-    home = _home(environ)
-    file = home / ".config" / "headrace" / "config.toml" if home else None
+    file = _client_file(environ)
     named = environ.get("HEADRACE_CONTROLLER", "")
     if controller:
         settings, key = ClientSettings(controller), "--controller"
     elif named:
         settings, key = ClientSettings(named), "HEADRACE_CONTROLLER"
     else:
-        found = file if file and file.is_file() else None
-        settings, key = read_settings(ClientSettings, found), _key(found, "controller")
+        settings, key = read_settings(ClientSettings, file), _key(file, "controller")
     check_shape(settings.controller, key=key)
     return settings
+
+
+def client_trust(environ: Mapping[str, str]) -> dict[str, str]:
+    """Public keys by authority, as the client's file names them."""
+    return read_settings(ClientSettings, _client_file(environ)).trust
+
+
+def _client_file(environ: Mapping[str, str]) -> Path | None:
+    home = _home(environ)
+    file = home / ".config" / "headrace" / "config.toml" if home else None
+    return file if file and file.is_file() else None
 
 
 def _key(file: Path | None, key: str) -> str:

@@ -19,7 +19,7 @@ from google.protobuf.message_factory import GetMessageClass
 from headrace.attempts import Attempt, Checkpoint, Outputs, Phase, Platform
 from headrace.events import Event
 from headrace.jobs import Job, JobSpec, Migration, MigrationPlan
-from headrace.nodes import Node, NodeDescription
+from headrace.nodes import Device, Load, Node, NodeDescription
 from headrace.sessions import Assignment, Placement, Report
 from headrace.v1 import attempt_pb2, event_pb2, job_pb2, node_pb2, session_pb2
 
@@ -36,6 +36,8 @@ MESSAGES: dict[type, type[Message]] = {
     Job: job_pb2.Job,
     Migration: job_pb2.Migration,
     MigrationPlan: job_pb2.MigrationPlan,
+    Device: node_pb2.Device,
+    Load: node_pb2.Load,
     Node: node_pb2.Node,
     NodeDescription: node_pb2.NodeDescription,
     Report: session_pb2.Report,

@@ -19,6 +19,7 @@ from deploy.local.made import Image
 from headrace.refusals import Code, Refusal
 
 CONTROLLER_ADDRESS = "127.0.0.1:7400"
+WEB_ADDRESS = "127.0.0.1:7401"
 ARM64 = "arm64"
 # As agents label the containers of their jobs.
 NODE_LABEL = "headrace.node"
@@ -91,15 +92,24 @@ def start_controller(
     *,
     registry: str,
     address: str = CONTROLLER_ADDRESS,
+    web: str = "",
     settings: Settings = NONE,
     variables: Variables = NO_VARIABLES,
 ) -> processes.Process:
-    """Starts a controller and waits until its port answers. `settings` are added to those of its file."""
+    """Starts a controller and waits until its port answers; HTTP is served at `web`, if anywhere.
+
+    `settings` are added to those of its file.
+    """
     if _answers(address):
         # Whoever it is, agents and clients would take it for ours.
         message = f"{address} is in use: end what listens there, e.g. by `make down` in another checkout"
         raise Refusal(Code.UNAVAILABLE, FAILED, message)
-    ours = {"state": str(folder / "state"), "grpc": {"address": address}, "images": {"default_registry": registry}}
+    ours = {
+        "state": str(folder / "state"),
+        "grpc": {"address": address},
+        "web": {"address": web},
+        "images": {"default_registry": registry},
+    }
     process = _start("controller", folder, ours, settings, variables)
     processes.wait_until(lambda: _answers(address), process, seconds=READY_SECONDS, reason=FAILED)
     return process
@@ -205,14 +215,15 @@ def _merged(first: Settings, second: Settings) -> dict[str, object]:
     return merged
 
 
-def _toml(settings: Settings) -> str:
-    """A TOML file of plain values, and of tables one level deep."""
+def _toml(settings: Settings, path: str = "") -> str:
+    """A TOML file of plain values and of tables in tables."""
     tables = {key: value for key, value in settings.items() if isinstance(value, Mapping)}
     # A JSON string, number, boolean or list of these is TOML as well.
-    lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items() if key not in tables]
-    for name, table in tables.items():
-        lines += ["", f"[{name}]", *(f"{json.dumps(key)} = {json.dumps(value)}" for key, value in table.items())]
-    return "\n".join(lines) + "\n"
+    lines = [f"{json.dumps(key)} = {json.dumps(value)}\n" for key, value in settings.items() if key not in tables]
+    for key, table in tables.items():
+        name = path + json.dumps(key)
+        lines += [f"\n[{name}]\n", _toml(table, f"{name}.")]
+    return "".join(lines)
 
 
 def _answers(address: str) -> bool:

@@ -25,7 +25,7 @@ def up(nodes: int) -> None:
         local.hand_down()
         if _recorded(CONTROLLER) is None:
             with progress.step("starting the controller"):
-                started.append(cluster.start_controller(CONTROLLER, registry=local.registry))
+                started.append(cluster.start_controller(CONTROLLER, registry=local.registry, web=cluster.WEB_ADDRESS))
                 started[-1].record(CONTROLLER / "pid")
         for number in range(1, nodes + 1):
             folder = NODES / f"node-{number}"

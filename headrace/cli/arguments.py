@@ -242,6 +242,39 @@ def _drain(parser: Parser) -> None:
     parser.add_argument("--force", action="store_true", help="though some jobs have nowhere to go")
 
 
+def _trust(text: str) -> str:
+    authority, equals, key = text.partition("=")
+    if not authority or not equals or not key:
+        raise argparse.ArgumentTypeError(f"{text!r} is no trust; write AUTHORITY=KEY, e.g. headrace:example=uG3…")
+    return text
+
+
+def _resolve(parser: Parser) -> None:
+    parser.add_argument("identifier", metavar="IDENTIFIER", type=_text, help="a node's or a device's")
+    parser.add_argument(
+        "--trust",
+        metavar="AUTHORITY=KEY",
+        type=_trust,
+        action="append",
+        default=[],
+        help="the public key of an authority, to verify the record here (else `[trust]` in config.toml); may be "
+        "repeated",
+    )
+
+
+def _keygen(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", help="where the private key goes; its public half is printed")
+
+
+def _delegate(parser: Parser) -> None:
+    parser.add_argument("prefix", metavar="PREFIX", type=_text, help="what is under it, e.g. headrace:example/east")
+    parser.add_argument("--to", metavar="KEY", type=_text, required=True, help="the public key that may sign for it")
+    parser.add_argument("--key", metavar="FILE", required=True, help="the private key that may let it")
+    parser.add_argument("--chain", metavar="FILE", default="", help="by which delegations that key may")
+    about = "for how long (default: 90d)"
+    parser.add_argument("--for", metavar="TIME", dest="life_ms", type=_duration_ms, default=7_776_000_000, help=about)
+
+
 COMMANDS: dict[str, Command] = {
     "submit": Command(
         "submission", "submit", "Submit a job file.", "headrace submit job.yaml --set resources.cpu=4 --wait", _submit
@@ -285,6 +318,24 @@ COMMANDS: dict[str, Command] = {
         "nodes", "drain", "Move all jobs off a node.", "headrace drain node-b --wait --deadline 10m", _drain
     ),
     "undrain": Command("nodes", "uncordon", "End a drain: give the node jobs again.", "headrace undrain node-b", _node),
+    "resolve": Command(
+        "identifiers",
+        "resolve",
+        "Show what a compute identifier stands for now.",
+        "headrace resolve headrace:example/east/acme/n-4k2p7q3xabcd2345",
+        _resolve,
+    ),
+    "keygen": Command(
+        "identifiers", "keygen", "Make a key to sign with.", "headrace keygen owner.key", _keygen, connects=False
+    ),
+    "delegate": Command(
+        "identifiers",
+        "delegate",
+        "Let another key sign for all identifiers under a prefix.",
+        "headrace delegate headrace:example/east --to KEY --key authority.key > east.chain",
+        _delegate,
+        connects=False,
+    ),
     "version": Command(
         "version", "version", "Show this program's version.", "headrace version -o json", _nothing, connects=False
     ),

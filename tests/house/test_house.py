@@ -31,6 +31,7 @@ CATCHES_ALL = {
 CLOCKS = {
     "agent/daemon.py": "makes Ticked",
     "agent/doctor.py": "looks whether the clock is right",
+    "agent/identity.py": "when a record was signed, and until when it holds",
     "agent/journal.py": "a session's number for a node that lost its journal; the age of epochs",
     "agent/phases.py": "measures phases",
     "agent/prefetches.py": "measures phases",
@@ -41,14 +42,17 @@ CLOCKS = {
     "agent/snapshots.py": "whether the kernel's stamps of a file have rested",
     "agent/works.py": "measures phases",
     "controller/checkpoint_store.py": "the age of chunks; its clock is an argument",
+    "controller/identifiers.py": "whether a record still holds",
     "controller/registry.py": "for how long an answer is kept",
     "controller/shell.py": "makes Ticked",
+    "headrace/cli/identifiers.py": "whether a record still holds, and until when a delegation does",
     "headrace/cli/words.py": "how long ago",
     "headrace/connection.py": "for how long a controller has not answered",
 }
 
 SLEEPS = {
     "agent/daemon.py": "the beat of ticks, senses and retries",
+    "agent/identity.py": "the beat of signed records",
     "agent/logs.py": "a pause before a retry",
     "agent/runtimes/docker_log_reader.py": "a pause before a log that broke off is asked for again",
     "agent/session.py": "a pause before a retry, of random length",
@@ -71,6 +75,7 @@ ENVIRONMENT = {
     "agent/main.py": "hands it to headrace.settings",
     "controller/docker_config.py": "DOCKER_CONFIG, as Docker's own programs read it",
     "controller/main.py": "hands it to headrace.settings",
+    "headrace/cli/identifiers.py": "hands it to headrace.settings",
     "headrace/cli/main.py": "hands it to headrace.settings",
 }
 

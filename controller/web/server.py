@@ -1,0 +1,53 @@
+"""The HTTP server, in the controller's own event loop."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from headrace.refusals import Code, Refusal
+
+_BACKLOG = 128
+
+
+class Server(uvicorn.Server):
+    """One that is ended by the controller, and leaves the signals to it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """None: the controller has them."""
+        yield
+
+
+def bound(address: str) -> socket.socket:
+    """A socket that listens on "host:port" or "unix:/path". Refusal: ADDRESS_IN_USE."""
+    try:
+        if address.startswith("unix:"):
+            return _listening(socket.AF_UNIX, address.removeprefix("unix:"))
+        host, _, port = address.rpartition(":")
+        family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+        return _listening(family, (host.strip("[]"), int(port)))
+    except OSError as error:
+        message = f"web.address: {address} cannot be had: {error.strerror}; set another, or none: web.address = ''"
+        raise Refusal(Code.UNAVAILABLE, "ADDRESS_IN_USE", message) from error
+
+
+def server(application: ASGIApp) -> Server:
+    """A server of the application, to be run by `serve(sockets=[…])`."""
+    return Server(uvicorn.Config(application, lifespan="off", log_config=None, access_log=False, ws="none"))
+
+
+def _listening(family: socket.AddressFamily, where: str | tuple[str, int]) -> socket.socket:
+    # Where the protocol is named, asyncio turns off Nagle's delay, which would hold each answer back for 40 ms.
+    protocol = 0 if family is socket.AF_UNIX else socket.IPPROTO_TCP
+    found = socket.socket(family, socket.SOCK_STREAM, protocol)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(where)
+        found.listen(_BACKLOG)
+    except OSError:
+        found.close()
+        raise
+    return found
