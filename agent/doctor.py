@@ -13,7 +13,7 @@ from typing import Protocol
 import grpc.aio
 import psutil
 
-from agent import cgroups, emulation, sensors
+from agent import cgroups, checkups, emulation, sensors
 from agent.accelerators.deadline import within
 from agent.accelerators.vendor import Vendor
 from agent.emulation import Emulation
@@ -37,14 +37,28 @@ class Answers(Protocol):
         """Its name and version; EngineUnreachable where it does not answer."""
         ...
 
+    async def registries(self) -> tuple[str, ...]:
+        """The hosts of registries that its images come from; EngineUnreachable likewise."""
+        ...
+
 
 async def examine(
-    *, folder: Path, engine: Answers, address: str, channel: grpc.aio.Channel, vendors: Sequence[Vendor]
+    *,
+    folder: Path,
+    engine: Answers,
+    address: str,
+    channel: grpc.aio.Channel,
+    vendors: Sequence[Vendor],
+    registries: Sequence[str] = (),
 ) -> tuple[Finding, ...]:
-    """Looks at everything. `folder` is the agent's state, `address` and `channel` lead to the controller."""
+    """Looks at everything. `folder` is the agent's state, `address` and `channel` lead to the controller.
+
+    `registries` are hosts to be looked for beside those that the engine's images come from.
+    """
     runnable = emulation.look()
     accelerators = asyncio.gather(*(accelerator(vendor) for vendor in vendors))
-    elsewhere = asyncio.gather(container_engine(engine), controller(address, channel))
+    elsewhere = asyncio.gather(container_engine(engine), controller(address, channel), checkups.process_images())
+    pulled_from = await _registries(engine)
     return (
         processor(),
         memory(),
@@ -52,10 +66,21 @@ async def examine(
         emulators(runnable),
         *await accelerators,
         *await elsewhere,
+        *await checkups.registries(tuple(dict.fromkeys((*registries, *pulled_from)))),
         state_folder(folder),
         disk(folder),
         clock(),
+        checkups.time_source(),
     )
+
+
+async def _registries(engine: Answers) -> tuple[str, ...]:
+    try:
+        async with asyncio.timeout(ENGINE_SECONDS):
+            return await engine.registries()
+    except (TimeoutError, EngineUnreachable):
+        # That it does not answer is a finding of its own.
+        return ()
 
 
 def processor() -> Finding:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from agent.accelerators.table import vendors
 from agent.assembly import channel_to, run
-from agent.doctor import examine
 from agent.findings import Status, as_json, render, worst
 from agent.runtimes.docker import DockerRuntime
 from headrace import faultpoints, logs
@@ -27,7 +26,7 @@ def main() -> int:
         logs.configure(settings.log.level)
         faultpoints.arm(os.environ.get(faultpoints.VARIABLE, ""))
         if arguments.command == "doctor":
-            return asyncio.run(_doctor(settings, arguments.output))
+            return asyncio.run(_doctor(settings, arguments.output, arguments.registry))
         if settings.insecure and not is_local(settings.controller):
             _log.warning("insecure = true: whoever answers as %s may run anything here", settings.controller)
         asyncio.run(run(settings))
@@ -55,10 +54,19 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument(
         "-o", "--output", choices=("table", "json"), default="table", help="how to print (default: table)"
     )
+    doctor.add_argument(
+        "--registry",
+        metavar="HOST",
+        action="append",
+        default=[],
+        help="a registry to look for beside those that the engine's images come from; may be repeated",
+    )
     return parser
 
 
-async def _doctor(settings: AgentSettings, output: str) -> int:
+async def _doctor(settings: AgentSettings, output: str, registries: list[str]) -> int:
+    from agent.doctor import examine  # noqa: PLC0415 - what it needs, an agent that runs does without.
+
     engine = DockerRuntime(settings.engine.host, settings.node)
     try:
         async with channel_to(settings.controller) as channel:
@@ -68,6 +76,7 @@ async def _doctor(settings: AgentSettings, output: str) -> int:
                 address=settings.controller,
                 channel=channel,
                 vendors=vendors(),
+                registries=registries,
             )
     finally:
         engine.close()

@@ -18,6 +18,7 @@ from agent.runtimes.docker_errors import START_FAILED, pull_refused, readable
 from agent.runtimes.docker_exec import SUSPICIOUS_EXIT_CODES, exec_failure
 from agent.runtimes.docker_log_reader import LogReader
 from agent.runtimes.docker_logs import cursor_of
+from agent.runtimes.docker_registries import registries_of
 from agent.runtimes.docker_sandboxes import Sandboxes
 from agent.runtimes.docker_spec import (
     architecture_of,
@@ -84,6 +85,10 @@ class DockerRuntime:
         """Ends the threads that call the engine. Containers go on; streams end with the tasks that read them."""
         self._calls.close()
         self._questions.close()
+
+    async def registries(self) -> tuple[str, ...]:
+        """The hosts of registries that its images come from. EngineUnreachable."""
+        return await self._questions.run(registries_of)
 
     async def version(self) -> str:
         """As Runtime says, by a connection of its own."""

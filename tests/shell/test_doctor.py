@@ -21,17 +21,29 @@ from tests.contract.fake_nvml import Gpu, Nvml
 
 
 class AnsweringEngine:
+    def __init__(self, *registries):
+        self._registries = registries
+
     async def version(self):
         return "an engine 1.2"
+
+    async def registries(self):
+        return self._registries
 
 
 class AbsentEngine:
     async def version(self):
         raise EngineUnreachable("no such file: engine.sock")
 
+    async def registries(self):
+        raise EngineUnreachable("no such file: engine.sock")
+
 
 class SilentEngine:
     async def version(self):
+        await asyncio.Event().wait()
+
+    async def registries(self):
         await asyncio.Event().wait()
 
 
@@ -82,8 +94,21 @@ async def test_a_node_that_has_what_it_needs_is_not_broken(tmp_path, server):
         )
 
     assert [each for each in found if each.status is Status.BROKEN] == []
-    subjects = ["cpu", "memory", "platform", "emulation", "nvidia", "engine", "controller", "state", "disk", "clock"]
-    assert [each.subject for each in found] == subjects
+    assert [each.subject for each in found] == [
+        "cpu",
+        "memory",
+        "platform",
+        "emulation",
+        "nvidia",
+        "engine",
+        "controller",
+        "criu",
+        "registry",
+        "state",
+        "disk",
+        "clock",
+        "time source",
+    ]
     assert all(each.found and each.means for each in found)
     assert of("engine", found).found == "an engine 1.2"
 
