@@ -21,6 +21,7 @@ from agent.identity import Identified, Publisher, credentials_of, identifier_of,
 from agent.journal import Journal
 from agent.prefetches import Prefetches
 from agent.preparations import Preparations
+from agent.reachability import own_address
 from agent.runtimes.docker import DockerRuntime
 from agent.senses import NodeSenses
 from agent.session import Session
@@ -93,6 +94,7 @@ def _daemon(
         host_network=settings.host_network,
         reserved=Capacity(settings.reserve.cpu_millis, settings.reserve.memory_bytes),
     )
+    senses.address = settings.address or own_address(settings.controller)
 
     standbys = Standbys(state, runtime, wanted=settings.engine.standby)
     preparations = Preparations(state, runtime, checkpoints, standbys, senses.vendor_of)

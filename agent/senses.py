@@ -38,6 +38,8 @@ class NodeSenses:
         self._labels = labels
         self._host_network = host_network
         self._reserved = reserved
+        # Where other nodes reach this one: what the settings say, or the way to the controller tells.
+        self.address = ""
         self._load = sensors.LoadSensor(folder)
         self._devices: dict[str, tuple[Device, ...]] = {vendor.name: () for vendor in vendors}
         self._messages: dict[str, str] = {}
@@ -54,6 +56,7 @@ class NodeSenses:
             labels=self._labels,
             host_network=self._host_network,
             reserved=self._reserved,
+            address=self.address,
         )
 
     async def load(self) -> Load:

@@ -19,6 +19,7 @@ MIN_DURATION_MS = 1000
 RESERVED_PATHS = ("/headrace", "/proc", "/sys", "/dev")
 MAX_ACCELERATORS = 1024
 MAX_RETRIES = 100
+MAX_TASKS = 256
 MAX_WEIGHT = 1000
 MAX_TEXT_BYTES = 1 << 20
 
@@ -192,9 +193,14 @@ def _limits(spec: JobSpec) -> Iterator[Finding]:
     if not 0 <= spec.priority <= 100:
         yield "priority", f"{spec.priority} is not from 0 (last) to 100 (first)"
     yield from _duration("lost_after", spec.lost_after_ms)
-    for path, limit_ms in (("timeouts.queue", spec.timeouts.queue_ms), ("timeouts.run", spec.timeouts.run_ms)):
+    limits = {"queue": spec.timeouts.queue_ms, "run": spec.timeouts.run_ms, "start": spec.timeouts.start_ms}
+    for name, limit_ms in limits.items():
         if limit_ms is not None:
-            yield from _duration(path, limit_ms)
+            yield from _duration(f"timeouts.{name}", limit_ms)
+    if not 0 <= spec.task_count <= MAX_TASKS:
+        yield "tasks", f"{spec.task_count} is not from 1 to {MAX_TASKS}"
+    if spec.task_count <= 1 and spec.timeouts.start_ms is not None:
+        yield "timeouts.start", "is for a gang, a job with `tasks` of 2 or more; leave it out"
     if not 0 <= spec.retry.limit <= MAX_RETRIES:
         yield "retry.limit", f"{spec.retry.limit} is not from 0 (never) to {MAX_RETRIES}"
     if spec.retry.limit and not spec.retry.on:

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from headrace import query, yaml_sections, yaml_tree
-from headrace.job_rules import check, problems
+from headrace.job_rules import MAX_TASKS, check, problems
 from headrace.jobs import (
+    GANG_STARTS_WITHIN_MS,
     AcceleratorRequest,
     CheckpointPolicy,
     Emulation,
@@ -110,7 +112,7 @@ class _Reader:
             "where": text,
             "prefer": self.preferences,
             "variants": self.variants,
-            "tasks": _one_alone,
+            "tasks": _tasks,
             "checkpoint": self.checkpoint,
             "emulation": one_of(Emulation),
             "network": one_of(Network),
@@ -125,10 +127,13 @@ class _Reader:
             "outputs": self.outputs,
         }
         values = self.findings.section(tree, "", readers)
+        if values.get("tasks", 1) > 1:
+            limits = values.get("timeouts", Timeouts())
+            values["timeouts"] = replace(limits, start_ms=limits.start_ms or GANG_STARTS_WITHIN_MS)
         return JobSpec(
             display_name=values.pop("name", ""),
             image=values.pop("image", ""),
-            **_renamed(values, lost_after="lost_after_ms", outputs="output_path"),
+            **_renamed(values, lost_after="lost_after_ms", outputs="output_path", tasks="task_count"),
         )
 
     def command(self, node: Node, path: str) -> tuple[str, ...]:
@@ -186,8 +191,8 @@ class _Reader:
         return CheckpointPolicy(**{"path": "", **_renamed(values, interval="interval_ms", grace="grace_ms")})
 
     def timeouts(self, node: Node, path: str) -> Timeouts:
-        values = self.findings.section(node, path, {"queue": duration, "run": duration})
-        return Timeouts(**_renamed(values, queue="queue_ms", run="run_ms"))
+        values = self.findings.section(node, path, {"queue": duration, "run": duration, "start": duration})
+        return Timeouts(**_renamed(values, queue="queue_ms", run="run_ms", start="start_ms"))
 
     def retry(self, node: Node, path: str) -> Retry:
         return Retry(**self.findings.section(node, path, {"limit": whole_number, "on": self.causes}))
@@ -204,6 +209,13 @@ class _Reader:
 
 def _renamed(values: dict[str, Any], **names: str) -> dict[str, Any]:
     return {names.get(key, key): value for key, value in values.items()}
+
+
+def _tasks(node: Node, path: str) -> int:
+    # Over the wire 0 is what is not said.
+    if (count := whole_number(node, path)) < 1:
+        raise Wrong(f"{count} is not from 1 to {MAX_TASKS}")
+    return count
 
 
 def _one_alone(node: Node, path: str) -> None:

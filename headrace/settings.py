@@ -34,6 +34,8 @@ NETWORKS_MAX = 1000
 
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]+|")
+
 
 def _size(value: object) -> int:
     if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
@@ -80,6 +82,13 @@ def _folder(value: object) -> Path | None:
     if url.scheme != "file" or url.netloc not in ("", "localhost") or not url.path.strip("/"):
         raise wrong
     return Path(unquote(url.path))
+
+
+def _host(value: object) -> str:
+    written = text(value)
+    if not _HOST.fullmatch(written):
+        raise WrongSetting(f"{written!r} is no name and no IP address of a host; write it without a port")
+    return written
 
 
 def _networks(value: object) -> int:
@@ -150,6 +159,7 @@ class AgentSettings:
     checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
     identifier: IdentifierSettings = field(default_factory=IdentifierSettings)
     host_network: bool = False
+    address: str = setting("", _host)
     insecure: bool = False
     log: LogSettings = field(default_factory=LogSettings)
 

@@ -58,6 +58,9 @@ def _placement(job: Job, epoch: int, goal: Goal) -> Placement:
     restore = job.checkpoint.digest if job.checkpoint is not None and job.checkpoint.epoch < epoch else ""
     return Placement(
         job=job.id,
+        task=job.task,
+        gang=job.gang,
+        rendezvous=job.rendezvous,
         epoch=epoch,
         goal=goal,
         image=attempt.image,

@@ -9,9 +9,11 @@ from controller.core.foresight import Foresight
 from controller.core.history import kept
 from controller.core.model import Answer, Assign, Effect, MoveAnswer, Reject, Save, aborted, moved
 from controller.core.placement.fit import Place, Usage, choose, free
+from controller.core.placement.gang import choose_all, meeting_point
 from headrace.attempts import Attempt
 from headrace.events import Event as Happening
-from headrace.jobs import Exclusion, Job, JobState
+from headrace.ids import task_id
+from headrace.jobs import Exclusion, Job, JobState, Network
 from headrace.nodes import Node
 from headrace.refusals import Refusal
 from headrace.sessions import Assignment, Placement, Prefetch
@@ -65,6 +67,10 @@ class Book:
         self.occupied: dict[str, bool] = {}
         # Since when devices are held by what is no job placed on their node: node, device, holder.
         self.drifting_since_ms: dict[tuple[str, str, str], int] = {}
+        # Gangs that have changed, or a task of theirs, in the event at hand.
+        self.gangs_changed: dict[str, None] = {}
+        # Since when, by this process's own clock, a gang that was placed has not run as a whole.
+        self.starting_since_ms: dict[str, int] = {}
         self.endings = Endings(policy.ends_ms)
         self.foresight = Foresight()
         self._at: dict[str, dict[str, None]] = {}
@@ -105,6 +111,8 @@ class Book:
         self._doubt(job)
         self._index(job)
         self._saves[job.name] = job
+        if job.gang or job.is_gang:
+            self.gangs_changed[job.gang or job.id] = None
 
     def put_node(self, node: Node) -> None:
         """Takes over a node as it now is; it is saved."""
@@ -154,13 +162,19 @@ class Book:
         """The live job that the request made, else the one of that id."""
         return self.jobs.get(self._requests.get(request_id, job_id))
 
+    def tasks(self, gang: Job) -> list[Job]:
+        """The tasks of a gang that have not ended."""
+        ids = (task_id(gang.id, number) for number in range(gang.spec.task_count))
+        return [self.jobs[one] for one in ids if one in self.jobs]
+
     def jobs_at(self, node: str) -> list[Job]:
         """Jobs whose place it is, that come there, or that left something there."""
         return [self.jobs[job_id] for job_id in self._at.get(node, {})]
 
     def usage(self, node: str, *, without: str = "") -> Usage:
-        """What is held of a node: by jobs, and devices by whatever else its engine runs."""
-        held = assignments.usage(node, (job for job in self.jobs_at(node) if job.id != without))
+        """What is held of a node: by jobs (`without` one, or a gang), and devices by whatever else its engine runs."""
+        others = (job for job in self.jobs_at(node) if not without or without not in (job.id, job.gang))
+        held = assignments.usage(node, others)
         known = self.nodes.get(node)
         if known is None or not any(device.holders for device in known.devices):
             return held
@@ -177,6 +191,7 @@ class Book:
         """The job at its place, in its present epoch: a node is told to run it."""
         attempt = Attempt(
             job=job.id,
+            task=job.task,
             epoch=job.epoch,
             node=place.node,
             image=place.pin.image,
@@ -225,10 +240,9 @@ class Book:
         self._unplaced = self._nodes_changed = False
         self._unplaced_at_wall_ms = self.wall_ms
         held = {node: self.usage(node) for node in self.nodes}
-        waiting = [job for job in self.jobs.values() if job.state is JobState.QUEUED]
+        waiting = [job for job in self.jobs.values() if job.state is JobState.QUEUED and not job.gang]
         for job in sorted(waiting, key=lambda one: (-one.spec.priority, one.queue_time_ms or 0, one.id)):
-            node = self._place(job, held.__getitem__)
-            if node:
+            for node in self._place(job, held.__getitem__):
                 held[node] = self.usage(node)
 
     def place(self, job: Job) -> None:
@@ -238,16 +252,40 @@ class Book:
         else:
             self._place(job, self.usage)
 
-    def _place(self, job: Job, usage: Callable[[str], Usage]) -> str:
-        """Has a job that waits begin where it can; answers the node. Else it is written down why it cannot: ""."""
-        pause = backoff.pause(job, now_wall_ms=self.wall_ms)
-        found = pause or choose(job, self.nodes.values(), usage, now_wall_ms=self.wall_ms)
-        if isinstance(found, Place):
-            self.put(self.begin(job, found))
-            return found.node
-        if found != job.reason:
-            self.put(replace(job, reason=found))
-        return ""
+    def _place(self, job: Job, usage: Callable[[str], Usage]) -> tuple[str, ...]:
+        """Has a job that waits begin where it can; answers on which nodes. Else it is written down why it cannot."""
+        tasks = self.tasks(job) if job.is_gang else [job]
+        pause = next(filter(None, (backoff.pause(task, now_wall_ms=self.wall_ms) for task in tasks)), "")
+        found = pause or self._places(job, tasks, usage)
+        if isinstance(found, str):
+            if found != job.reason:
+                self.put(replace(job, reason=found))
+            return ()
+        if job.is_gang:
+            rendezvous = self._rendezvous(job, found[0].node)
+            tasks = [replace(task, rendezvous=rendezvous) for task in tasks]
+            self.put(moved(job, JobState.STARTING, reason="", rendezvous=rendezvous))
+        for task, place in zip(tasks, found, strict=True):
+            self.put(self.begin(task, place))
+        return tuple(place.node for place in found)
+
+    def _places(self, job: Job, tasks: list[Job], usage: Callable[[str], Usage]) -> tuple[Place, ...] | str:
+        nodes = self.nodes.values()
+        if not job.is_gang:
+            place = choose(job, nodes, usage, now_wall_ms=self.wall_ms)
+            return (place,) if isinstance(place, Place) else place
+        # What one of them keeps away from, all do.
+        away = sum((task.exclusions for task in tasks), job.exclusions)
+        alike = [replace(task, exclusions=away) for task in tasks]
+        return choose_all(alike, nodes, usage, now_wall_ms=self.wall_ms)
+
+    def _rendezvous(self, gang: Job, node: str) -> str:
+        """Where the tasks of a gang meet: at the first one's node. Other networks than the node's own lead nowhere."""
+        host = self.nodes[node].description.address
+        if gang.spec.network is not Network.HOST or not host:
+            return ""
+        taken = [job.rendezvous for job in self.jobs.values() if job.is_gang and job.id != gang.id]
+        return meeting_point(gang, host, taken)
 
     def _tell(self, node_id: str) -> None:
         node = self.nodes.get(node_id)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from headrace.attempts import EXIT_SAVED, EXIT_SIGKILL, EXIT_SIGTERM, Attempt
-from headrace.jobs import ExitZero, JobSpec, RetryCause
+from headrace.jobs import ExitZero, Job, JobSpec, RetryCause
 
 
 class Verdict(Enum):
@@ -60,3 +60,9 @@ def _done(attempt: Attempt, spec: JobSpec) -> Outcome:
         message = attempt.message or "its outputs could not be stored"
         return Outcome(Verdict.FAILED, RetryCause.EXIT_NONZERO, message)
     return Outcome(Verdict.DONE)
+
+
+def is_retried(job: Job, cause: RetryCause) -> bool:
+    """Whether another attempt follows on one that failed. A lost node says nothing of the job: it is not counted."""
+    retry = job.spec.retry
+    return cause in retry.on and (cause is RetryCause.NODE_LOST or job.failures < retry.limit)

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from controller.core import ledger, moves
+from controller.core import gangs, ledger, moves
 from controller.core.book import Book
+from controller.core.gangs import TIMED_OUT
 from controller.core.model import aborted, moved
-from controller.core.outcome import Verdict, outcome
+from controller.core.outcome import Verdict, is_retried, outcome
 from headrace.attempts import Attempt, AttemptState, Checkpoint
 from headrace.jobs import Job, JobState, MigrationState, RetryCause
 from headrace.nodes import Engine, Node, NodeState
@@ -13,8 +14,6 @@ from headrace.refusals import Code, Refusal
 from headrace.sessions import Report
 
 ALIVE = (AttemptState.RUNNING, AttemptState.PAUSED, AttemptState.STOPPING, AttemptState.SAVING)
-
-TIMED_OUT = "timeouts."
 
 # Refusals that say something of the job, not of the node: another node would say the same.
 _OF_THE_JOB = ("COMMAND_NOT_FOUND",)
@@ -109,7 +108,7 @@ def attempt_seen(book: Book, node: str, seen: Attempt) -> None:
     if job is None or job.node != node or job.epoch != seen.epoch:
         return
     known = job.attempt
-    if known is None or book.heard.get(job.id) is seen:
+    if known is None or book.heard.get(job.id) is seen or gangs.is_done(job):
         return
     book.heard[job.id] = seen
     attempt = _merged(book, known, seen)
@@ -171,6 +170,8 @@ def _exited(book: Book, job: Job, attempt: Attempt) -> None:
         return
     found = outcome(attempt, job.spec)
     match found.verdict:
+        case Verdict.DONE if job.gang:
+            book.put(replace(job, outputs=attempt.outputs))
         case Verdict.DONE:
             book.end(replace(job, outputs=attempt.outputs), JobState.SUCCEEDED)
         case Verdict.RESUME if job.state is JobState.FREEZING:
@@ -189,7 +190,10 @@ def cancelled(book: Book, job: Job, reason: str) -> None:
 def failed(book: Book, job: Job, cause: RetryCause, message: str) -> None:
     """An attempt failed: another one follows if the retry rules say so."""
     book.note(job.name, "ATTEMPT_FAILED", f"epoch {job.epoch} on {job.node}: {message}")
-    if cause not in job.spec.retry.on or (cause is not RetryCause.NODE_LOST and job.failures >= job.spec.retry.limit):
+    if job.gang:
+        gangs.failed(book, job, cause, message)
+        return
+    if not is_retried(job, cause):
         book.end(job, JobState.FAILED, message)
         return
     if cause is not RetryCause.NODE_LOST:
@@ -205,18 +209,18 @@ def _refused(book: Book, job: Job, attempt: Attempt) -> None:
         cancelled(book, job, job.reason)
         return
     if attempt.reason in _OF_THE_JOB and not _ran_before(job):
-        book.end(job, JobState.FAILED, attempt.message)
+        _failed_for_good(book, job, attempt.message)
         return
     if _checkpoint_is_lost(job):
         # To begin anew without a word would lose what it has done: whoever submitted it decides that.
         message = f"its checkpoint cannot be laid down anywhere ({attempt.message}); submit it again to begin anew"
-        book.end(job, JobState.FAILED, message)
+        _failed_for_good(book, job, message)
         return
     if attempt.reason == "IMAGE_NOT_RUNNABLE" and not _ran_before(job, attempt.image):
         # The manifest lies: this image is not for the platform it says it is for, on whatever node.
         job = replace(job, images=tuple(pin for pin in job.images if pin.image != attempt.image))
         if not job.images:
-            book.end(job, JobState.FAILED, attempt.message)
+            _failed_for_good(book, job, attempt.message)
             return
     node = job.node
     job = moves.undone(book, job, attempt)
@@ -231,6 +235,13 @@ def _refused(book: Book, job: Job, attempt: Attempt) -> None:
         moves.commit(book, job, attempt)
         return
     book.put(book.leave(aborted(job, book.wall_ms, attempt.message), f"{node} could not start it: {attempt.message}"))
+
+
+def _failed_for_good(book: Book, job: Job, message: str) -> None:
+    if job.gang:
+        gangs.fail(book, job, message)
+    else:
+        book.end(job, JobState.FAILED, message)
 
 
 def _checkpoint_is_lost(job: Job) -> bool:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from controller.core import backoff, drains, reports
+from controller.core import backoff, drains, gangs, reports
 from controller.core.book import Book
 from controller.core.model import aborted, moved
 from headrace.jobs import Job, JobState, MigrationState, Partition, RetryCause
@@ -29,7 +29,9 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
         for job in book.jobs_at(node.id):
             _silent(book, job, node.id, silent_ms)
     for job in list(book.jobs.values()):
-        _limits(book, job)
+        # A task's limits are its gang's.
+        if not job.gang:
+            _limits(book, job)
     if book.retry_due():
         book.capacity_changed()
     drains.ticked(book)
@@ -46,7 +48,7 @@ def _silent(book: Book, job: Job, node: str, silent_ms: int) -> None:
     if move is not None and move.target == node and move.state is MigrationState.PREFETCHING:
         book.put(aborted(job, book.wall_ms, f"{node}, where it was to go, does not report"))
         return
-    if job.node != node or job.state not in STILL_THERE:
+    if job.node != node or job.state not in STILL_THERE or gangs.is_done(job):
         return
     if silent_ms <= max(job.spec.lost_after_ms, _held_still_after_ms(book, job)):
         return
@@ -69,12 +71,16 @@ def _held_still_after_ms(book: Book, job: Job) -> int:
 
 def _limits(book: Book, job: Job) -> None:
     limits = job.spec.timeouts
-    if job.state is JobState.QUEUED and _over(book, _waits_since_ms(job), limits.queue_ms):
-        book.end(job, JobState.FAILED, f"{reports.TIMED_OUT}queue: found no place in time; {job.reason}")
+    if job.is_gang:
+        gangs.ticked(book, job)
+        job = book.jobs[job.id]
+    if job.state is JobState.QUEUED and _over(book, _waits_since_ms(book, job), limits.queue_ms):
+        end = gangs.end if job.is_gang else Book.end
+        end(book, job, JobState.FAILED, f"{gangs.TIMED_OUT}queue: found no place in time; {job.reason}")
         return
     if job.state in (JobState.STARTING, JobState.RUNNING) and _over(book, job.start_time_ms, limits.run_ms):
         job = aborted(job, book.wall_ms, "the job's time was over")
-        book.put(moved(job, JobState.CANCELLING, reason=f"{reports.TIMED_OUT}run: ran for longer than it may"))
+        book.put(moved(job, JobState.CANCELLING, reason=f"{gangs.TIMED_OUT}run: ran for longer than it may"))
         return
     move = job.migration
     if move is None or move.state is not MigrationState.PREFETCHING:
@@ -83,9 +89,11 @@ def _limits(book: Book, job: Job) -> None:
         book.put(aborted(job, book.wall_ms, f"{move.target} did not bring what it needs in time"))
 
 
-def _waits_since_ms(job: Job) -> int | None:
+def _waits_since_ms(book: Book, job: Job) -> int | None:
     """Since when it waits for a place; a pause before another start is no such wait."""
-    return max(job.queue_time_ms, backoff.until_ms(job)) if job.queue_time_ms is not None else None
+    if job.queue_time_ms is None:
+        return None
+    return max(job.queue_time_ms, *map(backoff.until_ms, [job, *(book.tasks(job) if job.is_gang else [])]))
 
 
 def _over(book: Book, since_ms: int | None, limit_ms: int | None) -> bool:

@@ -202,8 +202,13 @@ def _jobs(parser: Parser) -> None:
     parser.add_argument("--limit", metavar="N", type=int, default=1000, help="at most the newest N; 0: all (1000)")
 
 
+def _task(parser: Parser, default: str) -> None:
+    parser.add_argument("--task", metavar="N", type=int, help=f"of a gang, the one of that number (default: {default})")
+
+
 def _logs(parser: Parser) -> None:
     _job(parser)
+    _task(parser, "0")
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the job has ended")
 
 
@@ -214,6 +219,7 @@ def _events(parser: Parser) -> None:
 
 def _outputs(parser: Parser) -> None:
     _job(parser)
+    _task(parser, "none: needed for a gang")
     parser.add_argument("directory", metavar="DIR", help="where to put the files; absent, or empty")
 
 

@@ -111,6 +111,15 @@ def test_words_are_taken_for_what_their_field_makes_of_them() -> None:
     )
 
 
+def test_a_gang_has_a_time_in_which_all_its_tasks_must_run() -> None:
+    said = load(LEAST + "tasks: 4\ntimeouts: {start: 2m}\n", source="train.yaml")
+    not_said = load(LEAST + "tasks: 4\n", source="train.yaml")
+
+    assert (said.task_count, said.timeouts.start_ms) == (4, 120_000)
+    assert (not_said.task_count, not_said.timeouts.start_ms) == (4, 900_000)
+    assert load(LEAST, source="train.yaml").timeouts.start_ms is None
+
+
 @pytest.mark.parametrize(
     ("asked", "where"),
     [
