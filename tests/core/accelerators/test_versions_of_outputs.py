@@ -57,7 +57,7 @@ def test_memory_that_is_the_systems_is_not_known() -> None:
     )
     assert (reading.model, reading.pci_address) == ("NVIDIA GB10", "000f:01:00.0")
     assert (reading.memory_bytes, reading.memory_used_bytes, reading.power_limit_watts) == (None, None, None)
-    assert (reading.power_watts, reading.busy_percent) == (4, 0)
+    assert (reading.power_watts, reading.busy_percent, reading.unified_memory) == (4, 0, True)
 
 
 def test_a_card_that_prints_errors_is_unhealthy() -> None:
@@ -121,6 +121,24 @@ def test_the_siblings_of_a_lost_device_are_read() -> None:
     lost = "Unable to determine the device handle for GPU 0000:89:00.0: Unknown Error\n"
     readings = readings_of("nvidia-smi -L", lost + text_of("nvidia/nvidia-smi-L-H100-mig-driver590.txt"))
     assert [reading.health for reading in readings] == [*[Health.UNKNOWN] * 5, Health.UNHEALTHY]
+
+
+def test_a_table_that_is_printed_again_and_again_is_that_of_the_last_time() -> None:
+    table = text_of("iluvatar/ixsmi-BI-V100-v4.0.0-driver4.2.0-virtual-bus.txt").partition("Processes")[0]
+    assert one("ixsmi -l", table + table.replace("9MiB /", "7MiB /")).memory_used_bytes == 7 * MIB
+
+
+def test_processes_that_are_monitored_are_of_their_device() -> None:
+    busy, idle = readings_of(
+        "nvidia-smi pmon -c 1",
+        """# gpu         pid   type     sm    mem    enc    dec    jpg    ofa    command
+# Idx           #    C/G      %      %      %      %      %      %    name
+    0      21180     C      99      8      -      -      -      -    gpu_burn
+    1          -     -      -       -      -      -      -      -    -
+""",
+    )
+    assert [(process.pid, process.name) for process in busy.processes] == [(21180, "gpu_burn")]
+    assert (idle.index, idle.processes) == (1, ())
 
 
 def test_no_devices_are_an_empty_list() -> None:
