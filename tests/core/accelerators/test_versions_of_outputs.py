@@ -269,6 +269,37 @@ def test_a_metax_card_says_whether_it_is_available(state: str, power: str, healt
     assert (reading.health, reading.power_limit_watts, reading.model) == (health, limit, "MetaX C550")
 
 
+def test_the_tool_of_another_brand_is_read_as_metaxs() -> None:
+    table = text_of("metax/mx-smi-C500-x8-v2.2.9-board-columns.txt").replace("MetaX C500", "Mars X201 ")
+    assert {(each.vendor, each.model) for each in readings_of("ht-smi", table)} == {("metax", "Mars X201")}
+
+
+def test_an_older_enflame_query_names_its_memory_otherwise() -> None:
+    reading = one(
+        "efsmi -q",
+        """DEV ID 0
+    Device Info
+        Dev Name                : T20
+    Mem Info
+        Mem Size                : 32768 MiB
+        Mem Usage               : 17 MiB
+    BAR1 Mem Info
+        Total Size              : 16 MiB
+    Temperature Info
+        DTU Temp                : 41 C
+""",
+    )
+    assert (reading.memory_bytes, reading.memory_used_bytes) == (32768 * MIB, 17 * MIB)
+    assert (reading.model, reading.temperature_celsius, reading.health) == ("T20", 41, Health.UNKNOWN)
+
+
+def test_an_affinity_that_cannot_be_told_from_an_empty_cell_is_not_known() -> None:
+    matrix = text_of("nvidia/nvidia-smi-topo-m-4xNV18-blank-affinity.txt").expandtabs(16)
+    readings = readings_of("nvidia-smi topo -m", matrix)
+    assert [reading.numa_node for reading in readings] == [0, None, None, None]
+    assert [len(reading.links) for reading in readings] == [3, 3, 3, 3]
+
+
 def test_a_metax_list_says_which_are_available() -> None:
     readings = readings_of(
         "mx-smi -L",
