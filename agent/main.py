@@ -7,9 +7,11 @@ import os
 import sys
 from pathlib import Path
 
+from agent.accelerators.parsers.table import readings_of
 from agent.accelerators.table import vendors
 from agent.assembly import channel_to, run
 from agent.findings import Status, as_json, render, worst
+from agent.parse import devices_as_json, read_output
 from agent.runtimes.docker import DockerRuntime
 from headrace import faultpoints, logs
 from headrace.refusals import Refusal
@@ -22,6 +24,10 @@ def main() -> int:
     """Runs the agent, or looks at the node; answers with the exit code."""
     arguments = _parser().parse_args()
     try:
+        # For outputs of other machines: no settings of this one are needed.
+        if arguments.command == "parse":
+            sys.stdout.write(devices_as_json(readings_of(arguments.line, read_output(arguments.file))) + "\n")
+            return 0
         settings = load_agent(arguments.config, os.environ)
         logs.configure(settings.log.level)
         faultpoints.arm(os.environ.get(faultpoints.VARIABLE, ""))
@@ -61,6 +67,13 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="a registry to look for beside those that the engine's images come from; may be repeated",
     )
+    parse = commands.add_parser(
+        "parse",
+        help="read a saved output of a vendor's tool, and print its devices as JSON",
+        epilog='example: headrace-agent parse --command "npu-smi info" output.txt',
+    )
+    parse.add_argument("--command", dest="line", required=True, metavar="LINE", help="the command that printed it")
+    parse.add_argument("file", metavar="FILE", help='the saved output; "-" for standard input')
     return parser
 
 
