@@ -5,7 +5,7 @@ import contextlib
 import fcntl
 import logging
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 
 from grpc import aio
@@ -18,8 +18,10 @@ from agent.core.model import Event
 from agent.daemon import Daemon
 from agent.folders import sweep
 from agent.journal import Journal
+from agent.measurements import Measurements
 from agent.prefetches import Prefetches
 from agent.preparations import Preparations
+from agent.ratings import RatedSenses, Ratings
 from agent.runtimes.docker import DockerRuntime
 from agent.senses import NodeSenses
 from agent.session import Session
@@ -67,14 +69,24 @@ async def run(settings: AgentSettings) -> None:
         async with channel_to(settings.controller) as channel:
             try:
                 core = AgentCore(settings.node, recollection, boot_id=boot_id())
-                await _until_stopped(_daemon(settings, core, journal, runtime, channel))
+                measurements = Measurements(state)
+                daemon = _daemon(settings, core, journal, runtime, channel, measurements)
+                measuring = (
+                    measurements.measure_when_quiet(lambda: bool(core.held)) if settings.processor.measure else None
+                )
+                await _until_stopped(daemon, measuring)
                 await runtime.leave()
             finally:
                 runtime.close()
 
 
 def _daemon(
-    settings: AgentSettings, core: AgentCore, journal: Journal, runtime: DockerRuntime, channel: aio.Channel
+    settings: AgentSettings,
+    core: AgentCore,
+    journal: Journal,
+    runtime: DockerRuntime,
+    channel: aio.Channel,
+    measurements: Measurements,
 ) -> Daemon:
     state = settings.state.absolute()
     with refused_by_setting("state"):
@@ -88,7 +100,7 @@ def _daemon(
         owner=settings.owner,
         labels=settings.labels,
         host_network=settings.host_network,
-        reserved=Capacity(settings.reserve.cpu_millis, settings.reserve.memory_bytes),
+        reserved=reserved(settings),
     )
 
     standbys = Standbys(state, runtime, wanted=settings.engine.standby)
@@ -102,7 +114,13 @@ def _daemon(
         )
 
     _log.info("node %s, controller %s, engine %s", settings.node, settings.controller, settings.engine.host)
-    return Daemon(core, journal, runtime, senses, checkpoints, make)
+    ratings = Ratings(settings.figures, settings.processor.figures)
+    return Daemon(core, journal, runtime, RatedSenses(senses, ratings, measurements.figures), checkpoints, make)
+
+
+def reserved(settings: AgentSettings) -> Capacity:
+    """What jobs may not use of the node."""
+    return Capacity(settings.reserve.cpu_millis, settings.reserve.memory_bytes)
 
 
 def boot_id(path: Path = BOOT_ID) -> str:
@@ -113,8 +131,14 @@ def boot_id(path: Path = BOOT_ID) -> str:
         return ""
 
 
-async def _until_stopped(daemon: Daemon) -> None:
-    working = asyncio.create_task(daemon.run())
+async def _until_stopped(daemon: Daemon, beside: Coroutine[None, None, None] | None) -> None:
+    async def work() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(daemon.run())
+            if beside is not None:
+                tasks.create_task(beside)
+
+    working = asyncio.create_task(work())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, working.cancel)

@@ -7,10 +7,12 @@ import os
 import sys
 from pathlib import Path
 
+from agent import sensors
 from agent.accelerators.table import vendors
-from agent.assembly import channel_to, run
+from agent.assembly import channel_to, reserved, run
 from agent.doctor import examine
 from agent.findings import Status, as_json, render, worst
+from agent.measurements import Unmeasured, measure
 from agent.runtimes.docker import DockerRuntime
 from headrace import faultpoints, logs
 from headrace.refusals import Refusal
@@ -28,6 +30,8 @@ def main() -> int:
         faultpoints.arm(os.environ.get(faultpoints.VARIABLE, ""))
         if arguments.command == "doctor":
             return asyncio.run(_doctor(settings, arguments.output))
+        if arguments.command == "measure":
+            return asyncio.run(_measure(settings))
         if settings.insecure and not is_local(settings.controller):
             _log.warning("insecure = true: whoever answers as %s may run anything here", settings.controller)
         asyncio.run(run(settings))
@@ -55,7 +59,22 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument(
         "-o", "--output", choices=("table", "json"), default="table", help="how to print (default: table)"
     )
+    commands.add_parser(
+        "measure",
+        help="measure this node's processors now, for about two seconds; the agent takes the figures over",
+        epilog="example: headrace-agent --config /etc/headrace/agent.toml measure",
+    )
     return parser
+
+
+async def _measure(settings: AgentSettings) -> int:
+    folder = settings.state.absolute()
+    found = await measure(folder, sensors.describe(folder, reserved=reserved(settings)))
+    if isinstance(found, Unmeasured):
+        sys.stderr.write(f"failed: {found.why}{found.remedy and '; '}{found.remedy}\n")
+        return 1
+    sys.stdout.write("".join(f"{name} {value:g}\n" for name, value in found.items()))
+    return 0
 
 
 async def _doctor(settings: AgentSettings, output: str) -> int:

@@ -17,6 +17,8 @@ PRECISIONS: Mapping[str, tuple[str, str]] = {
     "fp8": ("fp8_tflops", ""),
     "int8": ("int8_tops", ""),
 }
+# Not a precision, but had in the same way.
+MEMORY = "memory"
 BANDWIDTH = "memory_gb_per_second"
 DEVICE_FIGURES = (*(device for device, _ in PRECISIONS.values()), BANDWIDTH, "memory_gb", "power_limit_watts")
 CPU_FIGURES = (*(cpu for _, cpu in PRECISIONS.values() if cpu), BANDWIDTH)
@@ -57,16 +59,20 @@ def value_of(figures: Iterable[Figure], name: str) -> float | None:
 
 
 def device_rate(device: Device, precision: str) -> Rate | None:
-    """What one device does."""
-    found = best(device.figures, PRECISIONS[precision][0])
-    return None if found is None else Rate(precision, found.value * _TERA, found.origin, found.source)
+    """What one device does; of MEMORY bytes."""
+    if precision == MEMORY:
+        return _rate(precision, best(device.figures, BANDWIDTH), _GIGA)
+    return _rate(precision, best(device.figures, PRECISIONS[precision][0]), _TERA)
 
 
 def cpu_rate(node: Node, precision: str) -> Rate | None:
-    """What all threads of a node's processors do together."""
-    name = PRECISIONS[precision][1]
-    found = best(node.description.cpu.figures, name) if name else None
-    return None if found is None else Rate(precision, found.value * _GIGA, found.origin, found.source)
+    """What all threads of a node's processors do together; of MEMORY bytes."""
+    name = BANDWIDTH if precision == MEMORY else PRECISIONS[precision][1]
+    return _rate(precision, best(node.description.cpu.figures, name), _GIGA)
+
+
+def _rate(precision: str, figure: Figure | None, factor: float) -> Rate | None:
+    return None if figure is None else Rate(precision, figure.value * factor, figure.origin, figure.source)
 
 
 def devices_rate(devices: Iterable[Device], precision: str) -> Rate | None:
@@ -76,14 +82,19 @@ def devices_rate(devices: Iterable[Device], precision: str) -> Rate | None:
     return together(known) if len(known) == len(rates) else None
 
 
-def capacity(node: Node) -> tuple[Rate, ...]:
-    """What all of a node's devices and its processors do together, by precision: the sum of what is known."""
-    found = []
-    for precision in PRECISIONS:
-        parts = [cpu_rate(node, precision), *(device_rate(device, precision) for device in node.devices)]
-        total = together([part for part in parts if part is not None])
+def capacity(node: Node) -> tuple[tuple[str, Rate], ...]:
+    """What all of a node's processors, and all of its devices of which it is known, do together, by precision."""
+    found: list[tuple[str, Rate]] = []
+    for precision in (*PRECISIONS, MEMORY):
+        own = cpu_rate(node, precision)
+        if own is not None:
+            found.append(("processors", own))
+        known = [rate for rate in (device_rate(device, precision) for device in node.devices) if rate is not None]
+        total = together(known)
         if total is not None:
-            found.append(total)
+            all_of_them = len(known) == len(node.devices)
+            count = f"{len(known)}" if all_of_them else f"{len(known)} of {len(node.devices)}"
+            found.append((f"{count} device{'s' if len(node.devices) > 1 else ''}", total))
     return tuple(found)
 
 

@@ -29,6 +29,7 @@ CATCHES_ALL = {
 }
 
 CLOCKS = {
+    "agent/cpu_trial.py": "measures processors",
     "agent/daemon.py": "makes Ticked",
     "agent/doctor.py": "looks whether the clock is right",
     "agent/journal.py": "a session's number for a node that lost its journal; the age of epochs",
@@ -50,6 +51,7 @@ CLOCKS = {
 SLEEPS = {
     "agent/daemon.py": "the beat of ticks, senses and retries",
     "agent/logs.py": "a pause before a retry",
+    "agent/measurements.py": "how long no job has been here",
     "agent/runtimes/docker_log_reader.py": "a pause before a log that broke off is asked for again",
     "agent/session.py": "a pause before a retry, of random length",
     "agent/works.py": "how long a checkpoint directory must be quiet",
@@ -68,6 +70,7 @@ SLEEPS_IN_TESTS = {
 
 # Where programs start: from there on, it is an argument.
 ENVIRONMENT = {
+    "agent/cpu_trial.py": "writes there how many threads NumPy's library may make; reads nothing",
     "agent/main.py": "hands it to headrace.settings",
     "controller/docker_config.py": "DOCKER_CONFIG, as Docker's own programs read it",
     "controller/main.py": "hands it to headrace.settings",
