@@ -6,6 +6,7 @@ It prints one object of JSON: the figures, when and with what. The agent itself 
 as much memory as all else. Exit code 3: there is no NumPy.
 """
 
+import importlib
 import json
 import os
 import sys
@@ -38,7 +39,7 @@ def main() -> int:
     for name in _ONE_THREAD:
         os.putenv(name, "1")
     try:
-        import numpy  # noqa: PLC0415, ICN001 - here alone, and its absence is an answer.
+        numpy = importlib.import_module("numpy")
     except ImportError as error:
         sys.stderr.write(f"{error}\n")
         return NO_NUMPY
