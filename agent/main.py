@@ -5,15 +5,9 @@ import asyncio
 import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 
-from agent import sensors
-from agent.accelerators.table import vendors
-from agent.assembly import channel_to, reserved, run
-from agent.doctor import examine
-from agent.findings import Status, as_json, render, worst
-from agent.measurements import Unmeasured, measure
-from agent.runtimes.docker import DockerRuntime
 from headrace import faultpoints, logs
 from headrace.refusals import Refusal
 from headrace.settings import AgentSettings, is_local, load_agent
@@ -24,6 +18,7 @@ _log = logging.getLogger("agent")
 def main() -> int:
     """Runs the agent, or looks at the node; answers with the exit code."""
     arguments = _parser().parse_args()
+    _guess_no_encodings()
     try:
         settings = load_agent(arguments.config, os.environ)
         logs.configure(settings.log.level)
@@ -34,11 +29,23 @@ def main() -> int:
             return asyncio.run(_measure(settings))
         if settings.insecure and not is_local(settings.controller):
             _log.warning("insecure = true: whoever answers as %s may run anything here", settings.controller)
+        # Each command loads what it needs: what an agent that works does not need, it would hold for ever.
+        from agent.assembly import run  # noqa: PLC0415
+
         asyncio.run(run(settings))
     except Refusal as refusal:
         sys.stderr.write(f"refused: {refusal.message} [{refusal.reason}]\n")
         return 1
     return 0
+
+
+def _guess_no_encodings() -> None:
+    """Keeps `requests`, below the engine's client, from loading tables by which to guess encodings: 3 MB.
+
+    Without them it takes UTF-8, which is what engines write.
+    """
+    sys.modules.setdefault("charset_normalizer", None)  # type: ignore[arg-type]
+    warnings.filterwarnings("ignore", message="Unable to find acceptable character detection")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,6 +75,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _measure(settings: AgentSettings) -> int:
+    from agent import sensors  # noqa: PLC0415 - as the agent's own modules.
+    from agent.assembly import reserved  # noqa: PLC0415
+    from agent.measurements import Unmeasured, measure  # noqa: PLC0415
+
     folder = settings.state.absolute()
     found = await measure(folder, sensors.describe(folder, reserved=reserved(settings)))
     if isinstance(found, Unmeasured):
@@ -78,6 +89,12 @@ async def _measure(settings: AgentSettings) -> int:
 
 
 async def _doctor(settings: AgentSettings, output: str) -> int:
+    from agent.accelerators.table import vendors  # noqa: PLC0415 - as the agent's own modules.
+    from agent.assembly import channel_to  # noqa: PLC0415
+    from agent.doctor import examine  # noqa: PLC0415
+    from agent.findings import Status, as_json, render, worst  # noqa: PLC0415
+    from agent.runtimes.docker import DockerRuntime  # noqa: PLC0415
+
     engine = DockerRuntime(settings.engine.host, settings.node)
     try:
         async with channel_to(settings.controller) as channel:

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from agent.accelerators.catalogue import figures_of
-from headrace import query
 from headrace.capacity import is_certain
 from headrace.nodes import Device, Figure, Load, NodeDescription, Origin
 from headrace.settings import Declared
@@ -40,7 +38,7 @@ class Ratings:
     """
 
     def __init__(self, declared: Sequence[Declared], declared_of_cpu: dict[str, float]) -> None:
-        self._declared = [(query.parse(one.where, query.DEVICE_FIELDS), one) for one in declared]
+        self._declared = declared
         self._of_cpu = _declared_figures(declared_of_cpu)
         # By id: what is asked of a device is as it was as long as the device is.
         self._known: dict[str, tuple[Device, Figures]] = {}
@@ -53,11 +51,21 @@ class Ratings:
         )
         known = self._known.get(device.id)
         if known is None or known[0] != lasting:
+            # Most nodes have no devices: the catalogue and the language are a megabyte that these do without.
+            from agent.accelerators.catalogue import figures_of  # noqa: PLC0415
+
             specified = () if emulated else figures_of(device)
-            row = query.device_row(lasting)
-            declared = [_declared_figures(one.figures) for holds, one in self._declared if holds.holds(row)]
-            known = self._known[device.id] = lasting, merged(specified, *declared, device.figures)
+            known = self._known[device.id] = lasting, merged(specified, *self._declared_of(lasting), device.figures)
         return known[1]
+
+    def _declared_of(self, device: Device) -> list[Figures]:
+        if not self._declared:
+            return []
+        from headrace import query  # noqa: PLC0415 - as the catalogue.
+
+        row = query.device_row(device)
+        holding = [one for one in self._declared if query.parse(one.where, query.DEVICE_FIELDS).holds(row)]
+        return [_declared_figures(one.figures) for one in holding]
 
     def of_cpu(self, measured: Figures) -> Figures:
         """What is known of the processors."""
