@@ -100,7 +100,7 @@ def _daemon(
         owner=settings.owner,
         labels=settings.labels,
         host_network=settings.host_network,
-        reserved=reserved(settings),
+        reserved=Capacity(settings.reserve.cpu_millis, settings.reserve.memory_bytes),
     )
 
     standbys = Standbys(state, runtime, wanted=settings.engine.standby)
@@ -116,11 +116,6 @@ def _daemon(
     _log.info("node %s, controller %s, engine %s", settings.node, settings.controller, settings.engine.host)
     ratings = Ratings(settings.figures, settings.processor.figures)
     return Daemon(core, journal, runtime, RatedSenses(senses, ratings, measurements.figures), checkpoints, make)
-
-
-def reserved(settings: AgentSettings) -> Capacity:
-    """What jobs may not use of the node."""
-    return Capacity(settings.reserve.cpu_millis, settings.reserve.memory_bytes)
 
 
 def boot_id(path: Path = BOOT_ID) -> str:

@@ -76,11 +76,10 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _measure(settings: AgentSettings) -> int:
     from agent import sensors  # noqa: PLC0415 - as the agent's own modules.
-    from agent.assembly import reserved  # noqa: PLC0415
     from agent.measurements import Unmeasured, measure  # noqa: PLC0415
 
     folder = settings.state.absolute()
-    found = await measure(folder, sensors.describe(folder, reserved=reserved(settings)))
+    found = await measure(folder, sensors.describe(folder))
     if isinstance(found, Unmeasured):
         sys.stderr.write(f"failed: {found.why}{found.remedy and '; '}{found.remedy}\n")
         return 1

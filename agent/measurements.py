@@ -143,7 +143,6 @@ def _hardware(about: NodeDescription) -> dict[str, Any]:
         "model": cpu.model,
         "cores": cpu.cores,
         "threads": cpu.threads,
-        "cpu_millis": about.capacity.cpu_millis,
         "kernel": about.kernel,
         "platform": f"{own}{', emulated' if _emulated(about) else ''}",
     }
@@ -154,7 +153,7 @@ def _emulated(about: NodeDescription) -> bool:
 
 
 def _checked(kept: Any) -> dict[str, Any]:
-    figures = kept["figures"] if isinstance(kept, dict) and isinstance(kept.get("source"), str) else None
+    figures = kept.get("figures") if isinstance(kept, dict) and isinstance(kept.get("source"), str) else None
     if not isinstance(figures, dict) or not all(isinstance(one, float) and one > 0 for one in figures.values()):
         raise ValueError("is not what a trial tells")
     return dict(kept)

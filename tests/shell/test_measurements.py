@@ -100,7 +100,9 @@ async def test_what_is_measured_on_demand_is_seen_by_the_agent_that_runs(tmp_pat
     assert agent.figures(NATIVE)[0].value == 2.0
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"of": 1}', '{"figures": {"fp64_gflops": 0}, "source": "x"}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"of": 1}', '{"source": "x"}', '{"figures": {"fp64_gflops": 0}, "source": "x"}']
+)
 def test_a_file_that_is_no_measurement_counts_as_none(tmp_path, text):
     (tmp_path / measurements.FILE).write_text(text)
 
