@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -292,3 +293,19 @@ def test_a_figure_that_is_uncertain_stands_where_there_is_none_better():
 
     assert merged((doubtful,)) == (doubtful,)
     assert merged((doubtful,), (declared,)) == (declared,)
+
+
+def test_an_agent_loads_nothing_large_that_it_can_do_without():
+    program = (
+        "import sys, agent.main\n"
+        "agent.main._guess_no_encodings()\n"
+        "import agent.assembly\n"
+        "large = ('numpy', 'charset_normalizer', 'agent.accelerators.catalogue', 'agent.doctor', 'headrace.cli')\n"
+        "print([name for name in large if sys.modules.get(name) is not None])\n"
+    )
+
+    ended = subprocess.run(
+        [PYTHON, "-W", "error:::requests", "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert (ended.stdout.strip(), ended.stderr) == ("[]", "")
