@@ -1,0 +1,123 @@
+"""Fields within fields, as JSON or as indented lines, made flat: {"vram/size": "32624 MB"}. Keys lose case and marks."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from re import Pattern
+from typing import Any
+
+from agent.accelerators.parsers.text import told
+from agent.accelerators.readings import Unreadable
+
+Fields = dict[str, str]
+
+# Deeper than any tool nests.
+_DEEPEST = 16
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s"{}\[\],:]+|"')
+_PAIR = re.compile(r"(?P<indent>\s*)(?P<key>[^:]*?(?::\S[^:]*?)*?)\s*:(?:\s+(?P<value>.*))?$")
+
+
+def loaded(text: str, expected: str) -> Any:
+    """The JSON in a text; Unreadable says what was expected of it."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return json.loads(repaired(text))
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"{expected} was expected; this is no JSON, or it is cut short ({error})") from error
+
+
+def repaired(text: str) -> str:
+    """JSON with the commas that hy-smi leaves out between fields, and without those that end a list; else unchanged."""
+    parts: list[str] = []
+    for token in _TOKEN.findall(text):
+        if parts and parts[-1] == "," and token in "}]":
+            parts.pop()
+        elif parts and parts[-1] not in "{[,:" and token not in "}],:":
+            parts.append(",")
+        parts.append(token)
+    return " ".join(parts)
+
+
+def key_of(text: str) -> str:
+    """A key as it is looked for: "VRAM Total Memory (B)" is "vram total memory b"."""
+    return " ".join(re.sub(r"[^a-z0-9%]+", " ", text.lower()).split())
+
+
+def flat(value: Any) -> Fields:
+    """The fields of parsed JSON. {"value": 3, "unit": "W"} is "3 W"; null is not told, as is "N/A"."""
+    return dict(_leaves(value, (), 0))
+
+
+def _leaves(value: Any, path: tuple[str, ...], depth: int) -> Iterator[tuple[str, str]]:
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, dict) and "value" in value and set(value) <= {"value", "unit"}:
+        yield "/".join(path), f"{_scalar(value['value'])} {_scalar(value.get('unit'))}".strip()
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, (*path, key_of(str(key))), depth + 1)
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            yield from _leaves(inner, (*path, str(place)), depth + 1)
+    else:
+        yield "/".join(path), _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    if value is None or isinstance(value, dict | list):
+        return ""
+    # Integers of thousands of digits are legal JSON, and Python refuses to print them.
+    if isinstance(value, int) and abs(value) >= 1 << 128:
+        return ""
+    return str(value)
+
+
+def outline(lines: Iterable[str]) -> Fields:
+    """The fields of indented "key : value" lines. A heading that comes again is another one: "process info 2"."""
+    fields: Fields = {}
+    seen: dict[str, int] = {}
+    above: list[tuple[int, str]] = []
+    for raw in lines:
+        line = raw.expandtabs(8).rstrip()
+        if not line.strip():
+            continue
+        found = _PAIR.match(line)
+        key, value = (found["key"], found["value"] or "") if found else (line, "")
+        indent = len(line) - len(line.lstrip())
+        while above and above[-1][0] >= indent:
+            above.pop()
+        path = "/".join([*(name for _, name in above[:_DEEPEST]), key_of(key)])
+        if not value:
+            seen[path] = seen.get(path, 0) + 1
+        name = key_of(key) if value or seen[path] == 1 else f"{key_of(key)} {seen[path]}"
+        above.append((indent, name))
+        fields.setdefault("/".join([*(upper for _, upper in above[:-1][:_DEEPEST]), name]), value)
+    return fields
+
+
+def pick(fields: Fields, *names: str) -> str | None:
+    """The first of these fields that is told. A name may leave out what it stands under: "size" finds "vram/size"."""
+    for name in names:
+        exact = told(fields.get(name))
+        if exact is not None:
+            return exact
+        for path, value in fields.items():
+            if path.endswith("/" + name) and told(value) is not None:
+                return told(value)
+    return None
+
+
+def blocks(lines: Iterable[str], start: Pattern[str]) -> list[tuple[re.Match[str], list[str]]]:
+    """The lines after each one that `start` matches, up to the next."""
+    found: list[tuple[re.Match[str], list[str]]] = []
+    for line in lines:
+        match = start.match(line)
+        if match:
+            found.append((match, []))
+        elif found:
+            found[-1][1].append(line)
+    return found
