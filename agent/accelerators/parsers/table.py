@@ -15,10 +15,11 @@ from headrace.refusals import Code, Refusal
 _LONGEST_COMMAND = 16_384
 
 _PLACEHOLDER = re.compile(r"<[^<>]*>")
-_REMARK = re.compile(r"\s+\([^()]*\)\s*$")
+_REMARK = re.compile(r" \([^()]*\)$")
 _REDIRECTION = re.compile(r"\s\d?>{1,2}\s?(?:&\d|\S+)")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=\S*")
-_RUN_BY = {"sudo": 0, "env": 0, "command": 0, "exec": 0, "nohup": 0, "time": 0, "timeout": 1, "nice": 0}
+_RUN_BY = ("sudo", "env", "command", "exec", "nohup", "time", "timeout", "nice")
+_FOR_RUNNERS = re.compile(r"-\S*|\d+[smhd]?")
 
 
 def readings_of(command: str, text: str) -> tuple[Reading, ...]:
@@ -49,13 +50,12 @@ def readings_of(command: str, text: str) -> tuple[Reading, ...]:
 def normalised(command: str) -> str:
     """A command line without what does not change its output's form: who runs it, where it lies, what is piped."""
     line = _PLACEHOLDER.sub(lambda found: "_".join(found[0].split()), command[:_LONGEST_COMMAND].replace("\\|", "|"))
-    line = _REDIRECTION.sub(" ", _REMARK.sub("", line.strip().lstrip("$#> ")))
+    line = _REDIRECTION.sub(" ", _REMARK.sub("", " ".join(line.split()).lstrip("$#> ")))
     words = list(_words(line.partition(" | ")[0]))
     while words and (words[0] in _RUN_BY or _ASSIGNMENT.fullmatch(words[0])):
-        arguments = _RUN_BY.get(words.pop(0), 0)
-        while words and words[0].startswith("-"):
+        words.pop(0)
+        while words and _FOR_RUNNERS.fullmatch(words[0]):
             words.pop(0)
-        del words[:arguments]
     if words:
         words[0] = re.split(r"[/\\]", words[0])[-1].removesuffix(".exe")
     return " ".join(words)

@@ -4,12 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from re import Pattern
 
-from agent.accelerators.readings import Unreadable
-
 MIB = 1 << 20
-
-# Longer lines and larger counts than any tool prints: what has them is no output of one.
-_LONGEST_LINE = 65_536
 
 # What tools print where they know nothing, in lower case and without the brackets around it.
 _NOT_TOLD = (
@@ -35,11 +30,9 @@ _IMPOSSIBLE_WATTS = 65_000
 
 
 def cleaned(text: str) -> str:
-    """The text without escapes of terminals, carriage returns and NULs. Unreadable for what is no text at all."""
-    plain = _ESCAPES.sub("", text.replace("\0", "")).replace("\r", "").replace("\ufeff", "").replace("\u00a0", " ")
-    if any(len(line) > _LONGEST_LINE for line in plain.split("\n")):
-        raise Unreadable(f"a line of it has over {_LONGEST_LINE} characters: this is no output of a tool")
-    return plain
+    """The text without escapes of terminals, carriage returns and NULs."""
+    plain = _ESCAPES.sub("", text.encode("utf-8", "replace").decode().replace("\0", ""))
+    return plain.replace("\r", "").replace("\ufeff", "").replace("\u00a0", " ")
 
 
 def told(value: str | None) -> str | None:
@@ -113,13 +106,13 @@ def cells(line: str) -> list[str] | None:
     bare = line.strip()
     if not bare.startswith("|"):
         return None
-    return [cell.strip() for cell in bare.strip("|").split("|")]
+    return [cell.strip() for cell in bare[1:].removesuffix("|").split("|")]
 
 
 def is_rule(line: str) -> bool:
     """Whether a line separates: nothing but lines and corners, or damaged ones."""
     bare = line.strip()
-    return len(bare) >= 3 and not bare.strip("+-=|_~─━═┼├┤┌┐└┘ ")
+    return any(dashes in bare for dashes in ("---", "===", "───", "═══")) and not bare.strip("+-=|_~─━═┼├┤┌┐└┘ ")
 
 
 def boxes(lines: Iterable[str]) -> Iterator[list[list[str]]]:
@@ -143,4 +136,4 @@ def line(program: str, *needed: str, also: str = "") -> Pattern[str]:
     """
     anything = "|".join(f"(?:{one})" for one in (*needed, *((also,) if also else ())))
     ahead = "".join(rf"(?=.* (?:{one})(?: |$))" for one in needed)
-    return re.compile(rf"{program}{ahead}(?: (?:{anything}))*")
+    return re.compile(rf"{program}{ahead}(?: (?:{anything}))*+" if anything else program)
