@@ -9,17 +9,33 @@ from typing import Any
 
 from agent.accelerators.parsers import rocm
 from agent.accelerators.parsers import text as the
-from agent.accelerators.parsers.nested import Fields, blocks, flat, key_of, loaded, outline, pick
+from agent.accelerators.parsers.absences import or_absent
+from agent.accelerators.parsers.nested import Fields, blocks, flat, key_of, lines_of, loaded, outline, pick
 from agent.accelerators.readings import Command, Process, Reading, Unreadable
 from headrace.nodes import Link
 
 _VENDOR = "amd"
 _BUSY = "GFX activity"
 _GPU = re.compile(r"\s*GPU\s*:\s*(\d+)\s*$")
+# ROCm 5 to 7 name the same figures in these ways, in JSON and text below a heading, in CSV and `monitor` without one.
+_BUSY_NAMES = ("usage/gfx activity", "gfx activity", "usage/gfx usage", "gfx util")
+_MEMORY_NAMES = ("vram/size", "vram/vram size", "vram/vram size mb", "total vram", "vram total", "vram size mb")
+_POWER_NAMES = (
+    *("power/socket power", "power/current socket power", "power/current power", "power/average power"),
+    *("average socket power", "power usage"),
+)
+_LIMIT_NAMES = (
+    *("limit/socket power limit", "limit/socket power", "limit/current power", "socket power limit"),
+    *("limit/max power", "power/power limit", "power limit"),
+)
 _PARTITIONED = ("DPX", "TPX", "QPX", "CPX")
 _FOREIGN = re.compile(r"(?i)\b[DH]CU\b|hygon")
 # A cell with its unit: "171 W", "0 %", "0.3/192.0 GB", "N/A".
-_CELL = re.compile(r"N/A|[\d.]+(?:\s*/\s*(?:[\d.]+|N/A))?(?:\s?(?:°C|°|[MG]Hz|[KMGT]?i?B(?:/s)?|W|%|C)(?![A-Za-z]))?|\S+")
+_CELL = re.compile(
+    r"N/A|[\d.]+(?:\s*/\s*(?:[\d.]+|N/A))?(?:\s?(?:°C|°|[MG]Hz|[KMGT]?i?B(?:/s)?|W|%|C)(?![A-Za-z]))?|\S+"
+)
+# More than use one GPU.
+_MOST_PROCESSES = 1000
 _PROCESS = re.compile(r"(\d+)\s+(\d+)\s+(\S.*?)\s{2,}(.*)$")
 _AMOUNT = re.compile(r"N/A|[\d.]+ [KMGT]?i?B\b")
 
@@ -31,11 +47,13 @@ def smi(text: str) -> tuple[Reading, ...]:
     start = re.search(r"^\s*[\[{]", text, re.MULTILINE)
     if start and not text[: start.start()].strip().startswith(("|", "+")):
         return _json(text[start.start() :])
-    if re.search(r"^LINK TYPE TABLE:", text, re.MULTILINE) or re.search(r"^(?:ACCESS|WEIGHT|HOPS) TABLE:", text, re.MULTILINE):
+    if re.search(r"^LINK TYPE TABLE:", text, re.MULTILINE) or re.search(
+        r"^(?:ACCESS|WEIGHT|HOPS) TABLE:", text, re.MULTILINE
+    ):
         return _topology_table(text)
     if "GPU-Name" in text or "AMD-SMI" in text:
         return _table(text)
-    found = blocks(text.splitlines(), _GPU)
+    found = blocks(lines_of(text), _GPU)
     if found:
         return _merged((int(match[1][:9]), outline(lines)) for match, lines in found)
     if re.search(r"^gpu\s*,", text, re.MULTILINE):
@@ -44,7 +62,9 @@ def smi(text: str) -> tuple[Reading, ...]:
         return _monitor(text)
     if re.search(r"(?i)no (?:amd )?gpus? (?:found|detected)|no supported devices|unable to detect any gpu", text):
         return ()
-    raise Unreadable("an output of amd-smi was expected: its table, 'GPU: 0' with fields below, JSON, or CSV that begins 'gpu,'")
+    raise Unreadable(
+        "an output of amd-smi was expected: its table, 'GPU: 0' with fields below, JSON, or CSV that begins 'gpu,'"
+    )
 
 
 def _json(text: str) -> tuple[Reading, ...]:
@@ -52,14 +72,16 @@ def _json(text: str) -> tuple[Reading, ...]:
     entries: Any = whole.get("gpu_data", whole.get("gpu data", [whole])) if isinstance(whole, dict) else whole
     if not isinstance(entries, list):
         raise Unreadable("JSON of amd-smi was expected: a list, or one under 'gpu_data'")
-    gpus = [(the.whole(str(entry["gpu"])), flat(entry)) for entry in entries if isinstance(entry, dict) and "gpu" in entry]
+    gpus = [
+        (the.whole(str(entry["gpu"])), flat(entry)) for entry in entries if isinstance(entry, dict) and "gpu" in entry
+    ]
     if entries and not gpus:
         raise Unreadable("JSON of amd-smi was expected, with a field 'gpu' in each entry")
     return _merged((index, fields) for index, fields in gpus if index is not None)
 
 
 def _csv(text: str) -> tuple[Reading, ...]:
-    lines = text.splitlines()
+    lines = lines_of(text)
     start = next(place for place, line in enumerate(lines) if re.match(r"gpu\s*,", line))
     try:
         rows = list(csv.reader(lines[start:]))
@@ -83,10 +105,16 @@ def _merged(gpus: Iterable[tuple[int, Fields]]) -> tuple[Reading, ...]:
 
 
 def _reading(index: int, fields: Fields) -> Reading:
-    device, numa = (pick(fields, "asic/device id", "device id") or "").lower(), the.whole(pick(fields, "numa/node", "numa node"))
+    device = (pick(fields, "asic/device id", "device id") or "").lower()
+    numa = the.whole(pick(fields, "numa/node", "numa node"))
     address = the.pci_address(pick(fields, "bus/bdf", "bdf", "gpu bdf"))
     mode = (pick(fields, "partition/accelerator partition", "compute partition", "accelerator partition") or "").upper()
     partition = pick(fields, "partition id", "kfd/partition id") if mode in _PARTITIONED else None
+    # Partitions of a board are functions of one PCI device, and each prints the memory of the whole board.
+    board = address[:-2] if address and partition is not None else None
+    # A row of CSV has no headings: beside the largest cap stands the cap, not the draw.
+    socket, largest = the.told(fields.get("socket power")), the.told(fields.get("max power"))
+    busy = the.percent(pick(fields, *_BUSY_NAMES) or the.told(fields.get("gfx")))
     return Reading(
         vendor=_VENDOR,
         kind="gpu",
@@ -96,17 +124,19 @@ def _reading(index: int, fields: Fields) -> Reading:
         serial=pick(fields, "board/product serial", "product serial"),
         pci_address=address,
         pci_id=f"1002:{device[2:]}" if re.fullmatch(r"0x[0-9a-f]{4}", device) else None,
-        board=address[:-2] if address and partition is not None else None,
+        board=board,
         partition=f"{mode.lower()}-{partition}" if partition is not None else None,
-        partition_of=address[:-2] if address and partition is not None else None,
+        partition_of=board,
         driver_version=pick(fields, "driver/version", "driver/driver version", "driver version"),
-        memory_bytes=the.memory(pick(fields, "vram/size", "vram/vram size", "vram/vram size mb", "total vram", "vram total", "size", "vram size mb")),
+        memory_bytes=the.memory(pick(fields, *_MEMORY_NAMES) or the.told(fields.get("size"))),
         memory_used_bytes=the.memory(pick(fields, "used vram", "vram used")),
-        busy_percent=the.percent(pick(fields, "usage/gfx activity", "gfx activity", "usage/gfx usage", "gfx util", "gfx")),
-        busy_name=_BUSY,
+        busy_percent=busy,
+        busy_name=_BUSY if busy is not None else None,
         temperature_celsius=_temperature(fields),
-        power_watts=the.watts(pick(fields, "socket power", "power/current socket power", "power/current power", "average socket power", "power usage")),
-        power_limit_watts=the.watts(pick(fields, "limit/socket power limit", "limit/current power", "socket power limit", "limit/max power", "power/power limit", "power limit", "max power")),
+        power_watts=the.watts(pick(fields, *_POWER_NAMES) or (socket if largest is None else None)),
+        power_limit_watts=the.watts(
+            pick(fields, *_LIMIT_NAMES) or (socket if largest is not None else None) or largest
+        ),
         numa_node=numa if numa is not None and 0 <= numa < 1 << 16 else None,
         links=_links(index, fields),
         processes=_processes(fields),
@@ -130,8 +160,14 @@ def _processes(fields: Fields) -> tuple[Process, ...]:
         above, _, last = path.rpartition("/")
         pid = the.whole(value)
         if last == "pid" and pid is not None and pid > 0:
-            own = {key.removeprefix(f"{above}/"): text for key, text in fields.items() if not above or key.startswith(f"{above}/")}
+            own = {
+                key.removeprefix(f"{above}/"): text
+                for key, text in fields.items()
+                if not above or key.startswith(f"{above}/")
+            }
             used = the.memory(pick(own, "memory usage/vram mem", "vram mem", "vram"), "B")
+            if len(found) >= _MOST_PROCESSES:
+                break
             found[pid] = Process(pid, pick(own, "name", "process name") or "", used)
     return tuple(found.values())
 
@@ -152,7 +188,7 @@ def _links(index: int, fields: Fields) -> tuple[Link, ...]:
 def _topology_table(text: str) -> tuple[Reading, ...]:
     kinds: dict[str, list[Link]] = {}
     table, peers = "", []
-    for line in text.splitlines():
+    for line in lines_of(text):
         title = re.match(r"([A-Z][A-Z ]+) TABLE:", line)
         parts = line.split()
         if title:
@@ -164,14 +200,20 @@ def _topology_table(text: str) -> tuple[Reading, ...]:
             if table == "LINK TYPE":
                 links.extend(Link(peer, "xgmi") for peer, kind in zip(peers, parts[1:], strict=False) if kind == "XGMI")
     return tuple(
-        Reading(vendor=_VENDOR, kind="gpu", index=index, pci_address=the.pci_address(address), links=tuple(dict.fromkeys(links)))
+        Reading(
+            vendor=_VENDOR,
+            kind="gpu",
+            index=index,
+            pci_address=the.pci_address(address),
+            links=tuple(dict.fromkeys(links)),
+        )
         for index, (address, links) in enumerate(kinds.items())
     )
 
 
 def _monitor(text: str) -> tuple[Reading, ...]:
     """The rows of `amd-smi monitor`: a column a figure, with units in the rows."""
-    lines = text.splitlines()
+    lines = lines_of(text)
     start = next(place for place, line in enumerate(lines) if re.match(r"GPU\s{2,}", line))
     heads = [(head[0].lower(), head.end()) for head in re.finditer(r"\S+", lines[start])]
     found: dict[int, Reading] = {}
@@ -214,7 +256,7 @@ def _table(text: str) -> tuple[Reading, ...]:
     processes: dict[int, list[Process]] = {}
     headed = False
     amounts: list[str] = []
-    for row in (cells for box in the.boxes(text.splitlines()) for cells in box):
+    for row in (cells for box in the.boxes(lines_of(text)) for cells in box):
         if row[0].startswith("BDF"):
             headed = True
         elif len(row) == 1 and row[0].split()[:2] == ["GPU", "PID"]:
@@ -271,14 +313,18 @@ _KFD = r"/sys/class/kfd/kfd/topology/nodes/[^/ ]+"
 _WORDS = ("list", "static", "metric", "process", "monitor", "topology")
 
 COMMANDS = (
-    Command("amd-smi", the.line("amd-smi", also=r"-\S+|\d+"), smi),
-    *(Command(f"amd-smi {word}", the.line("amd-smi", word, also=r"\S+"), smi) for word in _WORDS),
-    Command("rocm-smi", the.line("rocm-smi", also=r"\S+"), partial(rocm.smi, maker=rocm.AMD)),
-    Command("rocminfo", the.line("rocminfo", also=r"\S+"), partial(rocm.info, maker=rocm.AMD)),
-    Command("cat /sys/class/kfd/kfd/topology/nodes/N/properties", re.compile(f"cat {_KFD}/properties"), partial(rocm.node, maker=rocm.AMD)),
+    Command("amd-smi", the.line("amd-smi", also=r"-\S+|\d+"), or_absent(smi)),
+    *(Command(f"amd-smi {word}", the.line("amd-smi", word, also=r"\S+"), or_absent(smi)) for word in _WORDS),
+    Command("rocm-smi", the.line("rocm-smi", also=r"\S+"), or_absent(partial(rocm.smi, maker=rocm.AMD))),
+    Command("rocminfo", the.line("rocminfo", also=r"\S+"), or_absent(partial(rocm.info, maker=rocm.AMD))),
+    Command(
+        "cat /sys/class/kfd/kfd/topology/nodes/N/properties",
+        re.compile(f"cat {_KFD}/properties"),
+        or_absent(partial(rocm.node, maker=rocm.AMD)),
+    ),
     Command(
         "cat /sys/class/kfd/kfd/topology/nodes/N/mem_banks/M/properties",
         re.compile(rf"cat {_KFD}/mem_banks/[^/ ]+/properties"),
-        partial(rocm.memory_bank, maker=rocm.AMD),
+        or_absent(partial(rocm.memory_bank, maker=rocm.AMD)),
     ),
 )

@@ -1,4 +1,4 @@
-"""Outputs of Huawei's npu-smi. Its MB are MiB. A card holds one to four chips; a device is a chip, and its board the card.
+"""Outputs of Huawei's npu-smi. Its MB are MiB. A card holds one to four chips: the devices, whose board it is.
 
 A chip's index is what the tool gives as its own number ("Device", "Phy-ID", "Chip Logic ID"), else the NPU id; where a
 command tells of a card's chips by their place alone, it is that place, and `board` tells the card.
@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from agent.accelerators.parsers import text as the
-from agent.accelerators.parsers.nested import Fields, key_of
+from agent.accelerators.parsers.absences import or_absent
+from agent.accelerators.parsers.nested import Fields, key_of, lines_of
 from agent.accelerators.readings import Command, Process, Reading, Unreadable
 from headrace.nodes import Health
 
@@ -77,7 +78,7 @@ def table(text: str) -> tuple[Reading, ...]:
 
 
 def _rows(text: str) -> Iterator[list[str]]:
-    for line in text.splitlines():
+    for line in lines_of(text):
         row = None if the.is_rule(line) or _OUTLINE.search(line) else the.cells(line)
         if row is not None:
             yield row
@@ -150,7 +151,7 @@ def _process(row: list[str]) -> Process | None:
 
 
 def _start(text: str) -> str:
-    shown = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    shown = next((line.strip() for line in lines_of(text) if line.strip()), "")
     return f"the output begins with {shown[:80]!r}" if shown else "the output is empty"
 
 
@@ -178,7 +179,7 @@ def mapping(text: str) -> tuple[Reading, ...]:
     """Reads `npu-smi info -m`: each chip's logic id; rows of MCUs are left out."""
     columns: list[str] = []
     chips: list[Reading] = []
-    for line in text.splitlines():
+    for line in lines_of(text):
         parts = re.split(r"\s{2,}|\t+|\s*\|\s*", line.strip().strip("|").strip())
         if parts[0].lower() == "npu id":
             columns = [key_of(part) for part in parts]
@@ -203,6 +204,9 @@ def details(text: str) -> tuple[Reading, ...]:
         mcu = block.get("chip name", "").lower() == "mcu"
         if "npu id" in block and not card:
             card = block
+        elif not card:
+            # Lines of the driver's log may stand before.
+            continue
         if "chip id" in block and not mcu:
             chips.append({**card, **block})
         elif block is not card:
@@ -216,7 +220,7 @@ def details(text: str) -> tuple[Reading, ...]:
 def _blocks(text: str) -> list[Fields]:
     """Fields between blank lines; a field that comes again begins the next block, as blank lines may be lost."""
     blocks: list[Fields] = [{}]
-    for line in text.splitlines():
+    for line in lines_of(text):
         found = _FIELD.match(line)
         if not found:
             if not line.strip():
@@ -264,14 +268,14 @@ def _told_first(fields: Fields, *names: str) -> str | None:
 _KINDS = ("board", "common", "usages", "memory", "temp", "power", "health", "ecc", "product")
 
 COMMANDS = (
-    Command("npu-smi info", the.line("npu-smi", "info", also=r"(?!-[tlm]$|-[tlm] )\S+"), table),
-    Command("npu-smi info -l", the.line("npu-smi", "info", "-l", also=r"\S+"), cards),
-    Command("npu-smi info -m", the.line("npu-smi", "info", "-m", also=r"\S+"), mapping),
+    Command("npu-smi info", the.line("npu-smi", "info", also=r"(?!-[tlm]$|-[tlm] )\S+"), or_absent(table)),
+    Command("npu-smi info -l", the.line("npu-smi", "info", "-l", also=r"\S+"), or_absent(cards)),
+    Command("npu-smi info -m", the.line("npu-smi", "info", "-m", also=r"\S+"), or_absent(mapping)),
     *(
         Command(
             f"npu-smi info -t {kind} -i N",
             the.line("npu-smi", "info", f"-t {kind}", also=r"\S+"),
-            details,
+            or_absent(details),
         )
         for kind in _KINDS
     ),

@@ -3,10 +3,12 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from agent.accelerators.parsers import text as the
-from agent.accelerators.parsers.nested import loaded
+from agent.accelerators.parsers.absences import or_absent
+from agent.accelerators.parsers.nested import lines_of, loaded
 from agent.accelerators.readings import Command, Process, Reading, Unreadable
 from headrace.nodes import Link
 
@@ -14,6 +16,17 @@ _VENDOR = "aws"
 _KIND = "npu"
 _BUSY = "NeuronCore utilisation"
 _LINK = "neuronlink"
+# No tool names the chip; each family of instances has one kind.
+_FAMILIES = {
+    "inf1": "Inferentia",
+    "inf2": "Inferentia2",
+    "trn1": "Trainium",
+    "trn1n": "Trainium",
+    "trn2": "Trainium2",
+    "trn2n": "Trainium2",
+    "trn2u": "Trainium2",
+    "trn3": "Trainium3",
+}
 
 
 def devices(text: str) -> tuple[Reading, ...]:
@@ -22,18 +35,22 @@ def devices(text: str) -> tuple[Reading, ...]:
         return _json(text)
     columns: list[str] = []
     found: dict[int, Reading] = {}
-    for row in (cells for box in the.boxes(text.splitlines()) for cells in box):
+    for row in (cells for box in the.boxes(lines_of(text)) for cells in box):
         index = the.whole(row[0])
-        if index is None:
+        if index is None and not found:
             # The head has several lines, one word in each.
             words = [cell.upper() for cell in row]
-            whole = len(columns) == len(words) and not found
-            columns = [f"{above} {below}".strip() for above, below in zip(columns, words, strict=True)] if whole else words
-        elif index >= 0:
+            more = len(columns) == len(words)
+            columns = (
+                [f"{above} {below}".strip() for above, below in zip(columns, words, strict=True)] if more else words
+            )
+        elif index is not None and index >= 0:
             found.setdefault(index, _row(index, dict(zip(columns, row, strict=False))))
+    instance = re.search(r"(?im)^\s*instance-type:\s*([a-z]+\d+[a-z]*)", text)
+    model = _FAMILIES.get(instance[1].lower()) if instance else None
     if not any("NEURON" in column for column in columns):
         raise Unreadable("a table of neuron-ls was expected ('| NEURON | NEURON |', '| DEVICE | CORES  |')")
-    return tuple(found.values())
+    return tuple(replace(one, model=model) for one in found.values())
 
 
 def _row(index: int, row: Mapping[str, str]) -> Reading:
@@ -46,7 +63,9 @@ def _row(index: int, row: Mapping[str, str]) -> Reading:
         memory_bytes=the.memory(next((value for key, value in row.items() if key.endswith("MEMORY")), None)),
         numa_node=numa if numa is not None and numa >= 0 else None,
         device_nodes=(f"/dev/neuron{index}",),
-        links=_links(re.findall(r"\d+", next((value for key, value in row.items() if key.startswith("CONNECTED")), ""))),
+        links=_links(
+            re.findall(r"\d+", next((value for key, value in row.items() if key.startswith("CONNECTED")), ""))
+        ),
     )
 
 
@@ -57,7 +76,9 @@ def _links(peers: list[str]) -> tuple[Link, ...]:
 def _json(text: str) -> tuple[Reading, ...]:
     whole = loaded(text, "JSON of neuron-ls")
     listed = whole.get("neuron_devices", whole.get("devices")) if isinstance(whole, dict) else whole
-    entries = [one for one in listed if isinstance(one, dict) and "neuron_device" in one] if isinstance(listed, list) else []
+    entries = (
+        [one for one in listed if isinstance(one, dict) and "neuron_device" in one] if isinstance(listed, list) else []
+    )
     if not entries and listed != []:
         raise Unreadable("JSON of neuron-ls was expected: a list whose entries have 'neuron_device'")
     readings = []
@@ -98,7 +119,11 @@ def monitor(text: str) -> tuple[Reading, ...]:
             value, end = decoder.raw_decode(text, at)
         except (ValueError, RecursionError):
             break
-        report = value if isinstance(value, dict) and ("neuron_runtime_data" in value or "neuron_hardware_info" in value) else report
+        report = (
+            value
+            if isinstance(value, dict) and ("neuron_runtime_data" in value or "neuron_hardware_info" in value)
+            else report
+        )
         at = text.find("{", end)
     if report is None:
         raise Unreadable("reports of neuron-monitor were expected, with 'neuron_runtime_data'")
@@ -127,11 +152,21 @@ def _monitored(
     processes: list[Process] = []
     for runtime in runtimes:
         in_use = _within(runtime, "report", "neuroncore_counters", "neuroncores_in_use")
-        taken = _within(runtime, "report", "memory_used", "neuron_runtime_used_bytes", "usage_breakdown", "neuroncore_memory_usage")
+        taken = _within(
+            runtime, "report", "memory_used", "neuron_runtime_used_bytes", "usage_breakdown", "neuroncore_memory_usage"
+        )
         mine = [core for core in in_use if _is_on(str(core), index, count, cores)]
-        shares.extend(share for core in mine if (share := the.percent(str(_within(in_use, core).get("neuroncore_utilization")))) is not None)
-        amounts = [part for core in taken if _is_on(str(core), index, count, cores) for part in _within(taken, core).values()]
-        used.extend(amount for part in amounts if isinstance(part, int) and (amount := the.memory(str(part), "B")) is not None)
+        shares.extend(
+            share
+            for core in mine
+            if (share := the.percent(str(_within(in_use, core).get("neuroncore_utilization")))) is not None
+        )
+        amounts = [
+            part for core in taken if _is_on(str(core), index, count, cores) for part in _within(taken, core).values()
+        ]
+        used.extend(
+            amount for part in amounts if isinstance(part, int) and (amount := the.memory(str(part), "B")) is not None
+        )
         pid = the.whole(str(runtime.get("pid")))
         if pid is not None and mine:
             processes.append(Process(pid, str(runtime.get("neuron_runtime_tag", ""))))
@@ -157,6 +192,6 @@ def _is_on(core: str, index: int, count: int, cores: int | None) -> bool:
 
 
 COMMANDS = (
-    Command("neuron-ls", the.line("neuron-ls", also=r"\S+"), devices),
-    Command("neuron-monitor", the.line("neuron-monitor", also=r"\S+"), monitor),
+    Command("neuron-ls", the.line("neuron-ls", also=r"\S+"), or_absent(devices)),
+    Command("neuron-monitor", the.line("neuron-monitor", also=r"\S+"), or_absent(monitor)),
 )

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from agent.accelerators.parsers import text as the
-from agent.accelerators.parsers.nested import Fields, blocks, flat, loaded, outline, pick
+from agent.accelerators.parsers.absences import or_absent
+from agent.accelerators.parsers.nested import Fields, blocks, flat, lines_of, loaded, outline, pick
 from agent.accelerators.readings import Command, Process, Reading, Unreadable
 from headrace.nodes import Health
 
@@ -20,13 +21,20 @@ _MEMORY = re.compile(r"(\S+)\s*([KMGT]i?B)?\s*/\s*(\S+)\s*([KMGT]i?B)")
 _PROCESS = re.compile(r"(\d+)\s+(\S+)\s+(\d+)\s+(\S.*?)\s+(\d+)\s*([KMG]i?B)$")
 
 
+_MEMORIES = ("physicalmemusage", "physical memory usage", "physical mem usage")
+_HEALTH = {
+    **dict.fromkeys(("good", "healthy", "ok"), Health.HEALTHY),
+    **dict.fromkeys(("bad", "unhealthy", "in problem", "problem"), Health.UNHEALTHY),
+}
+
+
 def table(text: str) -> tuple[Reading, ...]:
     """Reads `cnmon`: two lines a card. The head tells in which cell what stands."""
     heads: list[list[str]] = []
     upper: list[str] | None = None
     found: dict[int, Reading] = {}
     processes: dict[int, list[Process]] = {}
-    for row in (cells for box in the.boxes(text.splitlines()) for cells in box):
+    for row in (cells for box in the.boxes(lines_of(text)) for cells in box):
         first = row[0].split()
         if len(row) == 1:
             for card, process in _process(row[0]):
@@ -44,7 +52,9 @@ def table(text: str) -> tuple[Reading, ...]:
             found[card] = _lower(found[card], row, heads[1])
             upper = None
     if len(heads) < 2:
-        raise Unreadable("a table of cnmon was expected ('| Card  VF  Name  Firmware | …', '| Fan  Temp  Pwr:Usage/Cap | …')")
+        raise Unreadable(
+            "a table of cnmon was expected ('| Card  VF  Name  Firmware | …', '| Fan  Temp  Pwr:Usage/Cap | …')"
+        )
     driver = re.search(r"Driver\s+v?(\d[\w.\-]*)", text)
     return tuple(
         replace(
@@ -98,7 +108,7 @@ def _process(cell: str) -> Iterator[tuple[int, Process]]:
 
 def info(text: str) -> tuple[Reading, ...]:
     """Reads `cnmon info`: a block a card, "Card 0", with fields below headings. Known by its documented fields only."""
-    found = blocks(text.splitlines(), _CARD)
+    found = blocks(lines_of(text), _CARD)
     if not found:
         raise Unreadable("blocks of cards were expected ('Card 0', then 'Product Name : …')")
     return tuple(_described(int(match[1][:9]), outline(lines)) for match, lines in found)
@@ -118,7 +128,9 @@ def info_json(text: str) -> tuple[Reading, ...]:
 
 
 def _described(index: int, fields: Fields) -> Reading:
-    health = (pick(fields, "health/state", "health state", "health status", "health", "healthstate") or "").lower()
+    said = pick(fields, "health/state", "health state", "health status", "health", "healthstate")
+    numa = the.whole(pick(fields, "numa node id", "numa node", "numanodeid"))
+    healthy = _HEALTH.get((said or "").lower(), Health.UNKNOWN)
     return Reading(
         vendor=_VENDOR,
         kind=_KIND,
@@ -129,18 +141,18 @@ def _described(index: int, fields: Fields) -> Reading:
         board=pick(fields, "mother board sn", "motherboard sn", "motherboardsn", "mother board"),
         pci_address=_address(fields),
         driver_version=pick(fields, "driver version", "driverversion", "driver"),
-        memory_bytes=the.memory(pick(fields, "physicalmemusage/total", "physical memory usage/total", "physical mem usage/total")),
-        memory_used_bytes=the.memory(pick(fields, "physicalmemusage/used", "physical memory usage/used", "physical mem usage/used")),
-        busy_percent=the.percent(pick(fields, "utilization/mluaverage", "utilization/mlu average", "mlu average", "mlu utilization")),
+        memory_bytes=the.memory(pick(fields, *(f"{name}/total" for name in _MEMORIES))),
+        memory_used_bytes=the.memory(pick(fields, *(f"{name}/used" for name in _MEMORIES))),
+        busy_percent=the.percent(
+            pick(fields, "utilization/mluaverage", "utilization/mlu average", "mlu average", "mlu utilization")
+        ),
         busy_name=_BUSY,
         temperature_celsius=the.celsius(pick(fields, "temperature/chip", "temperature/board")),
         power_watts=the.watts(pick(fields, "power/usage", "power/board", "power usage")),
         power_limit_watts=the.watts(pick(fields, "power/cap", "power cap", "power/max")),
-        health={"good": Health.HEALTHY, "healthy": Health.HEALTHY, "ok": Health.HEALTHY}.get(
-            health, Health.UNHEALTHY if health in ("bad", "unhealthy", "in problem", "problem") else Health.UNKNOWN
-        ),
-        health_reason=f"cnmon says {health}" if health in ("bad", "unhealthy", "in problem", "problem") else "",
-        numa_node=node if (node := the.whole(pick(fields, "numa node id", "numa node", "numanodeid"))) is not None and node >= 0 else None,
+        health=healthy,
+        health_reason=f"cnmon says {said}" if healthy is Health.UNHEALTHY else "",
+        numa_node=numa if numa is not None and numa >= 0 else None,
     )
 
 
@@ -154,8 +166,8 @@ def _address(fields: Fields) -> str | None:
 
 
 COMMANDS = (
-    Command("cnmon", the.line("cnmon", also=r"(?!info\b|-j)-\S+|\d+"), table),
-    Command("cnmon info -j", the.line("cnmon", "info", r"-\w*j\w*|--json", also=r"\S+"), info_json),
-    Command("cnmon info -j", the.line("cat", r"\S*cnmon_info\.json"), info_json),
-    Command("cnmon info", the.line("cnmon", "info", also=r"(?!-j$|-j |--json)\S+"), info),
+    Command("cnmon", the.line("cnmon", also=r"(?!info\b|-j)-\S+|\d+"), or_absent(table)),
+    Command("cnmon info -j", the.line("cnmon", "info", r"-\w*j\w*|--json", also=r"\S+"), or_absent(info_json)),
+    Command("cnmon info -j", the.line("cat", r"\S*cnmon_info\.json"), or_absent(info_json)),
+    Command("cnmon info", the.line("cnmon", "info", also=r"(?!-j$|-j |--json)\S+"), or_absent(info)),
 )

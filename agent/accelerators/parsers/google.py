@@ -3,6 +3,8 @@
 import re
 
 from agent.accelerators.parsers import text as the
+from agent.accelerators.parsers.absences import or_absent
+from agent.accelerators.parsers.nested import lines_of
 from agent.accelerators.readings import Command, Process, Reading, Unreadable
 
 _VENDOR = "google"
@@ -17,7 +19,7 @@ def tables(text: str) -> tuple[Reading, ...]:
     duty: dict[str, float | None] = {}
     title: list[str] = []
     known = False
-    for line in text.translate(_BARS).splitlines():
+    for line in lines_of(text.translate(_BARS)):
         row = None if the.is_rule(line) or set(line.strip()) <= set("|-+ ┏┳┓┡╇┩└┴┘├┼┤━─┌┬┐╭╮╰╯") else the.cells(line)
         if row is None or len(row) < 2:
             continue
@@ -44,7 +46,7 @@ def _joined(chips: list[list[str]], used: list[list[str]], duty: dict[str, float
         chip, die = each[place] if place < len(each) else ([], 0)
         row = used[place] if place < len(used) else []
         memory, _, total = (row[1] if len(row) > 1 else "").partition("/")
-        node = chip[0] if chip and chip[0].startswith("/dev/") else None
+        nodes = tuple(re.findall(r"/dev/[\w/]+", chip[0])) if chip else ()
         pid = the.whole(chip[3]) if len(chip) > 3 else None
         share = the.percent(row[2]) if len(row) > 2 else duty.get(row[0]) if row else None
         readings.append(
@@ -53,12 +55,12 @@ def _joined(chips: list[list[str]], used: list[list[str]], duty: dict[str, float
                 kind="tpu",
                 index=place,
                 model=_model(chip),
-                board=node if chip and _devices(chip) > 1 else None,
+                board=nodes[0] if nodes and _devices(chip) > 1 else None,
                 memory_bytes=the.memory(total.strip(), "GiB"),
                 memory_used_bytes=the.memory(memory.strip(), "GiB"),
                 busy_percent=share,
                 busy_name=_BUSY,
-                device_nodes=(node,) if node else (),
+                device_nodes=nodes,
                 processes=(Process(pid),) if pid is not None and die == 0 else (),
             )
         )
@@ -74,4 +76,4 @@ def _model(chip: list[str]) -> str | None:
     return the.told(re.sub(r"\s+chip$", "", chip[1])) if len(chip) > 1 else None
 
 
-COMMANDS = (Command("tpu-info", the.line("tpu-info", also=r"\S+"), tables),)
+COMMANDS = (Command("tpu-info", the.line("tpu-info", also=r"\S+"), or_absent(tables)),)

@@ -5,6 +5,8 @@ from functools import partial
 
 from agent.accelerators.parsers import rocm
 from agent.accelerators.parsers import text as the
+from agent.accelerators.parsers.absences import or_absent
+from agent.accelerators.parsers.nested import lines_of
 from agent.accelerators.readings import Command, Reading, Unreadable
 
 _PCI_LINE = re.compile(r"\s*([0-9a-fA-F:]*\d\w:\w\w\.[0-7])\s+([^:]+?)(?:\s*\[[0-9a-f]{4}\])?:\s+(.*)$")
@@ -14,7 +16,7 @@ _MAKER = re.compile(r"(?i)C-3000|hygon|haiguang|\[1d94:[0-9a-f]{4}\]")
 
 def bus(text: str) -> tuple[Reading, ...]:
     """Reads lines of lspci: the co-processors of Hygon, whose processors and bridges have the same PCI vendor."""
-    lines = [match for match in map(_PCI_LINE.match, text.splitlines()) if match]
+    lines = [match for match in map(_PCI_LINE.match, lines_of(text)) if match]
     if not lines:
         raise Unreadable("lines of lspci were expected ('07:00.0 Co-processor: …')")
     return tuple(
@@ -44,9 +46,13 @@ def _by_rocm_smi(text: str) -> tuple[Reading, ...]:
 _KFD = r"/sys/class/kfd/kfd/topology/nodes/[^/ ]+"
 
 COMMANDS = (
-    Command("hy-smi", the.line("hy-smi", also=r"(?!virtual)\S+"), partial(rocm.smi, maker=rocm.HYGON)),
-    Command("rocm-smi", the.line("rocm-smi", also=r"\S+"), _by_rocm_smi),
-    Command("rocminfo", the.line("rocminfo", also=r"\S+"), partial(rocm.info, maker=rocm.HYGON)),
-    Command("lspci", the.line("lspci", also=r"\S+"), bus),
-    Command(f"cat {_KFD}/properties".replace("[^/ ]+", "N"), re.compile(f"cat {_KFD}/properties"), partial(rocm.node, maker=rocm.HYGON)),
+    Command("hy-smi", the.line("hy-smi", also=r"(?!virtual)\S+"), or_absent(partial(rocm.smi, maker=rocm.HYGON))),
+    Command("rocm-smi", the.line("rocm-smi", also=r"\S+"), or_absent(_by_rocm_smi)),
+    Command("rocminfo", the.line("rocminfo", also=r"\S+"), or_absent(partial(rocm.info, maker=rocm.HYGON))),
+    Command("lspci", the.line("lspci", also=r"\S+"), or_absent(bus)),
+    Command(
+        f"cat {_KFD}/properties".replace("[^/ ]+", "N"),
+        re.compile(f"cat {_KFD}/properties"),
+        or_absent(partial(rocm.node, maker=rocm.HYGON)),
+    ),
 )

@@ -1,4 +1,4 @@
-"""Outputs of Intel's xpu-smi, of 1.2 to 2.0, and of intel_gpu_top. Kunlunxin's xpu-smi has the same name, and is refused."""
+"""Outputs of Intel's xpu-smi, of 1.2 to 2.0, and of intel_gpu_top. Those of Kunlunxin's xpu-smi are refused."""
 
 import csv
 import json
@@ -8,7 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from agent.accelerators.parsers import text as the
-from agent.accelerators.parsers.nested import Fields, flat, key_of, loaded, pick
+from agent.accelerators.parsers.absences import or_absent
+from agent.accelerators.parsers.cards import Card, powers, read_cards, share, temperature, used_and_total
+from agent.accelerators.parsers.nested import Fields, flat, key_of, lines_of, loaded, pick
+from agent.accelerators.parsers.nvml_tools import listed
+from agent.accelerators.parsers.queries import queried, query_rows
 from agent.accelerators.readings import Command, Process, Reading, Unreadable
 from headrace.nodes import Health, Link
 
@@ -21,6 +25,11 @@ _HEALTH = {
 }
 _WORST = (Health.UNHEALTHY, Health.DEGRADED, Health.UNKNOWN, Health.HEALTHY)
 _FOREIGN = re.compile(r"(?i)kunlun|\bP800\b|XPU-RT|\bR[23]00\b")
+_HEAD = (
+    ("GPU  Name                    Persistence-M", "Bus-Id            Disp.A", "Volatile Uncorr. ECC"),
+    ("Fan  Temp  Pwr:Usage/Cap", "Memory-Usage", "GPU-Util  Compute M."),
+)
+_PROCESS = re.compile(r"\|\s*(\d{1,5})\s+(\d{1,10})\s+(\S+)\s+(\S[^|]*?)\s{2,}(\S+(?: \w+)?)\s*\|")
 _LINK = re.compile(r"(MDF|XL)(\d+|\*)?")
 _TILE = re.compile(r"(?i)tile\s*\d+\s*:\s*(-?[\d.]+)")
 
@@ -65,7 +74,7 @@ def discovery(text: str) -> tuple[Reading, ...]:
         return tuple(_gpu(the.whole(fields.get("device id")), fields) for fields in rows)
     gpus: list[tuple[int | None, Fields]] = []
     headed = False
-    for row in (cells for box in the.boxes(text.splitlines()) for cells in box):
+    for row in (cells for box in the.boxes(lines_of(text)) for cells in box):
         headed = headed or row[0] == "Device ID"
         if headed and len(row) > 1:
             if row[0].isdigit() and (not gpus or gpus[-1][0] != the.whole(row[0])):
@@ -73,13 +82,9 @@ def discovery(text: str) -> tuple[Reading, ...]:
             key, colon, value = row[1].partition(":")
             if gpus and colon:
                 gpus[-1][1].setdefault(key_of(key), value.strip())
-    if not headed and not _none_found(text):
+    if not headed:
         raise Unreadable("devices of xpu-smi were expected: JSON with 'device_list', a table with 'Device ID', or CSV")
     return tuple(_gpu(index, fields) for index, fields in gpus)
-
-
-def _none_found(text: str) -> bool:
-    return bool(re.search(r"(?i)no (?:supported )?(?:intel )?(?:gpu )?(?:devices?|gpus?) (?:was |were )?(?:found|discovered)", text))
 
 
 def _entries(text: str, key: str) -> list[dict[str, Any]]:
@@ -88,12 +93,14 @@ def _entries(text: str, key: str) -> list[dict[str, Any]]:
     found = next((one for one in lists if isinstance(one, list)), [])
     entries = [entry for entry in found if isinstance(entry, dict) and key in entry]
     if not entries and not (isinstance(whole, dict) and isinstance(whole.get("device_list"), list)):
-        raise Unreadable(f"JSON of xpu-smi was expected, with '{key}'; it may say why there is none: {str(whole)[:120]}")
+        raise Unreadable(
+            f"JSON of xpu-smi was expected, with '{key}'; it may say why there is none: {str(whole)[:120]}"
+        )
     return entries
 
 
 def _rows(text: str, head: re.Pattern[str]) -> list[Fields]:
-    lines = text.splitlines()
+    lines = lines_of(text)
     start = next((place for place, line in enumerate(lines) if head.match(line)), None)
     if start is None:
         raise Unreadable("CSV of xpu-smi was expected, with titles in its first line")
@@ -128,7 +135,7 @@ def _either(fields: Fields, *names: str) -> str | None:
 
 
 def _figures(fields: Fields) -> Reading:
-    """Figures by the titles of `dump` and `stats`. Of several tiles: the mean use, the highest heat, the sum of power."""
+    """Figures by the titles of `dump` and `stats`. Of several tiles: the mean use, highest heat, sum of power."""
     busy = _either(fields, "gpu utilization %", "average % utilization of all gpu engines")
     heat = next((value for key, value in fields.items() if key.startswith("gpu core temperature")), None)
     busies, heats = _tiles(busy), _tiles(heat)
@@ -147,7 +154,11 @@ def _figures(fields: Fields) -> Reading:
 def _tiles(value: str | None) -> list[float]:
     """The device's own figure, else those of its tiles: "12", "total: 12, …" or "Tile 0: 5, Tile 1: 7"."""
     whole = the.number(re.sub(r"(?i)^\s*total:\s*", "", value or ""))
-    return [whole] if whole is not None else [float(one) for one in _TILE.findall(value or "") if the.number(one) is not None]
+    return (
+        [whole]
+        if whole is not None
+        else [float(one) for one in _TILE.findall(value or "") if the.number(one) is not None]
+    )
 
 
 def stats(text: str) -> tuple[Reading, ...]:
@@ -162,14 +173,14 @@ def _columns(text: str) -> list[tuple[int | None, Fields]]:
     """The devices of a table of two columns, each from its row "Device ID" on."""
     devices: list[tuple[int | None, Fields]] = []
     title = ""
-    for row in (cells for box in the.boxes(text.splitlines()) for cells in box):
+    for row in (cells for box in the.boxes(lines_of(text)) for cells in box):
         if row[0] == "Device ID" and len(row) > 1:
             devices.append((the.whole(row[1]), {}))
         elif devices and len(row) > 1:
             title = key_of(row[0]) or title
             fields = devices[-1][1]
             fields[title] = f"{fields[title]}, {row[1]}" if title in fields else row[1]
-    if not devices and not _none_found(text):
+    if not devices:
         raise Unreadable("a table of xpu-smi was expected, with a row 'Device ID'")
     return devices
 
@@ -199,7 +210,10 @@ def health(text: str) -> tuple[Reading, ...]:
         return tuple(
             _judged(
                 the.whole(str(entry.get("device_id"))),
-                ((key_of(name), str(part.get("status")), str(part.get("description", ""))) for name, part in _parts(entry)),
+                (
+                    (key_of(name), str(part.get("status")), str(part.get("description", "")))
+                    for name, part in _parts(entry)
+                ),
             )
             for entry in _entries(text, "device_id")
         )
@@ -207,7 +221,9 @@ def health(text: str) -> tuple[Reading, ...]:
     for index, fields in _columns(text):
         said = [(name, re.search(r"(?i)status:\s*(\w+)", value), value) for name, value in fields.items()]
         components = (
-            (name.lstrip("0123456789 "), status[1], _description(value)) for name, status, value in said if status is not None
+            (name.lstrip("0123456789 "), status[1], _description(value))
+            for name, status, value in said
+            if status is not None
         )
         readings.append(_judged(index, components))
     return tuple(readings)
@@ -232,7 +248,7 @@ def _judged(index: int | None, components: Iterable[tuple[str, str, str]]) -> Re
 def topology(text: str) -> tuple[Reading, ...]:
     """Reads `xpu-smi topology -m`: GPUs, or tiles where cards have several, with what links them."""
     _ours(text)
-    lines = [[cell.strip() for cell in line.split("|")] for line in text.splitlines() if "|" in line]
+    lines = [[cell.strip() for cell in line.split("|")] for line in lines_of(text) if "|" in line]
     head = next((place for place, row in enumerate(lines) if any(cell.startswith("GPU ") for cell in row)), None)
     if head is None:
         raise Unreadable("a matrix of xpu-smi was expected ('GPU 0/0|GPU 0/1|…|CPU Affinity')")
@@ -245,7 +261,9 @@ def topology(text: str) -> tuple[Reading, ...]:
 def _links(name: str, peers: list[str], row: list[str]) -> tuple[Link, ...]:
     found = ((peer, _LINK.fullmatch(cell)) for peer, cell in zip(peers, row, strict=False) if peer != name)
     return tuple(
-        Link(peer, "mdf" if link[1] == "MDF" else "xelink", the.whole(link[2])) for peer, link in found if link is not None
+        Link(peer, "mdf" if link[1] == "MDF" else "xelink", the.whole(link[2]))
+        for peer, link in found
+        if link is not None
     )
 
 
@@ -298,55 +316,65 @@ def top(text: str) -> tuple[Reading, ...]:
 def table(text: str) -> tuple[Reading, ...]:
     """Reads `xpu-smi` alone, since 2.0: two lines a GPU, then the processes."""
     _ours(text)
-    rows = [cells for box in the.boxes(text.splitlines()) for cells in box]
-    found: dict[int, Reading] = {}
-    processes: dict[int, list[Process]] = {}
-    current: int | None = None
-    headed = "XPU-SMI" in text.upper() and "Level Zero" in text or bool(re.search(r"Intel\(R\)", text))
-    for row in rows:
-        words = row[0].split()
-        process = re.match(r"(\d+)\s+(\d+)\s+(\S+)\s+(\S.*?)\s{2,}(\S+(?: \w+)?)$", row[0]) if len(row) == 1 else None
-        if process:
-            one = Process(int(process[2][:12]), process[4], the.memory(process[5]))
-            processes.setdefault(int(process[1][:9]), []).append(one)
-        elif len(row) == 3 and words and words[0].isdigit() and the.pci_address(row[1]):
-            current = int(words[0][:9])
-            name = re.split(r"\s{2,}", row[0].split(maxsplit=1)[1] if len(words) > 1 else "")[0]
-            found.setdefault(current, Reading(vendor=_VENDOR, kind="gpu", index=current, model=the.told(name), pci_address=the.pci_address(row[1])))
-        elif len(row) == 3 and current is not None and "/" in row[1]:
-            found[current] = _second_line(found[current], row)
-            current = None
-    if not headed:
+    found = {card.index: card for card in reversed(read_cards(text, _HEAD)) if card.index is not None}
+    if not re.search(r"(?i)intel", text):
         raise Unreadable("a table of Intel's xpu-smi was expected ('Intel XPU-SMI v2.0 … Level Zero: …')")
+    if not found and "Bus-Id" not in text:
+        raise Unreadable("a table of xpu-smi was expected ('| GPU  Name  Persistence-M | Bus-Id …')")
+    processes: dict[int, list[Process]] = {}
+    for line in lines_of(text):
+        row = _PROCESS.match(line)
+        if row:
+            processes.setdefault(int(row[1]), []).append(Process(int(row[2]), row[4].strip(), the.memory(row[5])))
     driver = re.search(r"Driver:\s*(\S+)", text)
     return tuple(
-        replace(one, driver_version=driver[1] if driver else None, processes=tuple(processes.get(index, ())))
-        for index, one in found.items()
+        replace(
+            _card(found[index]),
+            driver_version=driver[1] if driver else None,
+            processes=tuple(processes.get(index, ())),
+        )
+        for index in sorted(found)
     )
 
 
-def _second_line(reading: Reading, row: list[str]) -> Reading:
-    temperature = re.search(r"(-?\d+)\s*°?\s*C\b", row[0])
-    power = re.search(r"([\d.]+|N/A)\s*W?\s*/\s*([\d.]+|N/A)\s*W?", re.sub(r"^N/A\s+", "", row[0]))
-    used, _, total = row[1].partition("/") if not row[1].startswith("N/A") else ("", "", row[1].removeprefix("N/A").strip(" /"))
-    return replace(
-        reading,
-        temperature_celsius=the.celsius(temperature[1]) if temperature else None,
-        power_watts=the.watts(power[1]) if power else None,
-        power_limit_watts=the.watts(power[2]) if power else None,
-        memory_used_bytes=the.memory(used),
-        memory_bytes=the.memory(total),
-        busy_percent=the.percent(row[2]),
+def _card(card: Card) -> Reading:
+    sensors = card.cell("pwr:usage")
+    power, limit = powers(sensors)
+    used, total = used_and_total(card.cell("memory-usage"))
+    return Reading(
+        vendor=_VENDOR,
+        kind="gpu",
+        index=card.index,
+        model=the.told(card.name),
+        pci_address=card.pci_address,
+        memory_bytes=total,
+        memory_used_bytes=used,
+        busy_percent=share(card.cell("gpu-util", "util")),
         busy_name=_BUSY,
+        temperature_celsius=temperature(sensors),
+        power_watts=power,
+        power_limit_watts=limit,
     )
+
+
+def query(line: str, text: str) -> tuple[Reading, ...]:
+    """Reads `xpu-smi --query-gpu=…`, since 2.0, whose columns are nvidia-smi's."""
+    return tuple(queried(row, _VENDOR) for row in query_rows(line, text))
 
 
 COMMANDS = (
-    Command("xpu-smi", the.line("xpu-smi"), table),
-    Command("xpu-smi discovery", the.line("xpu-smi", "discovery", also=r"\S+"), discovery),
-    Command("xpu-smi stats -d N", the.line("xpu-smi", "stats", also=r"\S+"), stats),
-    Command("xpu-smi dump -d N -m METRICS", the.line("xpu-smi", "dump", also=r"\S+"), dump),
-    Command("xpu-smi health -l", the.line("xpu-smi", "health", also=r"\S+"), health),
-    Command("xpu-smi topology -m", the.line("xpu-smi", "topology", "-m", also=r"\S+"), topology),
-    Command("intel_gpu_top -J", the.line("intel_gpu_top", "-J", also=r"\S+"), top),
+    Command("xpu-smi", the.line("xpu-smi", also=r"-(?!-query|-list|[mqL])\S+"), or_absent(table)),
+    Command(
+        "xpu-smi --query-gpu=FIELDS --format=csv",
+        the.line("xpu-smi", r"--query-gpu[= ]\S+", also=r"\S+"),
+        lambda text: query("", text),
+        query,
+    ),
+    Command("xpu-smi --list-gpus", the.line("xpu-smi", "--list-gpus", also=r"\S+"), lambda text: listed(text, _VENDOR)),
+    Command("xpu-smi discovery", the.line("xpu-smi", "discovery", also=r"\S+"), or_absent(discovery)),
+    Command("xpu-smi stats -d N", the.line("xpu-smi", "stats", also=r"\S+"), or_absent(stats)),
+    Command("xpu-smi dump -d N -m METRICS", the.line("xpu-smi", "dump", also=r"\S+"), or_absent(dump)),
+    Command("xpu-smi health -l", the.line("xpu-smi", "health", also=r"\S+"), or_absent(health)),
+    Command("xpu-smi topology -m", the.line("xpu-smi", "topology", "-m", also=r"\S+"), or_absent(topology)),
+    Command("intel_gpu_top -J", the.line("intel_gpu_top", "-J", also=r"\S+"), or_absent(top)),
 )

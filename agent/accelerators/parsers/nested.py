@@ -1,4 +1,4 @@
-"""Fields within fields, as JSON or as indented lines, made flat: {"vram/size": "32624 MB"}. Keys lose case and marks."""
+"""Fields within fields, as JSON or indented lines, made flat: {"vram/size": "32624 MB"}. Keys lose case and marks."""
 
 import json
 import re
@@ -15,7 +15,10 @@ Fields = dict[str, str]
 _DEEPEST = 16
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s"{}\[\],:]+|"')
-_PAIR = re.compile(r"(?P<indent>\s*)(?P<key>[^:]*?(?::\S[^:]*?)*?)\s*:(?:\s+(?P<value>.*))?$")
+# Longer than any line of a table or of fields.
+_LONGEST_LINE = 1024
+# More escapes than the JSON that needs repair has; unclosed strings of them would take for ever.
+_MOST_ESCAPES = 1000
 
 
 def loaded(text: str, expected: str) -> Any:
@@ -25,7 +28,7 @@ def loaded(text: str, expected: str) -> Any:
     except (ValueError, RecursionError):
         pass
     try:
-        return json.loads(repaired(text))
+        return json.loads(repaired(text) if text.count("\\") <= _MOST_ESCAPES else text)
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"{expected} was expected; this is no JSON, or it is cut short ({error})") from error
 
@@ -33,13 +36,18 @@ def loaded(text: str, expected: str) -> Any:
 def repaired(text: str) -> str:
     """JSON with the commas that hy-smi leaves out between fields, and without those that end a list; else unchanged."""
     parts: list[str] = []
-    for token in _TOKEN.findall(text):
-        if parts and parts[-1] == "," and token in "}]":
+    for part in _TOKEN.findall(text):
+        if parts and parts[-1] == "," and part in "}]":
             parts.pop()
-        elif parts and parts[-1] not in "{[,:" and token not in "}],:":
+        elif parts and parts[-1] not in "{[,:" and part not in "}],:":
             parts.append(",")
-        parts.append(token)
+        parts.append(part)
     return " ".join(parts)
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a table, or of fields; longer ones are neither."""
+    return [line for line in text.splitlines() if len(line) <= _LONGEST_LINE]
 
 
 def key_of(text: str) -> str:
@@ -83,10 +91,10 @@ def outline(lines: Iterable[str]) -> Fields:
     above: list[tuple[int, str]] = []
     for raw in lines:
         line = raw.expandtabs(8).rstrip()
-        if not line.strip():
+        if not line:
             continue
-        found = _PAIR.match(line)
-        key, value = (found["key"], found["value"] or "") if found else (line, "")
+        key, _, value = line.partition(": ")
+        value = value.strip()
         indent = len(line) - len(line.lstrip())
         while above and above[-1][0] >= indent:
             above.pop()

@@ -3,6 +3,7 @@
 import re
 
 from agent.accelerators.parsers import text as the
+from agent.accelerators.parsers.absences import or_absent
 from agent.accelerators.readings import Command, Reading, Unreadable
 
 _CORE = re.compile(r"Core(\d+)\s*:\s*([^,]*)")
@@ -30,5 +31,5 @@ def load(text: str) -> tuple[Reading, ...]:
 
 
 COMMANDS = (
-    Command("cat /sys/kernel/debug/rknpu/load", re.compile(r"cat /sys/kernel/debug/rknpu/load"), load),
+    Command("cat /sys/kernel/debug/rknpu/load", re.compile(r"cat /sys/kernel/debug/rknpu/load"), or_absent(load)),
 )

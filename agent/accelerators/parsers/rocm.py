@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from re import Pattern
 
 from agent.accelerators.parsers import text as the
-from agent.accelerators.parsers.nested import Fields, blocks, flat, key_of, loaded, outline, pick
+from agent.accelerators.parsers.nested import Fields, blocks, flat, key_of, lines_of, loaded, outline, pick
 from agent.accelerators.readings import Reading, Unreadable
 
 
@@ -31,12 +31,14 @@ class Maker:
 
 
 _HYGON = re.compile(r"(?i)\b(?:DCU|HCU)\b|hygon|haiguang|C-3000|total memory \(MiB\)")
-_AMD = re.compile(r"(?i)ROCm System Management|Advanced Micro Devices|\bAMD\b|Radeon|Instinct|GPU use \(%\)|\bGPU%|^GPU\[")
+_AMD = re.compile(
+    r"(?i)ROCm System Management|Advanced Micro Devices|\bAMD\b|Radeon|Instinct|GPU use \(%\)|\bGPU%|^GPU\["
+)
 
 AMD = Maker("amd", "1002", "AMD's rocm-smi", re.compile(r"(?!)"), _HYGON)
 HYGON = Maker("hygon", "1d94", "Hygon's hy-smi", _HYGON, _AMD)
 
-_LINE = re.compile(r"(?i)\s*(?:GPU|DCU|HCU|card)\s*\[?(\d+)\]?\s*:\s*(\S[^:]*?)\s*:\s*(.*?)\s*$")
+_LINE = re.compile(r"(?i)\s*(?:GPU|DCU|HCU|card) ?\[?(\d+)\]?\s*:(.*)")
 _CARD = re.compile(r"(?i)(?:card|gpu|dcu|hcu)\s*\[?(\d+)\]?")
 _HEAD = re.compile(r"\s*(GPU|DCU|HCU|Device)\s+.*\bPwrCap\b")
 _ROW = re.compile(r"\s*(\d+)\s")
@@ -59,16 +61,17 @@ def smi(text: str, maker: Maker) -> tuple[Reading, ...]:
     start = text.lstrip()
     if start.startswith(("{", "[")):
         return _json(text, maker)
-    head = next((line for line in text.splitlines() if _HEAD.match(line)), None)
+    head = next((line for line in lines_of(text) if _HEAD.match(line)), None)
     if head is not None:
         return tuple(_table(text, head, maker))
     if re.search(r"(?im)^device\s*,", text):
         return _csv(text, maker)
     cards: dict[int, Fields] = {}
-    for line in text.splitlines():
+    for line in lines_of(text):
         found = _LINE.match(line)
-        if found:
-            cards.setdefault(int(found[1][:9]), {}).setdefault(key_of(found[2]), found[3])
+        key, colon, value = found[2].partition(":") if found else ("", "", "")
+        if found and colon:
+            cards.setdefault(int(found[1][:9]), {}).setdefault(key_of(key), value.strip())
     if not cards and not re.search(r"System Management Interface|End of (?:ROCm )?SMI Log|No (?:AMD|supported)", text):
         raise Unreadable(f"a table, JSON, CSV or lines of {maker.tool} were expected")
     return tuple(_card(index, fields, {}, maker) for index, fields in cards.items())
@@ -91,7 +94,7 @@ def _from_brace(text: str) -> str:
 
 
 def _csv(text: str, maker: Maker) -> tuple[Reading, ...]:
-    lines = text.splitlines()
+    lines = lines_of(text)
     start = next(place for place, line in enumerate(lines) if re.match(r"(?i)device\s*,", line))
     try:
         rows = list(csv.reader(lines[start:]))
@@ -121,7 +124,9 @@ def _card(index: int, fields: Fields, system: Fields, maker: Maker) -> Reading:
         memory_bytes=_amount(fields, "vram total memory", "available memory size"),
         memory_used_bytes=_amount(fields, "vram total used memory", "vram used memory"),
         busy_percent=the.percent(pick(fields, *_BUSY)),
-        busy_name=next((name.removesuffix(" %").upper().replace("USE", "use") for name in _BUSY if name in fields), None),
+        busy_name=next(
+            (name.removesuffix(" %").upper().replace("USE", "use") for name in _BUSY if name in fields), None
+        ),
         temperature_celsius=the.celsius(pick(fields, *_TEMPERATURES)),
         power_watts=the.watts(pick(fields, *_POWER)),
         power_limit_watts=the.watts(pick(fields, "max graphics package power w")),
@@ -152,13 +157,20 @@ def _table(text: str, head: str, maker: Maker) -> Iterator[Reading]:
     named = "[Model" in words
     found: dict[int, Reading] = {}
     last: int | None = None
-    for line in text[text.index(head) + len(head) :].splitlines():
+    for line in lines_of(text[text.index(head) + len(head) :]):
         row = _ROW.match(line)
         parts = line.split()
         if row and len(parts) > len(tail):
             last = int(row[1][:9])
             found.setdefault(last, _row(last, parts, tail, line, maker))
-        elif last is not None and named and parts and not the.is_rule(line) and "=" not in line and found[last].model is None:
+        elif (
+            last is not None
+            and named
+            and parts
+            and not the.is_rule(line)
+            and "=" not in line
+            and found[last].model is None
+        ):
             found[last] = replace(found[last], model=line.strip())
     yield from found.values()
 
@@ -187,7 +199,7 @@ def _row(index: int, parts: list[str], tail: list[str], line: str, maker: Maker)
 
 def info(text: str, maker: Maker) -> tuple[Reading, ...]:
     """Reads rocminfo: the agents that are GPUs, in its order; each with its largest pool of memory."""
-    agents = blocks(text.splitlines(), _AGENT)
+    agents = blocks(lines_of(text), _AGENT)
     if not agents and not re.search(r"HSA (?:System Attributes|Agents)|ROCk module", text):
         raise Unreadable("agents of rocminfo were expected ('HSA Agents', 'Agent 1', 'Device Type: GPU')")
     outlines = [outline(line for line in lines if "***" not in line) for _, lines in agents]
