@@ -11,6 +11,7 @@ from agent.accelerators.table import vendors
 from agent.assembly import channel_to, run
 from agent.doctor import examine
 from agent.findings import Status, as_json, render, worst
+from agent.parse import parsed, read_output
 from agent.runtimes.docker import DockerRuntime
 from headrace import faultpoints, logs
 from headrace.refusals import Refusal
@@ -23,6 +24,10 @@ def main() -> int:
     """Runs the agent, or looks at the node; answers with the exit code."""
     arguments = _parser().parse_args()
     try:
+        # For outputs of other machines: no settings of this one are needed.
+        if arguments.command == "parse":
+            sys.stdout.write(parsed(arguments.line, read_output(arguments.file)) + "\n")
+            return 0
         settings = load_agent(arguments.config, os.environ)
         logs.configure(settings.log.level)
         faultpoints.arm(os.environ.get(faultpoints.VARIABLE, ""))
@@ -55,6 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument(
         "-o", "--output", choices=("table", "json"), default="table", help="how to print (default: table)"
     )
+    parse = commands.add_parser(
+        "parse",
+        help="read a saved output of a vendor's tool, and print its devices as JSON",
+        epilog='example: headrace-agent parse --command "npu-smi info" output.txt',
+    )
+    parse.add_argument("--command", dest="line", required=True, metavar="LINE", help="the command that printed it")
+    parse.add_argument("file", metavar="FILE", help='the saved output; "-" for standard input')
     return parser
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from agent.accelerators.parsers.text import cells, is_rule, memory, pci_address, percent, watts
 
 # A first line of a card: its number, then its name. What else begins with a number has a unit on it ("30%   45C").
-_FIRST = re.compile(r"(\d{1,5})\s+([^\s\d%].*|\d\S*[A-Za-z].*)")
+_FIRST = re.compile(r"(\d{1,5})\s+(?!C\b|°|℃)([^\s\d%].*|\d\S*[A-Za-z].*)")
 _ENDS = ("process", "mig devices", "no mig devices")
 _FLAGS = ("On", "Off", "N/A", "TCC", "WDDM", "MCDM", "Enabled", "Disabled", "ERR!")
 _TEMPERATURE = re.compile(r"(?<![\w.])(-?\d{1,3}(?:\.\d+)?)\s*(?:°|º)?\s*(?:C\b|℃)")
@@ -56,8 +56,8 @@ class Card:
         return next((found for found in map(pci_address, self.rows[0]) if found), None)
 
 
-def read_cards(text: str, standard: Rows) -> list[Card]:
-    """The cards of a table; `standard` is the header for one whose own is cut off."""
+def read_cards(text: str, standard: Rows, title: str = "bus-id") -> list[Card]:
+    """The cards of a table. `standard` is the header for one whose own is cut off; `title` begins one's own."""
     header: list[list[str]] = []
     cards: list[list[list[str]]] = []
     for line in text.split("\n"):
@@ -70,7 +70,7 @@ def read_cards(text: str, standard: Rows) -> list[Card]:
             cards.append([row])
         elif cards:
             cards[-1].append(row)
-        elif header or any("bus-id" in title.lower() for title in row):
+        elif header or any(title in cell.lower() for cell in row):
             header.append(row)
     return [Card(header or standard, rows) for rows in cards]
 

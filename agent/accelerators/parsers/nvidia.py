@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from agent.accelerators.parsers.fields import Fields, Names, blocks, from_xml, processes, reading
+from agent.accelerators.parsers.nvml_health import health_of
 from agent.accelerators.parsers.nvidia_lists import apps, monitored, nvlinks, table
 from agent.accelerators.parsers.nvml_tools import listed, read_with_failures, topology
 from agent.accelerators.parsers.queries import queried, query_rows
-from agent.accelerators.parsers.text import line, memory, told, whole
+from agent.accelerators.parsers.text import line, memory, whole
 from agent.accelerators.readings import Command, Reading, Unreadable
-from headrace.nodes import Health
 
 VENDOR = "nvidia"
 
@@ -43,7 +43,6 @@ _NAMES = Names(
     ),
 )
 _PARTITIONS = ("mig_devices/mig_device/index", "mig_device/index")
-_GONE = ("gpu is lost", "unknown error", "err!", "gpu requires reset")
 _DEVICE = re.compile(r"GPU ([0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7])\s*")
 
 
@@ -95,53 +94,6 @@ def _device(fields: Fields, driver: str | None) -> Iterator[Reading]:
                 health=health,
                 health_reason=reason,
             )
-
-
-def health_of(fields: Fields) -> tuple[Health, str]:
-    """What a device's own words say of its health; UNKNOWN where none of them do."""
-    gone = next((value for _, value in fields.items if value.strip("[] .").lower() in _GONE), None)
-    if gone:
-        return Health.UNHEALTHY, f"its tool says: {gone}"
-    findings = [*_recovery(fields), *_memory_errors(fields)]
-    for worst in (Health.UNHEALTHY, Health.DEGRADED, Health.HEALTHY):
-        said = [reason for health, reason in findings if health is worst]
-        if said:
-            return worst, "; ".join(reason for reason in said if reason)
-    return Health.UNKNOWN, ""
-
-
-def _recovery(fields: Fields) -> Iterator[tuple[Health, str]]:
-    action = fields.raw("gpu_recovery_action")
-    if action.lower() == "none":
-        yield Health.HEALTHY, ""
-    elif told(action):
-        draining = "drain" in action.lower()
-        yield (Health.DEGRADED if draining else Health.UNHEALTHY), f"it asks for recovery: {action}"
-
-
-def _memory_errors(fields: Fields) -> Iterator[tuple[Health, str]]:
-    errors = [
-        count
-        for name, value in fields.below("ecc_errors/")
-        if name.startswith("volatile/") and ("uncorrectable" in name or name == "volatile/double_bit/total")
-        and (count := whole(value)) is not None
-    ]
-    if errors:
-        bad = sum(errors)
-        yield (Health.UNHEALTHY, f"{bad} uncorrected memory errors since its driver was loaded") if bad else (Health.HEALTHY, "")
-    if fields.first("ecc_errors/aggregate/sram_threshold_exceeded") == "Yes":
-        yield Health.UNHEALTHY, "errors of its SRAM are over their threshold"
-    for name, health, reason in (
-        ("remapped_rows/remapped_row_failure", Health.UNHEALTHY, "remapping a bad row of its memory failed"),
-        ("remapped_rows/remapping_failure_occurred", Health.UNHEALTHY, "remapping a bad row of its memory failed"),
-        ("remapped_rows/remapped_row_pending", Health.DEGRADED, "a bad row of its memory is remapped at its next reset"),
-        ("remapped_rows/pending", Health.DEGRADED, "a bad row of its memory is remapped at its next reset"),
-        ("retired_pages/pending_retirement", Health.DEGRADED, "a bad page of its memory is retired at its next reset"),
-        ("retired_pages/pending_page_blacklist", Health.DEGRADED, "a bad page of its memory is retired at its next reset"),
-    ):
-        said = (fields.first(name) or "").lower()
-        if said in ("yes", "no"):
-            yield (health, reason) if said == "yes" else (Health.HEALTHY, "")
 
 
 def _csv(command: str, text: str) -> tuple[Reading, ...]:

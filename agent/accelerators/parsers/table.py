@@ -71,7 +71,7 @@ def _words(line: str) -> Iterator[str]:
 
 
 def _in_one_line(text: str) -> str:
-    return " ".join(text.split())[:400]
+    return " ".join("".join(each if each.isprintable() else " " for each in text[:800]).split())[:400]
 
 
 @cache
