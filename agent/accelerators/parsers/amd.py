@@ -187,7 +187,8 @@ def _links(index: int, fields: Fields) -> tuple[Link, ...]:
 
 def _topology_table(text: str) -> tuple[Reading, ...]:
     kinds: dict[str, list[Link]] = {}
-    table, peers = "", []
+    table = ""
+    peers: list[str] = []
     for line in lines_of(text):
         title = re.match(r"([A-Z][A-Z ]+) TABLE:", line)
         parts = line.split()
@@ -282,7 +283,7 @@ def _table(text: str) -> tuple[Reading, ...]:
 def _two_lines(index: int, upper: list[str], lower: list[str]) -> Reading:
     address, _, name = upper[0].partition(" ")
     power = re.search(r"([\d.]+|N/A)\s*/\s*([\d.]+|N/A)\s*W", upper[1])
-    temperature = re.search(r"(-?[\d.]+)\s*°\s*C", upper[1])
+    temperature = re.search(r"(-?[\d.]+)\s*[^\w\s]{0,2}C\b", upper[1])
     memory = re.search(r"([\d.]+|N/A)\s*/\s*([\d.]+|N/A)\s*([KMGT]i?B)", lower[1])
     return Reading(
         vendor=_VENDOR,

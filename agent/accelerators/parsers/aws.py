@@ -16,6 +16,9 @@ _VENDOR = "aws"
 _KIND = "npu"
 _BUSY = "NeuronCore utilisation"
 _LINK = "neuronlink"
+# More than any instance has.
+_MOST_DEVICES = 1024
+_MOST_BYTES = 1 << 50
 # No tool names the chip; each family of instances has one kind.
 _FAMILIES = {
     "inf1": "Inferentia",
@@ -46,11 +49,15 @@ def devices(text: str) -> tuple[Reading, ...]:
             )
         elif index is not None and index >= 0:
             found.setdefault(index, _row(index, dict(zip(columns, row, strict=False))))
-    instance = re.search(r"(?im)^\s*instance-type:\s*([a-z]+\d+[a-z]*)", text)
-    model = _FAMILIES.get(instance[1].lower()) if instance else None
+    model = _model(text)
     if not any("NEURON" in column for column in columns):
         raise Unreadable("a table of neuron-ls was expected ('| NEURON | NEURON |', '| DEVICE | CORES  |')")
     return tuple(replace(one, model=model) for one in found.values())
+
+
+def _model(text: str) -> str | None:
+    instance = re.search(r"(?i)instance[-_]type\"?\s?:\s?\"?([a-z]{2,4}\d[a-z]?)", text)
+    return _FAMILIES.get(instance[1].lower()) if instance else None
 
 
 def _row(index: int, row: Mapping[str, str]) -> Reading:
@@ -81,7 +88,7 @@ def _json(text: str) -> tuple[Reading, ...]:
     )
     if not entries and listed != []:
         raise Unreadable("JSON of neuron-ls was expected: a list whose entries have 'neuron_device'")
-    readings = []
+    readings, model = [], _model(text)
     for entry in entries:
         index, numa = the.whole(str(entry["neuron_device"])), the.whole(str(entry.get("numa_node")))
         peers = entry.get("connected_to")
@@ -90,6 +97,7 @@ def _json(text: str) -> tuple[Reading, ...]:
                 vendor=_VENDOR,
                 kind=_KIND,
                 index=index,
+                model=model,
                 serial=the.told(str(entry["serial_number"])) if entry.get("serial_number") else None,
                 pci_address=the.pci_address(str(entry.get("bdf"))),
                 memory_bytes=the.memory(str(entry.get("memory_size")), "B"),
@@ -135,7 +143,11 @@ def monitor(text: str) -> tuple[Reading, ...]:
     cores = the.whole(str(hardware.get("neuroncore_per_device_count"))) or None
     runtimes = report.get("neuron_runtime_data")
     runtimes = [one for one in runtimes if isinstance(one, dict)] if isinstance(runtimes, list) else []
-    return tuple(_monitored(index, count, cores, hardware, runtimes) for index in range(min(max(count, 0), 1024)))
+    model = _model(json.dumps(report))
+    return tuple(
+        replace(_monitored(index, count, cores, hardware, runtimes), model=model)
+        for index in range(min(max(count, 0), _MOST_DEVICES))
+    )
 
 
 def _within(value: Any, *keys: str) -> Mapping[str, Any]:
@@ -167,6 +179,10 @@ def _monitored(
         used.extend(
             amount for part in amounts if isinstance(part, int) and (amount := the.memory(str(part), "B")) is not None
         )
+        if count == 1 and not amounts:
+            # Old versions do not break it down.
+            whole = _within(runtime, "report", "memory_used", "neuron_runtime_used_bytes").get("neuron_device")
+            used.extend([whole] if isinstance(whole, int) and 0 <= whole < _MOST_BYTES else [])
         pid = the.whole(str(runtime.get("pid")))
         if pid is not None and mine:
             processes.append(Process(pid, str(runtime.get("neuron_runtime_tag", ""))))

@@ -168,6 +168,6 @@ def _address(fields: Fields) -> str | None:
 COMMANDS = (
     Command("cnmon", the.line("cnmon", also=r"(?!info\b|-j)-\S+|\d+"), or_absent(table)),
     Command("cnmon info -j", the.line("cnmon", "info", r"-\w*j\w*|--json", also=r"\S+"), or_absent(info_json)),
-    Command("cnmon info -j", the.line("cat", r"\S*cnmon_info\.json"), or_absent(info_json)),
+    Command("cat cnmon_info.json", the.line("cat", r"\S*cnmon_info\.json"), or_absent(info_json)),
     Command("cnmon info", the.line("cnmon", "info", also=r"(?!-j$|-j |--json)\S+"), or_absent(info)),
 )

@@ -47,11 +47,11 @@ _KFD = r"/sys/class/kfd/kfd/topology/nodes/[^/ ]+"
 
 COMMANDS = (
     Command("hy-smi", the.line("hy-smi", also=r"(?!virtual)\S+"), or_absent(partial(rocm.smi, maker=rocm.HYGON))),
-    Command("rocm-smi", the.line("rocm-smi", also=r"\S+"), or_absent(_by_rocm_smi)),
-    Command("rocminfo", the.line("rocminfo", also=r"\S+"), or_absent(partial(rocm.info, maker=rocm.HYGON))),
+    Command("rocm-smi (DTK)", the.line("rocm-smi", also=r"\S+"), or_absent(_by_rocm_smi)),
+    Command("rocminfo (DTK)", the.line("rocminfo", also=r"\S+"), or_absent(partial(rocm.info, maker=rocm.HYGON))),
     Command("lspci", the.line("lspci", also=r"\S+"), or_absent(bus)),
     Command(
-        f"cat {_KFD}/properties".replace("[^/ ]+", "N"),
+        "cat /sys/class/kfd/kfd/topology/nodes/N/properties (DTK)",
         re.compile(f"cat {_KFD}/properties"),
         or_absent(partial(rocm.node, maker=rocm.HYGON)),
     ),

@@ -1,4 +1,4 @@
-"""What is right to read of the outputs of amd-smi, rocm-smi, rocminfo and the kernel's list of KFD nodes; the points that each was recorded for."""
+"""What is right to read of amd-smi, rocm-smi, rocminfo and KFD nodes; the points that each was recorded for."""
 
 import pytest
 
@@ -296,14 +296,14 @@ WARNING:                 One or more commands failed
 ============================= End of ROCm SMI Log ==============================
 """
 _CONCISE_6 = """
-============================================ ROCm System Management Interface ============================================
-====================================================== Concise Info ======================================================
+====================================== ROCm System Management Interface ======================================
+================================================ Concise Info ================================================
 Device  Node  IDs              Temp        Power     Partitions          SCLK    MCLK    Fan  Perf  PwrCap  VRAM%  GPU%
               (DID,     GUID)  (Junction)  (Socket)  (Mem, Compute, ID)
-==========================================================================================================================
+==============================================================================================================
 0       2     0x74a1,   23018  46.0°C      169.0W    NPS1, SPX, 0        134Mhz  900Mhz  0%   auto  750.0W  0%     7%
 1       3     0x74a1,   53458  N/A         N/A       NPS1, SPX, 0        141Mhz  900Mhz  0%   auto  750.0W  0%     N/A
-==========================================================================================================================
+==============================================================================================================
 """
 _CONCISE_5 = """
 ======================================= ROCm System Management Interface =======================================

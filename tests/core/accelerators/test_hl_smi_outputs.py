@@ -54,9 +54,9 @@ def test_uncorrected_events_that_every_card_has_are_no_fault() -> None:
 
 
 def test_columns_are_found_by_the_header_whatever_was_asked() -> None:
-    text = """index, name, bus_id, driver_version, uuid, module_id, memory.total [MiB], memory.free [MiB], memory.used [MiB]
-0, HL-325L, 0000:3b:00.0, 1.24.1-b336d5e, 01P4-HL3090A0-18-UAN071-12-03-01, 1, 131072 MiB, 130400 MiB, 672 MiB
-1, HL-325L, 0000:4c:00.0, 1.24.1-b336d5e, 01P4-HL3090A0-18-UAN071-05-08-05, 3, 131072 MiB, 130400 MiB, N/A
+    text = """index, name, bus_id, driver_version, uuid, module_id, memory.total [MiB], memory.used [MiB]
+0, HL-325L, 0000:3b:00.0, 1.24.1-b336d5e, 01P4-HL3090A0-18-UAN071-12-03-01, 1, 131072 MiB, 672 MiB
+1, HL-325L, 0000:4c:00.0, 1.24.1-b336d5e, 01P4-HL3090A0-18-UAN071-05-08-05, 3, 131072 MiB, N/A
 """
     readings = readings_of("hl-smi -Q index,name,... -f csv", text)
 

@@ -1,4 +1,4 @@
-"""What is right to read of the outputs of hy-smi, of DTK's rocm-smi and rocminfo, and of lspci; the points that each was recorded for."""
+"""What is right to read of hy-smi, DTK's rocm-smi and rocminfo, and lspci; the points that each was recorded for."""
 
 import pytest
 
@@ -76,7 +76,9 @@ def test_commas_that_are_missing_are_put_in_and_nothing_else_is_changed() -> Non
 
 def test_co_processors_are_told_from_the_other_functions_of_the_maker() -> None:
     text = text_of("hygon/lspci-K100_AI-x8.txt")
-    others = "00:00.0 Host bridge: Chengdu Haiguang IC Design Co., Ltd. Root Complex\n03:00.0 3D controller: NVIDIA Corporation\n"
+    others = (
+        "00:00.0 Host bridge: Chengdu Haiguang IC Design Co., Ltd. Root\n03:00.0 3D controller: NVIDIA Corporation\n"
+    )
 
     readings = readings_of("lspci", others + text)
 

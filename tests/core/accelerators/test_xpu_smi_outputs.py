@@ -90,7 +90,7 @@ def test_the_worst_component_is_the_gpus_health(word: str, health: Health) -> No
 
 
 def test_health_reads_alike_in_json() -> None:
-    text = """{"device_id": 1, "core_temperature": {"status": "Ok", "description": "All temperature sensors are healthy."},
+    text = """{"device_id": 1, "core_temperature": {"status": "Ok", "description": "All are healthy."},
       "memory": {"status": "Critical", "description": "Memory channel 3 has failed"}, "power": {"status": "Unknown"}}"""
 
     (reading,) = readings_of("xpu-smi health -d 1 -j", text)
@@ -101,8 +101,10 @@ def test_health_reads_alike_in_json() -> None:
 
 def test_figures_read_alike_in_json() -> None:
     text = """{"device_id": 2, "device_level": [
-      {"metrics_type": "XPUM_STATS_GPU_UTILIZATION", "value": 42.5}, {"metrics_type": "XPUM_STATS_POWER", "value": 120.0},
-      {"metrics_type": "XPUM_STATS_GPU_CORE_TEMPERATURE", "value": 58}, {"metrics_type": "XPUM_STATS_MEMORY_USED", "value": 8192}]}"""
+      {"metrics_type": "XPUM_STATS_GPU_UTILIZATION", "value": 42.5},
+      {"metrics_type": "XPUM_STATS_POWER", "value": 120.0},
+      {"metrics_type": "XPUM_STATS_GPU_CORE_TEMPERATURE", "value": 58},
+      {"metrics_type": "XPUM_STATS_MEMORY_USED", "value": 8192}]}"""
 
     (reading,) = readings_of("xpu-smi stats -d 2 -j", text)
 
@@ -128,9 +130,11 @@ def test_the_last_sample_counts() -> None:
 
 
 def test_titles_of_other_versions_are_known() -> None:
-    text = """Timestamp, DeviceId, Average % utilization of all GPU Engines, GPU Core Temperature (Celsius Degree), GPU Memory Used (MiB)
-06:14:46.000, 3, 55.25, N/A, 8192
-"""
+    text = (
+        "Timestamp, DeviceId, Average % utilization of all GPU Engines,"
+        " GPU Core Temperature (Celsius Degree), GPU Memory Used (MiB)\n"
+        "06:14:46.000, 3, 55.25, N/A, 8192\n"
+    )
     (reading,) = readings_of("xpu-smi dump -d -1 -m 0,3,18", text)
 
     assert (reading.index, reading.busy_percent, reading.temperature_celsius) == (3, 55.25, None)
