@@ -2,10 +2,12 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from re import Pattern
 from typing import Any
 
+from agent.accelerators.parsers.fields import indented
 from agent.accelerators.parsers.text import told
 from agent.accelerators.readings import Unreadable
 
@@ -85,25 +87,14 @@ def _scalar(value: Any) -> str:
 
 
 def outline(lines: Iterable[str]) -> Fields:
-    """The fields of indented "key : value" lines. A heading that comes again is another one: "process info 2"."""
+    """The fields of indented "key : value" lines. A heading that comes again is another one: "process info 2/pid"."""
     fields: Fields = {}
-    seen: dict[str, int] = {}
-    above: list[tuple[int, str]] = []
-    for raw in lines:
-        line = raw.expandtabs(8).rstrip()
-        if not line:
-            continue
-        key, _, value = line.partition(": ")
-        value = value.strip()
-        indent = len(line) - len(line.lstrip())
-        while above and above[-1][0] >= indent:
-            above.pop()
-        path = "/".join([*(name for _, name in above[:_DEEPEST]), key_of(key)])
-        if not value:
-            seen[path] = seen.get(path, 0) + 1
-        name = key_of(key) if value or seen[path] == 1 else f"{key_of(key)} {seen[path]}"
-        above.append((indent, name))
-        fields.setdefault("/".join([*(upper for _, upper in above[:-1][:_DEEPEST]), name]), value)
+    seen: Counter[str] = Counter()
+    for name, value in indented(lines).items:
+        path = name.replace("_", " ")
+        seen[path] += 1
+        heading, slash, rest = path.partition("/")
+        fields[path if seen[path] == 1 else f"{heading} {seen[path]}{slash}{rest}"] = value
     return fields
 
 

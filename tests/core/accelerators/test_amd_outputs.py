@@ -258,6 +258,28 @@ def test_how_a_gpu_is_reads_alike_in_text_json_and_csv(command: str, text: str) 
     assert reading.memory_used_bytes == 1024 << 20
 
 
+def test_processes_of_text_are_headings_that_come_again() -> None:
+    text = """
+GPU: 0
+    PROCESS_INFO:
+        NAME: python3
+        PID: 11
+        MEMORY_USAGE:
+            GTT_MEM: 2.0 MB
+            VRAM_MEM: 3.0 MB
+        MEM_USAGE: 5.0 MB
+    PROCESS_INFO:
+        NAME: server
+        PID: 12
+        MEMORY_USAGE:
+            GTT_MEM: 2.0 MB
+            VRAM_MEM: N/A
+"""
+    (reading,) = readings_of("amd-smi process", text)
+
+    assert reading.processes == (Process(11, "python3", 3 << 20), Process(12, "server"))
+
+
 def test_partitions_share_a_board() -> None:
     text = _STATIC_TEXT.replace("SPX", "CPX") + _STATIC_TEXT.replace("SPX", "CPX").replace("GPU: 0", "GPU: 1").replace(
         "0c:00.0", "0c:00.1"

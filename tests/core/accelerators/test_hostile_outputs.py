@@ -53,7 +53,7 @@ def test_every_command_is_known_in_the_words_of_its_source(file: str, command: s
 
 
 @pytest.mark.parametrize(("file", "command"), OURS, ids=[file for file, _ in OURS])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_a_damaged_output_is_read_or_refused(file: str, command: str, data: st.DataObject) -> None:
     text = data.draw(damaged(text_of(file)))
