@@ -7,11 +7,12 @@ import os
 import sys
 from pathlib import Path
 
+from agent.accelerators.parsers.table import readings_of
 from agent.accelerators.table import vendors
 from agent.assembly import channel_to, run
 from agent.doctor import examine
 from agent.findings import Status, as_json, render, worst
-from agent.parse import parsed, read_output
+from agent.parse import devices_as_json, read_output
 from agent.runtimes.docker import DockerRuntime
 from headrace import faultpoints, logs
 from headrace.refusals import Refusal
@@ -26,7 +27,7 @@ def main() -> int:
     try:
         # For outputs of other machines: no settings of this one are needed.
         if arguments.command == "parse":
-            sys.stdout.write(parsed(arguments.line, read_output(arguments.file)) + "\n")
+            sys.stdout.write(devices_as_json(readings_of(arguments.line, read_output(arguments.file))) + "\n")
             return 0
         settings = load_agent(arguments.config, os.environ)
         logs.configure(settings.log.level)

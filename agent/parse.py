@@ -2,23 +2,23 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from agent.accelerators.parsers.table import readings_of
 from agent.accelerators.parsers.text import MIB
 from agent.accelerators.readings import Reading
 from headrace.nodes import Health
 from headrace.refusals import Code, Refusal
 
 # The longest output known has 75 kB a device.
-_LONGEST_BYTES = 16 * MIB
+_LONGEST_BYTES = 8 * MIB
 
 # What is left out where it is not known. What everybody asks for is always there, null where it is not known.
 _FURTHER = (
     *("kind", "index", "serial", "pci_address", "pci_id", "board", "partition", "partition_of", "driver_version"),
-    *("busy_name", "numa_node", "health_reason", "unified_memory", "device_nodes"),
+    *("busy_name", "numa_node", "health_reason", "device_nodes"),
 )
+_NOTHING: tuple[object, ...] = ("", (), [])
 
 
 def read_output(file: str) -> str:
@@ -30,19 +30,20 @@ def read_output(file: str) -> str:
             with Path(file).open("rb") as opened:
                 data = opened.read(_LONGEST_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise Refusal(Code.NOT_FOUND, "FILE_UNREADABLE", f"FILE {file!r}: {error}; name a file that can be read") from error
+        raise Refusal(
+            Code.NOT_FOUND, "FILE_UNREADABLE", f"FILE {file!r}: {error}; name a file that can be read"
+        ) from error
     if len(data) > _LONGEST_BYTES:
         raise Refusal(
             Code.OUT_OF_RANGE,
             "OUTPUT_TOO_LONG",
-            f"FILE {file!r} has over {_LONGEST_BYTES // MIB} MiB, which no tool prints; save the output of one call alone",
+            f"FILE {file!r} has over {_LONGEST_BYTES // MIB} MiB, which no tool prints; save the output of one call",
         )
     return data.decode("utf-8", "replace")
 
 
-def parsed(command: str, text: str) -> str:
-    """The devices of an output as a JSON list; those that are parts of another one stand in it, as its partitions."""
-    readings = readings_of(command, text)
+def devices_as_json(readings: Sequence[Reading]) -> str:
+    """Devices as a JSON list; those that are parts of another one stand in it, as its partitions."""
     parts: dict[int, list[Reading]] = {}
     for reading in readings:
         whole = _whole_of(reading, readings)
@@ -68,36 +69,33 @@ def _whole_of(reading: Reading, readings: Iterable[Reading]) -> int | None:
 
 
 def _shown(reading: Reading) -> dict[str, object]:
-    further = {name: getattr(reading, name) for name in _FURTHER}
+    further = {
+        **{name: getattr(reading, name) for name in _FURTHER},
+        "power_limit_w": _plain(reading.power_limit_watts),
+        "unified_memory": reading.unified_memory or None,
+        "links": [{"peer": link.peer, "kind": link.kind, "count": link.count} for link in reading.links],
+        "processes": [
+            {"pid": process.pid, "name": process.name, "used_mib": _mib(process.memory_bytes)}
+            for process in reading.processes
+        ],
+    }
     return {
         "vendor": reading.vendor,
         "model": reading.model,
         "uuid": reading.uuid,
         "memory_mib": _mib(reading.memory_bytes),
         "used_mib": _mib(reading.memory_used_bytes),
-        "utilisation_percent": reading.busy_percent,
-        "temperature_c": reading.temperature_celsius,
-        "power_w": reading.power_watts,
+        "utilisation_percent": _plain(reading.busy_percent),
+        "temperature_c": _plain(reading.temperature_celsius),
+        "power_w": _plain(reading.power_watts),
         "health": None if reading.health is Health.UNKNOWN else reading.health.name.lower(),
-        **{name: value for name, value in further.items() if value is not None and value not in ("", ()) and value is not False},
-        **({} if reading.power_limit_watts is None else {"power_limit_w": reading.power_limit_watts}),
-        **(
-            {"links": [{"peer": link.peer, "kind": link.kind, "count": link.count} for link in reading.links]}
-            if reading.links
-            else {}
-        ),
-        **(
-            {
-                "processes": [
-                    {"pid": process.pid, "name": process.name, "used_mib": _mib(process.memory_bytes)}
-                    for process in reading.processes
-                ]
-            }
-            if reading.processes
-            else {}
-        ),
+        **{name: value for name, value in further.items() if value is not None and value not in _NOTHING},
     }
 
 
 def _mib(amount_bytes: int | None) -> int | None:
     return None if amount_bytes is None else amount_bytes // MIB
+
+
+def _plain(value: float | None) -> float | int | None:
+    return int(value) if value is not None and value.is_integer() else value

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from re import Match, Pattern
-from xml.parsers import expat  # noqa: S407 - entities are refused below, and nothing external is fetched.
+from xml.parsers import expat
 
 from agent.accelerators.parsers.text import celsius, memory, pci_address, pci_id, percent, told, watts
 from agent.accelerators.readings import Process, Reading, Unreadable
@@ -25,7 +25,7 @@ class Fields:
     @cached_property
     def _by_path(self) -> dict[str, str]:
         # Where a path comes twice, the first is the device's own, and the others are of what it has.
-        return {name: value for name, value in reversed(self.items)}
+        return dict(reversed(self.items))
 
     def first(self, *paths: str) -> str | None:
         """What is told under the first of these paths under which something is."""
@@ -90,7 +90,7 @@ def reading(vendor: str, kind: str, fields: Fields, names: Names) -> Reading:
 
 
 def processes(fields: Fields) -> tuple[Process, ...]:
-    """The processes of NVIDIA's dialect, in XML ("process_info/pid") and in text ("process_id", and below it "name")."""
+    """The processes of NVIDIA's dialect, in XML ("process_info/pid") and in text ("process_id", below it "name")."""
     found: list[Process] = []
     for name, value in fields.below("processes/"):
         last = name.rpartition("/")[2]
@@ -175,7 +175,10 @@ class _Collector:
 
 
 def from_xml(text: str, *, root: str, device: str = "gpu") -> tuple[Fields, list[Fields]]:
-    """The fields outside of devices, and those of each. Unreadable: cut short, no XML, or of another root element."""
+    """The fields outside of devices, and those of each. Unreadable: cut short, no XML, or of another root element.
+
+    It may be a stranger's: entities are refused, and expat fetches nothing.
+    """
     begin = text.find("<")
     end = text.rfind(f"</{root}>")
     if begin < 0 or f"<{root}" not in text:
@@ -189,7 +192,7 @@ def from_xml(text: str, *, root: str, device: str = "gpu") -> tuple[Fields, list
     parser.CharacterDataHandler = collector.text
     parser.EntityDeclHandler = _refuse_entities
     try:
-        parser.Parse(text[begin : end + len(root) + 3], True)  # noqa: FBT003
+        parser.Parse(text[begin : end + len(root) + 3], True)
     except expat.ExpatError as error:
         raise Unreadable(f"its XML breaks off in line {error.lineno}: {expat.ErrorString(error.code)}") from error
     if collector.roots != [root]:

@@ -5,7 +5,15 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from agent.accelerators.parsers.cards import Card, driver_version, powers, read_cards, share, temperature, used_and_total
+from agent.accelerators.parsers.cards import (
+    Card,
+    driver_version,
+    powers,
+    read_cards,
+    share,
+    temperature,
+    used_and_total,
+)
 from agent.accelerators.parsers.fields import Fields, Names, blocks, from_xml, processes, reading
 from agent.accelerators.parsers.nvml_health import health_of
 from agent.accelerators.parsers.nvml_tools import listed, read_with_failures, topology

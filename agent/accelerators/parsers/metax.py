@@ -4,7 +4,15 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from agent.accelerators.parsers.cards import Card, driver_version, powers, read_cards, share, temperature, used_and_total
+from agent.accelerators.parsers.cards import (
+    Card,
+    driver_version,
+    powers,
+    read_cards,
+    share,
+    temperature,
+    used_and_total,
+)
 from agent.accelerators.parsers.fields import Fields, Names, blocks, reading
 from agent.accelerators.parsers.nvml_tools import listed, read_with_failures, topology
 from agent.accelerators.parsers.text import line, told, whole

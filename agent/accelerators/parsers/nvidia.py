@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from agent.accelerators.parsers.fields import Fields, Names, blocks, from_xml, processes, reading
-from agent.accelerators.parsers.nvml_health import health_of
 from agent.accelerators.parsers.nvidia_lists import apps, monitored, nvlinks, table
+from agent.accelerators.parsers.nvml_health import health_of
 from agent.accelerators.parsers.nvml_tools import listed, read_with_failures, topology
 from agent.accelerators.parsers.queries import queried, query_rows
 from agent.accelerators.parsers.text import line, memory, whole

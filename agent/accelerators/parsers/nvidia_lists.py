@@ -4,7 +4,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from agent.accelerators.parsers.cards import Card, driver_version, powers, read_cards, share, temperature, used_and_total
+from agent.accelerators.parsers.cards import (
+    Card,
+    driver_version,
+    powers,
+    read_cards,
+    share,
+    temperature,
+    used_and_total,
+)
 from agent.accelerators.parsers.nvml_tools import listed
 from agent.accelerators.parsers.text import cells, celsius, memory, pci_address, percent, told, watts, whole
 from agent.accelerators.readings import Process, Reading, Unreadable
@@ -90,22 +98,29 @@ def _instances(text: str, devices: Sequence[Reading]) -> Iterator[Reading]:
 
 def apps(rows: Sequence[Mapping[str, str]], vendor: str) -> tuple[Reading, ...]:
     """The devices of a list of processes, each with its own."""
-    found: dict[str, Reading] = {}
+    rows_of: dict[str, list[Mapping[str, str]]] = {}
     for row in rows:
         uuid = told(row.get("gpu_uuid")) or told(row.get("gpu_bus_id")) or told(row.get("gpu_serial")) or ""
-        device = found.get(uuid) or Reading(
+        rows_of.setdefault(uuid, []).append(row)
+    return tuple(
+        Reading(
             vendor=vendor,
             kind="gpu",
-            model=told(row.get("gpu_name")),
-            uuid=told(row.get("gpu_uuid")),
-            serial=told(row.get("gpu_serial")),
-            pci_address=pci_address(row.get("gpu_bus_id")),
+            model=told(of_it[0].get("gpu_name")),
+            uuid=told(of_it[0].get("gpu_uuid")),
+            serial=told(of_it[0].get("gpu_serial")),
+            pci_address=pci_address(of_it[0].get("gpu_bus_id")),
+            processes=tuple(process for row in of_it for process in _process(row)),
         )
-        pid = whole(row.get("pid"))
+        for of_it in rows_of.values()
+    )
+
+
+def _process(row: Mapping[str, str]) -> Iterator[Process]:
+    pid = whole(row.get("pid"))
+    if pid is not None:
         used = memory(row.get("used_gpu_memory") or row.get("used_memory"))
-        more = () if pid is None else (Process(pid, told(row.get("process_name") or row.get("name")) or "", used),)
-        found[uuid] = replace(device, processes=(*device.processes, *more))
-    return tuple(found.values())
+        yield Process(pid, told(row.get("process_name") or row.get("name")) or "", used)
 
 
 def nvlinks(text: str) -> tuple[Reading, ...]:

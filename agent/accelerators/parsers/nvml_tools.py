@@ -10,18 +10,22 @@ from headrace.nodes import Health, Link
 
 # Sentences with which the tools say that they cannot work at all.
 _FAILURES = re.compile(
-    r".*(?:failed to initialize|has failed because|couldn't communicate|driver is not loaded|driver not loaded"
+    r"failed to initialize|has failed because|couldn't communicate|driver is not loaded|driver not loaded"
     r"|command not found|no such file or directory|cannot open shared object|init \w+ error|permission denied"
-    r"|segmentation fault|timed out|insufficient permissions|driver/library version mismatch).*",
+    r"|segmentation fault|timed out|insufficient permissions|driver/library version mismatch",
     re.IGNORECASE,
 )
-_NONE_THERE = re.compile(r"no (?:supported )?(?:devices?|gpus?|xpus?|ppus?)(?: were| was)? (?:found|detected)", re.IGNORECASE)
+_NONE_THERE = re.compile(
+    r"no (?:supported )?(?:devices?|gpus?|xpus?|ppus?)(?: were| was)? (?:found|detected)", re.IGNORECASE
+)
 _LOST = re.compile(
-    r"Unable to determine the device handle for GPU ?(\d{0,4}) ?:? ?"
-    r"((?:[0-9A-F]{4,8}:)[0-9A-F]{2}:[0-9A-F]{2}\.[0-7])? ?:?\s*([^\n]{0,200})",
+    r"Unable to determine the device handle for GPU ?(?:(\d{1,3}) ?: ?)?"
+    r"([0-9A-F]{4,8}:[0-9A-F]{2}:[0-9A-F]{2}\.[0-7])?[ :]*([^\n]{0,200})",
     re.IGNORECASE,
 )
-_CORRUPTED = re.compile(r"WARNING: (infoROM is corrupted) at gpu ([0-9A-F]{4,8}:[0-9A-F]{2}:[0-9A-F]{2}\.[0-7])", re.IGNORECASE)
+_CORRUPTED = re.compile(
+    r"WARNING: (infoROM is corrupted) at gpu ([0-9A-F]{4,8}:[0-9A-F]{2}:[0-9A-F]{2}\.[0-7])", re.IGNORECASE
+)
 _LISTED = re.compile(r"\s*(?:GPU|XPU|PPU|DEV)\s*#?\s*(\d{1,5})\s*:?\s+(.*)")
 _UUID = re.compile(r"\(?\s*UUID\s*:\s*([^\s()]+)\s*\)?", re.IGNORECASE)
 _MIG = re.compile(r"\s+MIG\s+(\S+)\s+Device\s+(\d{1,4}):\s+\(UUID:\s*([^\s()]+)\)")
@@ -51,22 +55,23 @@ def read_with_failures(text: str, vendor: str, parse: Callable[[str], tuple[Read
             return ()
         said = _FAILURES.search(text[:65_536])
         if said:
-            raise Unreadable(f"the tool says: {' '.join(text[said.start() :][:400].split())[:300]}") from None
+            sentence = text[text.rfind("\n", 0, said.start()) + 1 :][:300]
+            raise Unreadable(f"the tool says: {' '.join(sentence.split())}") from None
         raise
-    there = [reading.pci_address for reading in readings]
-    known = [_with_warnings(reading, text) for reading in readings]
+    warnings = {pci_address(found[2]): found[1] for found in _CORRUPTED.finditer(text)}
+    there = {reading.pci_address: None for reading in readings}
+    known = [_with_warning(reading, warnings.get(reading.pci_address)) for reading in readings]
     return (*known, *(one for one in lost if one.pci_address is None or one.pci_address not in there))
 
 
-def _with_warnings(reading: Reading, text: str) -> Reading:
-    for found in _CORRUPTED.finditer(text):
-        if pci_address(found[2]) == reading.pci_address and reading.health is not Health.UNHEALTHY:
-            return replace(reading, health=Health.DEGRADED, health_reason=found[1])
-    return reading
+def _with_warning(reading: Reading, warning: str | None) -> Reading:
+    if warning is None or reading.pci_address is None or reading.health is Health.UNHEALTHY:
+        return reading
+    return replace(reading, health=Health.DEGRADED, health_reason=warning)
 
 
 def listed(text: str, vendor: str) -> tuple[Reading, ...]:
-    """`-L`: "GPU 0: NVIDIA H100 (UUID: GPU-…)", "GPU#0  MXC500  0000:0e:00.0  Available (UUID: …)"; MIG devices below."""
+    """`-L`: "GPU 0: NVIDIA H100 (UUID: …)" or "GPU#0  MXC500  0000:0e:00.0  Available (UUID: …)"; MIG devices below."""
     readings: list[Reading] = []
     parent = -1
     for line in text.split("\n"):
@@ -115,7 +120,7 @@ def _listed_one(index: int, rest: str, vendor: str) -> Reading:
 
 
 def topology(text: str, vendor: str, *, link: str) -> tuple[Reading, ...]:
-    """`topo -m`: a matrix of devices by devices, then their processors. `link` is what the vendor's own links are called."""
+    """`topo -m`: a matrix of devices by devices, then of processors. `link` is what the vendor's links are called."""
     lines = text.split("\n")
     head = next((number for number, line in enumerate(lines) if re.match(r"\s+[GX]PU0\b", line)), None)
     if head is None:

@@ -45,7 +45,9 @@ def query_rows(line: str, text: str) -> list[dict[str, str]]:
         units = [found[1] if (found := _UNIT.search(title)) else "" for title in rows[0]]
         return [_row(titles, units, row) for row in rows[1:]]
     if not asked:
-        raise Unreadable("its columns have no names: expected a first line with them, or a command with --query-…=NAMES")
+        raise Unreadable(
+            "its columns have no names: expected a first line with them, or a command with --query-…=NAMES"
+        )
     return [_row(asked, [""] * len(asked), row) for row in rows]
 
 

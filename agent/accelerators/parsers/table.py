@@ -49,15 +49,16 @@ def readings_of(command: str, text: str) -> tuple[Reading, ...]:
 
 def normalised(command: str) -> str:
     """A command line without what does not change its output's form: who runs it, where it lies, what is piped."""
-    line = _PLACEHOLDER.sub(lambda found: "_".join(found[0].split()), command[:_LONGEST_COMMAND].replace("\\|", "|"))
+    plain = command[:_LONGEST_COMMAND].replace("\\|", "|").replace("\\", "/")
+    line = _PLACEHOLDER.sub(lambda found: "_".join(found[0].split()), plain)
     line = _REDIRECTION.sub(" ", _REMARK.sub("", " ".join(line.split()).lstrip("$#> ")))
-    words = list(_words(line.partition(" | ")[0]))
+    words = list(_words(line.partition("|")[0]))
     while words and (words[0] in _RUN_BY or _ASSIGNMENT.fullmatch(words[0])):
         words.pop(0)
         while words and _FOR_RUNNERS.fullmatch(words[0]):
             words.pop(0)
     if words:
-        words[0] = re.split(r"[/\\]", words[0])[-1].removesuffix(".exe")
+        words[0] = words[0].rpartition("/")[2].removesuffix(".exe")
     return " ".join(words)
 
 

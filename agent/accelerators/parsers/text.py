@@ -1,4 +1,4 @@
-"""What the outputs of vendors' tools have in common: numbers with units, ways to say "not told", boxes drawn in text."""
+"""What outputs of vendors' tools have in common: numbers with units, ways to say "not told", boxes drawn in text."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -9,21 +9,29 @@ MIB = 1 << 20
 # What tools print where they know nothing, in lower case and without the brackets around it.
 _NOT_TOLD = (
     *("", "-", "--", "n/a", "na", "nan", "none", "null", "unknown", "not available", "not supported", "unsupported"),
-    *("not applicable", "not found", "err!", "error", "unknown error", "gpu requires reset", "insufficient permissions"),
+    *(
+        "not applicable",
+        "not found",
+        "err!",
+        "error",
+        "unknown error",
+        "gpu requires reset",
+        "insufficient permissions",
+    ),
     *("requested functionality has been deprecated", "function not found", "undefined", "no data"),
 )
 _MASKED = re.compile(r"[xX*?.\-]{3,}")
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _NUMBER = re.compile(r"\s*([+-]?\d{1,18}(?:\.\d{1,12})?)")
 _QUANTITY = re.compile(r"\s*([+-]?\d{1,18}(?:\.\d{1,12})?)\s*([A-Za-z%]*)")
-_PCI_ADDRESS = re.compile(r"(?<![0-9A-Za-z:])(?:([0-9A-Fa-f]{2,8}):)?([0-9A-Fa-f]{2}):([0-9A-Fa-f]{2})\.([0-7])(?![0-9])")
+_PCI_ADDRESS = re.compile(
+    r"(?<![0-9A-Za-z:])(?:([0-9A-Fa-f]{2,8}):)?([0-9A-Fa-f]{2}):([0-9A-Fa-f]{2})\.([0-7])(?![0-9])"
+)
+# Tools say KB, MB and GB, and mean powers of 1024: 65536 MB are 64 GiB of chips.
 _BYTES = {
-    **{"b": 1, "byte": 1, "bytes": 1},
-    # Tools say KB, MB and GB, and mean powers of 1024: 65536 MB are 64 GiB of chips.
-    **{"k": 1 << 10, "kb": 1 << 10, "kib": 1 << 10},
-    **{"m": 1 << 20, "mb": 1 << 20, "mib": 1 << 20},
-    **{"g": 1 << 30, "gb": 1 << 30, "gib": 1 << 30},
-    **{"t": 1 << 40, "tb": 1 << 40, "tib": 1 << 40},
+    unit: 1 << 10 * power
+    for power, units in enumerate(("b byte bytes", "k kb kib", "m mb mib", "g gb gib", "t tb tib"))
+    for unit in units.split()
 }
 # A register that reads all ones, in watts, in milliwatts or with a sign: the sensor did not answer.
 _IMPOSSIBLE_WATTS = 65_000
@@ -130,10 +138,10 @@ def boxes(lines: Iterable[str]) -> Iterator[list[list[str]]]:
 
 
 def line(program: str, *needed: str, also: str = "") -> Pattern[str]:
-    """A pattern of command lines: the program, each needed option, and any of the others, in any order.
+    r"""A pattern of command lines: the program, each needed option, and any of the others, in any order.
 
-    Options are patterns themselves: `line("npu-smi", "info", "-t board", also=r"-i \\S+|-c \\S+")`.
+    Options are patterns themselves, the longer before the shorter: `line("npu-smi", "info", also=r"-i \S+|-c \S+")`.
     """
-    anything = "|".join(f"(?:{one})" for one in (*needed, *((also,) if also else ())))
+    options = [f"(?:{one})" for one in (*needed, also) if one]
     ahead = "".join(rf"(?=.* (?:{one})(?: |$))" for one in needed)
-    return re.compile(rf"{program}{ahead}(?: (?:{anything}))*+" if anything else program)
+    return re.compile(rf"{program}{ahead}(?: (?:{'|'.join(options)}))*+" if options else program)
