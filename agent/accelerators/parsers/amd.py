@@ -10,7 +10,7 @@ from typing import Any
 from agent.accelerators.parsers import rocm
 from agent.accelerators.parsers import text as the
 from agent.accelerators.parsers.absences import or_absent
-from agent.accelerators.parsers.nested import Fields, blocks, flat, key_of, lines_of, loaded, outline, pick
+from agent.accelerators.parsers.nested import Fields, blocks, flat, json_in, key_of, lines_of, loaded, outline, pick
 from agent.accelerators.readings import Command, Process, Reading, Unreadable
 from headrace.nodes import Link
 
@@ -44,9 +44,9 @@ def smi(text: str) -> tuple[Reading, ...]:
     """Reads `amd-smi list|static|metric|process|monitor|topology`, and `amd-smi` alone, by what the text is."""
     if _FOREIGN.search(text):
         raise Unreadable("an output of AMD's amd-smi was expected; this one names another maker's devices")
-    start = re.search(r"^\s*[\[{]", text, re.MULTILINE)
-    if start and not text[: start.start()].strip().startswith(("|", "+")):
-        return _json(text[start.start() :])
+    json = json_in(text)
+    if json is not None:
+        return _json(json)
     if re.search(r"^LINK TYPE TABLE:", text, re.MULTILINE) or re.search(
         r"^(?:ACCESS|WEIGHT|HOPS) TABLE:", text, re.MULTILINE
     ):

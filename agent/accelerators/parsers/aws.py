@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.accelerators.parsers import text as the
 from agent.accelerators.parsers.absences import or_absent
-from agent.accelerators.parsers.nested import lines_of, loaded
+from agent.accelerators.parsers.nested import json_in, lines_of, loaded
 from agent.accelerators.readings import Command, Process, Reading, Unreadable
 from headrace.nodes import Link
 
@@ -34,8 +34,9 @@ _FAMILIES = {
 
 def devices(text: str) -> tuple[Reading, ...]:
     """Reads `neuron-ls`, with or without `--topology` or `-j`."""
-    if text.lstrip().startswith(("[", "{")):
-        return _json(text)
+    json_text = json_in(text)
+    if json_text is not None:
+        return _json(json_text)
     columns: list[str] = []
     found: dict[int, Reading] = {}
     for row in (cells for box in the.boxes(lines_of(text)) for cells in box):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from agent.accelerators.parsers import text as the
 from agent.accelerators.parsers.absences import or_absent
-from agent.accelerators.parsers.nested import Fields, blocks, flat, lines_of, loaded, outline, pick
+from agent.accelerators.parsers.nested import Fields, blocks, flat, json_in, lines_of, loaded, outline, pick
 from agent.accelerators.readings import Command, Process, Reading, Unreadable
 from headrace.nodes import Health
 
@@ -116,7 +116,7 @@ def info(text: str) -> tuple[Reading, ...]:
 
 def info_json(text: str) -> tuple[Reading, ...]:
     """Reads cnmon_info.json, which `cnmon info -j` writes. Known by its documented keys only."""
-    cards = loaded(text, "the JSON of `cnmon info -j`")
+    cards = loaded(json_in(text) or "", "the JSON of `cnmon info -j`")
     cards = cards.get("CnmonInfo") if isinstance(cards, dict) else None
     if not isinstance(cards, list):
         raise Unreadable("the JSON of `cnmon info -j` was expected, with a list under 'CnmonInfo'")

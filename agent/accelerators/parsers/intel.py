@@ -10,7 +10,7 @@ from typing import Any
 from agent.accelerators.parsers import text as the
 from agent.accelerators.parsers.absences import or_absent
 from agent.accelerators.parsers.cards import Card, powers, read_cards, share, temperature, used_and_total
-from agent.accelerators.parsers.nested import Fields, flat, key_of, lines_of, loaded, pick
+from agent.accelerators.parsers.nested import Fields, flat, json_in, key_of, lines_of, loaded, pick
 from agent.accelerators.parsers.nvml_tools import listed
 from agent.accelerators.parsers.queries import queried, query_rows
 from agent.accelerators.readings import Command, Process, Reading, Unreadable
@@ -66,8 +66,7 @@ def _gpu(index: int | None, fields: Fields) -> Reading:
 def discovery(text: str) -> tuple[Reading, ...]:
     """Reads `xpu-smi discovery`: JSON of all or of one GPU, its table, or the CSV of `--dump`."""
     _ours(text)
-    start = text.lstrip()
-    if start.startswith(("{", "[")):
+    if json_in(text) is not None:
         return tuple(_gpu(the.whole(str(entry.get("device_id"))), flat(entry)) for entry in _entries(text, "device_id"))
     if "|" not in text and re.search(r"(?im)^\"?(?:device id|device name|vendor name|uuid|soc uuid|pci bdf)", text):
         rows = _rows(text, re.compile(r"(?i)\"?(?:device|vendor|uuid|soc uuid|pci|memory)"))
@@ -88,7 +87,7 @@ def discovery(text: str) -> tuple[Reading, ...]:
 
 
 def _entries(text: str, key: str) -> list[dict[str, Any]]:
-    whole = loaded(text, "JSON of xpu-smi")
+    whole = loaded(json_in(text) or "", "JSON of xpu-smi")
     lists = [whole.get("device_list"), whole.get("devices"), [whole]] if isinstance(whole, dict) else [whole]
     found = next((one for one in lists if isinstance(one, list)), [])
     entries = [entry for entry in found if isinstance(entry, dict) and key in entry]
@@ -164,7 +163,7 @@ def _tiles(value: str | None) -> list[float]:
 def stats(text: str) -> tuple[Reading, ...]:
     """Reads `xpu-smi stats -d N`: a table of two columns, or JSON with a list under 'device_level'."""
     _ours(text)
-    if text.lstrip().startswith(("{", "[")):
+    if json_in(text) is not None:
         return tuple(_stats(entry) for entry in _entries(text, "device_level"))
     return tuple(replace(_figures(fields), index=index) for index, fields in _columns(text))
 
@@ -206,7 +205,7 @@ def _stats(entry: Mapping[str, Any]) -> Reading:
 def health(text: str) -> tuple[Reading, ...]:
     """Reads `xpu-smi health`: the worst of what the components say."""
     _ours(text)
-    if text.lstrip().startswith(("{", "[")):
+    if json_in(text) is not None:
         return tuple(
             _judged(
                 the.whole(str(entry.get("device_id"))),

@@ -16,6 +16,7 @@ Fields = dict[str, str]
 # Deeper than any tool nests.
 _DEEPEST = 16
 
+_JSON = re.compile(r"^[ \t]*(?:\{|\[\s*(?:[\[{\]]|$))", re.MULTILINE)
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s"{}\[\],:]+|"')
 # Longer than any line of a table or of fields.
 _LONGEST_LINE = 1024
@@ -23,14 +24,20 @@ _LONGEST_LINE = 1024
 _MOST_ESCAPES = 1000
 
 
+def json_in(text: str) -> str | None:
+    """The text from where JSON begins, if it has any; a prompt ("[root@host]# …") or warnings may stand before."""
+    found = _JSON.search(text)
+    return text[found.start() :].strip() if found else None
+
+
 def loaded(text: str, expected: str) -> Any:
-    """The JSON in a text; Unreadable says what was expected of it."""
+    """The JSON that a text begins with; Unreadable says what was expected of it."""
     try:
-        return json.loads(text)
+        return json.JSONDecoder().raw_decode(text)[0]
     except (ValueError, RecursionError):
         pass
     try:
-        return json.loads(repaired(text) if text.count("\\") <= _MOST_ESCAPES else text)
+        return json.JSONDecoder().raw_decode(repaired(text) if text.count("\\") <= _MOST_ESCAPES else text)[0]
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"{expected} was expected; this is no JSON, or it is cut short ({error})") from error
 

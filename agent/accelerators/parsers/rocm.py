@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from re import Pattern
 
 from agent.accelerators.parsers import text as the
-from agent.accelerators.parsers.nested import Fields, blocks, flat, key_of, lines_of, loaded, outline, pick
+from agent.accelerators.parsers.nested import Fields, blocks, flat, json_in, key_of, lines_of, loaded, outline, pick
 from agent.accelerators.readings import Reading, Unreadable
 
 
@@ -58,12 +58,12 @@ _AGENT = re.compile(r"\s*Agent\s+(\d+)\s*$")
 def smi(text: str, maker: Maker) -> tuple[Reading, ...]:
     """Reads rocm-smi or hy-smi: JSON, CSV, lines a value ("GPU[0] : …"), or its table, by what the text is."""
     maker.check(text)
-    start = text.lstrip()
-    if start.startswith(("{", "[")):
-        return _json(text, maker)
     head = next((line for line in lines_of(text) if _HEAD.match(line)), None)
     if head is not None:
         return tuple(_table(text, head, maker))
+    json = json_in(text)
+    if json is not None:
+        return _json(json, maker)
     if re.search(r"(?im)^device\s*,", text):
         return _csv(text, maker)
     cards: dict[int, Fields] = {}
@@ -78,7 +78,7 @@ def smi(text: str, maker: Maker) -> tuple[Reading, ...]:
 
 
 def _json(text: str, maker: Maker) -> tuple[Reading, ...]:
-    whole = loaded(_from_brace(text), f"JSON of {maker.tool}")
+    whole = loaded(text, f"JSON of {maker.tool}")
     if not isinstance(whole, Mapping):
         raise Unreadable(f"JSON of {maker.tool} was expected, with a field 'card0'")
     system = flat(whole.get("system", {}))
@@ -86,11 +86,6 @@ def _json(text: str, maker: Maker) -> tuple[Reading, ...]:
     if not cards and whole and not system:
         raise Unreadable(f"JSON of {maker.tool} was expected, with a field 'card0'")
     return tuple(_card(int(found[1][:9]), flat(fields), system, maker) for found, fields in cards)
-
-
-def _from_brace(text: str) -> str:
-    # Warnings may stand before it.
-    return text[text.index("{") :] if "{" in text else text
 
 
 def _csv(text: str, maker: Maker) -> tuple[Reading, ...]:

@@ -125,3 +125,11 @@ def test_a_kfd_node_of_hygon_is_hygons() -> None:
     (reading,) = readings_of("cat /sys/class/kfd/kfd/topology/nodes/4/properties", text)
 
     assert (reading.vendor, reading.pci_id) == ("hygon", "1d94:74a2")
+
+
+def test_a_prompt_may_stand_before_a_table_or_json() -> None:
+    table = text_of("hygon/rocm-smi-Z100-table-dtk2310.txt")
+    json = text_of("hygon/rocm-smi-DCU-gfx928-dtk2404.json")
+
+    assert len(readings_of("rocm-smi", f"[root@node ~]# rocm-smi\n{table}")) == 4
+    assert len(readings_of("rocm-smi -a --json", f"[root@node ~]# rocm-smi -a --json\n{json}[root@node ~]# \n")) == 1
