@@ -72,7 +72,9 @@ def read_cards(text: str, standard: Rows, title: str = "bus-id") -> list[Card]:
             cards[-1].append(row)
         elif header or any(title in cell.lower() for cell in row):
             header.append(row)
-    return [Card(header or standard, rows) for rows in cards]
+    # A tool that repeats itself ("-l 5") prints its table again and again: the last of each card counts.
+    found = [Card(header or standard, rows) for rows in cards]
+    return list({(card.index, card.pci_address): card for card in found}.values())
 
 
 def _begins(row: list[str]) -> bool:

@@ -36,15 +36,16 @@ _STANDARD = (
     ("TEMP   Dpm   Pwr(Usage/Cap)", "Mem     GCU Virt", "DUsed       SN"),
 )
 _NAMES = Names(
-    model=("device_info/dev_name",),
-    uuid=("device_info/dev_uuid",),
-    serial=("device_info/dev_sn",),
-    memory=("device_mem_info/total_size", "device_mem_info/mem_size"),
-    used=("device_mem_info/used_size", "device_mem_info/mem_usage"),
-    busy=("device_usage_info/gcu_usage",),
-    temperature=("temperature_info/gcu_temp",),
-    power=("power_info/cur_power",),
-    power_limit=("power_info/power_capa",),
+    model=("*/dev_name",),
+    uuid=("*/dev_uuid",),
+    serial=("*/dev_sn",),
+    # BAR sections have a "Total Size" too.
+    memory=("device_mem_info/total_size", "*/mem_size"),
+    used=("device_mem_info/used_size", "*/mem_usage"),
+    busy=("*/gcu_usage", "*/dtu_usage"),
+    temperature=("*/gcu_temp", "*/dtu_temp"),
+    power=("*/cur_power",),
+    power_limit=("*/power_capa",),
 )
 _DEVICE = re.compile(r"DEV ID (\d{1,5})\s*", re.IGNORECASE)
 
@@ -85,7 +86,7 @@ def _text(text: str) -> tuple[Reading, ...]:
 
 
 def _device(index: int, fields: Fields) -> Reading:
-    device = reading(VENDOR, "npu", fields, _NAMES)
+    device = reading(VENDOR, "npu", fields.with_names_alone(), _NAMES)
     vendor, model = fields.raw("pcie_info/vendor_id").lower(), fields.raw("pcie_info/device_id").lower()
     place = [fields.raw(f"pcie_info/{name}").lower() for name in ("domain", "bus", "dev", "func")]
     health, reason = Health.UNKNOWN, ""

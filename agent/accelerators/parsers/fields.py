@@ -35,6 +35,10 @@ class Fields:
         """What stands under the first of these paths that is there, be it "N/A"; empty for nothing."""
         return next((self._by_path[path] for path in paths if path in self._by_path), "")
 
+    def with_names_alone(self) -> "Fields":
+        """The same, and each under its name alone ("*/power_draw"): versions move what they tell between sections."""
+        return Fields((*self.items, *((f"*/{name.rpartition('/')[2]}", value) for name, value in self.items)))
+
     def below(self, folder: str) -> Iterator[tuple[str, str]]:
         """The items in a folder, by the rest of their paths."""
         return ((name[len(folder) :], value) for name, value in self.items if name.startswith(folder))

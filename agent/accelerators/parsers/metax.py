@@ -21,6 +21,9 @@ from headrace.nodes import Health
 
 VENDOR = "metax"
 
+# The same chips are sold under another brand, with its own name for the tool.
+_PROGRAM = "(?:mx|ht)-smi"
+
 _STANDARD = (
     ("GPU         NAME", "Bus-id", "GPU-Util"),
     ("Temp        Pwr:Usage/Cap", "Memory-Usage", "GPU-State"),
@@ -106,12 +109,12 @@ def _with_failures(parse: Callable[[str], tuple[Reading, ...]]) -> Callable[[str
 
 
 COMMANDS = (
-    Command("mx-smi", line("mx-smi", also=r"(?:-i|--id)[= ]\S+"), _with_failures(_table)),
-    Command("mx-smi --show-…", line("mx-smi", "--show-[a-z-]+|--count-ecc", also=_FIELD), _with_failures(_sections)),
-    Command("mx-smi -L", line("mx-smi", "-L|--list"), _with_failures(lambda text: listed(text, VENDOR))),
+    Command("mx-smi", line(_PROGRAM, also=r"(?:-i|--id)[= ]\S+"), _with_failures(_table)),
+    Command("mx-smi --show-…", line(_PROGRAM, "--show-[a-z-]+|--count-ecc", also=_FIELD), _with_failures(_sections)),
+    Command("mx-smi -L", line(_PROGRAM, "-L|--list"), _with_failures(lambda text: listed(text, VENDOR))),
     Command(
         "mx-smi topo -m",
-        line("mx-smi", "topo", "-m|--matrix"),
+        line(_PROGRAM, "topo", "-m|--matrix"),
         _with_failures(lambda text: topology(text, VENDOR, link="metaxlink")),
     ),
 )

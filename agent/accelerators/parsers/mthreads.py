@@ -96,9 +96,7 @@ def _flat(above: str, told: object) -> Iterator[tuple[str, str]]:
 
 
 def _device(fields: Fields, index: int | None, driver: str | None) -> Reading:
-    # Which section a value stands in differs; what it is called does not.
-    anywhere = tuple((f"*/{path.rpartition('/')[2]}", value) for path, value in fields.items)
-    device = reading(VENDOR, "gpu", Fields((*fields.items, *anywhere)), _NAMES)
+    device = reading(VENDOR, "gpu", fields.with_names_alone(), _NAMES)
     return replace(
         device,
         index=index,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from agent.accelerators.parsers.fields import Fields, Names, blocks, from_xml, processes, reading
-from agent.accelerators.parsers.nvidia_lists import apps, monitored, nvlinks, table
+from agent.accelerators.parsers.nvidia_lists import apps, monitored, nvlinks, process_monitored, table, unified_memory
 from agent.accelerators.parsers.nvml_health import health_of
 from agent.accelerators.parsers.nvml_tools import listed, read_with_failures, topology
 from agent.accelerators.parsers.queries import queried, query_rows
@@ -74,7 +74,7 @@ def _device(fields: Fields, driver: str | None) -> Iterator[Reading]:
         health=health,
         health_reason=reason,
         processes=processes(fields),
-        numa_node=whole(fields.first("gpu_numa_id")),
+        unified_memory=unified_memory(fields.first("product_name")),
     )
     yield device
     for first in _PARTITIONS:
@@ -116,10 +116,13 @@ def _of_row(row: dict[str, str]) -> Reading:
         "temperature.gpu": "temperature/gpu_temp",
     }
     health, reason = health_of(Fields(tuple((path, row[name]) for name, path in renamed.items() if name in row)))
-    return replace(queried(row, VENDOR), health=health, health_reason=reason)
+    unified = unified_memory(row.get("name"))
+    return replace(queried(row, VENDOR), health=health, health_reason=reason, unified_memory=unified)
 
 
 def _apps(command: str, text: str) -> tuple[Reading, ...]:
+    if "noheader" in command and not text.strip():
+        return ()
     return read_with_failures(text, VENDOR, lambda output: apps(query_rows(command, output), VENDOR))
 
 
@@ -162,5 +165,10 @@ COMMANDS = (
     ),
     Command("nvidia-smi topo -m", line(_PROGRAM, "topo", "-m|--matrix"), _with_failures(_topology)),
     Command("nvidia-smi nvlink -s", line(_PROGRAM, "nvlink", "-s|--status", also=_ONE), _with_failures(nvlinks)),
+    Command(
+        "nvidia-smi pmon",
+        line(_PROGRAM, "pmon", also=rf"{_ONE}|-[cdso] \S+"),
+        _with_failures(process_monitored),
+    ),
     Command("nvidia-smi dmon", line(_PROGRAM, "dmon", also=rf"{_ONE}|-[cdso] \S+"), _with_failures(monitored)),
 )

@@ -54,9 +54,15 @@ def _card(card: Card) -> Reading:
         temperature_celsius=temperature(card.cell("temp")),
         power_watts=power,
         power_limit_watts=limit,
+        unified_memory=unified_memory(card.name),
         health=health,
         health_reason=reason,
     )
+
+
+def unified_memory(model: str | None) -> bool:
+    """Whether a model has no memory of its own: it uses the machine's, and tells none."""
+    return bool(re.search(r"\b(?:GB10|Orin|Thor|Xavier)\b", model or ""))
 
 
 def _health(card: Card) -> tuple[Health, str]:
@@ -139,8 +145,26 @@ def nvlinks(text: str) -> tuple[Reading, ...]:
 
 def monitored(text: str) -> tuple[Reading, ...]:
     """`dmon`: two lines of titles and units, then samples; the last of each device counts."""
+    return tuple({index: _sample(index, row) for index, row in _samples(text)}.values())
+
+
+def process_monitored(text: str) -> tuple[Reading, ...]:
+    """`pmon`: as `dmon`, with a line a process, and "-" for a device without any."""
+    found: dict[int, dict[int, Process]] = {}
+    for index, row in _samples(text):
+        pid = whole(row.get("pid"))
+        processes = found.setdefault(index, {})
+        if pid is not None:
+            processes[pid] = Process(pid, told(row.get("command")) or "", memory(row.get("fb")))
+    return tuple(
+        Reading(vendor="nvidia", kind="gpu", index=index, processes=tuple(processes.values()))
+        for index, processes in found.items()
+    )
+
+
+def _samples(text: str) -> list[tuple[int, dict[str, str]]]:
     titles: list[str] = []
-    found: dict[int, Reading] = {}
+    found: list[tuple[int, dict[str, str]]] = []
     for text_line in text.split("\n"):
         if text_line.startswith("#"):
             words = text_line.lstrip("# ").lower().split()
@@ -149,10 +173,10 @@ def monitored(text: str) -> tuple[Reading, ...]:
         row = dict(zip(titles, text_line.split(), strict=False))
         index = whole(row.get("gpu"))
         if index is not None:
-            found[index] = _sample(index, row)
+            found.append((index, row))
     if not found:
-        raise Unreadable('expected a line "# gpu  pwr …" and samples below it, and there are none')
-    return tuple(found.values())
+        raise Unreadable('expected a line "# gpu …" with titles and samples below it, and there are none')
+    return found
 
 
 def _sample(index: int, row: Mapping[str, str]) -> Reading:

@@ -133,9 +133,12 @@ def topology(text: str, vendor: str, *, link: str) -> tuple[Reading, ...]:
             if not line.strip():
                 break
             continue
-        row = dict(zip(titles, _columns(line)[1:], strict=False))
+        row_cells = _columns(line)[1:]
+        row = dict(zip(titles, row_cells, strict=False))
         peers = [(title, _LINK.fullmatch(cell)) for title, cell in row.items() if re.fullmatch(r"[GX]PU\d+", title)]
-        numa = row.get("NUMA Affinity") or row.get("Node Affinity") or ""
+        # Without tabs an empty cell cannot be seen, and what follows it would stand below the wrong title.
+        sure = "\t" in line or len(row_cells) == len(titles)
+        numa = (row.get("NUMA Affinity") or row.get("Node Affinity") or "") if sure else ""
         readings.append(
             Reading(
                 vendor=vendor,

@@ -57,7 +57,7 @@ def test_memory_that_is_the_systems_is_not_known() -> None:
     )
     assert (reading.model, reading.pci_address) == ("NVIDIA GB10", "000f:01:00.0")
     assert (reading.memory_bytes, reading.memory_used_bytes, reading.power_limit_watts) == (None, None, None)
-    assert (reading.power_watts, reading.busy_percent) == (4, 0)
+    assert (reading.power_watts, reading.busy_percent, reading.unified_memory) == (4, 0, True)
 
 
 def test_a_card_that_prints_errors_is_unhealthy() -> None:
@@ -121,6 +121,24 @@ def test_the_siblings_of_a_lost_device_are_read() -> None:
     lost = "Unable to determine the device handle for GPU 0000:89:00.0: Unknown Error\n"
     readings = readings_of("nvidia-smi -L", lost + text_of("nvidia/nvidia-smi-L-H100-mig-driver590.txt"))
     assert [reading.health for reading in readings] == [*[Health.UNKNOWN] * 5, Health.UNHEALTHY]
+
+
+def test_a_table_that_is_printed_again_and_again_is_that_of_the_last_time() -> None:
+    table = text_of("iluvatar/ixsmi-BI-V100-v4.0.0-driver4.2.0-virtual-bus.txt").partition("Processes")[0]
+    assert one("ixsmi -l", table + table.replace("9MiB /", "7MiB /")).memory_used_bytes == 7 * MIB
+
+
+def test_processes_that_are_monitored_are_of_their_device() -> None:
+    busy, idle = readings_of(
+        "nvidia-smi pmon -c 1",
+        """# gpu         pid   type     sm    mem    enc    dec    jpg    ofa    command
+# Idx           #    C/G      %      %      %      %      %      %    name
+    0      21180     C      99      8      -      -      -      -    gpu_burn
+    1          -     -      -       -      -      -      -      -    -
+""",
+    )
+    assert [(process.pid, process.name) for process in busy.processes] == [(21180, "gpu_burn")]
+    assert (idle.index, idle.processes) == (1, ())
 
 
 def test_no_devices_are_an_empty_list() -> None:
@@ -249,6 +267,37 @@ def test_a_metax_card_says_whether_it_is_available(state: str, power: str, healt
 """,
     )
     assert (reading.health, reading.power_limit_watts, reading.model) == (health, limit, "MetaX C550")
+
+
+def test_the_tool_of_another_brand_is_read_as_metaxs() -> None:
+    table = text_of("metax/mx-smi-C500-x8-v2.2.9-board-columns.txt").replace("MetaX C500", "Mars X201 ")
+    assert {(each.vendor, each.model) for each in readings_of("ht-smi", table)} == {("metax", "Mars X201")}
+
+
+def test_an_older_enflame_query_names_its_memory_otherwise() -> None:
+    reading = one(
+        "efsmi -q",
+        """DEV ID 0
+    Device Info
+        Dev Name                : T20
+    Mem Info
+        Mem Size                : 32768 MiB
+        Mem Usage               : 17 MiB
+    BAR1 Mem Info
+        Total Size              : 16 MiB
+    Temperature Info
+        DTU Temp                : 41 C
+""",
+    )
+    assert (reading.memory_bytes, reading.memory_used_bytes) == (32768 * MIB, 17 * MIB)
+    assert (reading.model, reading.temperature_celsius, reading.health) == ("T20", 41, Health.UNKNOWN)
+
+
+def test_an_affinity_that_cannot_be_told_from_an_empty_cell_is_not_known() -> None:
+    matrix = text_of("nvidia/nvidia-smi-topo-m-4xNV18-blank-affinity.txt").expandtabs(16)
+    readings = readings_of("nvidia-smi topo -m", matrix)
+    assert [reading.numa_node for reading in readings] == [0, None, None, None]
+    assert [len(reading.links) for reading in readings] == [3, 3, 3, 3]
 
 
 def test_a_metax_list_says_which_are_available() -> None:
