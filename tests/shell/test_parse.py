@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent import main
+from agent.accelerators.parsers.table import readings_of
+from agent.parse import devices_as_json, read_output
 from headrace.refusals import Refusal
 from tests.core.accelerators.recorded import ROOT
 
@@ -106,10 +108,10 @@ def test_what_cannot_be_read_is_refused_in_one_line(
 def test_any_bytes_are_read_or_refused(tmp_path: Path, data: bytes) -> None:
     file = tmp_path / "output"
     file.write_bytes(data)
-    text = main.read_output(str(file))
+    text = read_output(str(file))
     for command in ("nvidia-smi", "nvidia-smi -q -x", "mthreads-gmi -q -j", "xpu_smi -m"):
         try:
-            shown = main.devices_as_json(main.readings_of(command, text))
+            shown = devices_as_json(readings_of(command, text))
         except Refusal:
             continue
         json.loads(shown)
