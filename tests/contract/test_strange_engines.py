@@ -170,3 +170,21 @@ async def test_a_start_during_which_the_engines_ground_gives_way_is_not_refused_
     async with engine(tmp_path, saying(start=gone, json=created)) as runtime:
         with pytest.raises(EngineUnreachable, match=r"containerd\.sock"):
             await runtime.start(REF)
+
+
+async def test_an_end_of_a_log_that_was_cut_off_is_not_taken_for_an_empty_log(tmp_path: Path) -> None:
+    states = ["running", "exited", "exited"]
+    line = b"2026-11-23T04:28:24.422405165Z said\n"
+    frame = b"\x01\x00\x00\x00" + len(line).to_bytes(4, "big") + line
+
+    def says(asked: str) -> bytes:
+        if "/logs" in asked:
+            # What is followed breaks off, and so does the question for the last line.
+            return answer(b"" if "follow=1" in asked or "tail=1" in asked else frame)
+        if f"/{NAME}/json" in asked:
+            details = {"State": {"Status": states.pop(0), "ExitCode": 0}, "Config": {"Labels": LABELS}}
+            return answer({**details, "Id": "ours", "Name": f"/{NAME}"})
+        return PONG
+
+    async with engine(tmp_path, says) as runtime, asyncio.timeout(PATIENCE_SECONDS):
+        assert (await first_words(runtime)).data == b"said\n"
