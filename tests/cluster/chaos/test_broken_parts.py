@@ -68,18 +68,26 @@ async def test_a_job_that_is_deaf_and_killed_while_it_writes_goes_on_from_what_i
     assert eyes.world.starts(job.id) == [1, 2]
 
 
-async def test_a_bit_that_flips_in_the_store_is_found_before_the_job_is_stopped_and_named(eyes: Observer) -> None:
+async def test_a_bit_that_flips_in_the_store_is_found_before_the_job_is_stopped_and_the_next_save_mends_it(
+    eyes: Observer,
+) -> None:
     job = await begun(eyes, "one")
-    chunks = flipped(eyes.world.folder / "controller" / "state" / "checkpoints" / "chunks")
+    store = eyes.world.folder / "controller" / "state" / "checkpoints"
+    chunks = flipped(store / "chunks")
     move = await eyes.moved(job, "bare")
     after = await eyes.client.job(job.name)
-    may_end(eyes, job)
+    aside = [path.name.removeprefix("chunks-") for path in (store / "broken").iterdir()]
+    await eyes.comes(lambda: all((store / "chunks" / one[:2] / one).exists() for one in aside), "they are saved again")
+    again = await eyes.moved(job, "bare")
+    may_end(eyes, job, epoch=2)
 
     assert move.state is MigrationState.ABORTED
     assert "the checkpoint store holds a broken copy of" in move.reason
     assert any(chunk in move.reason for chunk in chunks)
     assert (after.state, after.epoch) == (JobState.RUNNING, 1)
-    assert await ended(eyes, job) == "ended in epoch 1\n"
+    assert set(aside) & set(chunks)
+    assert again.state is MigrationState.SUCCEEDED
+    assert await ended(eyes, job) == "ended in epoch 2\n"
 
 
 def without_the_image(engine: str) -> None:
