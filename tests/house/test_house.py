@@ -41,8 +41,8 @@ CLOCKS = {
     "agent/snapshots.py": "whether the kernel's stamps of a file have rested",
     "agent/works.py": "measures phases",
     "controller/checkpoint_store.py": "the age of chunks; its clock is an argument",
+    "controller/clock.py": "makes Ticked",
     "controller/registry.py": "for how long an answer is kept",
-    "controller/shell.py": "makes Ticked",
     "headrace/cli/words.py": "how long ago",
     "headrace/connection.py": "for how long a controller has not answered",
 }
