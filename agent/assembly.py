@@ -5,7 +5,7 @@ import contextlib
 import fcntl
 import logging
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
 
 from grpc import aio
@@ -19,8 +19,10 @@ from agent.daemon import Daemon
 from agent.folders import sweep
 from agent.identity import Identified, Publisher, credentials_of, identifier_of, wall_ms
 from agent.journal import Journal
+from agent.measurements import Measurements
 from agent.prefetches import Prefetches
 from agent.preparations import Preparations
+from agent.ratings import RatedSenses, Ratings
 from agent.reachability import own_address
 from agent.runtimes.docker import DockerRuntime
 from agent.senses import NodeSenses
@@ -70,15 +72,24 @@ async def run(settings: AgentSettings) -> None:
         async with channel_to(settings.controller) as channel:
             try:
                 core = AgentCore(settings.node, recollection, boot_id=boot_id())
-                daemon, publisher = _daemon(settings, core, journal, runtime, channel)
-                await _until_stopped(daemon, publisher)
+                measurements = Measurements(state)
+                daemon, publisher = _daemon(settings, core, journal, runtime, channel, measurements)
+                beside = [publisher.run()] if publisher is not None else []
+                if settings.processor.measure:
+                    beside.append(measurements.measure_when_quiet(lambda: bool(core.held)))
+                await _until_stopped(daemon, beside)
                 await runtime.leave()
             finally:
                 runtime.close()
 
 
 def _daemon(
-    settings: AgentSettings, core: AgentCore, journal: Journal, runtime: DockerRuntime, channel: aio.Channel
+    settings: AgentSettings,
+    core: AgentCore,
+    journal: Journal,
+    runtime: DockerRuntime,
+    channel: aio.Channel,
+    measurements: Measurements,
 ) -> tuple[Daemon, Publisher | None]:
     state = settings.state.absolute()
     with refused_by_setting("state"):
@@ -107,10 +118,12 @@ def _daemon(
         )
 
     _log.info("node %s, controller %s, engine %s", settings.node, settings.controller, settings.engine.host)
+    ratings = Ratings(settings.figures, settings.processor.figures)
+    rated = RatedSenses(senses, ratings, measurements.figures)
     credentials = credentials_of(settings.identifier, now_ms=wall_ms())
     if credentials is None:
-        return Daemon(core, journal, runtime, senses, checkpoints, make), None
-    identified = Identified(senses, identifier_of(settings.identifier))
+        return Daemon(core, journal, runtime, rated, checkpoints, make), None
+    identified = Identified(rated, identifier_of(settings.identifier))
     _log.info("its compute identifier is %s", identified.identifier)
     publisher = Publisher(IdentifierServiceStub(channel), identified, credentials, address=settings.controller)
     return Daemon(core, journal, runtime, identified, checkpoints, make), publisher
@@ -124,20 +137,19 @@ def boot_id(path: Path = BOOT_ID) -> str:
         return ""
 
 
-async def _until_stopped(daemon: Daemon, publisher: Publisher | None) -> None:
-    working = asyncio.create_task(_both(daemon, publisher))
+async def _until_stopped(daemon: Daemon, beside: Iterable[Coroutine[None, None, None]]) -> None:
+    async def work() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(daemon.run())
+            for one in beside:
+                tasks.create_task(one)
+
+    working = asyncio.create_task(work())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, working.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await working
-
-
-async def _both(daemon: Daemon, publisher: Publisher | None) -> None:
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(daemon.run())
-        if publisher is not None:
-            tasks.create_task(publisher.run())
 
 
 @contextlib.contextmanager

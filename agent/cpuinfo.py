@@ -1,5 +1,6 @@
 """What /proc/cpuinfo says: every architecture's kernel spells it in its own way."""
 
+import re
 from dataclasses import dataclass
 
 # Keys that only one architecture's kernel writes, in the order in which they are looked for.
@@ -22,6 +23,7 @@ _FAMILIES = {
     "s390x": "s390",
 }
 _FEATURE_KEYS = ("flags", "features", "isa")
+_RISCV_BASE = re.compile(r"^rv\d+|\d+p\d+")
 _MODEL_KEYS = ("model name", "uarch", "cpu")
 
 # Arm's kernels print numbers where others print a name; MIDR_EL1 assigns them.
@@ -98,8 +100,11 @@ def _model(fields: dict[str, str]) -> str:
 
 def _features(fields: dict[str, str]) -> tuple[str, ...]:
     text = next((fields[key] for key in _FEATURE_KEYS if key in fields), "")
-    words = text.replace("_", " ") if "isa" in fields else text
-    return tuple(sorted({word.lower() for word in words.split()}))
+    if "isa" not in fields:
+        return tuple(sorted({word.lower() for word in text.split()}))
+    # RISC-V's extensions of one letter stand in one word, "rv64imafdcv"; the others follow, "_zba".
+    base, *others = text.lower().replace("_", " ").split() or [""]
+    return tuple(sorted({base, *_RISCV_BASE.sub("", base), *others} - {""}))
 
 
 def _number(text: str | None) -> int | None:

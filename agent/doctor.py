@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import socket
 import tempfile
@@ -18,6 +19,8 @@ from agent.accelerators.deadline import within
 from agent.accelerators.vendor import Vendor
 from agent.emulation import Emulation
 from agent.findings import Finding, Status
+from agent.measurements import FILE as MEASURED_FILE
+from agent.measurements import Measurements
 from agent.runtimes.runtime import EngineUnreachable
 from headrace.nodes import Health
 from headrace.units import rounded_bytes
@@ -61,6 +64,7 @@ async def examine(
     pulled_from = await _registries(engine)
     return (
         processor(),
+        speed(folder),
         memory(),
         platform(runnable),
         emulators(runnable),
@@ -93,6 +97,20 @@ def processor() -> Finding:
     found = f"{cpu.model or 'a processor that does not say its model'}, {cores}{cpu.threads} threads"
     remedy = "give the agent's own container or service no processor limit, if jobs may use more" if limited else ""
     return Finding("cpu", Status.OK, found, "/proc/cpuinfo and psutil", limited, remedy)
+
+
+def speed(folder: Path) -> Finding:
+    """What the processors reach, as it was measured; no node needs that to work."""
+    figures = Measurements(folder).figures(sensors.describe(folder))
+    means = f"{MEASURED_FILE} in the state folder"
+    if figures:
+        found = ", ".join(f"{figure.name} {figure.value:g}" for figure in figures)
+        return Finding("cpu speed", Status.OK, found, means)
+    if importlib.util.find_spec("numpy") is None:
+        why, remedy = "there is no NumPy", "install headrace[measure], or Debian's python3-numpy"
+    else:
+        why, remedy = "no agent has measured it yet", "`headrace-agent measure`, or start the agent"
+    return Finding("cpu speed", Status.MISSING, "not measured", means, why, remedy)
 
 
 def memory() -> Finding:

@@ -24,6 +24,7 @@ FORGOTTEN_AT_ONCE = 1_000
 # What the files take from the disk ahead of need, so that an agent whose disk is full can still write down that a job
 # has ended, and then remove what it left. The log of changes begins anew long before it is as long.
 ROOM_BYTES = 2 << 20
+CACHE_KIB = 256
 LOG_PAGES = 256
 
 _SCHEMA = """
@@ -60,6 +61,8 @@ class Journal:
         execute = self._connection.execute
         execute("PRAGMA journal_mode = WAL")
         execute("PRAGMA synchronous = FULL")
+        # What is set aside below would else stay in memory, all of it.
+        execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         self._connection.executescript(_SCHEMA)
         # A journal of an older agent.

@@ -41,23 +41,26 @@ class NodeSenses:
         # Where other nodes reach this one: what the settings say, or the way to the controller tells.
         self.address = ""
         self._load = sensors.LoadSensor(folder)
+        self._description: NodeDescription | None = None
         self._devices: dict[str, tuple[Device, ...]] = {vendor.name: () for vendor in vendors}
         self._messages: dict[str, str] = {}
         self._busy: dict[str, asyncio.Task[tuple[Device, ...]]] = {}
         self._probed_at: dict[str, float] = {}
 
     async def describe(self) -> NodeDescription:
-        """What it is."""
-        return await asyncio.to_thread(
-            sensors.describe,
-            self._folder,
-            region=self._region,
-            owner=self._owner,
-            labels=self._labels,
-            host_network=self._host_network,
-            reserved=self._reserved,
-            address=self.address,
-        )
+        """What it is, found out once."""
+        if self._description is None:
+            self._description = await asyncio.to_thread(
+                sensors.describe,
+                self._folder,
+                region=self._region,
+                owner=self._owner,
+                labels=self._labels,
+                host_network=self._host_network,
+                reserved=self._reserved,
+                address=self.address,
+            )
+        return self._description
 
     async def load(self) -> Load:
         """What it does just now."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from agent import contract
 from agent.folders import Folders
 from agent.runtimes.runtime import EngineUnreachable, Ref, Runtime, RuntimeRefused
+from headrace.faultpoints import reached
 from headrace.refusals import Refusal
 from headrace.sessions import Placement
 
@@ -87,7 +88,9 @@ class Standbys:
         try:
             folders = Folders(self._state, ref)
             await asyncio.to_thread(folders.make, placement, init=program)
+            reached("agent.standby.folders.made", ref)
             await self._runtime.stand_by(contract.container(placement, folders, accelerator=""), folders.waiting)
+            reached("agent.standby.started", ref)
         except (RuntimeRefused, EngineUnreachable, Refusal, OSError) as error:
             _log.info("%s epoch %d: no container can be started ahead: %s", ref.job, ref.epoch, error)
             return False
@@ -96,10 +99,15 @@ class Standbys:
     async def _removed(self, ref: Ref) -> None:
         try:
             await self._runtime.stand_down(ref)
-            await asyncio.to_thread(Folders(self._state, ref).remove)
-        except (RuntimeRefused, EngineUnreachable, Refusal, OSError) as error:
-            # The runtime finds it by its name, if it is still there.
+            reached("agent.standby.removed", ref)
+        except (RuntimeRefused, EngineUnreachable) as error:
+            # The runtime finds it by its name, if it is still there. Of its folders nobody else knows, and they are of
+            # no use to it: so they go now.
             _log.info("%s epoch %d: what was started ahead cannot be removed yet: %s", ref.job, ref.epoch, error)
+        try:
+            await asyncio.to_thread(Folders(self._state, ref).remove)
+        except (Refusal, OSError) as error:
+            _log.info("%s epoch %d: it has no folders that can be removed: %s", ref.job, ref.epoch, error)
 
 
 def init_for(architecture: str) -> bytes | None:

@@ -3,6 +3,7 @@
 Every implementation passes tests/contract/checkpoint_store_suite.py. Methods block; services call them in threads.
 """
 
+import logging
 import os
 import threading
 import time
@@ -15,6 +16,8 @@ from headrace.disks import refused_when_full, sync_folder, write_whole
 from headrace.faultpoints import reached
 from headrace.manifests import load
 from headrace.refusals import Code, Refusal
+
+_log = logging.getLogger(__name__)
 
 
 class CheckpointStore(Protocol):
@@ -30,6 +33,10 @@ class CheckpointStore(Protocol):
 
     def get_chunk(self, digest: str) -> bytes:
         """A compressed chunk as it was put. Whoever asks verifies it. Refusal: CHUNKS_MISSING."""
+        ...
+
+    def check_chunk(self, digest: str) -> None:
+        """Looks at a chunk that somebody found broken. Refusal: CHUNK_CORRUPT; then it is missing from now on."""
         ...
 
     def put_manifest(self, data: bytes) -> str:
@@ -62,7 +69,10 @@ class FolderStore:
         self._aside = folder / "aside"
         self._chunks = folder / "chunks"
         self._manifests = folder / "manifests"
-        # Held while a file's age is looked at or changed, so that none is swept that has just become young.
+        # Copies that were found broken. They are an operator's to delete, who may want to know what the disk did.
+        self._broken = folder / "broken"
+        # Held while a file's age is looked at or changed, so that none is swept that has just become young; and while
+        # one is put aside, so that this is none that was put since.
         self._ages = threading.Lock()
         for part in (self._aside, self._chunks, self._manifests):
             part.mkdir(parents=True, exist_ok=True)
@@ -96,6 +106,31 @@ class FolderStore:
             message = f"the checkpoint store has no chunk {digest}; its checkpoint was deleted, use a newer one"
             raise Refusal(Code.NOT_FOUND, "CHUNKS_MISSING", message) from None
 
+    def check_chunk(self, digest: str) -> None:
+        """Puts a chunk aside that is not what its name says."""
+        path = _path(self._chunks, digest)
+        with self._ages:
+            try:
+                expanded(digest, path.read_bytes())
+            except FileNotFoundError:
+                return
+            except ChunkCorrupt as error:
+                aside = self._put_aside(path)
+                message = (
+                    f"the checkpoint store holds a broken copy of {error}; it is put aside as {aside}, and comes anew"
+                    " with the job's next checkpoint: wait for that, or use an older checkpoint, and check the disk"
+                )
+                raise Refusal(Code.INTERNAL, "CHUNK_CORRUPT", message, chunk=digest) from error
+
+    def _put_aside(self, path: Path) -> Path:
+        self._broken.mkdir(exist_ok=True)
+        aside = self._broken / f"{path.parent.parent.name}-{path.name}"
+        path.rename(aside)
+        sync_folder(self._broken)
+        sync_folder(path.parent)
+        _log.error("%s is not what its name says; it is put aside as %s", path, aside)
+        return aside
+
     def put_manifest(self, data: bytes) -> str:
         """Keeps a manifest whose chunks are all here."""
         manifest = load(data)
@@ -113,6 +148,9 @@ class FolderStore:
         digest = digest_of(data)
         path = _path(self._manifests, digest)
         if not self._touch(path):
+            self._write(path, data)
+        elif path.read_bytes() != data:
+            self._put_aside(path)
             self._write(path, data)
         for folder in (path.parent, self._manifests):
             sync_folder(folder)

@@ -3,11 +3,11 @@
 import asyncio
 import itertools
 import logging
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import assert_never
 
+from controller.clock import Clock
 from controller.core.cluster import Cluster
 from controller.core.model import Answer, Assign, Effect, Event, MoveAnswer, Reject, Save, Ticked
 from controller.feeds import Feed
@@ -62,6 +62,7 @@ class Shell:
     def __init__(self, cluster: Cluster, store: Store, logs: JobLogs) -> None:
         self.cluster = cluster
         self._logs = logs
+        self._clock = Clock()
         self.jobs: Feed[Job] = Feed()
         self.nodes: Feed[str] = Feed()
         self.events: Feed[Happening] = Feed()
@@ -129,15 +130,12 @@ class Shell:
 
     async def _tick(self) -> None:
         while True:
-            self.tell(self._now())
+            self.tell(self._clock.now())
             await asyncio.sleep(TICK_SECONDS)
-
-    def _now(self) -> Ticked:
-        return Ticked(now_ms=time.monotonic_ns() // 1_000_000, wall_ms=time.time_ns() // 1_000_000)
 
     async def _judge(self, batch: list[Event]) -> None:
         effects: list[Effect] = []
-        for event in [self._now(), *(one for one in batch if not isinstance(one, Ticked))]:
+        for event in [self._clock.now(), *(one for one in batch if not isinstance(one, Ticked))]:
             effects += self.cluster.handle(event)
         saves = [effect.record for effect in effects if isinstance(effect, Save)]
         if saves:

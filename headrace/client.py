@@ -31,7 +31,7 @@ from headrace.connection import (
     node_name,
 )
 from headrace.events import Event
-from headrace.jobs import Job, JobSpec, MigrationPlan
+from headrace.jobs import Candidate, Job, JobSpec, MigrationPlan
 from headrace.nodes import Node
 from headrace.v1 import job_service_pb2 as job_pb
 from headrace.v1 import node_service_pb2 as node_pb
@@ -94,6 +94,17 @@ class Client:
         """Ask the job to leave; it is CANCELLED once no attempt is left."""
         request = job_pb.CancelJobRequest(name=job_name(name))
         return await self._call(Job, self._connection.jobs.CancelJob, request)
+
+    async def explain(self, job: str | JobSpec) -> tuple[Candidate, ...]:
+        """What each node is for a job, or for one that would be submitted: those that fit first, the best first."""
+        if isinstance(job, str):
+            request = job_pb.ExplainJobRequest(name=job_name(job))
+        else:
+            request = job_pb.ExplainJobRequest(spec=wire.dump(job))
+        calling = self._connection.call(
+            self._connection.jobs.ExplainJob, request, timeout_seconds=CREATE_TIMEOUT_SECONDS
+        )
+        return tuple(wire.load(Candidate, one) for one in (await calling).candidates)
 
     async def migrate(self, name: str, *, target: str = "", where: str = "") -> Job:
         """Begin a move to the node `target`, or to any for which `where` holds. Its progress is in `migrations`."""

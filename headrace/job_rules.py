@@ -5,8 +5,8 @@ import posixpath
 import re
 from collections.abc import Iterator
 
-from headrace import query, references, units
-from headrace.jobs import CheckpointPolicy, JobSpec, Requests, Variant
+from headrace import capacity, query, references, units
+from headrace.jobs import CheckpointPolicy, JobSpec, Requests, Variant, Work
 from headrace.refusals import Code, Refusal
 
 # The smallest that container engines serve.
@@ -22,6 +22,7 @@ MAX_RETRIES = 100
 MAX_TASKS = 256
 MAX_WEIGHT = 1000
 MAX_TEXT_BYTES = 1 << 20
+MAX_OPERATIONS = 1e30
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -59,6 +60,8 @@ def problems(spec: JobSpec) -> Iterator[Finding]:
     if spec.checkpoint is not None:
         yield from _checkpoint(spec.checkpoint)
     yield from _limits(spec)
+    if spec.work is not None:
+        yield from _work(spec.work)
 
 
 def _name(path: str, name: str) -> Iterator[Finding]:
@@ -187,6 +190,17 @@ def _checkpoint(policy: CheckpointPolicy) -> Iterator[Finding]:
         zero = "; 0 saves on request alone"
         yield from ((path, told + zero) for path, told in _duration("checkpoint.interval", policy.interval_ms))
     yield from _duration("checkpoint.grace", policy.grace_ms)
+
+
+def _work(work: Work) -> Iterator[Finding]:
+    if not 1 <= work.operation_count <= MAX_OPERATIONS:
+        yield "work.flops", "is the number of operations of the whole job, from 1 to 1e30; write e.g. 1e15"
+    if work.precision not in capacity.PRECISIONS:
+        known = ", ".join(capacity.PRECISIONS)
+        yield (
+            "work.precision",
+            f"{work.precision!r} is not one of {known}" if work.precision else f"is missing; {known}",
+        )
 
 
 def _limits(spec: JobSpec) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ from headrace.jobs import (
     RetryCause,
     Timeouts,
     Variant,
+    Work,
 )
 from headrace.refusals import Code, Refusal
 from headrace.yaml_sections import (
@@ -29,6 +30,7 @@ from headrace.yaml_sections import (
     Problem,
     Reader,
     Wrong,
+    amount,
     boolean,
     cpu,
     duration,
@@ -125,6 +127,7 @@ class _Reader:
             "after": _not_served,
             "array": _one_alone,
             "outputs": self.outputs,
+            "work": self.work,
         }
         values = self.findings.section(tree, "", readers)
         if values.get("tasks", 1) > 1:
@@ -199,6 +202,10 @@ class _Reader:
 
     def causes(self, node: Node, path: str) -> tuple[RetryCause, ...]:
         return self.findings.items(node, path, one_of(RetryCause))
+
+    def work(self, node: Node, path: str) -> Work:
+        values = self.findings.section(node, path, {"flops": amount, "precision": text})
+        return Work(operation_count=values.get("flops", 0.0), precision=values.get("precision", ""))
 
     def outputs(self, node: Node, path: str) -> str:
         values = self.findings.section(node, path, {"path": text})

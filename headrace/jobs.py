@@ -164,6 +164,18 @@ class JobSpec:
         return self.checkpoint.grace_ms if self.checkpoint is not None else GRACE_MS_WITHOUT_CONTRACT
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What a node is for a job: why it cannot run it, or for how long it would, and what that is told from."""
+
+    node: str
+    reason: str = ""
+    platform: Platform | None = None
+    devices: tuple[str, ...] = ()
+    run_millis: int | None = None
+    run_basis: str = ""
+
+
 class JobState(Enum):
     """What the controller wants and knows of a job."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from headrace import platforms
+from headrace import capacity, platforms
 from headrace.attempts import Platform
 from headrace.jobs import Job, JobState
 from headrace.nodes import Device, Drain, Health, Node, NodeState
@@ -64,6 +64,15 @@ _DEVICE: dict[str, Field] = {
     "health": Field(Kind.WORD, lambda device: _word(device.health), words=_words(Health)),
 }
 
+
+def _device_figure(name: str) -> Field:
+    return Field(Kind.NUMBER, lambda device: capacity.value_of(device.figures, name))
+
+
+# What a device can do: of each figure the one that is known best, nothing that is uncertain.
+_RATED = tuple(name for name in capacity.DEVICE_FIGURES if name not in ("memory_gb", "power_limit_watts"))
+_DEVICE |= {name: _device_figure(name) for name in _RATED}
+
 DEVICE_FIELDS = Schema("device", _DEVICE)
 
 
@@ -121,6 +130,10 @@ def _node(kind: Kind, read: Callable[[Node], Any], words: tuple[str, ...] = ()) 
     return Field(kind, lambda view: read(view.node), words=words)
 
 
+def _cpu_figure(name: str) -> Field:
+    return _node(Kind.NUMBER, lambda node: capacity.value_of(node.description.cpu.figures, name))
+
+
 NODE_FIELDS = Schema(
     "node",
     {
@@ -145,6 +158,7 @@ NODE_FIELDS = Schema(
         "cpu.cores": _node(Kind.NUMBER, lambda node: node.description.cpu.cores),
         "cpu.threads": _node(Kind.NUMBER, lambda node: node.description.cpu.threads),
         "cpu.features": _node(Kind.LIST, lambda node: node.description.cpu.features or None),
+        **{f"cpu.{name}": _cpu_figure(name) for name in capacity.CPU_FIGURES},
         "capacity.cpu": _node(Kind.CPU, lambda node: node.description.capacity.cpu_millis),
         "capacity.memory": _node(Kind.SIZE, lambda node: node.description.capacity.memory_bytes),
         "capacity.disk": _node(Kind.SIZE, lambda node: node.description.capacity.disk_bytes),

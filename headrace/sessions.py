@@ -70,6 +70,7 @@ class Prefetched:
 class Report:
     """All that a node has and runs. `description` may be left out where it is as before in this session.
 
+    `brief`: of each device there is its id and what sensors and engine tell; what it is, is as before in this session.
     `engine` is left out by an agent that has just started, and has not asked it yet.
     """
 
@@ -82,6 +83,7 @@ class Report:
     engine: Engine | None = None
     attempts: tuple[Attempt, ...] = ()
     prefetched: tuple[Prefetched, ...] = ()
+    brief: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 Each dataclass is a table of the file. Without a file everything stays on this machine, under ./.headrace.
 """
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from headrace import units
 from headrace.addresses import DEFAULT_ADDRESS, check_address, check_shape, is_local
 from headrace.refusals import Code, Refusal
 from headrace.settings_reader import WrongSetting, read_settings, setting, text
+from headrace.suggestions import unknown
 
 __all__ = [
     "AgentSettings",
@@ -145,6 +147,59 @@ class IdentifierSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Declared:
+    """What devices can do for which `where` (query language, over one device) holds, as their owner says."""
+
+    where: str
+    figures: dict[str, float]
+
+
+def _declared(value: object) -> tuple[Declared, ...]:
+    from headrace import capacity, query  # noqa: PLC0415 - 20 ms, which the client would spend too.
+
+    found = []
+    for number, table in enumerate(value if isinstance(value, list) else [value], 1):
+        if not isinstance(table, dict):
+            raise WrongSetting("is a table for each kind of device; write [[figures]] and its keys below")
+        try:
+            where = str(query.parse(text(table.get("where", "")), query.DEVICE_FIELDS))
+        except query.QueryError as error:
+            raise WrongSetting(f"number {number}, where: {error.message}") from None
+        values = {key: amount for key, amount in table.items() if key != "where"}
+        for key, amount in values.items():
+            if key not in capacity.DEVICE_FIGURES:
+                raise WrongSetting(f"number {number}, {unknown('figure', key, capacity.DEVICE_FIGURES)}")
+            try:
+                _amount(amount)
+            except WrongSetting as error:
+                raise WrongSetting(f"number {number}, {key}: {error}") from None
+        found.append(Declared(where, {key: float(amount) for key, amount in values.items()}))
+    return tuple(found)
+
+
+def _amount(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+        raise WrongSetting("is a number above 0, e.g. 120 or 0.5")
+    return float(value)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorSettings:
+    """Whether the processors are measured at the first start; and what they do together where they are not."""
+
+    measure: bool = True
+    fp64_gflops: float | None = setting(None, _amount)
+    fp32_gflops: float | None = setting(None, _amount)
+    memory_gb_per_second: float | None = setting(None, _amount)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What is declared."""
+        names = ("fp64_gflops", "fp32_gflops", "memory_gb_per_second")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+@dataclass(frozen=True, slots=True)
 class AgentSettings:
     """What an agent can be told. What its node is, it finds out."""
 
@@ -158,6 +213,8 @@ class AgentSettings:
     reserve: Reserve = field(default_factory=Reserve)
     checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
     identifier: IdentifierSettings = field(default_factory=IdentifierSettings)
+    processor: ProcessorSettings = field(default_factory=ProcessorSettings)
+    figures: tuple[Declared, ...] = setting((), _declared)
     host_network: bool = False
     address: str = setting("", _host)
     insecure: bool = False

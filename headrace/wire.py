@@ -18,7 +18,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from headrace.attempts import Attempt, Checkpoint, Outputs, Phase, Platform
 from headrace.events import Event
-from headrace.jobs import Job, JobSpec, Migration, MigrationPlan
+from headrace.jobs import Candidate, Job, JobSpec, Migration, MigrationPlan
 from headrace.nodes import Device, Load, Node, NodeDescription
 from headrace.sessions import Assignment, Placement, Report
 from headrace.v1 import attempt_pb2, event_pb2, job_pb2, node_pb2, session_pb2
@@ -34,6 +34,7 @@ MESSAGES: dict[type, type[Message]] = {
     JobSpec: job_pb2.JobSpec,
     Placement: session_pb2.Placement,
     Job: job_pb2.Job,
+    Candidate: job_pb2.Candidate,
     Migration: job_pb2.Migration,
     MigrationPlan: job_pb2.MigrationPlan,
     Device: node_pb2.Device,

@@ -14,6 +14,7 @@ Word = TypeVar("Word", bound=Enum)
 Reader = Callable[[Node, str], Any]
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
+_AMOUNT = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?([eE]\+?[0-9]{1,2})?")
 _NUMBER = re.compile(r"[-+]?[0-9]{1,18}(\.[0-9]{1,18})?")
 
 
@@ -127,6 +128,14 @@ def number(node: Node, _path: str) -> float:
     written = text(node)
     if _NUMBER.fullmatch(written) is None:
         raise Wrong(f"{written!r} is no number; write e.g. 10 or 0.5")
+    return float(written)
+
+
+def amount(node: Node, _path: str) -> float:
+    """A number that may be large, and may be written with an exponent."""
+    written = text(node)
+    if _AMOUNT.fullmatch(written) is None:
+        raise Wrong(f"{written!r} is no number; write e.g. 1e15 or 2.5e12")
     return float(written)
 
 

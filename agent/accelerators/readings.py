@@ -62,9 +62,11 @@ class Command:
 
     `shown` is how people are told of it ("npu-smi info -t board -i N"). `pattern` matches whole command lines, blanks
     squeezed, without the program's folder. `parse` raises Unreadable; where two vendors' programs have one name, each
-    refuses the other's output.
+    refuses the other's output. `parse_line`, where it is given, is asked instead, with the command line before the
+    output: some outputs are only to be understood by what was asked for.
     """
 
     shown: str
     pattern: Pattern[str]
     parse: Callable[[str], tuple[Reading, ...]]
+    parse_line: Callable[[str, str], tuple[Reading, ...]] | None = None

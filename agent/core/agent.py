@@ -49,6 +49,7 @@ from agent.core.model import (
 )
 from agent.core.pace import Pace
 from agent.core.refused import refusal
+from agent.core.told import Told, brief, lasting
 from agent.runtimes.runtime import ContainerStatus, Holder, Ref
 from headrace.attempts import Attempt, AttemptState
 from headrace.nodes import Device, Engine, Load, NodeDescription
@@ -78,8 +79,8 @@ class AgentCore:
         self.assignment: Assignment | None = None
         self.engine = _NOT_ASKED
         self.description: NodeDescription | None = None
-        self.description_sent: int | None = None
-        self.description_known = False
+        self._description_told: Told[NodeDescription | None] = Told()
+        self._devices_told: Told[tuple[Device, ...]] = Told()
         self.devices: tuple[Device, ...] = ()
         self._holders: tuple[Holder, ...] | None = None
         self.load = Load()
@@ -143,11 +144,7 @@ class AgentCore:
     def _sensed(self, description: NodeDescription, devices: tuple[Device, ...], load: Load) -> list[Effect]:
         first = self.description is None
         effects: list[Effect] = [Relist()] if devices and self._holders is None else []
-        if description != self.description:
-            self.description = description
-            self.description_known = False
-            self.description_sent = None
-        self.devices, self.load = devices, load
+        self.description, self.devices, self.load = description, devices, load
         return effects + (self._new_session() if first else [])
 
     def _new_session(self, *, above: int = 0) -> list[Effect]:
@@ -156,8 +153,8 @@ class AgentCore:
         self.generation = 0
         self.connected = False
         self.sequence = 0
-        self.description_known = False
-        self.description_sent = None
+        self._description_told.session_changed()
+        self._devices_told.session_changed()
         self.lease.session_changed()
         # Rule 7: what was assigned in another session does not count in this one.
         self.assignment = None
@@ -186,8 +183,8 @@ class AgentCore:
             self.memory = replace(self.memory, cluster=assignment.cluster)
             effects.append(Remember(self.memory))
         self.lease.renewed_by(assignment)
-        if self.description_sent is not None and assignment.acked_sequence >= self.description_sent:
-            self.description_known = True
+        self._description_told.acknowledged(assignment.acked_sequence)
+        self._devices_told.acknowledged(assignment.acked_sequence)
         self.assignment = assignment
         self._wanted = {_ref(placement): placement for placement in assignment.placements}
         for placement in assignment.placements:
@@ -371,14 +368,16 @@ class AgentCore:
         self._pace.sent(self.now_ms, heartbeat_ms=self.lease.heartbeat_ms())
         self.sequence += 1
         self.lease.report_sent(self.sequence, self.now_ms)
-        if not self.description_known and self.description_sent is None:
-            self.description_sent = self.sequence
+        devices = ledger.held(self.devices, self._holders, self.held)
+        is_brief = self._devices_told.is_known(lasting(devices), sequence=self.sequence) and bool(devices)
+        is_described = self._description_told.is_known(self.description, sequence=self.sequence)
         report = Report(
             node=self.node,
             session=self.memory.session,
             sequence=self.sequence,
-            description=None if self.description_known else self.description,
-            devices=ledger.held(self.devices, self._holders, self.held),
+            description=None if is_described else self.description,
+            devices=brief(devices) if is_brief else devices,
+            brief=is_brief,
             load=self.load,
             engine=None if self.engine == _NOT_ASKED else self.engine,
             attempts=tuple(told(held.attempt, self._progress[ref]) for ref, held in self.held.items()),

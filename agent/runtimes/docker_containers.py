@@ -24,6 +24,7 @@ from agent.runtimes.docker_spec import (
     word_of,
 )
 from agent.runtimes.runtime import ContainerSpec, ContainerState, Ref, RuntimeRefused
+from headrace.faultpoints import reached
 
 Details = dict[str, Any]
 Verb = Callable[[APIClient, str], None]
@@ -82,6 +83,7 @@ def _discard(client: APIClient, *, name: str) -> None:
     try:
         remove(client, name=standby_of(name))
         client.rename(name, standby_of(name))
+        reached("agent.standby.returned", name)
     except NotFound:
         return
     except APIError as error:
@@ -228,6 +230,7 @@ def say(word: str) -> None:
         if not Path(word).exists():
             message = f"the container waits for {word}, and its folder is not there any more; start the job again"
             raise RuntimeRefused("START_FAILED", message) from error
+    reached("agent.standby.told", word)
 
 
 def _state(name: str, labels: dict[str, str]) -> ContainerState:

@@ -22,6 +22,7 @@ from agent.runtimes.docker_calls import Calls
 from agent.runtimes.docker_errors import is_unreachable
 from agent.runtimes.docker_spec import container_name, standby_configuration, standby_name
 from agent.runtimes.runtime import ContainerSpec, EngineUnreachable, Ref, RuntimeRefused, Waiting
+from headrace.faultpoints import reached
 
 # As much as the init reads.
 WORD_BYTES = 65_536
@@ -58,6 +59,9 @@ class Standbys:
         """Takes over what stands by for this attempt, if it is of use; removes it if not."""
         standby = self._waiting.pop(spec.ref, None)
         if standby is None:
+            if spec.ref in self._taken:
+                # It was tried before, and the engine gave no answer: no list ends what may still be there.
+                await self._remove(standby_name(self._node, spec.ref))
             return False
         self._taken[spec.ref] = None
         words = _differences(standby.spec, spec) if usable else None
@@ -89,7 +93,8 @@ class Standbys:
         await self._remove(standby_name(self._node, ref))
 
     def removed(self, ref: Ref) -> None:
-        """The container of an attempt is not there any more."""
+        """The container of an attempt is not there any more; what stands by for it is nobody's."""
+        self._waiting.pop(ref, None)
         self._words.pop(ref, None)
         self._taken.pop(ref, None)
 
@@ -143,6 +148,7 @@ def _is_laid(word: str, words: bytes) -> bool:
         unsaid.chmod(0o644)
     except OSError:
         return False
+    reached("agent.standby.worded", word)
     return True
 
 
@@ -155,6 +161,7 @@ def _make(client: APIClient, *, node: str, spec: ContainerSpec, waiting: Waiting
         # Left by an agent before this one, perhaps: nobody else knows this name.
         containers.remove(client, name=name)
         client.create_container_from_config(body, name, str(spec.platform))
+        reached("agent.standby.created", spec.ref)
         client.start(name)
     except APIError as error:
         message = error.explanation or str(error)
@@ -176,4 +183,5 @@ def _is_renamed(client: APIClient, *, node: str, ref: Ref) -> bool:
         if is_unreachable(error.status_code, error.explanation or str(error)):
             raise
         return False
+    reached("agent.standby.taken", ref)
     return True

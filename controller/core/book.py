@@ -8,6 +8,7 @@ from controller.core.endings import Endings
 from controller.core.foresight import Foresight
 from controller.core.history import kept
 from controller.core.model import Answer, Assign, Effect, MoveAnswer, Reject, Save, aborted, moved
+from controller.core.past_runs import PastRuns
 from controller.core.placement.fit import Place, Usage, choose, free
 from controller.core.placement.gang import choose_all, meeting_point
 from headrace.attempts import Attempt
@@ -73,6 +74,7 @@ class Book:
         self.starting_since_ms: dict[str, int] = {}
         self.endings = Endings(policy.ends_ms)
         self.foresight = Foresight()
+        self.past_runs = PastRuns()
         self._at: dict[str, dict[str, None]] = {}
         self._requests: dict[str, str] = {}
         self._told: dict[str, tuple[tuple[Placement, ...], tuple[Prefetch, ...]]] = {}
@@ -96,6 +98,7 @@ class Book:
         for job in jobs:
             if job.ended:
                 self.endings.ended(job)
+                self.past_runs.ended(job)
                 self.foresight.recall(job)
         # Once more, so that they count as newer.
         for job in self.jobs.values():
@@ -209,6 +212,7 @@ class Book:
         job = moved(job, state, reason=reason, end_time_ms=self.wall_ms)
         self.put(job)
         self.endings.ended(job)
+        self.past_runs.ended(job)
         self.note(job.name, f"JOB_{state.name}", reason or state.name.lower())
         self.frozen_at_ms.pop(job.id, None)
         self.capacity_changed()

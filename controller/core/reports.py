@@ -9,7 +9,7 @@ from controller.core.model import aborted, moved
 from controller.core.outcome import Verdict, is_retried, outcome
 from headrace.attempts import Attempt, AttemptState, Checkpoint
 from headrace.jobs import Job, JobState, MigrationState, RetryCause
-from headrace.nodes import Engine, Node, NodeState
+from headrace.nodes import Device, Engine, Node, NodeState
 from headrace.refusals import Code, Refusal
 from headrace.sessions import Report
 
@@ -28,6 +28,8 @@ _OF_THE_CHECKPOINT = ("MANIFEST_MISSING", "MANIFEST_CORRUPT", "MANIFEST_INVALID"
 # Refusals that say nothing of the node: under another epoch it may well start there.
 _OF_THE_EPOCH = ("LEFT_BEFORE_START", "EPOCH_TAKEN", "NETWORK_LOST")
 
+_UNKNOWN_DEVICES = "the report counts on devices that were not told in this session: begin another, and tell all"
+
 
 def reported(book: Book, report: Report) -> None:
     """Takes a report, unless a newer one was seen (rules 4 and 5)."""
@@ -37,6 +39,11 @@ def reported(book: Book, report: Report) -> None:
         return
     if (report.session, report.sequence) <= newest:
         return
+    devices = _devices(book, report)
+    if devices is None:
+        book.reject(report.node, report.session, Refusal(Code.ABORTED, "DEVICES_UNKNOWN", _UNKNOWN_DEVICES))
+        return
+    report = replace(report, devices=devices, brief=False)
     book.newest[report.node] = (report.session, report.sequence)
     book.heard_ms[report.node] = book.now_ms
     _node_seen(book, report)
@@ -46,6 +53,29 @@ def reported(book: Book, report: Report) -> None:
     for fetched in report.prefetched:
         moves.prefetched(book, report.node, fetched)
     book.acknowledge(report.node)
+
+
+def _devices(book: Book, report: Report) -> tuple[Device, ...] | None:
+    """All of its devices, whole; `None` where it counts on what was not heard in this session."""
+    if not report.brief:
+        return report.devices
+    node = book.nodes.get(report.node)
+    known = {one.id: one for one in node.devices} if node is not None and node.session == report.session else {}
+    if any(one.id not in known for one in report.devices):
+        return None
+    return tuple(
+        replace(
+            known[one.id],
+            memory_used_bytes=one.memory_used_bytes,
+            busy_percent=one.busy_percent,
+            temperature_celsius=one.temperature_celsius,
+            power_watts=one.power_watts,
+            health=one.health,
+            health_reason=one.health_reason,
+            holders=one.holders,
+        )
+        for one in report.devices
+    )
 
 
 def _superseded(book: Book, node: str, newest: int) -> Refusal:
@@ -93,7 +123,8 @@ def _node_seen(book: Book, report: Report) -> None:
 def _usable(node: Node) -> tuple[object, ...]:
     """What decides whether a job has a place there, without the readings of sensors, which never rest."""
     devices = (
-        (one.id, one.kind, one.vendor, one.model, one.memory_bytes, one.health, one.holders) for one in node.devices
+        (one.id, one.kind, one.vendor, one.model, one.memory_bytes, one.health, one.holders, one.figures)
+        for one in node.devices
     )
     return node.engine.reachable, *devices
 

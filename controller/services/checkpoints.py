@@ -72,6 +72,7 @@ class CheckpointService(CheckpointServiceServicer):
     ) -> AsyncIterator[pb.DownloadChunksResponse]:
         """The chunks in this order, a message's worth at a time."""
         digests = _few_enough(request.digests)
+        await finished(self._check, _few_enough(request.suspects))
         missing = await finished(self._store.missing, digests)
         if missing:
             message = (
@@ -118,6 +119,19 @@ class CheckpointService(CheckpointServiceServicer):
     def _put(self, chunks: Iterable[pb.Chunk]) -> None:
         for chunk in chunks:
             self._store.put_chunk(chunk.digest, chunk.data)
+
+    def _check(self, digests: Iterable[str]) -> None:
+        broken = [refusal for digest in digests if (refusal := self._refused(digest)) is not None]
+        if broken:
+            # All are put aside by now; of one is told.
+            raise broken[0]
+
+    def _refused(self, digest: str) -> Refusal | None:
+        try:
+            self._store.check_chunk(digest)
+        except Refusal as refusal:
+            return refusal
+        return None
 
     def _get(self, digests: Iterable[str]) -> Generator[pb.DownloadChunksResponse]:
         response, response_bytes = pb.DownloadChunksResponse(), 0

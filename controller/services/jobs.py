@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from google.protobuf.message import Message
 
+from controller.core import explanations
 from controller.core.model import CancelAsked, MoveAnswer, MoveAsked, Submitted
 from controller.images import Images
 from controller.logs import JobLogs
@@ -100,6 +101,16 @@ class JobService(JobServiceServicer):
         if job.ended:
             return _dump(job)
         return _dump(await self._shell.ask(lambda token: CancelAsked(token, job.id)))
+
+    async def ExplainJob(self, request: pb.ExplainJobRequest, context: Any) -> pb.ExplainJobResponse:  # noqa: ARG002, N802, D102
+        if request.name:
+            job = await self._job(request.name)
+        else:
+            spec = _load(JobSpec, request.spec)
+            jobfile.check(spec)
+            job = Job(name="", spec=spec, images=await self._pins(spec))
+        found = explanations.candidates(self._shell.cluster.book, job)
+        return pb.ExplainJobResponse(job=_dump(job), candidates=[wire.dump(one) for one in found])
 
     async def MigrateJob(self, request: pb.MigrateJobRequest, context: Any) -> pb.MigrateJobResponse:  # noqa: ARG002, N802, D102
         if request.where:

@@ -13,7 +13,12 @@ from deploy.local.manifests import Repository
 CODE = "/opt/headrace/code"
 LIBRARIES = "/opt/headrace/libraries"
 # What the other daemon alone imports.
-NOT_FOR = {"agent": ("alembic", "sqlalchemy", "starlette", "uvicorn"), "controller": ("docker", "nvidia-ml-py")}
+NOT_FOR = {
+    "agent": ("alembic", "sqlalchemy", "starlette", "uvicorn"),
+    "controller": ("docker", "nvidia-ml-py", "requests"),
+}
+# What goes beyond what Headrace needs everywhere.
+EXTRAS = {"agent": ("measure",), "controller": ()}
 # glibc of the images is newer than the oldest that wheels are built for.
 GLIBC_MINORS = range(35, 16, -1)
 
@@ -41,7 +46,9 @@ def _libraries(registry: str, name: str, architectures: tuple[str, ...]) -> Imag
     """Apart from the code, which changes more often."""
     beneath = images.base(registry)
     recipe = images.RECIPES / "libraries.Containerfile"
-    wanted = [each for each in _project()["dependencies"] if not each.startswith(NOT_FOR[name])]
+    project = _project()
+    wanted = [each for each in project["dependencies"] if not each.startswith(NOT_FOR[name])]
+    wanted += [each for extra in EXTRAS[name] for each in project["optional-dependencies"][extra]]
     repository = Repository(registry, f"headrace/{name}-libraries")
     inputs = made.inputs_of(beneath.inputs, recipe, *wanted, distribution.python())
 

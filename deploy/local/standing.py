@@ -31,7 +31,8 @@ def up(nodes: int) -> None:
             folder = NODES / f"node-{number}"
             if _recorded(folder) is None:
                 progress.note(f"starting the agent of {folder.name}")
-                started.append(cluster.start_agent(folder, node=folder.name, engine=local.engine))
+                measured = {"processor": {"measure": True}}
+                started.append(cluster.start_agent(folder, node=folder.name, engine=local.engine, settings=measured))
                 started[-1].record(folder / "pid")
         _wait_for([f"node-{number}" for number in range(1, nodes + 1)])
     except BaseException:

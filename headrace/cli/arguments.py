@@ -189,6 +189,21 @@ def _submit(parser: Parser) -> None:
     _submission(parser)
 
 
+def _explain(parser: Parser) -> None:
+    parser.add_argument(
+        "subject", metavar="JOB|FILE", type=_name, help="a job's name, or a job file that is not submitted by this"
+    )
+    parser.add_argument(
+        "--set",
+        dest="sets",
+        metavar="KEY=VALUE",
+        type=_setting,
+        action="append",
+        default=[],
+        help="of a job file: a field, stronger than the file, e.g. resources.cpu=4; may be repeated",
+    )
+
+
 def _run(parser: Parser) -> None:
     parser.usage = "headrace run [options] IMAGE [-- CMD …]"
     parser.add_argument("image", metavar="IMAGE", help="an image's reference; what follows -- is its command")
@@ -315,6 +330,13 @@ COMMANDS: dict[str, Command] = {
         "Move a job to another node while it runs.",
         "headrace migrate train-mlp-1a2b --to node-b --wait",
         _migrate,
+    ),
+    "explain": Command(
+        "explanation",
+        "explain",
+        "Show for each node whether a job fits there, why not, and how long it would run.",
+        "headrace explain job.yaml",
+        _explain,
     ),
     "nodes": Command("nodes", "nodes", "List nodes.", "headrace nodes --where 'arch == \"arm64\"' -o wide", _where),
     "node": Command("nodes", "node", "Show a node: devices, load, jobs.", "headrace node node-b", _node),

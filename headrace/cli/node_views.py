@@ -55,6 +55,7 @@ def sheet(node: Node, wide: bool) -> list[str]:  # noqa: FBT001 - as render.show
     texts = words.pairs(_facts(node))
     if node.devices:
         texts += ["", "Devices", *words.indented(_devices(node.devices))]
+    texts += _can_do(node, wide)
     if node.blockers:
         texts += ["", "In the way of its drain", *words.indented(list(node.blockers))]
     if node.drifts:
@@ -63,6 +64,17 @@ def sheet(node: Node, wide: bool) -> list[str]:  # noqa: FBT001 - as render.show
         texts += ["", "Jobs", *words.indented(list(node.jobs))]
     if wide and node.description.cpu.features:
         texts += ["", "Processor features", *words.indented([" ".join(node.description.cpu.features)])]
+    return texts
+
+
+def _can_do(node: Node, wide: bool) -> list[str]:  # noqa: FBT001 - as sheet.
+    if not (node.description.cpu.figures or any(device.figures for device in node.devices)):
+        return []
+    from headrace.cli import capacity_table  # noqa: PLC0415 - for a node whole alone, and records take time to load.
+
+    texts = ["", "Can do", *words.indented(capacity_table.table(node))]
+    if wide and node.devices:
+        texts += ["", "Figures of its devices", *words.indented(capacity_table.figures(node.devices))]
     return texts
 
 

@@ -18,7 +18,7 @@ from headrace.yaml_tree import MAX_CHARACTERS
 
 async def submit(connection: Connection, arguments: Namespace) -> int:
     """Submit a job file."""
-    text, source = _read(arguments.file)
+    text, source = read_job_file(arguments.file)
     return await _create(connection, jobfile.load(text, source=source, sets=arguments.sets), arguments)
 
 
@@ -30,7 +30,7 @@ async def run(connection: Connection, arguments: Namespace) -> int:
     return await _create(connection, jobfile.load(text, source="command line", sets=arguments.sets), arguments)
 
 
-def _read(file: str) -> tuple[str, str]:
+def read_job_file(file: str) -> tuple[str, str]:
     """A job file's text, as far as it is read, and what it is called."""
     given = file == "-"
     source = "standard input" if given else file

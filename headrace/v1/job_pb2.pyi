@@ -268,6 +268,22 @@ class Job(_message.Message):
     rendezvous: str
     def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[Job.State, str]] = ..., reason: _Optional[str] = ..., epoch: _Optional[int] = ..., node: _Optional[str] = ..., images: _Optional[_Iterable[_Union[ImagePin, _Mapping]]] = ..., checkpoint: _Optional[_Union[_attempt_pb2.Checkpoint, _Mapping]] = ..., outputs: _Optional[_Union[_attempt_pb2.Outputs, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[_attempt_pb2.Attempt, _Mapping]]] = ..., migrations: _Optional[_Iterable[_Union[Migration, _Mapping]]] = ..., failures: _Optional[int] = ..., exit_code: _Optional[int] = ..., exclusions: _Optional[_Iterable[_Union[Exclusion, _Mapping]]] = ..., request_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., queue_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., omitted_migration_count: _Optional[int] = ..., gang: _Optional[str] = ..., task: _Optional[int] = ..., rendezvous: _Optional[str] = ...) -> None: ...
 
+class Candidate(_message.Message):
+    __slots__ = ("node", "reason", "platform", "devices", "run_millis", "run_basis")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    PLATFORM_FIELD_NUMBER: _ClassVar[int]
+    DEVICES_FIELD_NUMBER: _ClassVar[int]
+    RUN_MILLIS_FIELD_NUMBER: _ClassVar[int]
+    RUN_BASIS_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    reason: str
+    platform: _attempt_pb2.Platform
+    devices: _containers.RepeatedScalarFieldContainer[str]
+    run_millis: int
+    run_basis: str
+    def __init__(self, node: _Optional[str] = ..., reason: _Optional[str] = ..., platform: _Optional[_Union[_attempt_pb2.Platform, _Mapping]] = ..., devices: _Optional[_Iterable[str]] = ..., run_millis: _Optional[int] = ..., run_basis: _Optional[str] = ...) -> None: ...
+
 class ImagePin(_message.Message):
     __slots__ = ("platform", "image", "size_bytes", "reference")
     PLATFORM_FIELD_NUMBER: _ClassVar[int]

@@ -56,6 +56,22 @@ class CancelJobRequest(_message.Message):
     name: str
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
+class ExplainJobRequest(_message.Message):
+    __slots__ = ("name", "spec")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    spec: _job_pb2.JobSpec
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ...) -> None: ...
+
+class ExplainJobResponse(_message.Message):
+    __slots__ = ("job", "candidates")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    job: _job_pb2.Job
+    candidates: _containers.RepeatedCompositeFieldContainer[_job_pb2.Candidate]
+    def __init__(self, job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ..., candidates: _Optional[_Iterable[_Union[_job_pb2.Candidate, _Mapping]]] = ...) -> None: ...
+
 class MigrateJobRequest(_message.Message):
     __slots__ = ("name", "target", "where", "validate_only")
     NAME_FIELD_NUMBER: _ClassVar[int]

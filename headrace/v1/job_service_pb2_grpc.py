@@ -62,6 +62,11 @@ class JobServiceStub(object):
                 request_serializer=headrace_dot_v1_dot_job__service__pb2.CancelJobRequest.SerializeToString,
                 response_deserializer=headrace_dot_v1_dot_job__pb2.Job.FromString,
                 _registered_method=True)
+        self.ExplainJob = channel.unary_unary(
+                '/headrace.v1.JobService/ExplainJob',
+                request_serializer=headrace_dot_v1_dot_job__service__pb2.ExplainJobRequest.SerializeToString,
+                response_deserializer=headrace_dot_v1_dot_job__service__pb2.ExplainJobResponse.FromString,
+                _registered_method=True)
         self.MigrateJob = channel.unary_unary(
                 '/headrace.v1.JobService/MigrateJob',
                 request_serializer=headrace_dot_v1_dot_job__service__pb2.MigrateJobRequest.SerializeToString,
@@ -124,6 +129,14 @@ class JobServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainJob(self, request, context):
+        """What each node is for the job, found without touching it: whether it fits there, or why not, and how long it would
+        take there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def MigrateJob(self, request, context):
         """Begins a move, or refuses it and leaves the job as it was. Progress is in the job's `migrations`.
         """
@@ -179,6 +192,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.CancelJob,
                     request_deserializer=headrace_dot_v1_dot_job__service__pb2.CancelJobRequest.FromString,
                     response_serializer=headrace_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'ExplainJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainJob,
+                    request_deserializer=headrace_dot_v1_dot_job__service__pb2.ExplainJobRequest.FromString,
+                    response_serializer=headrace_dot_v1_dot_job__service__pb2.ExplainJobResponse.SerializeToString,
             ),
             'MigrateJob': grpc.unary_unary_rpc_method_handler(
                     servicer.MigrateJob,
@@ -337,6 +355,33 @@ class JobService(object):
             '/headrace.v1.JobService/CancelJob',
             headrace_dot_v1_dot_job__service__pb2.CancelJobRequest.SerializeToString,
             headrace_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.v1.JobService/ExplainJob',
+            headrace_dot_v1_dot_job__service__pb2.ExplainJobRequest.SerializeToString,
+            headrace_dot_v1_dot_job__service__pb2.ExplainJobResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -30,6 +30,10 @@ class JobServiceStub:
     """The job now, then again whenever it changed; ends when the job has ended."""
     CancelJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRequest, _job_pb2.Job]
     """Asks the job to leave; it is CANCELLED once no attempt is left. Cancelling an ended job changes nothing."""
+    ExplainJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ExplainJobRequest, _job_service_pb2.ExplainJobResponse]
+    """What each node is for the job, found without touching it: whether it fits there, or why not, and how long it would
+    take there.
+    """
     MigrateJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.MigrateJobRequest, _job_service_pb2.MigrateJobResponse]
     """Begins a move, or refuses it and leaves the job as it was. Progress is in the job's `migrations`."""
     ReadLog: _aio.UnaryStreamMultiCallable[_job_service_pb2.ReadLogRequest, _job_service_pb2.ReadLogResponse]
@@ -83,6 +87,16 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_job_service_pb2.CancelJobRequest, _abc.Awaitable[_job_pb2.Job]],
     ) -> _abc.Awaitable[_job_pb2.Job]:
         """Asks the job to leave; it is CANCELLED once no attempt is left. Cancelling an ended job changes nothing."""
+
+    @_abc_1.abstractmethod
+    def ExplainJob(
+        self,
+        request: _job_service_pb2.ExplainJobRequest,
+        context: _aio.ServicerContext[_job_service_pb2.ExplainJobRequest, _abc.Awaitable[_job_service_pb2.ExplainJobResponse]],
+    ) -> _abc.Awaitable[_job_service_pb2.ExplainJobResponse]:
+        """What each node is for the job, found without touching it: whether it fits there, or why not, and how long it would
+        take there.
+        """
 
     @_abc_1.abstractmethod
     def MigrateJob(

@@ -27,7 +27,7 @@ from headrace.v1 import job_pb2 as headrace_dot_v1_dot_job__pb2
 from headrace.v1 import node_pb2 as headrace_dot_v1_dot_node__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19headrace/v1/session.proto\x12\x0bheadrace.v1\x1a\x19headrace/v1/attempt.proto\x1a\x15headrace/v1/job.proto\x1a\x16headrace/v1/node.proto\"\xad\x02\n\x06Report\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07session\x18\x02 \x01(\x03\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x31\n\x0b\x64\x65scription\x18\x04 \x01(\x0b\x32\x1c.headrace.v1.NodeDescription\x12$\n\x07\x64\x65vices\x18\x05 \x03(\x0b\x32\x13.headrace.v1.Device\x12\x1f\n\x04load\x18\x06 \x01(\x0b\x32\x11.headrace.v1.Load\x12#\n\x06\x65ngine\x18\x07 \x01(\x0b\x32\x13.headrace.v1.Engine\x12&\n\x08\x61ttempts\x18\x08 \x03(\x0b\x32\x14.headrace.v1.Attempt\x12+\n\nprefetched\x18\t \x03(\x0b\x32\x17.headrace.v1.Prefetched\"\xc7\x01\n\nAssignment\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x0f\n\x07session\x18\x02 \x01(\x03\x12\x12\n\ngeneration\x18\x03 \x01(\x03\x12\x16\n\x0e\x61\x63ked_sequence\x18\x04 \x01(\x03\x12\x14\n\x0clease_millis\x18\x05 \x01(\x03\x12*\n\nplacements\x18\x06 \x03(\x0b\x32\x16.headrace.v1.Placement\x12)\n\nprefetches\x18\x07 \x03(\x0b\x32\x15.headrace.v1.Prefetch\"\xbf\x02\n\tPlacement\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\x05\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12)\n\x04goal\x18\x04 \x01(\x0e\x32\x1b.headrace.v1.Placement.Goal\x12\r\n\x05image\x18\x05 \x01(\t\x12\'\n\x08platform\x18\x06 \x01(\x0b\x32\x15.headrace.v1.Platform\x12\"\n\x04spec\x18\x07 \x01(\x0b\x32\x14.headrace.v1.JobSpec\x12\x0f\n\x07restore\x18\x08 \x01(\t\x12\x0f\n\x07\x64\x65vices\x18\t \x03(\t\x12\x0c\n\x04gang\x18\n \x01(\t\x12\x12\n\nrendezvous\x18\x0b \x01(\t\"=\n\x04Goal\x12\x14\n\x10GOAL_UNSPECIFIED\x10\x00\x12\x07\n\x03RUN\x10\x01\x12\n\n\x06\x46REEZE\x10\x02\x12\n\n\x06\x43\x41NCEL\x10\x03\"\x8c\x01\n\x08Prefetch\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\t\x12\'\n\x08platform\x18\x03 \x01(\x0b\x32\x15.headrace.v1.Platform\x12\x12\n\ncheckpoint\x18\x04 \x01(\t\x12\'\n\x07standby\x18\x05 \x01(\x0b\x32\x16.headrace.v1.Placement\"\xf4\x01\n\nPrefetched\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\t\x12\x12\n\ncheckpoint\x18\x03 \x01(\t\x12,\n\x05state\x18\x04 \x01(\x0e\x32\x1d.headrace.v1.Prefetched.State\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\"\n\x06phases\x18\x07 \x03(\x0b\x32\x12.headrace.v1.Phase\"C\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x46\x45TCHING\x10\x01\x12\t\n\x05READY\x10\x02\x12\n\n\x06\x46\x41ILED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19headrace/v1/session.proto\x12\x0bheadrace.v1\x1a\x19headrace/v1/attempt.proto\x1a\x15headrace/v1/job.proto\x1a\x16headrace/v1/node.proto\"\xbc\x02\n\x06Report\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07session\x18\x02 \x01(\x03\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x31\n\x0b\x64\x65scription\x18\x04 \x01(\x0b\x32\x1c.headrace.v1.NodeDescription\x12$\n\x07\x64\x65vices\x18\x05 \x03(\x0b\x32\x13.headrace.v1.Device\x12\x1f\n\x04load\x18\x06 \x01(\x0b\x32\x11.headrace.v1.Load\x12#\n\x06\x65ngine\x18\x07 \x01(\x0b\x32\x13.headrace.v1.Engine\x12&\n\x08\x61ttempts\x18\x08 \x03(\x0b\x32\x14.headrace.v1.Attempt\x12+\n\nprefetched\x18\t \x03(\x0b\x32\x17.headrace.v1.Prefetched\x12\r\n\x05\x62rief\x18\n \x01(\x08\"\xc7\x01\n\nAssignment\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x0f\n\x07session\x18\x02 \x01(\x03\x12\x12\n\ngeneration\x18\x03 \x01(\x03\x12\x16\n\x0e\x61\x63ked_sequence\x18\x04 \x01(\x03\x12\x14\n\x0clease_millis\x18\x05 \x01(\x03\x12*\n\nplacements\x18\x06 \x03(\x0b\x32\x16.headrace.v1.Placement\x12)\n\nprefetches\x18\x07 \x03(\x0b\x32\x15.headrace.v1.Prefetch\"\xbf\x02\n\tPlacement\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\x05\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12)\n\x04goal\x18\x04 \x01(\x0e\x32\x1b.headrace.v1.Placement.Goal\x12\r\n\x05image\x18\x05 \x01(\t\x12\'\n\x08platform\x18\x06 \x01(\x0b\x32\x15.headrace.v1.Platform\x12\"\n\x04spec\x18\x07 \x01(\x0b\x32\x14.headrace.v1.JobSpec\x12\x0f\n\x07restore\x18\x08 \x01(\t\x12\x0f\n\x07\x64\x65vices\x18\t \x03(\t\x12\x0c\n\x04gang\x18\n \x01(\t\x12\x12\n\nrendezvous\x18\x0b \x01(\t\"=\n\x04Goal\x12\x14\n\x10GOAL_UNSPECIFIED\x10\x00\x12\x07\n\x03RUN\x10\x01\x12\n\n\x06\x46REEZE\x10\x02\x12\n\n\x06\x43\x41NCEL\x10\x03\"\x8c\x01\n\x08Prefetch\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\t\x12\'\n\x08platform\x18\x03 \x01(\x0b\x32\x15.headrace.v1.Platform\x12\x12\n\ncheckpoint\x18\x04 \x01(\t\x12\'\n\x07standby\x18\x05 \x01(\x0b\x32\x16.headrace.v1.Placement\"\xf4\x01\n\nPrefetched\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\t\x12\x12\n\ncheckpoint\x18\x03 \x01(\t\x12,\n\x05state\x18\x04 \x01(\x0e\x32\x1d.headrace.v1.Prefetched.State\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\"\n\x06phases\x18\x07 \x03(\x0b\x32\x12.headrace.v1.Phase\"C\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x46\x45TCHING\x10\x01\x12\t\n\x05READY\x10\x02\x12\n\n\x06\x46\x41ILED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,17 +35,17 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headrace.v1.session_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REPORT']._serialized_start=117
-  _globals['_REPORT']._serialized_end=418
-  _globals['_ASSIGNMENT']._serialized_start=421
-  _globals['_ASSIGNMENT']._serialized_end=620
-  _globals['_PLACEMENT']._serialized_start=623
-  _globals['_PLACEMENT']._serialized_end=942
-  _globals['_PLACEMENT_GOAL']._serialized_start=881
-  _globals['_PLACEMENT_GOAL']._serialized_end=942
-  _globals['_PREFETCH']._serialized_start=945
-  _globals['_PREFETCH']._serialized_end=1085
-  _globals['_PREFETCHED']._serialized_start=1088
-  _globals['_PREFETCHED']._serialized_end=1332
-  _globals['_PREFETCHED_STATE']._serialized_start=1265
-  _globals['_PREFETCHED_STATE']._serialized_end=1332
+  _globals['_REPORT']._serialized_end=433
+  _globals['_ASSIGNMENT']._serialized_start=436
+  _globals['_ASSIGNMENT']._serialized_end=635
+  _globals['_PLACEMENT']._serialized_start=638
+  _globals['_PLACEMENT']._serialized_end=957
+  _globals['_PLACEMENT_GOAL']._serialized_start=896
+  _globals['_PLACEMENT_GOAL']._serialized_end=957
+  _globals['_PREFETCH']._serialized_start=960
+  _globals['_PREFETCH']._serialized_end=1100
+  _globals['_PREFETCHED']._serialized_start=1103
+  _globals['_PREFETCHED']._serialized_end=1347
+  _globals['_PREFETCHED_STATE']._serialized_start=1280
+  _globals['_PREFETCHED_STATE']._serialized_end=1347
 # @@protoc_insertion_point(module_scope)

@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Report(_message.Message):
-    __slots__ = ("node", "session", "sequence", "description", "devices", "load", "engine", "attempts", "prefetched")
+    __slots__ = ("node", "session", "sequence", "description", "devices", "load", "engine", "attempts", "prefetched", "brief")
     NODE_FIELD_NUMBER: _ClassVar[int]
     SESSION_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +21,7 @@ class Report(_message.Message):
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     PREFETCHED_FIELD_NUMBER: _ClassVar[int]
+    BRIEF_FIELD_NUMBER: _ClassVar[int]
     node: str
     session: int
     sequence: int
@@ -30,7 +31,8 @@ class Report(_message.Message):
     engine: _node_pb2.Engine
     attempts: _containers.RepeatedCompositeFieldContainer[_attempt_pb2.Attempt]
     prefetched: _containers.RepeatedCompositeFieldContainer[Prefetched]
-    def __init__(self, node: _Optional[str] = ..., session: _Optional[int] = ..., sequence: _Optional[int] = ..., description: _Optional[_Union[_node_pb2.NodeDescription, _Mapping]] = ..., devices: _Optional[_Iterable[_Union[_node_pb2.Device, _Mapping]]] = ..., load: _Optional[_Union[_node_pb2.Load, _Mapping]] = ..., engine: _Optional[_Union[_node_pb2.Engine, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[_attempt_pb2.Attempt, _Mapping]]] = ..., prefetched: _Optional[_Iterable[_Union[Prefetched, _Mapping]]] = ...) -> None: ...
+    brief: bool
+    def __init__(self, node: _Optional[str] = ..., session: _Optional[int] = ..., sequence: _Optional[int] = ..., description: _Optional[_Union[_node_pb2.NodeDescription, _Mapping]] = ..., devices: _Optional[_Iterable[_Union[_node_pb2.Device, _Mapping]]] = ..., load: _Optional[_Union[_node_pb2.Load, _Mapping]] = ..., engine: _Optional[_Union[_node_pb2.Engine, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[_attempt_pb2.Attempt, _Mapping]]] = ..., prefetched: _Optional[_Iterable[_Union[Prefetched, _Mapping]]] = ..., brief: bool = ...) -> None: ...
 
 class Assignment(_message.Message):
     __slots__ = ("cluster", "session", "generation", "acked_sequence", "lease_millis", "placements", "prefetches")

@@ -25,6 +25,7 @@ from headrace.jobs import (
     RetryCause,
     Timeouts,
     Variant,
+    Work,
 )
 from headrace.refusals import Code, Refusal
 
@@ -82,6 +83,7 @@ def test_every_field_of_a_job_file_is_a_field_of_the_job() -> None:
         timeouts=Timeouts(3_600_000, 86_400_000),
         retry=Retry(3, (RetryCause.NODE_LOST, RetryCause.DEVICE_ERROR, RetryCause.EXIT_NONZERO)),
         output_path="/output",
+        work=Work(1e15, "bf16"),
     )
 
 

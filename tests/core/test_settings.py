@@ -12,11 +12,13 @@ from headrace.settings import (
     AgentSettings,
     ClientSettings,
     ControllerSettings,
+    Declared,
     EngineSettings,
     GrpcSettings,
     ImageSettings,
     JobLogSettings,
     LogSettings,
+    ProcessorSettings,
     Reserve,
     check_address,
     is_local,
@@ -71,6 +73,14 @@ def test_an_agent_is_told_all_that_it_can_be_told(tmp_path: Path) -> None:
         memory = "2GiB"
         [log]
         level = "debug"
+        [processor]
+        measure = false
+        fp64_gflops = 400
+        [[figures]]
+        where = 'vendor == "mthreads"'
+        fp16_tflops = 28
+        [[figures]]
+        power_limit_watts = 99.5
         """,
     )
 
@@ -83,6 +93,8 @@ def test_an_agent_is_told_all_that_it_can_be_told(tmp_path: Path) -> None:
         labels={"zone": "z1", "example.org/rack": "7"},
         engine=EngineSettings("unix:///run/podman.sock"),
         reserve=Reserve(cpu_millis=500, memory_bytes=2 << 30),
+        processor=ProcessorSettings(measure=False, fp64_gflops=400.0),
+        figures=(Declared('vendor == "mthreads"', {"fp16_tflops": 28.0}), Declared("", {"power_limit_watts": 99.5})),
         host_network=True,
         insecure=True,
         log=LogSettings("debug"),
@@ -175,6 +187,12 @@ def test_registries_credentials_are_where_dockers_environment_says() -> None:
         ('state = ""', "state: is a path and not empty"),
         ('state = "~nobody-here/a"', "state: '~nobody-here/a' begins with a user who has no home here"),
         ('platform = "linux/arm64"', "platform: unknown key 'platform'"),
+        ("processor.fp64_gflops = 0", "processor.fp64_gflops: is a number above 0"),
+        ("processor.fp64_gflops = true", "processor.fp64_gflops: is a number above 0"),
+        ("figures = 3", "figures: is a table for each kind of device; write [[figures]]"),
+        ("[[figures]]\nfp16_tflop = 3", "figures: number 1, unknown figure 'fp16_tflop'; did you mean fp16_tflops?"),
+        ("[[figures]]\n[[figures]]\nint8_tops = inf", "figures: number 2, int8_tops: is a number above 0"),
+        ("[[figures]]\nwhere = 'vendr == 1'", "figures: number 1, where: devices have no field 'vendr'"),
     ],
 )
 def test_a_wrong_setting_is_told_its_file_and_key_and_what_is_allowed(tmp_path: Path, text: str, problem: str) -> None:

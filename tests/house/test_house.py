@@ -29,6 +29,7 @@ CATCHES_ALL = {
 }
 
 CLOCKS = {
+    "agent/cpu_trial.py": "measures processors",
     "agent/daemon.py": "makes Ticked",
     "agent/doctor.py": "looks whether the clock is right",
     "agent/identity.py": "when a record was signed, and until when it holds",
@@ -42,9 +43,9 @@ CLOCKS = {
     "agent/snapshots.py": "whether the kernel's stamps of a file have rested",
     "agent/works.py": "measures phases",
     "controller/checkpoint_store.py": "the age of chunks; its clock is an argument",
+    "controller/clock.py": "makes Ticked",
     "controller/identifiers.py": "whether a record still holds",
     "controller/registry.py": "for how long an answer is kept",
-    "controller/shell.py": "makes Ticked",
     "headrace/cli/identifiers.py": "whether a record still holds, and until when a delegation does",
     "headrace/cli/words.py": "how long ago",
     "headrace/connection.py": "for how long a controller has not answered",
@@ -54,6 +55,7 @@ SLEEPS = {
     "agent/daemon.py": "the beat of ticks, senses and retries",
     "agent/identity.py": "the beat of signed records",
     "agent/logs.py": "a pause before a retry",
+    "agent/measurements.py": "how long no job has been here",
     "agent/runtimes/docker_log_reader.py": "a pause before a log that broke off is asked for again",
     "agent/session.py": "a pause before a retry, of random length",
     "agent/works.py": "how long a checkpoint directory must be quiet",
@@ -72,6 +74,7 @@ SLEEPS_IN_TESTS = {
 
 # Where programs start: from there on, it is an argument.
 ENVIRONMENT = {
+    "agent/cpu_trial.py": "writes there how many threads NumPy's library may make; reads nothing",
     "agent/main.py": "hands it to headrace.settings",
     "controller/docker_config.py": "DOCKER_CONFIG, as Docker's own programs read it",
     "controller/main.py": "hands it to headrace.settings",

@@ -48,6 +48,25 @@ async def test_what_a_device_does_not_say_is_not_shown_as_zero(controller: Contr
     assert "GPU-1  gpu   nvidia  H100   -            0 %   -     -      unknown" in ended.out.decode()
 
 
+async def test_a_node_shows_what_it_can_do_and_how_that_is_known(controller: Controller) -> None:
+    spec, measured = node_pb2.Figure.SPEC, node_pb2.Figure.MEASURED
+    figures = [
+        node_pb2.Figure(name="bf16_tflops", value=989, origin=spec, source="H200 SXM: a datasheet"),
+        node_pb2.Figure(name="int8_tops", value=1979, origin=spec, source="uncertain: H200 SXM: a page"),
+    ]
+    cpu = node_pb2.Cpu(figures=[node_pb2.Figure(name="fp64_gflops", value=105.5, origin=measured, source="NumPy")])
+    card = node_pb2.Device(id="GPU-1", kind="gpu", vendor="nvidia", model="H200", figures=figures)
+    controller.answer("GetNode", node(devices=[card], description=node_pb2.NodeDescription(cpu=cpu)))
+
+    ended = await headrace("node", "east", "-o", "wide", controller=controller.address)
+
+    lines = [" ".join(line.split()) for line in ended.lines]
+    assert "fp64 106 GFLOPS processors measured NumPy" in lines
+    assert "bf16 989 TFLOPS 1 device spec H200 SXM: a datasheet" in lines
+    assert "H200 int8_tops 1979 spec uncertain: H200 SXM: a page" in lines
+    assert not [line for line in lines if line.startswith("int8 ")]
+
+
 @pytest.mark.parametrize(
     ("command", "method"), [("cordon", "CordonNode"), ("uncordon", "UncordonNode"), ("undrain", "UncordonNode")]
 )

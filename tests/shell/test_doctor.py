@@ -96,6 +96,7 @@ async def test_a_node_that_has_what_it_needs_is_not_broken(tmp_path, server):
     assert [each for each in found if each.status is Status.BROKEN] == []
     assert [each.subject for each in found] == [
         "cpu",
+        "cpu speed",
         "memory",
         "platform",
         "emulation",

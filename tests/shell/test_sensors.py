@@ -36,6 +36,30 @@ isa\t\t: rv64imafdc_zicntr_zba
 mmu\t\t: sv39
 uarch\t\t: sifive,u74-mc
 """
+# Recorded: an Intel Xeon in a virtual machine, a Neoverse V2, and a Sophgo board under Linux 6.6.
+SAPPHIRE_RAPIDS = """processor\t: 0
+vendor_id\t: GenuineIntel
+cpu family\t: 6
+model\t\t: 207
+model name\t: Intel(R) Xeon(R) Processor
+flags\t\t: fpu vme sse sse2 avx f16c fma avx2 avx512f avx512dq avx512_bf16 amx_bf16 avx512_fp16 amx_tile amx_int8
+bogomips\t: 4200.00
+"""
+NEOVERSE_V2 = """processor       : 0
+BogoMIPS        : 2000.00
+Features        : fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm sve sve2 i8mm bf16 bti
+CPU implementer : 0x41
+CPU architecture: 8
+CPU variant     : 0x0
+CPU part        : 0xd4f
+CPU revision    : 1
+"""
+RISCV_VECTOR = """processor       : 0
+hart            : 0
+isa             : rv64imafdcv_zicbom_zicntr_zicsr_zifencei_zihpm_sstc_svpbmt
+mmu             : sv48
+mvendorid       : 0x536
+"""
 S390X = """vendor_id       : IBM/S390
 # processors    : 2
 features\t: esan3 zarch stfle
@@ -58,6 +82,9 @@ Features\t\t: cpucfg lam ual fpu
         (X86, "x86", "AMD EPYC 9554", ("cx16", "fpu")),
         (ARM64, "arm", "Neoverse-N1", ("aes", "asimd")),
         (RISCV64, "riscv", "sifive,u74-mc", ("rv64imafdc", "zba")),
+        (SAPPHIRE_RAPIDS, "x86", "Intel(R) Xeon(R) Processor", ("avx512f", "amx_tile")),
+        (NEOVERSE_V2, "arm", "Neoverse-V2", ("sve", "sve2", "bf16")),
+        (RISCV_VECTOR, "riscv", "", ("rv64imafdcv", "v", "c", "zicbom", "svpbmt")),
         (S390X, "s390", "", ("esan3", "stfle")),
         (PPC64LE, "power", "POWER9 (architected), altivec supported", ()),
         (LOONGARCH64, "loongarch", "Loongson-3A5000", ("cpucfg", "fpu")),
@@ -71,6 +98,11 @@ def test_each_kernel_s_cpuinfo_is_understood(text, family, model, features):
     assert (info.family, info.model) == (family, model)
     assert frozenset(features) <= frozenset(info.features)
     assert list(info.features) == sorted(info.features)
+
+
+def test_a_riscv_processor_without_vectors_does_not_have_them():
+    assert "v" not in cpuinfo.parse(RISCV64).features
+    assert cpuinfo.parse("hart: 0\nisa: rv64i2p1_m2p0_zba\n").features == ("i", "m2p0", "rv64i2p1", "zba")
 
 
 def test_an_arm_processor_without_a_known_name_is_called_by_its_numbers():

@@ -117,6 +117,19 @@ def what_starts_is_the_jobs_present_epoch_from_its_newest_checkpoint(
 
 
 @at(Occurrence.CONTAINER_STARTED)
+def a_program_begins_in_its_attempts_container_once_that_is_written_down(
+    _world: "World", site: "SimulatedNode", container: Container
+) -> str | None:
+    """What stands by runs no program; and which epoch is used can be seen from the journal."""
+    held = site.held.get(container.ref)
+    if site.engine.containers.get(container.ref) is not container:
+        return f"{container.ref} stands by on {site.name}, and runs"
+    if held is None or PROGRESS[held.attempt.state] < PROGRESS[AttemptState.STARTING]:
+        return f"{container.ref} starts on {site.name}, and is {_state(held.attempt if held else None)} in its journal"
+    return None
+
+
+@at(Occurrence.CONTAINER_STARTED)
 def a_device_is_granted_to_one_attempt_at_a_time(
     _world: "World", site: "SimulatedNode", container: Container
 ) -> str | None:

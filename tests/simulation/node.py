@@ -1,5 +1,6 @@
 """A simulated node: its machine, its engine, and the agent on it with the real core."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,6 +20,7 @@ from tests.simulation.engine import Container, Engine
 from tests.simulation.network import Line
 from tests.simulation.occurrences import Occurrence
 from tests.simulation.process import Process
+from tests.simulation.standbys import Standbys
 from tests.simulation.works import LOCAL_MS, Works
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class SimulatedNode(Process):
         )
         self.engine = Engine(world, self)
         self.line = Line(world, self)
+        self.standbys = Standbys(world, self)
         self.works = Works(world, self)
         # The disk.
         self.memory = agent.Memory()
@@ -175,12 +178,14 @@ class SimulatedNode(Process):
         if self.is_up and self.engine.is_up and not self._is_listing:
             self._is_listing = True
             found = agent.EngineFound("test", self.engine.statuses())
-            self.world.after(self.world.draw(LOCAL_MS), partial(self._listed, self.life, found))
+            standbys = dict(self.engine.standbys)
+            self.world.after(self.world.draw(LOCAL_MS), partial(self._listed, self.life, found, standbys))
 
-    def _listed(self, life: int, found: agent.EngineFound) -> None:
+    def _listed(self, life: int, found: agent.EngineFound, standbys: Mapping[Ref, Container]) -> None:
         if life != self.life:
             return
         self._is_listing = False
+        self.standbys.seen(standbys)
         # Asked afterwards whether it answers: of one that has gone down meanwhile nothing is concluded.
         if self.engine.is_up:
             self.tell(found)

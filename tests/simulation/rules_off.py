@@ -36,6 +36,7 @@ from tests.simulation.emphasis import (
 )
 from tests.simulation.engine import Engine
 from tests.simulation.node import SimulatedNode
+from tests.simulation.standbys import Standbys
 
 
 class Rule(NamedTuple):
@@ -164,6 +165,8 @@ def _same_epoch(leave: Any, book: Book, job: Any, reason: str) -> Any:
 
 _switch("8, engine", "The engine restarts nothing by itself", (Engine, "restarts_containers"), value=True)
 
+_switch("8, word", "What is started ahead runs nothing before its word", (Engine, "waits_for_word"), value=False)
+
 # What the shells owe the cores.
 
 _switch("saved first", "The controller saves before it sends", (SimulatedController, "saves_first"), value=False)
@@ -188,6 +191,12 @@ _switch(
     (SimulatedController, "waits_for_reports"),
     value=False,
     worlds=RESTARTS,
+)
+_switch(
+    "standbys",
+    "What was started ahead, and nobody knows of any more, is removed",
+    (Standbys, "sweeps"),
+    value=False,
 )
 _switch("in order", "What a job that crashed left is not taken", (works, "_left_in_order"), lambda _: True)
 

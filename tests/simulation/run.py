@@ -119,6 +119,8 @@ def _left_over(world: World) -> str:
     for site in world.sites.values():
         if site.fetched or site.core.prefetches:
             return f"{site.name} still has what was brought ahead: {list(site.fetched)}"
+        if site.engine.standbys:
+            return f"{site.name} still has what was started ahead: {list(site.engine.standbys)}"
         granted = [
             one
             for job in world.jobs

@@ -121,7 +121,7 @@ def _closed(job: Job, node: Node, now_wall_ms: int) -> str:
     if node.drain is not Drain.NONE:
         return f"takes no jobs ({node.drain.name.lower()})"
     if not node.engine.reachable:
-        return f"its engine does not answer ({node.engine.message})"
+        return f"has an engine that does not answer ({node.engine.message})"
     for exclusion in job.exclusions:
         if exclusion.node == node.id and now_wall_ms < exclusion.expire_time_ms:
             return f"is kept away from for now ({exclusion.reason})"

@@ -1,0 +1,114 @@
+"""`headrace explain`, and what the controller answers it."""
+
+from pathlib import Path
+
+import pytest
+
+from headrace import wire
+from headrace.attempts import Platform
+from headrace.client import Client
+from headrace.jobs import Candidate, JobSpec, Work
+from headrace.nodes import Capacity, Cpu, Figure, NodeDescription, Origin
+from headrace.refusals import Code, Refusal
+from headrace.v1.job_pb2 import Job
+from headrace.v1.job_service_pb2 import ExplainJobResponse
+from tests.shell import running_controller
+from tests.shell.controller_double import Controller, headrace, job
+
+WORK = Work(1e11, "fp64")
+ANSWER = ExplainJobResponse(
+    job=Job(spec=wire.dump(JobSpec("pi", "registry.example/pi:1"))),
+    candidates=[
+        wire.dump(Candidate("east-1", "", Platform("linux", "amd64"), ("GPU-1",), 5_400_000, "3 past runs here")),
+        wire.dump(Candidate("west-1", "takes no jobs (cordoned)")),
+    ],
+)
+
+
+def job_file(folder: Path) -> str:
+    file = folder / "pi.yaml"
+    file.write_text("name: pi\nimage: registry.example/pi:1\nwork: {flops: 1e11, precision: fp64}\n")
+    return str(file)
+
+
+async def test_a_job_file_is_explained_node_by_node(controller: Controller, tmp_path: Path) -> None:
+    controller.answer("ExplainJob", ANSWER)
+
+    ended = await headrace("explain", job_file(tmp_path), "--set", "priority=70", controller=controller.address)
+
+    assert [" ".join(line.split()) for line in ended.lines] == [
+        "pi fits 1 of 2 nodes",
+        "",
+        "NODE FITS PLATFORM RUNS FOR FROM WHY NOT",
+        "east-1 yes amd64 about 90m 3 past runs here -",
+        "west-1 no - unknown - takes no jobs (cordoned)",
+    ]
+    (request,) = controller.requests
+    assert (request.name, request.spec.priority) == ("", 70)
+    assert (request.spec.work.operation_count, request.spec.work.precision) == (1e11, "fp64")
+
+
+async def test_a_job_that_was_submitted_is_explained_by_its_name(controller: Controller) -> None:
+    controller.answer("ExplainJob", ExplainJobResponse(job=job(node="east-1"), candidates=ANSWER.candidates))
+
+    ended = await headrace("explain", "pi", "-o", "wide", controller=controller.address)
+
+    assert ended.lines[0].startswith("pi-1a2b fits 1 of 2 nodes; it is ")
+    assert ended.lines[3].endswith("GPU-1")
+    assert controller.requests[0].name == "jobs/pi"
+
+
+async def test_settings_are_for_files(controller: Controller) -> None:
+    ended = await headrace("explain", "pi", "--set", "priority=70", controller=controller.address)
+
+    assert ended.code == 2
+    assert "--set is for job files" in ended.complaint
+
+
+async def test_where_no_node_is_known_that_is_said(controller: Controller) -> None:
+    controller.answer("ExplainJob", ExplainJobResponse(job=ANSWER.job))
+
+    ended = await headrace("explain", "pi", controller=controller.address)
+
+    assert ended.lines[0] == "pi: no node has reported yet"
+
+
+async def test_the_controller_explains_a_job_it_was_not_given(tmp_path: Path) -> None:
+    figures = (Figure("fp64_gflops", 100.0, Origin.MEASURED, "NumPy"),)
+    cpu = Cpu("EPYC", threads=4, figures=figures)
+    able = NodeDescription(cpu=cpu, platforms=(Platform("linux", "amd64"),), capacity=Capacity(4000, 8 << 30))
+    wanted = JobSpec("train", "team/train:1", work=WORK)
+    async with running_controller.controller(tmp_path) as running, running_controller.agent(running, "east-1") as node:
+        await node.say(description=able)
+        (found,) = await running.client.explain(wanted)
+        assert [one async for one in running.client.jobs()] == []
+        created = await running.client.create_job(wanted)
+        (same,) = await running.client.explain(created.name)
+
+    assert (found.node, found.reason, found.platform) == ("east-1", "", Platform("linux", "amd64"))
+    assert found.run_basis == "declared work, measured figure (NumPy)"
+    assert found.run_millis == 5_000
+    assert same == found
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [("nobody", "JOB_NOT_FOUND"), (JobSpec("Train", "team/train:1"), "JOB_INVALID")],
+)
+async def test_what_cannot_be_explained_is_refused(tmp_path: Path, wanted, reason: str) -> None:
+    async with running_controller.controller(tmp_path) as running:
+        with pytest.raises(Refusal) as caught:
+            await running.client.explain(wanted)
+
+    assert caught.value.reason == reason
+    assert caught.value.code in (Code.NOT_FOUND, Code.INVALID_ARGUMENT)
+
+
+async def test_a_client_has_candidates_as_records(controller: Controller) -> None:
+    controller.answer("ExplainJob", ANSWER)
+
+    async with Client(controller.address) as client:
+        first, second = await client.explain("pi")
+
+    assert (first.node, first.devices, first.run_millis) == ("east-1", ("GPU-1",), 5_400_000)
+    assert (second.reason, second.run_millis, second.platform) == ("takes no jobs (cordoned)", None, None)
