@@ -8,6 +8,7 @@ from agent.core.model import Held
 from agent.runtimes.runtime import Ref
 from controller.core.ticks import STOOD_STILL_MS
 from headrace.attempts import EXIT_SAVED, Attempt, AttemptState, Checkpoint
+from headrace.ids import task_id
 from headrace.jobs import Job, JobState, Level, MigrationState
 from headrace.nodes import Drain, Node
 from tests.simulation.engine import Container
@@ -51,6 +52,8 @@ ALL: list[Invariant] = []
 
 # An agent holds its jobs still before: until then none is anybody else's, however short its `lost_after` is.
 GIVEN_UP_MS = 9_000
+
+_PLACED = (JobState.STARTING, JobState.RUNNING)
 
 # How far an attempt has come.
 PROGRESS = {
@@ -261,15 +264,37 @@ def a_job_ends_only_for_a_reason_of_its_own(world: "World", before: Job | None, 
     """A job succeeds because it was done, fails because it failed, and is cancelled because somebody asked for it."""
     if not after.ended or (before is not None and before.ended):
         return None
-    codes = world.past.codes.get(after.id, {})
+    gang = after if after.is_gang else world.controller.jobs.get(after.gang)
+    of_all = (
+        [world.past.codes.get(task_id(gang.id, number), {}) for number in range(gang.spec.task_count)] if gang else []
+    )
+    own = of_all if after.is_gang else [world.past.codes.get(after.id, {})]
+    timed_out = any(one is not None and one.reason.startswith("timeouts.") for one in (after, gang))
     match after.state:
-        case JobState.SUCCEEDED if 0 in codes:
+        case JobState.SUCCEEDED if all(0 in codes for codes in own):
             return None
-        case JobState.FAILED if FAILED in codes or after.reason.startswith("timeouts."):
+        case JobState.FAILED if any(FAILED in codes for codes in own) or timed_out:
             return None
-        case JobState.CANCELLED if after.id in world.past.cancelled:
+        case JobState.CANCELLED if (after.gang or after.id) in world.past.cancelled:
             return None
-    return f"{after.name} is {after.state.name} ({after.reason}), its containers left with {list(codes)}"
+        case JobState.CANCELLED if after.gang and (timed_out or any(FAILED in codes for codes in of_all)):
+            # A fellow of its has failed, and with it the gang.
+            return None
+    return f"{after.name} is {after.state.name} ({after.reason}), its containers left with {list(map(list, own))}"
+
+
+@at(Occurrence.JOB_SAVED)
+def a_gang_has_places_for_all_its_tasks_or_for_none(world: "World", _before: Job | None, after: Job) -> str | None:
+    """A gang that waits holds nothing, and one that was placed has places for all its tasks, in one epoch."""
+    gang = world.controller.jobs.get(after.gang or after.id)
+    if gang is None or not gang.is_gang or gang.state not in (JobState.QUEUED, *_PLACED):
+        return None
+    wanted = gang.state in _PLACED
+    for number in range(gang.spec.task_count):
+        task = world.controller.jobs[task_id(gang.id, number)]
+        if bool(task.node) is not wanted or task.epoch != gang.epoch or task.ended:
+            return f"{gang.name} is {gang.state.name} in epoch {gang.epoch}, and its task {number} is {_told(task)}"
+    return None
 
 
 @at(Occurrence.JOB_SAVED)
@@ -292,7 +317,7 @@ def a_job_is_replaced_only_if_its_attempt_is_over_or_its_node_was_silent_for_its
     # What has come and waits while the controller saves counts as heard when it came, if that takes long.
     until_ms = min(world.controller.waiting_ms.get(before.node, world.now_ms) + STOOD_STILL_MS, world.now_ms)
     silent_ms = until_ms - world.controller.heard_ms.get(before.node, 0)
-    ref = Ref(before.id, 0, before.epoch)
+    ref = Ref(before.id, before.task, before.epoch)
     held = next((one for one in (site.core.held.get(ref), site.held.get(ref)) if one is not None), None)
     container = site.engine.containers.get(ref)
     over = (held is not None and held.attempt.ended) or (container is not None and container.exit_code is not None)

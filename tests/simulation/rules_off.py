@@ -11,8 +11,9 @@ from agent.core import agent as agent_core
 from agent.core.agent import AgentCore
 from agent.core.attempts import Desire
 from agent.daemon import newest
-from controller.core import assignments, reports, ticks
+from controller.core import assignments, gangs, reports, ticks
 from controller.core.book import Book, Policy
+from controller.core.placement.fit import Place, choose
 from controller.services.checkpoints import CheckpointService
 from headrace.attempts import AttemptState
 from headrace.jobs import JobState, Partition, RetryCause
@@ -25,6 +26,7 @@ from tests.simulation.emphasis import (
     DEVICES,
     FULL,
     FULL_STOPPING,
+    GANGS,
     KEEPING,
     LATE,
     MOVES,
@@ -324,3 +326,25 @@ def _strays_are_nothing(listed: Any, core: AgentCore, containers: Any) -> Any:
 def _no_strays_at_first(init: Any, core: AgentCore, *arguments: Any, **named: Any) -> None:
     init(core, *arguments, **named)
     core._strays = {}
+
+
+# What gangs need.
+
+
+@_rule("gang placed", "A gang is placed when all its tasks fit at once", Book, "_place", GANGS)
+def _one_by_one(place: Any, book: Book, job: Any, usage: Any) -> Any:
+    if not job.is_gang:
+        return place(book, job, usage)
+    for task in book.tasks(job):
+        found = choose(task, book.nodes.values(), book.usage, now_wall_ms=book.wall_ms)
+        if isinstance(found, Place):
+            book.put(book.begin(task, found))
+            job = job if job.state is JobState.STARTING else replace(job, state=JobState.STARTING)
+            book.put(job)
+    return ()
+
+
+@_rule("gang leaves", "Where one task of a gang has left its node, all leave", gangs, "_leaves")
+def _the_others_stay(leaves: Any, book: Book, gang: Any) -> None:
+    if all(task.state is JobState.QUEUED or gangs.is_done(task) for task in book.tasks(gang)):
+        leaves(book, gang)

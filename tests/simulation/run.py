@@ -27,7 +27,7 @@ def run(seed: int, story: Story | None = None, emphasis: Emphasis = ANY) -> str:
     rng = Random(seed)
     world = World(rng, story=story)
     world.faults = replace(Faults.drawn(rng), **emphasis.faults)
-    users = Users(world, emphasis)
+    users = Users(world, emphasis, Random(f"gangs of {seed}"))
     while world.now_ms < ROUGH_MS:
         users.act()
         world.pass_time(STEP_MS)
@@ -89,7 +89,7 @@ def amiss(world: World, drained: str) -> str:
     for site, ref in world.at_work():
         if world.programs[ref.job].next_exit(site.engine.containers[ref].done_ms)[1] is not None:
             return f"{ref} is about to leave"
-    wanted = sorted((job.node, job.id, job.epoch) for job in live)
+    wanted = sorted((job.node, job.id, job.epoch) for job in live if not job.is_gang)
     for what, found in _there(world).items():
         if found != wanted:
             return f"{what} are {found}, and should be {wanted}"
