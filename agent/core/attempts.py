@@ -24,6 +24,7 @@ from agent.core.model import (
 from headrace.attempts import EXIT_DONE, EXIT_SAVED, Attempt, AttemptState
 from headrace.jobs import Partition
 from headrace.sessions import Goal, Placement
+from headrace.shares import WHOLE_MILLIS, part_of
 
 MOVES: dict[AttemptState, tuple[AttemptState, ...]] = {
     AttemptState.PREPARING: (AttemptState.STARTING, AttemptState.REFUSED),
@@ -165,8 +166,16 @@ def allowed(wish: Desire, held: Held, others: Iterable[Held]) -> Desire:
     mine = held.placement.devices
     if wish is not Desire.RUN or not mine or held.attempt.state not in (AttemptState.PREPARING, AttemptState.STARTING):
         return wish
-    alive = (one for one in others if one.attempt.state in _MAY_RUN and one.ref != held.ref)
-    return Desire.CONTINUE if any(device in mine for one in alive for device in one.placement.devices) else wish
+    alive = [one for one in others if one.attempt.state in _MAY_RUN and one.ref != held.ref]
+    return wish if all(_has_room(device, held, alive) for device in mine) else Desire.CONTINUE
+
+
+def _has_room(device: str, held: Held, others: Iterable[Held]) -> bool:
+    """Whether a device is nobody else's, or shared, and what all have of it together is no more than there is."""
+    sharing = [one for one in others if device in one.placement.devices]
+    # The controller has made a number of every part.
+    parts = [part_of(one.placement.spec.resources.accelerators, None).millis for one in (held, *sharing)]
+    return sum(parts) <= WHOLE_MILLIS
 
 
 def told(attempt: Attempt, progress: Progress) -> Attempt:
