@@ -79,7 +79,7 @@ async def run(settings: AgentSettings) -> None:
 
 
 def _senses(settings: AgentSettings) -> NodeSenses:
-    return NodeSenses(
+    senses = NodeSenses(
         settings.state.absolute(),
         vendors(),
         region=settings.region,
@@ -87,8 +87,9 @@ def _senses(settings: AgentSettings) -> NodeSenses:
         labels=settings.labels,
         host_network=settings.host_network,
         reserved=Capacity(settings.reserve.cpu_millis, settings.reserve.memory_bytes),
-        shareable=settings.devices.shareable,
     )
+    senses.shareable = settings.devices.shareable
+    return senses
 
 
 def _daemon(

@@ -31,11 +31,11 @@ class NodeSenses:
         labels: dict[str, str],
         host_network: bool,
         reserved: Capacity,
-        shareable: Sequence[str] = (),
     ) -> None:
         self._folder = folder
         self.vendors = vendors
-        self._shareable = tuple(shareable)
+        # Patterns of devices of which several jobs may have parts.
+        self.shareable: tuple[str, ...] = ()
         self._region = region
         self._owner = owner
         self._labels = labels
@@ -72,7 +72,7 @@ class NodeSenses:
     def seen(self) -> tuple[Device, ...]:
         """Its accelerators, as they were last seen."""
         found = tuple(device for found in self._devices.values() for device in found)
-        return sharing.marked(found, self._shareable)
+        return sharing.marked(found, self.shareable)
 
     async def _look(self, vendor: Vendor) -> None:
         task = self._busy.get(vendor.name)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
+from headrace import units
 from headrace.jobs import AcceleratorRequest, JobSpec
 
 WHOLE_MILLIS = 1000
@@ -44,3 +45,13 @@ def settled(spec: JobSpec, memory_bytes: int | None) -> JobSpec:
     part = part_of(request, memory_bytes)
     request = replace(request, share_millis=part.millis, memory_bytes=part.memory_bytes or 0)
     return replace(spec, resources=replace(spec.resources, accelerators=request))
+
+
+def described(spec: JobSpec, devices: tuple[str, ...]) -> str:
+    """The part that a job has, as the end of a sentence; empty where it has whole devices, or none."""
+    request = spec.resources.accelerators
+    if request is None or not request.is_part or not devices:
+        return ""
+    share = f"{request.share_millis / 1000:g} of {devices[0]}" if request.share_millis else f"a part of {devices[0]}"
+    memory = f" and {units.format_bytes(request.memory_bytes)} of its memory" if request.memory_bytes else ""
+    return f", with {share}{memory} (advisory: nothing but the job itself keeps to that)"

@@ -14,7 +14,6 @@ class Known(NamedTuple):
 
     vendor: str
     id: str
-    index: int
     grant: Grant
 
 
@@ -41,7 +40,7 @@ class Grants:
         for vendor in self._vendors:
             for device in self._of(vendor):
                 try:
-                    yield Known(vendor.name, device.id, device.index, vendor.grant((device.id,)))
+                    yield Known(vendor.name, device.id, vendor.grant((device.id,)))
                 except Refusal:
                     continue
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Self, assert_never
 
+from agent.core import device_losses
 from agent.core.lease import Lease
 from agent.core.model import (
     AskToLeave,
@@ -113,6 +114,9 @@ class Progress:
     put_off_because: str = ""
     declined_times: int = 0
     again_ms: int = 0
+    # How often its devices were read since it failed, and since when that is waited for.
+    readings: int = 0
+    failed_at_ms: int | None = None
 
     @classmethod
     def recalled(cls, held: Held, boot_id: str) -> Self:
@@ -206,13 +210,21 @@ def step(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Hel
         case AttemptState.STOPPING:
             return _while_stopping(held, wish, progress, now_ms)
         case AttemptState.SAVING:
-            if progress.busy:
+            if progress.busy or _waits_for_devices(attempt, progress, now_ms):
                 return held, []
             return _begun(held, progress, Collect(held, progress.sequence + 1), now_ms)
         case AttemptState.EXITED | AttemptState.REFUSED:
             return held, []
         case other:
             assert_never(other)
+
+
+def _waits_for_devices(attempt: Attempt, progress: Progress, now_ms: int) -> bool:
+    if not device_losses.is_suspected(attempt) or progress.readings >= device_losses.READINGS:
+        return False
+    if progress.failed_at_ms is None:
+        progress.failed_at_ms = now_ms
+    return now_ms < progress.failed_at_ms + device_losses.PATIENCE_MS
 
 
 def _removal(held: Held, progress: Progress, now_ms: int) -> list[Effect]:

@@ -46,9 +46,7 @@ class Standbys:
         self._words: dict[Ref, str] = {}
         self._removing: set[asyncio.Task[None]] = set()
 
-    async def make(
-        self, spec: ContainerSpec, waiting: Waiting, *, sandbox: str = "", way: Way = Way.NONE
-    ) -> None:
+    async def make(self, spec: ContainerSpec, waiting: Waiting, *, sandbox: str = "", way: Way = Way.NONE) -> None:
         """Makes and starts one, in the network of `sandbox` where one is given, and looks whether it has its devices.
 
         RuntimeRefused: STANDBY_FAILED, DEVICE_NOT_THERE.
@@ -57,7 +55,9 @@ class Standbys:
         self._waiting[spec.ref] = _Standby(spec, waiting.word)
         body = partial(standby_configuration, self._node, spec, waiting, sandbox=sandbox, way=way)
         try:
-            await self._calls.run(partial(_make, name=standby_name(self._node, spec.ref), spec=spec, body=body, way=way))
+            await self._calls.run(
+                partial(_make, name=standby_name(self._node, spec.ref), spec=spec, body=body, way=way)
+            )
         except (RuntimeRefused, EngineUnreachable):
             self._waiting.pop(spec.ref, None)
             raise

@@ -58,9 +58,7 @@ def host_configuration(grant: Grant, way: Way) -> dict[str, Any]:
         found["DeviceRequests"] = [{**request, "Capabilities": [list(wanted.capabilities)]}]
     elif way is Way.NODES:
         nodes = dict.fromkeys((*grant.device_nodes, *grant.shared_nodes))
-        found["Devices"] = [
-            {"PathOnHost": node, "PathInContainer": node, "CgroupPermissions": "rwm"} for node in nodes
-        ]
+        found["Devices"] = [{"PathOnHost": node, "PathInContainer": node, "CgroupPermissions": "rwm"} for node in nodes]
         found["Mounts"] = [
             {"Type": "bind", "Source": mount, "Target": mount, "ReadOnly": True} for mount in grant.mounts
         ]

@@ -46,7 +46,7 @@ def closeness(devices: Iterable[Device]) -> int:
 
 
 def _grown(first: Device, devices: Sequence[Device], count: int) -> tuple[Device, ...]:
-    group = (first,)
+    group: tuple[Device, ...] = (first,)
     near = {device.id: _counts([nearness(first, device)]) for device in devices if device is not first}
     rest = {device.id: device for device in devices if device is not first}
     while len(group) < count:
