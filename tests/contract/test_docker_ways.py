@@ -3,7 +3,7 @@
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -279,6 +279,41 @@ async def test_a_real_engine_that_knows_no_other_way_gives_the_devices_node_and_
     assert [one.state for one in before] == [ContainerState.CREATED]
     assert [one.state for one in await runtime.containers()] == [ContainerState.RUNNING]
     assert [(one.ref, one.vendor, one.claims) for one in await runtime.holders()] == [(REF, "real", ("real-0",))]
+
+
+@pytest.mark.engine
+async def test_a_runtime_that_is_asked_for_devices_and_gives_none_is_found_out_and_the_next_way_is_taken(
+    runtime: DockerRuntime, tmp_path: Path
+) -> None:
+    granted = Grants((REAL,), lambda: REAL.devices).granted(("real-0",))
+    # Each engine knows this runtime, which knows of no devices.
+    by_runtime = replace(plain(granted.grant), runtime="io.containerd.runc.v2")
+    made, folders = wanted(tmp_path, granted._replace(grant=by_runtime))
+
+    await stood_by(runtime, made, folders)
+    await runtime.create(made)
+    await runtime.start(REF)
+
+    assert [(one.vendor, one.claims) for one in await runtime.holders()] == [("real", ("real-0",))]
+
+
+@pytest.mark.engine
+async def test_a_job_sees_its_own_device_and_no_other_whatever_it_asks_for_itself(
+    runtime: DockerRuntime, tmp_path: Path
+) -> None:
+    granted = Grants((REAL,), lambda: REAL.devices).granted(("real-0",))
+    made, folders = wanted(tmp_path, granted, REAL_VISIBLE_DEVICES="all")
+    there = f"[os.path.exists(one) for one in {list(NODES)}]"
+    words = f"import os; print({there}, os.environ['REAL_VISIBLE_DEVICES'])"
+    made = replace(made, command=("python3", "-c", words))
+
+    await stood_by(runtime, made, folders)
+    await runtime.create(made)
+    await runtime.start(REF)
+    async with aclosing(runtime.log(REF, "")) as log:
+        said = b"".join([chunk.data async for chunk in log])
+
+    assert said == b"[True, False, False] void\n"
 
 
 @pytest.mark.engine
