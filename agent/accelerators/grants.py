@@ -34,43 +34,56 @@ class Grants:
 
     def known(self) -> tuple[Known, ...]:
         """Every device that can be given. One that does not answer cannot."""
-        return tuple(self._known())
-
-    def _known(self) -> Iterator[Known]:
-        for vendor in self._vendors:
-            for device in self._of(vendor):
-                try:
-                    yield Known(vendor.name, device.id, vendor.grant((device.id,)))
-                except Refusal:
-                    continue
+        return tuple(known for _, known in self._owned())
 
     def granted(self, ids: tuple[str, ...]) -> Granted:
         """What a container gets that these are given to. Refusal: DEVICE_UNKNOWN, DEVICES_OF_TWO_VENDORS."""
         here = [vendor for vendor in self._vendors if self._of(vendor)]
-        mine = [vendor for vendor in here if any(device.id in ids for device in self._of(vendor))]
-        if len(mine) > 1:
-            names = " and ".join(vendor.name for vendor in mine)
-            message = f"devices of {names} are not given to one container; name a vendor in resources.accelerators"
-            raise Refusal(Code.FAILED_PRECONDITION, "DEVICES_OF_TWO_VENDORS", message)
-        if ids and not mine:
-            message = f"device {ids[0]} is not here or does not answer; see `headrace-agent doctor`"
-            raise Refusal(Code.NOT_FOUND, "DEVICE_UNKNOWN", message, device=ids[0])
+        owned = list(self._owned()) if ids else []
+        owner = self._owner(ids, owned) if ids else None
         hidden: dict[str, str] = {}
         for vendor in here:
-            if vendor not in mine:
+            if vendor is not owner:
                 hidden |= vendor.grant(()).environment_without_runtime
-        if not mine:
+        if owner is None:
             return Granted(grant=Grant(environment_without_runtime=hidden))
-        grant = mine[0].grant(ids)
+        grant = owner.grant(ids)
         return Granted(
-            mine[0].name,
+            owner.name,
             replace(
                 grant,
                 environment={**hidden, **grant.environment},
                 environment_without_runtime={**hidden, **grant.environment_without_runtime},
             ),
-            tuple(node for one in self._known() if one.id not in ids for node in one.grant.device_nodes),
+            tuple(node for _, one in owned if one.id not in ids for node in one.grant.device_nodes),
         )
+
+    def _owner(self, ids: tuple[str, ...], owned: list[tuple[Vendor, Known]]) -> Vendor:
+        owners = {known.id: vendor for vendor, known in owned}
+        for one in ids:
+            if one in owners:
+                continue
+            for vendor in self._vendors:
+                if any(device.id == one for device in self._of(vendor)):
+                    # Its vendor says why not.
+                    vendor.grant((one,))
+            message = f"device {one} is not here any more; see `headrace-agent doctor`"
+            raise Refusal(Code.NOT_FOUND, "DEVICE_UNKNOWN", message, device=one)
+        vendors = list({id(owners[one]): owners[one] for one in ids}.values())
+        if len(vendors) > 1:
+            names = " and ".join(dict.fromkeys(vendor.name for vendor in vendors))
+            message = f"devices of {names} are not given to one container; name a vendor in resources.accelerators"
+            raise Refusal(Code.FAILED_PRECONDITION, "DEVICES_OF_TWO_VENDORS", message)
+        return vendors[0]
+
+    def _owned(self) -> Iterator[tuple[Vendor, Known]]:
+        for vendor in self._vendors:
+            for device in self._of(vendor):
+                try:
+                    yield vendor, Known(vendor.name, device.id, vendor.grant((device.id,)))
+                except Refusal:
+                    # It does not answer; or it is another one's of that name: a maker may have two kinds of devices.
+                    continue
 
     def _of(self, vendor: Vendor) -> list[Device]:
         return [device for device in self._seen() if device.vendor == vendor.name]

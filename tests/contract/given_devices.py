@@ -15,8 +15,9 @@ NODES = ("/dev/fuse", "/dev/loop-control", "/dev/kmsg")
 class Maker:
     """A maker of devices "<name>-0", "<name>-1", …, each with a node; its runtime and names are those of its kind."""
 
-    def __init__(self, name: str, nodes: Sequence[str] = (), shared: Sequence[str] = ()) -> None:
+    def __init__(self, name: str, nodes: Sequence[str] = (), shared: Sequence[str] = (), *, kind: str = "gpu") -> None:
         self.name = name
+        self.kind = kind
         self.nodes = tuple(nodes)
         self.shared = tuple(shared)
 
@@ -29,9 +30,12 @@ class Maker:
     @property
     def devices(self) -> tuple[Device, ...]:
         return tuple(
-            Device(f"{self.name}-{number}", "gpu", self.name, "X1", index=number, health=Health.HEALTHY)
+            Device(self._id(number), self.kind, self.name, "X1", index=number, health=Health.HEALTHY)
             for number in range(max(2, len(self.nodes)))
         )
+
+    def _id(self, number: int) -> str:
+        return f"{self.name}-{number}" if self.kind == "gpu" else f"{self.name}-{self.kind}-{number}"
 
     def grant(self, device_ids: Sequence[str]) -> Grant:
         numbers = [number for number, device in enumerate(self.devices) if device.id in device_ids]

@@ -117,6 +117,15 @@ def test_the_devices_of_every_other_maker_are_hidden() -> None:
     assert nothing == Granted(grant=hidden)
 
 
+def test_a_maker_may_have_two_kinds_of_devices_each_given_in_its_own_way() -> None:
+    other = Maker("acme", ("/dev/npu0",), kind="npu")
+    grants = Grants((ACME, other), lambda: (*ACME.devices, *other.devices))
+
+    assert grants.granted(("acme-1",)).grant.device_nodes == ("/dev/acme1",)
+    assert grants.granted(("acme-npu-0",)).grant.device_nodes == ("/dev/npu0",)
+    assert [one.id for one in grants.known()] == ["acme-0", "acme-1", "acme-npu-0", "acme-npu-1"]
+
+
 def test_a_maker_of_whom_nothing_is_here_adds_nothing() -> None:
     assert Grants((ACME, BOLT), lambda: ()).granted(()) == Granted()
 

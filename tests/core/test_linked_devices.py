@@ -99,8 +99,9 @@ def test_linked_devices_that_are_not_what_is_asked_for_are_not_given() -> None:
     assert test_devices.given(needs(2, test_devices.H100), *pair, gpu(2), gpu(3)) == ("gpu-2", "gpu-3")
 
 
-def test_a_job_gets_no_devices_of_two_vendors() -> None:
+def test_a_job_gets_no_devices_of_two_vendors_or_kinds() -> None:
     assert test_devices.given(needs(2), gpu(0), gpu(1, vendor="huawei")) == "has fewer than 2 devices free"
+    assert test_devices.given(needs(2), gpu(0), gpu(1, kind="npu")) == "has fewer than 2 devices free"
 
 
 def test_a_job_that_asks_for_two_goes_where_two_are_linked() -> None:

@@ -21,15 +21,15 @@ def nearness(one: Device, other: Device) -> int:
 
 
 def together(devices: Sequence[Device], count: int) -> tuple[Device, ...]:
-    """So many of the devices, all of one vendor, that are near each other; fewer than that: there are none.
+    """So many of the devices, all of one kind and vendor, that are near each other; fewer than that: there are none.
 
     From each device a group is grown by the nearest one; the best group is taken, and of equal ones the first. For two
     devices that is the nearest pair, and where links form closed groups, one of these.
     """
     best: tuple[Device, ...] = ()
     best_score: tuple[int, ...] = ()
-    for vendor in dict.fromkeys(device.vendor for device in devices):
-        mine = [device for device in devices if device.vendor == vendor]
+    for kind in dict.fromkeys((device.vendor, device.kind) for device in devices):
+        mine = [device for device in devices if (device.vendor, device.kind) == kind]
         if len(mine) < count:
             continue
         for first in mine if count > 1 else mine[:1]:
