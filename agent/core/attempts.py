@@ -210,7 +210,7 @@ def step(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Hel
         case AttemptState.STOPPING:
             return _while_stopping(held, wish, progress, now_ms)
         case AttemptState.SAVING:
-            if progress.busy or _waits_for_devices(attempt, progress, now_ms):
+            if progress.busy or (wish is not Desire.CANCEL and _waits_for_devices(attempt, progress, now_ms)):
                 return held, []
             return _begun(held, progress, Collect(held, progress.sequence + 1), now_ms)
         case AttemptState.EXITED | AttemptState.REFUSED:

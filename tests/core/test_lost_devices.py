@@ -176,6 +176,18 @@ def test_a_driver_that_hangs_does_not_hold_up_the_end_of_a_job_for_ever() -> Non
     assert world.job().state is JobState.FAILED
 
 
+def test_the_end_of_a_job_that_was_cancelled_is_not_held_up() -> None:
+    world = world_with(gpu(0))
+    start(world)
+    world.sites["a"].engine.obeys = False
+    world.cancel()
+
+    world.exit(FIRST, 1)
+    world.pass_time(1_000)
+
+    assert world.job().state is JobState.CANCELLED
+
+
 @pytest.mark.parametrize("code", [0, 85])
 def test_a_job_that_leaves_in_order_is_not_held_up(code: int) -> None:
     world = world_with(gpu(0))
