@@ -195,6 +195,10 @@ class DockerRuntime:
             await self.standbys.say(ref, died=self._death(ref).is_set())
             return
         made, sandbox = self._made.get(ref), self.sandboxes.of(ref)
+        if made is not None and made[0].devices:
+            await self._ways.tried(made[0], partial(self._started_in, ref, *made))
+            self._made.pop(ref, None)
+            return
         start = partial(containers.start, name=self._name(ref), new=made is not None)
         try:
             await self._calls.run(start)
@@ -209,16 +213,19 @@ class DockerRuntime:
             await self._created(made[0], "", Way.NONE)
             self.sandboxes.joined(ref, "")
             await self._calls.run(start)
-        if made is not None:
-            await self._looked_into(ref, *made)
         self._made.pop(ref, None)
 
-    async def _looked_into(self, ref: Ref, spec: ContainerSpec, way: Way) -> None:
+    async def _started_in(self, ref: Ref, spec: ContainerSpec, made_in: Way, way: Way) -> None:
+        name = self._name(ref)
+        if way is not made_in:
+            await self._calls.run(partial(containers.discard, name=name))
+            await self._created(spec, "", way)
         try:
-            await self._calls.run(partial(check, name=self._name(ref), spec=spec, way=way))
+            await self._calls.run(partial(containers.start, name=name, new=True))
+            await self._calls.run(partial(check, name=name, spec=spec, way=way))
         except RuntimeRefused:
             # Nothing must run of an attempt that counts as never started.
-            await self._calls.run(partial(containers.remove, name=self._name(ref)))
+            await self._calls.run(partial(containers.discard, name=name))
             raise
 
     def _started(self, ref: Ref, starting: asyncio.Task[None]) -> None:

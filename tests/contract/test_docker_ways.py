@@ -353,6 +353,20 @@ async def test_a_container_that_has_another_device_as_well_does_not_run(runtime:
 
 
 @pytest.mark.engine
+async def test_where_no_init_is_for_an_architecture_the_next_way_is_taken_when_it_does_not_start(
+    runtime: DockerRuntime, tmp_path: Path
+) -> None:
+    made, _ = wanted(tmp_path, Grants((REAL,), lambda: REAL.devices).granted(("real-0",)))
+    await runtime.pull(made.image, made.platform)
+
+    await runtime.create(made)
+    await runtime.start(REF)
+
+    assert [one.state for one in await runtime.containers()] == [ContainerState.RUNNING]
+    assert [(one.vendor, one.claims) for one in await runtime.holders()] == [("real", ("real-0",))]
+
+
+@pytest.mark.engine
 async def test_where_no_init_is_for_an_architecture_it_is_looked_into_once_it_has_started(
     runtime: DockerRuntime, tmp_path: Path
 ) -> None:
