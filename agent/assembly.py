@@ -10,6 +10,7 @@ from pathlib import Path
 
 from grpc import aio
 
+from agent.accelerators.grants import Grants
 from agent.accelerators.table import vendors
 from agent.bandwidth import Bandwidth
 from agent.checkpoints import Checkpoints
@@ -63,26 +64,23 @@ async def run(settings: AgentSettings) -> None:
     with _alone(state), contextlib.closing(Journal(state / "journal.db")) as journal:
         recollection = journal.recall()
         await asyncio.to_thread(sweep, state, [held.ref for held in recollection.held])
-        runtime = DockerRuntime(settings.engine.host, settings.node, networks=settings.engine.networks)
+        senses = _senses(settings)
+        grants = Grants(senses.vendors, senses.seen)
+        runtime = DockerRuntime(
+            settings.engine.host, settings.node, networks=settings.engine.networks, devices=grants.known
+        )
         async with channel_to(settings.controller) as channel:
             try:
                 core = AgentCore(settings.node, recollection, boot_id=boot_id())
-                await _until_stopped(_daemon(settings, core, journal, runtime, channel))
+                await _until_stopped(_daemon(settings, core, journal, runtime, channel, senses, grants))
                 await runtime.leave()
             finally:
                 runtime.close()
 
 
-def _daemon(
-    settings: AgentSettings, core: AgentCore, journal: Journal, runtime: DockerRuntime, channel: aio.Channel
-) -> Daemon:
-    state = settings.state.absolute()
-    with refused_by_setting("state"):
-        bandwidth = Bandwidth(settings.checkpoints.bytes_per_second)
-        checkpoints = Checkpoints(CheckpointServiceStub(channel), state / "chunks", bandwidth)
-    stub = NodeServiceStub(channel)
+def _senses(settings: AgentSettings) -> NodeSenses:
     senses = NodeSenses(
-        state,
+        settings.state.absolute(),
         vendors(),
         region=settings.region,
         owner=settings.owner,
@@ -90,9 +88,26 @@ def _daemon(
         host_network=settings.host_network,
         reserved=Capacity(settings.reserve.cpu_millis, settings.reserve.memory_bytes),
     )
+    senses.shareable = settings.devices.shareable
+    return senses
 
-    standbys = Standbys(state, runtime, wanted=settings.engine.standby)
-    preparations = Preparations(state, runtime, checkpoints, standbys, senses.vendor_of)
+
+def _daemon(
+    settings: AgentSettings,
+    core: AgentCore,
+    journal: Journal,
+    runtime: DockerRuntime,
+    channel: aio.Channel,
+    senses: NodeSenses,
+    grants: Grants,
+) -> Daemon:
+    state = settings.state.absolute()
+    with refused_by_setting("state"):
+        bandwidth = Bandwidth(settings.checkpoints.bytes_per_second)
+        checkpoints = Checkpoints(CheckpointServiceStub(channel), state / "chunks", bandwidth)
+    stub = NodeServiceStub(channel)
+    standbys = Standbys(state, runtime, grants.granted, wanted=settings.engine.standby)
+    preparations = Preparations(state, runtime, checkpoints, standbys, grants.granted)
 
     def make(tell: Callable[[Event], None]) -> tuple[Session, Works, Prefetches]:
         return (

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent import sensors
+from agent.accelerators import sharing
 from agent.accelerators.deadline import within
 from agent.accelerators.vendor import Vendor
 from headrace.nodes import Capacity, Device, Load, NodeDescription
@@ -32,7 +33,9 @@ class NodeSenses:
         reserved: Capacity,
     ) -> None:
         self._folder = folder
-        self._vendors = vendors
+        self.vendors = vendors
+        # Patterns of devices of which several jobs may have parts.
+        self.shareable: tuple[str, ...] = ()
         self._region = region
         self._owner = owner
         self._labels = labels
@@ -62,16 +65,14 @@ class NodeSenses:
 
     async def devices(self) -> tuple[Device, ...]:
         """Its accelerators, as they are now; those of a vendor that does not answer as they last were."""
-        for vendor in self._vendors:
+        for vendor in self.vendors:
             await self._look(vendor)
-        return tuple(device for found in self._devices.values() for device in found)
+        return self.seen()
 
-    def vendor_of(self, ids: tuple[str, ...]) -> str:
-        """Whose the first of these devices is. Empty: there is none."""
-        return next((vendor.name for vendor in self._vendors if ids and ids[0] in self._ids(vendor)), "")
-
-    def _ids(self, vendor: Vendor) -> tuple[str, ...]:
-        return tuple(device.id for device in self._devices[vendor.name])
+    def seen(self) -> tuple[Device, ...]:
+        """Its accelerators, as they were last seen."""
+        found = tuple(device for found in self._devices.values() for device in found)
+        return sharing.marked(found, self.shareable)
 
     async def _look(self, vendor: Vendor) -> None:
         task = self._busy.get(vendor.name)

@@ -123,6 +123,13 @@ class CheckpointSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceSettings:
+    """Accelerators: patterns of models or ids of those that several jobs may have parts of, e.g. "*T4*"."""
+
+    shareable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AgentSettings:
     """What an agent can be told. What its node is, it finds out."""
 
@@ -135,6 +142,7 @@ class AgentSettings:
     engine: EngineSettings = field(default_factory=EngineSettings)
     reserve: Reserve = field(default_factory=Reserve)
     checkpoints: CheckpointSettings = field(default_factory=CheckpointSettings)
+    devices: DeviceSettings = field(default_factory=DeviceSettings)
     host_network: bool = False
     insecure: bool = False
     log: LogSettings = field(default_factory=LogSettings)

@@ -100,7 +100,8 @@ class Nvidia:
             cdi=tuple(f"nvidia.com/gpu={each}" for each in ids),
             runtime="nvidia",
             request=EngineRequest("nvidia", ids, ("gpu",)),
-            device_nodes=self._device_nodes(ids),
+            device_nodes=(own := self._device_nodes(ids)),
+            shared_nodes=tuple(f"/{node}" for node in _SHARED_NODES if own and (self._root / node).exists()),
         )
 
     def _opened(self) -> int | None:
@@ -218,7 +219,7 @@ class Nvidia:
         nodes = [f"dev/nvidia{minor}" for minor in minors]
         if len(nodes) < len(ids) or not all((self._root / node).exists() for node in nodes):
             return ()
-        return tuple(f"/{node}" for node in (*nodes, *_SHARED_NODES) if (self._root / node).exists())
+        return tuple(f"/{node}" for node in nodes)
 
 
 def _nothing(code: int, cards: tuple[pci.Function, ...] | None) -> Probe:

@@ -34,9 +34,14 @@ class Grant:
     """Ways to give devices to a container, best first; the engine takes the first that it offers.
 
     1. `cdi`: names of the Container Device Interface. 2. `runtime`: the vendor's own OCI runtime, told by
-    `environment`. 3. `request`, with `environment`. 4. `device_nodes`, to which the vendor's libraries must be added.
-    An empty one is not possible for these devices. With 1, with 4 and where nothing is granted,
-    `environment_without_runtime` goes instead: it keeps an image that asks for every device from getting them.
+    `environment`. 3. `request`, with `environment`. 4. `device_nodes`, the devices' own, and `shared_nodes`, which each
+    container with any of them needs; with `mounts` (the vendor's libraries and tools, read-only, where they are on the
+    node) and `library_environment`, which is weaker than what the job says itself. An empty one is not possible for
+    these devices. With 1, with 4 and where nothing is granted, `environment_without_runtime` goes instead of
+    `environment`: it keeps an image that asks for every device from getting them.
+
+    Whatever the way: `groups` (numbers) that may open the nodes, `limits` ("memlock": -1 is none), `capabilities`
+    ("SYS_NICE") and `security_options` ("seccomp=unconfined") that the vendor's libraries need. All paths are there.
     """
 
     environment: dict[str, str] = field(default_factory=dict)
@@ -45,6 +50,13 @@ class Grant:
     runtime: str = ""
     request: EngineRequest | None = None
     device_nodes: tuple[str, ...] = ()
+    shared_nodes: tuple[str, ...] = ()
+    mounts: tuple[str, ...] = ()
+    library_environment: dict[str, str] = field(default_factory=dict)
+    groups: tuple[int, ...] = ()
+    limits: dict[str, int] = field(default_factory=dict)
+    capabilities: tuple[str, ...] = ()
+    security_options: tuple[str, ...] = ()
 
 
 class Vendor(Protocol):

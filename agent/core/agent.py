@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import assert_never
 
-from agent.core import adoption, ledger, losses, transitions
+from agent.core import adoption, device_losses, ledger, losses, transitions
 from agent.core.attempts import (
     FOLLOWED,
     Progress,
@@ -148,6 +148,10 @@ class AgentCore:
             self.description_known = False
             self.description_sent = None
         self.devices, self.load = devices, load
+        for ref in [ref for ref, held in self.held.items() if device_losses.is_suspected(held.attempt)]:
+            self._progress[ref].readings += 1
+            attempt = device_losses.attributed(self.held[ref].attempt, devices)
+            effects += self._set(ref, attempt) if attempt.reason else []
         return effects + (self._new_session() if first else [])
 
     def _new_session(self, *, above: int = 0) -> list[Effect]:

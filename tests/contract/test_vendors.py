@@ -122,11 +122,12 @@ def test_a_gpu_without_mig_devices_in_mig_mode_is_not_offered_and_the_remedy_is_
     assert "MIG mode" in probe.message
 
 
-def test_plain_device_nodes_are_the_given_gpus_and_those_that_all_share(tmp_path):
+def test_plain_device_nodes_are_the_given_gpus_and_apart_from_them_those_that_all_share(tmp_path):
     vendor = nvidia(tmp_path, Gpu(1), Gpu(2))
     vendor.probe()
 
-    assert vendor.grant([Gpu(2).uuid]).device_nodes == ("/dev/nvidia2", "/dev/nvidiactl")
+    grant = vendor.grant([Gpu(2).uuid])
+    assert (grant.device_nodes, grant.shared_nodes) == (("/dev/nvidia2",), ("/dev/nvidiactl",))
 
 
 def test_a_mig_device_is_never_given_as_the_node_of_its_whole_gpu(tmp_path):

@@ -34,6 +34,7 @@ CLOCKS = {
     "agent/journal.py": "a session's number for a node that lost its journal; the age of epochs",
     "agent/phases.py": "measures phases",
     "agent/prefetches.py": "measures phases",
+    "agent/runtimes/docker_inside.py": "for how long a container's first process is waited for",
     "agent/runtimes/docker_logs.py": "how long pieces of a log are gathered",
     "agent/runtimes/docker_sandboxes.py": "since when a network is free; how old a list is",
     "agent/runtimes/docker.py": "from when on the engine tells events, by the engine's clock, which is this machine's",
@@ -50,6 +51,7 @@ CLOCKS = {
 SLEEPS = {
     "agent/daemon.py": "the beat of ticks, senses and retries",
     "agent/logs.py": "a pause before a retry",
+    "agent/runtimes/docker_inside.py": "a pause before a container's first process is looked at again",
     "agent/runtimes/docker_log_reader.py": "a pause before a log that broke off is asked for again",
     "agent/session.py": "a pause before a retry, of random length",
     "agent/works.py": "how long a checkpoint directory must be quiet",

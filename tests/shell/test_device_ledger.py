@@ -87,10 +87,12 @@ async def job_that(client: Client, job: Job, holds: Callable[[Job], bool]) -> Jo
 
 
 @asynccontextmanager
-async def agent(state: Path, runtime: FakeRuntime, address: str) -> AsyncIterator[None]:
-    """The agent of node n1, which has one card."""
+async def agent(
+    state: Path, runtime: FakeRuntime, address: str, cards: tuple[Gpu, ...] = (CARD,)
+) -> AsyncIterator[None]:
+    """The agent of node n1, which has these cards."""
     await asyncio.to_thread(state.mkdir)
-    card = Nvidia(Nvml([CARD]))
+    card = Nvidia(Nvml(list(cards)))
     senses = NodeSenses(state, (card,), region="", owner="", labels={}, host_network=False, reserved=Capacity())
     with closing(Journal(state / "journal.db")) as journal:
         async with aio.insecure_channel(address) as channel:
