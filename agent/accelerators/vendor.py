@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from agent.accelerators.pci import Function, Machine
 from headrace.nodes import Device
 
 
@@ -11,13 +12,14 @@ from headrace.nodes import Device
 class Probe:
     """What was found. `found`: this vendor's hardware is here, usable or not; `message` says by which means, and why.
 
-    `remedy` is what an operator should do; empty: nothing.
+    `remedy` is what an operator should do; empty: nothing. `is_degraded`: some of what is here could not be read.
     """
 
     devices: tuple[Device, ...]
     found: bool
     message: str
     remedy: str = ""
+    is_degraded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,16 @@ class Vendor(Protocol):
     """
 
     name: str
+    # How often it may be asked for new readings.
+    seconds: float
+
+    def claims(self, function: Function) -> bool:
+        """Whether a function on the PCI bus is one of this vendor's accelerators."""
+        ...
+
+    def is_in(self, machine: Machine) -> bool:
+        """Whether any of this vendor's hardware is here; asks no driver."""
+        ...
 
     def probe(self) -> Probe:
         """Looks for devices anew: a driver may have been loaded since. One bad device never hides the others."""
