@@ -29,6 +29,9 @@ CATCHES_ALL = {
 }
 
 CLOCKS = {
+    "agent/accelerators/remote.py": "deadlines of calls, and how long a library that failed is left alone",
+    "agent/accelerators/tooled.py": "how long a tool that failed is left alone",
+    "agent/accelerators/tools.py": "deadlines of tools",
     "agent/daemon.py": "makes Ticked",
     "agent/doctor.py": "looks whether the clock is right",
     "agent/journal.py": "a session's number for a node that lost its journal; the age of epochs",
@@ -70,6 +73,7 @@ SLEEPS_IN_TESTS = {
 
 # Where programs start: from there on, it is an argument.
 ENVIRONMENT = {
+    "agent/accelerators/tools.py": "a vendor's tool gets the agent's own, in no language",
     "agent/main.py": "hands it to headrace.settings",
     "controller/docker_config.py": "DOCKER_CONFIG, as Docker's own programs read it",
     "controller/main.py": "hands it to headrace.settings",
