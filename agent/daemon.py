@@ -195,8 +195,8 @@ class Daemon:
             await asyncio.sleep(TICK_SECONDS)
 
     async def _sense(self) -> None:
-        description = await self._senses.describe()
         while True:
+            description = await self._senses.describe()
             devices = await self._senses.devices()
             load = await self._senses.load()
             self._queue.put_nowait(Sensed(description, devices, load))
