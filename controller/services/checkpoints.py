@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
@@ -18,6 +19,9 @@ from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceServicer
 
 # An attempt puts one manifest after the other, and at its end two: its last checkpoint and its outputs.
 _UNREPORTED_MAX = 2
+
+# How many chunks are written at the same time: as many as a message has, for two uploads.
+_WRITERS = 8
 
 
 class _Put(NamedTuple):
@@ -34,6 +38,7 @@ class CheckpointService(CheckpointServiceServicer):
         self._store = store
         self._epochs = epochs
         self._put_for: dict[str, _Put] = {}
+        self._writers = ThreadPoolExecutor(_WRITERS, "chunks")
 
     def pinned(self) -> list[str]:
         """Manifests that no record may name yet, because an attempt that is not over has still to report them."""
@@ -116,8 +121,9 @@ class CheckpointService(CheckpointServiceServicer):
             raise Refusal(Code.INVALID_ARGUMENT, "EPOCH_UNKNOWN", message, epoch=str(present))
 
     def _put(self, chunks: Iterable[pb.Chunk]) -> None:
-        for chunk in chunks:
-            self._store.put_chunk(chunk.digest, chunk.data)
+        # At once: each waits for the disk, and other chunks are verified meanwhile.
+        for _ in self._writers.map(lambda chunk: self._store.put_chunk(chunk.digest, chunk.data), chunks):
+            pass
 
     def _get(self, digests: Iterable[str]) -> Generator[pb.DownloadChunksResponse]:
         response, response_bytes = pb.DownloadChunksResponse(), 0
