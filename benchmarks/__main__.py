@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from benchmarks import commands, figures, flights, hops, predictions, record, starts, transfers
+from benchmarks import commands, figures, flights, hop_states, hops, predictions, record, starts, transfers
 from benchmarks import setting as settings
 from benchmarks.figures import Row
 from headrace.refusals import Refusal
@@ -16,8 +16,10 @@ ROWS: dict[int, Callable[[settings.Setting], Coroutine[Any, Any, Row]]] = {
     2: flights.measure,
     11: transfers.measure,
     12: hops.measure,
+    13: hop_states.measure,
     14: commands.measure,
     15: predictions.measure,
+    16: hop_states.measure_large,
 }
 
 

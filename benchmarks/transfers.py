@@ -3,6 +3,8 @@
 The store is that of a real controller, the node's side is what an agent runs: hashed, compressed, verified, and kept.
 """
 
+import asyncio
+import filecmp
 import os
 import shutil
 import subprocess
@@ -58,7 +60,7 @@ async def measure(setting: settings.Setting) -> Row:
             ratios += [of_rounds(name, *pair, BOUND, at_least=True), of_medians(name, *pair)]
     ratios.append(of_rounds(f"{UP} / {CP_SYNCED}", measured[UP], measured[CP_SYNCED]))
     notes = (
-        f"{SIZE_BYTES >> 20} MiB that cannot be compressed; `cp` leaves its copy to be synced later, the store syncs each chunk",
+        f"{SIZE_BYTES >> 20} MiB that cannot be compressed; `cp` leaves its copy to be synced later, the store syncs",
         "a second transfer of the same moved no byte, each time, either way",
         "Headrace has no TLS yet: mTLS is the same service behind it, in a process of its own",
     )
@@ -85,7 +87,8 @@ async def _round(measured: Measured, ends: dict[str, _End], folder: Path, *, seq
         if fetched < SIZE_BYTES or await other.lay_down(saved.digest, folder / f"again{remark}"):
             raise RuntimeError(f"{fetched} bytes were fetched, or the second time some were")
         for name in (f"target{remark}", f"again{remark}"):
-            subprocess.run(["cmp", source / "state", folder / name / "state"], check=True)
+            if not await asyncio.to_thread(filecmp.cmp, source / "state", folder / name / "state", shallow=False):
+                raise RuntimeError(f"{name} is not what was saved")
             shutil.rmtree(folder / name)
 
 
