@@ -5,6 +5,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -164,31 +165,34 @@ class Checkpoints:
     async def _built(self, transfer: Transfer, manifest: Manifest, directory: Path) -> Tree:
         """The manifest's tree, complete and not finished: out of what was laid ahead, if anything was."""
         names = self._names[directory]
-        tree = self._ahead.pop(directory, None)
+        tree, begin = await finished(self._begun, manifest, directory)
+
+        def place(chunk: str, plain: bytes) -> None:
+            names[mark_of(plain)] = chunk
+            tree.place(chunk, plain)
 
         def take(chunk: str, data: bytes) -> None:
             plain = expanded(chunk, data)
             self._cache.put_chunk(chunk, data)
             place(chunk, plain)
 
-        def place(chunk: str, plain: bytes) -> None:
-            names[mark_of(plain)] = chunk
-            tree.place(chunk, plain)
-
-        # Its folder is made anew where a preparation was cut short.
-        if tree is not None and await finished(lambda: tree.is_there):
-            begun = finished(tree.turn_into, manifest)
-        else:
-            tree = Tree(manifest, directory, mounted=await finished(directory.exists))
-            begun = finished(tree.begin)
         try:
-            await begun
+            await finished(begin)
             lacking = await stoppable(self._place_cached, tree.lacking, place)
             await transfer.download(lacking, take)
         except BaseException:
             await finished(tree.discard)
             raise
         return tree
+
+    def _begun(self, manifest: Manifest, directory: Path) -> tuple[Tree, Callable[[], None]]:
+        """A tree, and what makes it one that has only to be filled."""
+        ahead = self._ahead.pop(directory, None)
+        # Its folder is made anew where a preparation was cut short.
+        if ahead is not None and ahead.is_there:
+            return ahead, partial(ahead.turn_into, manifest)
+        tree = Tree(manifest, directory, mounted=directory.exists())
+        return tree, tree.begin
 
     def _place_cached(
         self, stopped: threading.Event, wanted: Iterable[str], place: Callable[[str, bytes], None]
