@@ -13,7 +13,7 @@ from deploy.local.manifests import Repository
 CODE = "/opt/headrace/code"
 LIBRARIES = "/opt/headrace/libraries"
 # What the other daemon alone imports.
-NOT_FOR = {"agent": ("alembic", "sqlalchemy"), "controller": ("docker", "nvidia-ml-py")}
+NOT_FOR = {"agent": ("alembic", "sqlalchemy"), "controller": ("docker", "nvidia-ml-py", "xxhash")}
 # glibc of the images is newer than the oldest that wheels are built for.
 GLIBC_MINORS = range(35, 16, -1)
 
