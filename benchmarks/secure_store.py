@@ -43,6 +43,8 @@ async def served(folder: Path, *, job: str) -> AsyncIterator[CheckpointServiceSt
     context = multiprocessing.get_context("spawn")
     process = context.Process(target=_serve, args=(folder, job, server, theirs), daemon=True)
     process.start()
+    # Ours is not to keep the pipe open for one that has ended without a word.
+    theirs.close()
     try:
         port = await asyncio.to_thread(ours.recv)
         credentials = grpc.ssl_channel_credentials(client.authority, client.key, client.certificate)

@@ -3,6 +3,8 @@
 # gRPC's classes take type parameters in their stubs alone.
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -20,8 +22,8 @@ from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceServicer
 # An attempt puts one manifest after the other, and at its end two: its last checkpoint and its outputs.
 _UNREPORTED_MAX = 2
 
-# How many chunks are written at the same time: as many as a message has, for two uploads.
-_WRITERS = 8
+# How many chunks are written at the same time: a disk syncs many files in the time of a few.
+_WRITERS = 16
 
 
 class _Put(NamedTuple):
@@ -63,11 +65,23 @@ class CheckpointService(CheckpointServiceServicer):
     ) -> pb.UploadChunksResponse:
         """Keeps each chunk as it comes: those that came before a cut stay."""
         response = pb.UploadChunksResponse()
-        async with aclosing(received(request_iterator)) as requests:
-            async for request in requests:
-                await finished(self._put, request.chunks)
-                response.chunk_count += len(request.chunks)
-                response.received_bytes += sum(len(chunk.data) for chunk in request.chunks)
+        loop, writing = asyncio.get_running_loop(), deque[asyncio.Future[None]]()
+        try:
+            async with aclosing(received(request_iterator)) as requests:
+                async for request in requests:
+                    for chunk in request.chunks:
+                        if len(writing) == _WRITERS:
+                            await writing.popleft()
+                        writing.append(
+                            loop.run_in_executor(self._writers, self._store.put_chunk, chunk.digest, chunk.data)
+                        )
+                    response.chunk_count += len(request.chunks)
+                    response.received_bytes += sum(len(chunk.data) for chunk in request.chunks)
+            while writing:
+                await writing.popleft()
+        finally:
+            # Nothing is written for a call that is over.
+            await asyncio.gather(*writing, return_exceptions=True)
         return response
 
     async def DownloadChunks(  # noqa: N802
@@ -119,11 +133,6 @@ class CheckpointService(CheckpointServiceServicer):
         if epoch > present:
             message = f"epoch: job {job} has not come to epoch {epoch}, it is in epoch {present}"
             raise Refusal(Code.INVALID_ARGUMENT, "EPOCH_UNKNOWN", message, epoch=str(present))
-
-    def _put(self, chunks: Iterable[pb.Chunk]) -> None:
-        # At once: each waits for the disk, and other chunks are verified meanwhile.
-        for _ in self._writers.map(lambda chunk: self._store.put_chunk(chunk.digest, chunk.data), chunks):
-            pass
 
     def _get(self, digests: Iterable[str]) -> Generator[pb.DownloadChunksResponse]:
         response, response_bytes = pb.DownloadChunksResponse(), 0
