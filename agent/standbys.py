@@ -57,6 +57,10 @@ class Standbys:
         await standby.tried.wait()
         return standby.waits
 
+    def folders(self, placement: Placement) -> Folders:
+        """Those that what stands by for this attempt has mounted."""
+        return Folders(self._state, Ref(placement.job, placement.task, placement.epoch))
+
     def take(self, ref: Ref) -> bool:
         """Whether one waits for this attempt. Container and folders are the attempt's from now on."""
         standby = self._known.get(ref)
