@@ -1,23 +1,32 @@
 """What the runtime promises to a job: its environment, as INTERFACE names it."""
 
+from agent.accelerators import sharing
+from agent.accelerators.grants import Granted
 from agent.folders import CONTROL, STOP_FILE, Folders
 from agent.runtimes.runtime import ContainerSpec, Ref
 from headrace.sessions import Placement
 
 
-def container(placement: Placement, folders: Folders, *, accelerator: str) -> ContainerSpec:
-    """The container of a placement; `accelerator` is the vendor's name of the first device granted, or empty."""
+def container(placement: Placement, folders: Folders, granted: Granted) -> ContainerSpec:
+    """The container of a placement, with what it gets of the node's devices."""
     spec = placement.spec
     return ContainerSpec(
         ref=Ref(placement.job, placement.task, placement.epoch),
         image=placement.image,
         platform=placement.platform,
         command=spec.command,
-        env={**_meeting(placement), **spec.env, **environment(placement, accelerator=accelerator)},
+        env={
+            **sharing.environment(spec.resources.accelerators, granted.vendor),
+            **_meeting(placement),
+            **spec.env,
+            **environment(placement, accelerator=granted.vendor),
+        },
         cpu_millis=spec.resources.cpu_millis,
         memory_bytes=spec.resources.memory_bytes,
         mounts=folders.mounts(placement),
         devices=placement.devices,
+        grant=granted.grant,
+        withheld=granted.withheld,
         network=spec.network,
     )
 

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import grpc
 
+from agent.senses import Senses
 from headrace import wire
 from headrace.identifiers import Identifier, hashed, parse_prefix
 from headrace.nodes import Device, Load, NodeDescription
@@ -33,22 +33,6 @@ _NUMBERS = ("sys/class/dmi/id/product_uuid", "sys/firmware/devicetree/base/seria
 _NO_NUMBERS = ("", "none", "default string", "to be filled by o.e.m.", "not specified", "system serial number")
 
 _log = logging.getLogger(__name__)
-
-
-class Senses(Protocol):
-    """What the node is, has and does."""
-
-    async def describe(self) -> NodeDescription:
-        """What it is."""
-        ...
-
-    async def devices(self) -> tuple[Device, ...]:
-        """What accelerators it has."""
-        ...
-
-    async def load(self) -> Load:
-        """What it does."""
-        ...
 
 
 def wall_ms() -> int:

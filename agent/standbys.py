@@ -5,10 +5,12 @@ What becomes of one costs time only: whatever fails here is logged, and the atte
 
 import asyncio
 import logging
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
 from agent import contract
+from agent.accelerators.grants import Granted
 from agent.folders import Folders
 from agent.runtimes.runtime import EngineUnreachable, Ref, Runtime, RuntimeRefused
 from headrace.faultpoints import reached
@@ -31,10 +33,18 @@ class _Standby:
 class Standbys:
     """Those that this process has made: `make` one, then `take` it, or `drop` it. None, where they are not `wanted`."""
 
-    def __init__(self, state: Path, runtime: Runtime, *, wanted: bool = True) -> None:
+    def __init__(
+        self,
+        state: Path,
+        runtime: Runtime,
+        granted: Callable[[tuple[str, ...]], Granted],
+        *,
+        wanted: bool = True,
+    ) -> None:
         self._state = state
         self._wanted = wanted
         self._runtime = runtime
+        self._granted = granted
         self._known: dict[Ref, _Standby] = {}
 
     async def make(self, placement: Placement, tasks: asyncio.TaskGroup) -> bool:
@@ -46,6 +56,10 @@ class Standbys:
             standby.task = tasks.create_task(self._keep(ref, placement, standby))
         await standby.tried.wait()
         return standby.waits
+
+    def folders(self, placement: Placement) -> Folders:
+        """Those that what stands by for this attempt has mounted."""
+        return Folders(self._state, Ref(placement.job, placement.task, placement.epoch))
 
     def take(self, ref: Ref) -> bool:
         """Whether one waits for this attempt. Container and folders are the attempt's from now on."""
@@ -89,7 +103,9 @@ class Standbys:
             folders = Folders(self._state, ref)
             await asyncio.to_thread(folders.make, placement, init=program)
             reached("agent.standby.folders.made", ref)
-            await self._runtime.stand_by(contract.container(placement, folders, accelerator=""), folders.waiting)
+            await self._runtime.stand_by(
+                contract.container(placement, folders, self._granted(placement.devices)), folders.waiting
+            )
             reached("agent.standby.started", ref)
         except (RuntimeRefused, EngineUnreachable, Refusal, OSError) as error:
             _log.info("%s epoch %d: no container can be started ahead: %s", ref.job, ref.epoch, error)

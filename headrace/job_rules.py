@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 
 from headrace import capacity, query, references, units
-from headrace.jobs import CheckpointPolicy, JobSpec, Requests, Variant, Work
+from headrace.jobs import AcceleratorRequest, CheckpointPolicy, JobSpec, Requests, Variant, Work
 from headrace.refusals import Code, Refusal
+from headrace.shares import WHOLE_MILLIS
 
 # The smallest that container engines serve.
 MIN_CPU_MILLIS = 10
@@ -125,7 +126,17 @@ def _requests(requests: Requests) -> Iterator[Finding]:
     if wanted is not None:
         if not 1 <= wanted.count <= MAX_ACCELERATORS:
             yield "resources.accelerators.count", f"{wanted.count} is not from 1 to {MAX_ACCELERATORS}"
+        yield from _part(wanted)
         yield from _query("resources.accelerators.where", wanted.where, query.DEVICE_FIELDS)
+
+
+def _part(wanted: AcceleratorRequest) -> Iterator[Finding]:
+    if not 0 <= wanted.share_millis < WHOLE_MILLIS:
+        yield "resources.accelerators.count", f"{wanted.share_millis} thousandths are no part of a device; 1 to 999 are"
+    if wanted.memory_bytes < 0:
+        yield "resources.accelerators.share.memory", "is less than nothing; write e.g. 8GiB"
+    if wanted.is_part and wanted.count > 1:
+        yield "resources.accelerators.share", "is a part of one device; ask for count: 1, or leave it out"
 
 
 def _query(path: str, where: str, schema: query.Schema, *, needed: bool = False) -> Iterator[Finding]:

@@ -156,12 +156,20 @@ class _Reader:
         return Requests(**_renamed(values, cpu="cpu_millis", memory="memory_bytes"))
 
     def accelerators(self, node: Node, path: str) -> AcceleratorRequest:
-        readers: dict[str, Reader] = {"count": whole_number, "where": _device_query}
+        readers: dict[str, Reader] = {"count": _count, "where": _device_query, "share": self.share}
         readers |= {name: _device_condition(name) for name in query.DEVICE_FIELDS.fields if name not in _NOT_ASKED_FOR}
         values = self.findings.section(node, path, readers)
-        count = values.pop("count", 1)
+        count, share_millis = values.pop("count", (1, 0))
+        memory_bytes = values.pop("share", 0)
         joined = " and ".join(f"({condition})" for condition in values.values())
-        return AcceleratorRequest(count, str(query.parse(_checked(joined), query.DEVICE_FIELDS)))
+        where = str(query.parse(_checked(joined), query.DEVICE_FIELDS))
+        return AcceleratorRequest(count, where, share_millis, memory_bytes)
+
+    def share(self, node: Node, path: str) -> int:
+        values = self.findings.section(node, path, {"memory": size})
+        if not values and not self.findings.is_noted(f"{path}.memory"):
+            raise Wrong("says how much memory of a device is the job's; write e.g. {memory: 8GiB}")
+        return int(values.get("memory", 0))
 
     def preferences(self, node: Node, path: str) -> tuple[Preference, ...]:
         found = []
@@ -232,6 +240,18 @@ def _one_alone(node: Node, path: str) -> None:
 
 def _not_served(_node: Node, _path: str) -> None:
     raise Wrong("is not served by this version yet; leave it out")
+
+
+def _count(node: Node, path: str) -> tuple[int, int]:
+    """How many devices, and how many thousandths of one: 0.5 is half a device."""
+    written = number(node, path)
+    if written == int(written):
+        return int(written), 0
+    millis = round(written * 1000)
+    if not 0 < written < 1 or not millis or abs(millis - written * 1000) > 1e-6:
+        shown = text(node, path)
+        raise Wrong(f"{shown} is neither a whole number nor a part of one device; write e.g. 2, or 0.5, or 0.125")
+    return 1, millis
 
 
 def _device_query(node: Node, path: str) -> str:

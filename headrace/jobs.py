@@ -59,13 +59,18 @@ class RetryCause(Enum):
 class AcceleratorRequest:
     """`count` devices for each of which `where` (query language, over one device) holds.
 
-    Or a part of one: `share_millis` thousandths of it, and so much of its memory (0: as its share).
+    Or a part of one: `share_millis` thousandths of it (0: as its memory), and so much of its memory (0: as its share).
     """
 
     count: int
     where: str = ""
     share_millis: int = 0
     memory_bytes: int = 0
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is a part of a device that is asked for."""
+        return bool(self.share_millis or self.memory_bytes)
 
 
 @dataclass(frozen=True, slots=True)

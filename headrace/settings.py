@@ -200,6 +200,13 @@ class ProcessorSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceSettings:
+    """Accelerators: patterns of models or ids of those that several jobs may have parts of, e.g. "*T4*"."""
+
+    shareable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AgentSettings:
     """What an agent can be told. What its node is, it finds out."""
 
@@ -215,6 +222,7 @@ class AgentSettings:
     identifier: IdentifierSettings = field(default_factory=IdentifierSettings)
     processor: ProcessorSettings = field(default_factory=ProcessorSettings)
     figures: tuple[Declared, ...] = setting((), _declared)
+    devices: DeviceSettings = field(default_factory=DeviceSettings)
     host_network: bool = False
     address: str = setting("", _host)
     insecure: bool = False

@@ -69,16 +69,16 @@ def create(client: APIClient, *, name: str, spec: ContainerSpec, body: Details) 
         as_wanted = found == wanted or state_of(details) is not ContainerState.CREATED
         if as_wanted and not is_unheard(_labels(details)):
             return Made(new=False, sandbox=found)
-        _discard(client, name=name)
+        discard(client, name=name)
         return create(client, name=name, spec=spec, body=body)
     return Made(new=True, sandbox=wanted)
 
 
-def _discard(client: APIClient, *, name: str) -> None:
-    """Removes what never ran its program, to make another one of its name.
+def discard(client: APIClient, *, name: str) -> None:
+    """Removes what never ran its program, or was not to run it.
 
     The init of one that waits did run, and the engine tells of its end. That must be under another name, or it would
-    be taken for the end of the one that follows.
+    be taken for the attempt's.
     """
     try:
         remove(client, name=standby_of(name))

@@ -6,6 +6,7 @@ from controller.core.placement.fit import Usage, bound
 from headrace.jobs import Job, JobState, Migration, MigrationState
 from headrace.nodes import Node
 from headrace.sessions import Goal, Placement, Prefetch
+from headrace.shares import settled
 
 GOALS = {
     JobState.STARTING: Goal.RUN,
@@ -44,14 +45,14 @@ def placements(node: Node, jobs: Iterable[Job]) -> tuple[Placement, ...]:
     found = []
     for job in jobs:
         if job.node == node.id and job.state in GOALS:
-            found.append(_placement(job, job.epoch, GOALS[job.state]))
+            found.append(_placement(node, job, job.epoch, GOALS[job.state]))
         move = job.migration
         if move is not None and is_left_behind(job, node.id):
-            found.append(_placement(job, move.source_epoch, Goal.FREEZE))
+            found.append(_placement(node, job, move.source_epoch, Goal.FREEZE))
     return tuple(found)
 
 
-def _placement(job: Job, epoch: int, goal: Goal) -> Placement:
+def _placement(node: Node, job: Job, epoch: int, goal: Goal) -> Placement:
     attempt = next(one for one in reversed(job.attempts) if one.epoch == epoch)
     if attempt.platform is None:
         raise ValueError(f"{job.name} epoch {epoch} was placed without a platform")
@@ -65,10 +66,14 @@ def _placement(job: Job, epoch: int, goal: Goal) -> Placement:
         goal=goal,
         image=attempt.image,
         platform=attempt.platform,
-        spec=bound(job.spec, attempt.variant),
+        spec=settled(bound(job.spec, attempt.variant), _memory_bytes(node, attempt.devices)),
         restore=restore,
         devices=attempt.devices,
     )
+
+
+def _memory_bytes(node: Node, devices: tuple[str, ...]) -> int | None:
+    return next((device.memory_bytes for device in node.devices if device.id in devices), None)
 
 
 def prefetches(node: Node, jobs: Iterable[Job]) -> tuple[Prefetch, ...]:

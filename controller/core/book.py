@@ -11,6 +11,7 @@ from controller.core.model import Answer, Assign, Effect, MoveAnswer, Reject, Sa
 from controller.core.past_runs import PastRuns
 from controller.core.placement.fit import Place, Usage, choose, free
 from controller.core.placement.gang import choose_all, meeting_point
+from headrace import shares
 from headrace.attempts import Attempt
 from headrace.events import Event as Happening
 from headrace.ids import task_id
@@ -34,6 +35,8 @@ class Policy:
     ends_ms: int = 60_000
     # For how long a device is held by what is no job before that is told.
     drift_ms: int = 10_000
+    # For how long a node may leave out a device that a job has before that counts as lost.
+    device_gone_ms: int = 30_000
 
     @property
     def answer_ms(self) -> int:
@@ -72,6 +75,8 @@ class Book:
         self.gangs_changed: dict[str, None] = {}
         # Since when, by this process's own clock, a gang that was placed has not run as a whole.
         self.starting_since_ms: dict[str, int] = {}
+        # Since when a job's device is in no report: job, device.
+        self.missing_since_ms: dict[tuple[str, str], int] = {}
         self.endings = Endings(policy.ends_ms)
         self.foresight = Foresight()
         self.past_runs = PastRuns()
@@ -202,7 +207,8 @@ class Book:
             devices=place.devices,
             variant=place.variant,
         )
-        self.note(job.name, "JOB_PLACED", f"epoch {job.epoch} is to run on {place.node} as {place.platform}")
+        part = shares.described(job.spec, place.devices)
+        self.note(job.name, "JOB_PLACED", f"epoch {job.epoch} is to run on {place.node} as {place.platform}{part}")
         attempts = (*(one for one in job.attempts if one.epoch != job.epoch), attempt)
         return moved(job, JobState.STARTING, node=place.node, reason="", attempts=kept(attempts))
 

@@ -133,7 +133,8 @@ def _moved_away(book: Book, job: Job, *, stops: bool) -> str:
         )
         return f"{job.name} has no `checkpoint:`; a move would lose its work. {what}"
     if job.gang:
-        return gangs.moved_away(book, job, job.node)
+        kept = gangs.leaves(book, job, f"{job.node} is being drained", node=job.node)
+        return kept or f"jobs/{job.gang} was asked to save and leave"
     try:
         moves.movable(book, job)
     except Refusal as refusal:

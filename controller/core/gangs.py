@@ -99,24 +99,24 @@ def unmovable(job: Job) -> Refusal | None:
     return Refusal(Code.FAILED_PRECONDITION, "GANG_NOT_MOVABLE", message)
 
 
-def room_elsewhere(book: Book, task: Job, node: str) -> str:
-    """Why the task's gang would not find places for all if it left this node; empty where it would."""
+def room_elsewhere(book: Book, task: Job, node: str = "") -> str:
+    """Why the task's gang would not find places for all if it left (and kept away from `node`); empty: it would."""
     gang = book.jobs[task.gang]
     others = [one for one in book.nodes.values() if one.id != node]
     found = choose_all(book.tasks(gang), others, lambda one: book.usage(one, without=gang.id), now_wall_ms=book.wall_ms)
     return found.removeprefix("waits ") if isinstance(found, str) else ""
 
 
-def moved_away(book: Book, task: Job, node: str) -> str:
-    """Has a gang that runs save and wait for other places, if there are some; what keeps it, in a sentence."""
+def leaves(book: Book, task: Job, why: str, *, node: str = "") -> str:
+    """Has a gang that runs save and leave, where it will find other places (but on `node`); else what keeps it."""
     gang = book.jobs[task.gang]
     if gang.state is not JobState.RUNNING:
         return f"{gang.name} is {gang.state.name}"
-    why = room_elsewhere(book, task, node)
-    if why:
-        return f"{gang.name} has nowhere to go; it would wait {why}"
-    _regroup(book, gang, f"{node} is being drained: all save, and go on elsewhere")
-    return f"{gang.name} was asked to save and leave"
+    kept = room_elsewhere(book, task, node)
+    if kept:
+        return f"{gang.name} has nowhere to go; it would wait {kept}"
+    _regroup(book, gang, f"{why}: all save, and go on elsewhere")
+    return ""
 
 
 def _regroup(book: Book, gang: Job, reason: str) -> None:

@@ -6,6 +6,9 @@ from enum import Enum
 from headrace.attempts import EXIT_SAVED, EXIT_SIGKILL, EXIT_SIGTERM, Attempt
 from headrace.jobs import ExitZero, Job, JobSpec, RetryCause
 
+# What a node says of a failure that was its device's.
+DEVICE_LOST = "DEVICE_LOST"
+
 
 class Verdict(Enum):
     """What becomes of the job."""
@@ -37,7 +40,8 @@ def outcome(attempt: Attempt, spec: JobSpec) -> Outcome:
     if code == 0:
         return _done(attempt, spec)
     message = attempt.message or f"the container exited with code {code}"
-    return Outcome(Verdict.FAILED, RetryCause.EXIT_NONZERO, message)
+    cause = RetryCause.DEVICE_ERROR if attempt.reason == DEVICE_LOST else RetryCause.EXIT_NONZERO
+    return Outcome(Verdict.FAILED, cause, message)
 
 
 def _saved(attempt: Attempt) -> Outcome:

@@ -123,7 +123,10 @@ def _node_seen(book: Book, report: Report) -> None:
 def _usable(node: Node) -> tuple[object, ...]:
     """What decides whether a job has a place there, without the readings of sensors, which never rest."""
     devices = (
-        (one.id, one.kind, one.vendor, one.model, one.memory_bytes, one.health, one.holders, one.figures)
+        (
+            *(one.id, one.kind, one.vendor, one.model, one.memory_bytes),
+            *(one.health, one.holders, one.figures, one.shareable),
+        )
         for one in node.devices
     )
     return node.engine.reachable, *devices

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from controller.core import backoff, drains, gangs, reports
+from controller.core import backoff, drains, gangs, lost_devices, reports
 from controller.core.book import Book
 from controller.core.model import aborted, moved
 from headrace.jobs import Job, JobState, MigrationState, Partition, RetryCause
@@ -35,6 +35,7 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
     if book.retry_due():
         book.capacity_changed()
     drains.ticked(book)
+    lost_devices.ticked(book)
 
 
 def _stood_still(book: Book, millis: int) -> None:

@@ -144,7 +144,7 @@ class NodeService(NodeServiceServicer):
         return [node for node in now if matches is None or matches.holds(self._row(node))]
 
     def _row(self, node: Node) -> query.Row:
-        return query.node_row(node, held=self._book.usage(node.id).devices)
+        return query.node_row(node, held=self._book.usage(node.id).touched)
 
     def _dump(self, node: Node) -> node_pb2.Node:
         message: node_pb2.Node = wire.dump(self._book.node_now(node))

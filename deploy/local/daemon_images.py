@@ -15,7 +15,7 @@ LIBRARIES = "/opt/headrace/libraries"
 # What the other daemon alone imports.
 NOT_FOR = {
     "agent": ("alembic", "sqlalchemy", "starlette", "uvicorn"),
-    "controller": ("docker", "nvidia-ml-py", "requests"),
+    "controller": ("docker", "nvidia-ml-py", "requests", "xxhash"),
 }
 # What goes beyond what Headrace needs everywhere.
 EXTRAS = {"agent": ("measure",), "controller": ()}

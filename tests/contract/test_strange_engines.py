@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from agent.accelerators.grants import Known
 from agent.runtimes.docker import DockerRuntime
 from agent.runtimes.docker_calls import Calls
 from agent.runtimes.docker_spec import container_name
@@ -48,14 +49,16 @@ def saying(**answers: bytes) -> Says:
 
 
 @asynccontextmanager
-async def engine(folder: Path, says: Says) -> AsyncIterator[DockerRuntime]:
+async def engine(
+    folder: Path, says: Says, *, devices: Callable[[], tuple[Known, ...]] = tuple
+) -> AsyncIterator[DockerRuntime]:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         writer.write(says(head.split("\r\n")[0]))
         writer.close()
 
     server = await asyncio.start_unix_server(talk, folder / "engine.sock")
-    runtime = DockerRuntime(f"unix://{folder}/engine.sock", "node", timeout_seconds=5)
+    runtime = DockerRuntime(f"unix://{folder}/engine.sock", "node", timeout_seconds=5, devices=devices)
     async with server:
         yield runtime
         runtime.close()

@@ -10,6 +10,7 @@ from headrace.attempts import EXIT_SAVED, EXIT_SIGKILL, EXIT_SIGTERM
 from headrace.sessions import Placement
 from tests.simulation.checkpoints import Folder
 from tests.simulation.occurrences import Occurrence
+from tests.simulation.programs import FAILED
 
 if TYPE_CHECKING:
     from tests.simulation.node import SimulatedNode
@@ -133,6 +134,13 @@ class Engine:
         self._halt(container, ContainerState.EXITED)
         self.world.exited(container)
         self.containers.pop(container.ref, None)
+
+    def fail_on(self, device: str) -> None:
+        """What is at work on a device that fails crashes, perhaps in the midst of a write."""
+        for container in [one for one in self.containers.values() if device in one.placement.devices]:
+            if container.is_at_work:
+                container.folder.torn = True
+                self.exit(container, FAILED)
 
     def goes_down(self, code: Callable[[Container], int | None]) -> None:
         """It ends with all that runs, for which `code` says how; None leaves it running."""

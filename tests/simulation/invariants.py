@@ -9,8 +9,9 @@ from agent.runtimes.runtime import Ref
 from controller.core.ticks import STOOD_STILL_MS
 from headrace.attempts import EXIT_SAVED, Attempt, AttemptState, Checkpoint
 from headrace.ids import task_id
-from headrace.jobs import Job, JobState, Level, MigrationState
+from headrace.jobs import Job, JobSpec, JobState, Level, MigrationState
 from headrace.nodes import Drain, Node
+from headrace.shares import WHOLE_MILLIS, part_of
 from tests.simulation.engine import Container
 from tests.simulation.occurrences import Occurrence
 from tests.simulation.programs import FAILED
@@ -133,14 +134,15 @@ def a_program_begins_in_its_attempts_container_once_that_is_written_down(
 
 
 @at(Occurrence.CONTAINER_STARTED)
-def a_device_is_granted_to_one_attempt_at_a_time(
+def no_more_of_a_device_is_granted_to_attempts_than_there_is(
     _world: "World", site: "SimulatedNode", container: Container
 ) -> str | None:
-    """No device is given to a container while another one that has it is not over, even if that is held still."""
-    for other in site.engine.containers.values():
-        shared = [one for one in container.placement.devices if one in other.placement.devices]
-        if shared and other.is_alive and other is not container:
-            return f"{container.ref} starts with {shared[0]}, which {other.ref} has"
+    """All that containers which are not over have of a device, those held still too, is no more than there is of it."""
+    for device in container.placement.devices:
+        having = [one for one in site.engine.containers.values() if device in one.placement.devices]
+        alive = [one for one in having if one.is_alive or one is container]
+        if sum(_millis(one.placement.spec) for one in alive) > WHOLE_MILLIS:
+            return f"{container.ref} starts with {device}, and {[one.ref for one in alive]} have it"
     return None
 
 
@@ -327,17 +329,18 @@ def a_job_is_replaced_only_if_its_attempt_is_over_or_its_node_was_silent_for_its
 
 
 @at(Occurrence.JOB_SAVED)
-def a_device_is_granted_to_one_job_at_a_time(world: "World", _before: Job | None, after: Job) -> str | None:
-    """No two jobs of a node have the same device in their records."""
+def no_more_of_a_device_is_granted_to_jobs_than_there_is(world: "World", _before: Job | None, after: Job) -> str | None:
+    """All that the jobs of a node have of a device, in their records, is no more than there is of it."""
     attempt = after.attempt
     # What a later record of the same transaction has replaced was never on the disk.
     replaced = world.controller.jobs.get(after.id) is not after
     if attempt is None or not attempt.devices or after.ended or replaced:
         return None
-    for other in world.controller.jobs.values():
-        theirs = other.attempt if other.id != after.id and not other.ended and other.node == after.node else None
-        if theirs is not None and any(one in theirs.devices for one in attempt.devices):
-            return f"{after.name} and {other.name} both have {attempt.devices}"
+    here = [one for one in world.controller.jobs.values() if not one.ended and one.node == after.node]
+    for device in attempt.devices:
+        having = [one for one in here if one.attempt is not None and device in one.attempt.devices]
+        if sum(_millis(one.spec) for one in having) > WHOLE_MILLIS:
+            return f"{[one.name for one in having]} have {device}"
     return None
 
 
@@ -349,6 +352,11 @@ def a_drained_node_runs_nothing(world: "World", _: object, node: Node) -> str | 
     if node.drain is Drain.DRAINED and left and node.id not in world.past.forgetful:
         return f"{node.name} is drained and still has {left}"
     return None
+
+
+def _millis(spec: JobSpec) -> int:
+    """The part of each of its devices that a job has."""
+    return part_of(spec.resources.accelerators, None).millis
 
 
 def _age(checkpoint: Checkpoint | None) -> tuple[int, int]:

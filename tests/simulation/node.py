@@ -1,6 +1,7 @@
 """A simulated node: its machine, its engine, and the agent on it with the real core."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -33,6 +34,10 @@ AWAY_MS = (0, 500, 5_000, 20_000)
 # What an agent that reaches its engine needs to have all in hand: to end what is under way, and to pause.
 IN_HAND_MS = 3_000
 POWER_LOST = 255
+SENSES_EVERY_MS = 5_000
+# How likely it is, each time, that a device fails and that one which has failed is well again; and that a failure ends
+# the jobs on it.
+FAILS, RECOVERS, ENDS_JOBS = 0.05, 0.3, 0.5
 
 
 class SimulatedNode(Process):
@@ -46,7 +51,7 @@ class SimulatedNode(Process):
         super().__init__(world, name)
         self.platform = platform
         self.devices = tuple(
-            Device(f"{name}-gpu-{number}", "gpu", "nvidia", "H100", number, health=Health.HEALTHY)
+            Device(f"{name}-gpu-{number}", "gpu", "nvidia", "H100", number, health=Health.HEALTHY, shareable=True)
             for number in range(DEVICES)
         )
         self.engine = Engine(world, self)
@@ -64,6 +69,7 @@ class SimulatedNode(Process):
         self._reaches = False
         self._reaches_since_ms = 0
         self._is_listing = False
+        self._told = self.devices
         # What a full disk holds up, and notes that need only be written soon.
         self._late: list[Any] = []
         self._soon: list[Any] = []
@@ -82,8 +88,9 @@ class SimulatedNode(Process):
         self._reaches = False
         recollection = agent.Recollection(self.memory, tuple(self.held.values()), dict(self.epochs))
         self.begin(AgentCore(self.name, recollection, boot_id=f"boot-{self.boots}"))
-        self.tell(agent.Sensed(description(self.platform), self.devices, Load()))
+        self._sensed()
         self._lists(self.life)
+        self.world.after(SENSES_EVERY_MS, partial(self._senses, self.life))
 
     def crash(self) -> None:
         """The agent is killed; its containers run on. Something starts it again."""
@@ -172,6 +179,41 @@ class SimulatedNode(Process):
         if life == self.life:
             self.list_containers()
             self.world.after(LISTS_EVERY_MS, partial(self._lists, life))
+
+    def _sensed(self) -> None:
+        self._told = self.devices
+        self.tell(agent.Sensed(description(self.platform), self.devices, Load()))
+
+    def _senses(self, life: int) -> None:
+        """Where jobs have devices, these are looked at; and those that have failed, until they are well again."""
+        if life != self.life:
+            return
+        self.world.after(SENSES_EVERY_MS, partial(self._senses, life))
+        if any(held.placement.devices for held in self.core.held.values()) or self.devices != self._told:
+            self._wear_devices()
+            self._sensed()
+
+    def _wear_devices(self) -> None:
+        wear = self.world.wear
+        if wear is None:
+            return
+        for device in self.devices:
+            ill = device.health is Health.UNHEALTHY
+            if wear.random() < (RECOVERS if ill else FAILS):
+                self._turn_device(device, Health.HEALTHY if ill else Health.UNHEALTHY)
+                if not ill and wear.random() < ENDS_JOBS:
+                    self.engine.fail_on(device.id)
+
+    def _turn_device(self, device: Device, health: Health) -> None:
+        self.world.note(self.name, "fault", f"{device.id} is {health.name}")
+        worn = replace(device, health=health, health_reason="worn" if health is Health.UNHEALTHY else "")
+        self.devices = tuple(worn if one.id == device.id else one for one in self.devices)
+
+    def repair_devices(self) -> None:
+        """All devices are well, from now on."""
+        for device in self.devices:
+            if device.health is not Health.HEALTHY:
+                self._turn_device(device, Health.HEALTHY)
 
     def list_containers(self) -> None:
         """The engine's list, as old as it is when it comes."""

@@ -268,7 +268,7 @@ def _committed_early(attempt_seen: Any, book: Book, name: str, seen: Any) -> Non
 
 @_rule("ledger", "A device that a job has is nobody else's", assignments, "usage")
 def _nobody_has_devices(usage: Any, *arguments: Any) -> Any:
-    return replace(usage(*arguments), devices=())
+    return replace(usage(*arguments), devices=(), parts=())
 
 
 # What else the agent needs.

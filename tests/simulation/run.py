@@ -27,6 +27,7 @@ def run(seed: int, story: Story | None = None, emphasis: Emphasis = ANY) -> str:
     rng = Random(seed)
     world = World(rng, story=story)
     world.faults = replace(Faults.drawn(rng), **emphasis.faults)
+    world.wear = Random(f"what becomes of devices in {seed}")
     users = Users(world, emphasis, Random(f"gangs of {seed}"))
     while world.now_ms < ROUGH_MS:
         users.act()
@@ -44,11 +45,13 @@ def digest(world: World) -> str:
 def _calm(world: World) -> None:
     world.note("world", "calm", "nothing fails from here on")
     world.faults = Faults()
+    world.wear = None
     world.controller.disk_is_full = False
     world.controller.start()
     for site in world.sites.values():
         site.disk_is_full = False
         site.start()
+        site.repair_devices()
         site.line.mend()
         site.engine_up()
     # Once every node has reported there is one of that name to drain.
@@ -127,7 +130,7 @@ def _left_over(world: World) -> str:
             if not job.ended and job.attempt and job.node == site.name
             for one in job.attempt.devices
         ]
-        used = world.controller.book.usage(site.name).devices
+        used = world.controller.book.usage(site.name).touched
         if sorted(granted) != sorted(used):
             return f"{used} of {site.name} are taken, and {granted} should be"
     store, live = world.checkpoints, [job for job in world.jobs if not job.ended]

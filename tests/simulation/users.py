@@ -44,7 +44,7 @@ def drawn_spec(rng: Random) -> JobSpec:
         partition=rng.choice((Partition.PAUSE, Partition.PAUSE, Partition.STOP, Partition.KEEP)),
         lost_after_ms=rng.choice((1, 1, 25_000)),
         timeouts=Timeouts(run_ms=rng.choice((None, None, None, 20_000))),
-        retry=Retry(rng.choice((0, 2)), (RetryCause.NODE_LOST, RetryCause.EXIT_NONZERO)),
+        retry=Retry(rng.choice((0, 2)), (RetryCause.NODE_LOST, RetryCause.EXIT_NONZERO, RetryCause.DEVICE_ERROR)),
         output_path=rng.choice(("", "/output")),
     )
 
@@ -58,7 +58,7 @@ class Users:
         self.world = world
         self.rng = rng
         drawn = [drawn_spec(rng) for _ in range(rng.randint(1, 4))]
-        self.specs = [replace(one, **emphasis.spec) for one in drawn]  # type: ignore[arg-type]
+        self.specs = [replace(one, **emphasis.spec) for one in map(self._sharing, drawn)]  # type: ignore[arg-type]
         with_devices = any(one.resources.accelerators is not None for one in self.specs)
         self.at_once = rng.randint(1, JOBS_WITH_DEVICES_AT_ONCE if with_devices else JOBS_AT_ONCE)
         if gangs is not None and emphasis is ANY and gangs.random() < WITH_GANGS:
@@ -75,6 +75,14 @@ class Users:
             self._weights = [emphasis.does.get(action.__name__, 0) for action, _ in ACTIONS]
         # What neither a journal nor a container tells of any more, nobody can know: one of both is lost, if at all.
         self._may_lose = emphasis.loses or rng.choice(("container", "journal"))
+
+    def _sharing(self, spec: JobSpec) -> JobSpec:
+        """Some of those that ask for one device ask for a part of it instead."""
+        asked, wear = spec.resources.accelerators, self.world.wear
+        if asked is None or asked.count > 1 or wear is None or wear.random() < 0.5:
+            return spec
+        part = replace(asked, share_millis=wear.choice((300, 500, 600)))
+        return replace(spec, resources=replace(spec.resources, accelerators=part))
 
     def act(self) -> None:
         """What they do in a second."""

@@ -50,6 +50,8 @@ class World:
         self.story = story
         self.tick_ms = TICK_MS
         self.faults = Faults()
+        # Chance of its own for devices, so that worlds without jobs on them are what they would be without it.
+        self.wear: Random | None = None
         self.handled = 0
         self.programs: dict[str, Program] = {}
         self.past = invariants.Past()
