@@ -17,7 +17,7 @@ def container(placement: Placement, folders: Folders, granted: Granted) -> Conta
         command=spec.command,
         env={
             **sharing.environment(spec.resources.accelerators, granted.vendor),
-            **_meeting(placement),
+            **meeting(placement),
             **spec.env,
             **environment(placement, accelerator=granted.vendor),
         },
@@ -55,7 +55,7 @@ def environment(placement: Placement, *, accelerator: str) -> dict[str, str]:
     return found
 
 
-def _meeting(placement: Placement) -> dict[str, str]:
+def meeting(placement: Placement) -> dict[str, str]:
     """What PyTorch reads; a job that has a meeting point of its own says so by these names."""
     if not placement.rendezvous:
         return {}
