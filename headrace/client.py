@@ -80,12 +80,11 @@ class Client:
 
     async def tasks(self, name: str) -> AsyncGenerator[Job]:
         """The tasks of a gang, by their numbers: each has a log, attempts and outputs of its own."""
-        request = job_pb.ListJobsRequest(gang=job_name(name), page_size=PAGE_SIZE)
-        found = [
-            job async for page in self._connection.pages(self._connection.jobs.ListJobs, request) for job in page.jobs
-        ]
+        request = job_pb.ListJobsRequest(gang=(await self.job(name)).name, page_size=PAGE_SIZE)
+        pages = self._connection.pages(self._connection.jobs.ListJobs, request)
+        found = [wire.load(Job, job) async for page in pages for job in page.jobs]
         for job in sorted(found, key=lambda task: task.task):
-            yield wire.load(Job, job)
+            yield job
 
     def watch_job(self, name: str) -> AsyncGenerator[Job]:
         """The job now, and again whenever it changed, until it has ended."""
