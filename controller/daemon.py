@@ -20,6 +20,7 @@ from controller.docker_config import DockerConfig
 from controller.images import Images
 from controller.logs import JobLogs
 from controller.services.checkpoints import CheckpointService
+from controller.services.find import FindService
 from controller.services.jobs import JobService
 from controller.services.nodes import NodeService
 from controller.shell import Shell
@@ -29,8 +30,9 @@ from headrace.jobs import Job
 from headrace.refusals import Code, Refusal
 from headrace.settings import ControllerSettings
 from headrace.status import RefusalInterceptor
-from headrace.v1 import checkpoint_service_pb2, job_service_pb2, node_service_pb2
+from headrace.v1 import checkpoint_service_pb2, find_service_pb2, job_service_pb2, node_service_pb2
 from headrace.v1.checkpoint_service_pb2_grpc import add_CheckpointServiceServicer_to_server
+from headrace.v1.find_service_pb2_grpc import add_FindServiceServicer_to_server
 from headrace.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
 from headrace.v1.node_service_pb2_grpc import add_NodeServiceServicer_to_server
 
@@ -41,6 +43,7 @@ STOP_SECONDS = 2.0
 
 SERVICES = (
     checkpoint_service_pb2.DESCRIPTOR.services_by_name["CheckpointService"].full_name,
+    find_service_pb2.DESCRIPTOR.services_by_name["FindService"].full_name,
     job_service_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
     node_service_pb2.DESCRIPTOR.services_by_name["NodeService"].full_name,
 )
@@ -143,6 +146,7 @@ async def add_services(server: aio.Server, parts: Parts) -> None:
     """Our services, and the standard ones of health and reflection."""
     add_JobServiceServicer_to_server(JobService(parts.shell, parts.store, parts.images, parts.logs), server)
     add_NodeServiceServicer_to_server(NodeService(parts.shell, parts.logs), server)
+    add_FindServiceServicer_to_server(FindService(parts.shell), server)
     add_CheckpointServiceServicer_to_server(parts.checkpoint_service, server)
     healthy = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)

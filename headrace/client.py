@@ -20,6 +20,7 @@ from google.protobuf.message import Message
 from headrace import outputs, wire
 from headrace.addresses import DEFAULT_ADDRESS
 from headrace.attempts import Outputs
+from headrace.capacity import Found, Search
 from headrace.connection import (
     CALL_TIMEOUT_SECONDS,
     CREATE_TIMEOUT_SECONDS,
@@ -138,9 +139,16 @@ class Client:
             for node in page.nodes:
                 yield wire.load(Node, node)
 
-    def watch_nodes(self, where: str = "") -> AsyncGenerator[Node]:
-        """The nodes for which `where` holds, all of them now, then each that changed. Does not end by itself."""
-        return _records(Node, self._connection.watch_nodes(where))
+    def watch_nodes(self, where: str = "", *, readings: bool = False) -> AsyncGenerator[Node]:
+        """The nodes for which `where` holds, all of them now, then each that changed. Does not end by itself.
+
+        With `readings`, each with every report.
+        """
+        return _records(Node, self._connection.watch_nodes(where, readings=readings))
+
+    async def find(self, search: Search) -> Found:
+        """Capacity, now: nodes, devices or jobs, with sums and groups, and when there would be more."""
+        return await self._call(Found, self._connection.finds.FindCapacity, wire.dump(search))
 
     async def cordon(self, name: str) -> Node:
         """Give a node no new jobs; those it has stay."""

@@ -76,7 +76,7 @@ class Compare(Expression):
         test = COMPARISONS[self.operator]
         rights = (self.right.value,) if isinstance(self.right, Literal) else _values(row, self.right.name)
         lefts = _values(row, self.left.name)
-        return _any(None if a is None or b is None else test(a, b) for a in lefts for b in rights)
+        return _any(test(a, b) if _is_known(a) and _is_known(b) else None for a in lefts for b in rights)
 
     def __str__(self) -> str:
         return f"{self.left} {self.operator} {self.right}"
@@ -92,7 +92,7 @@ class Among(Expression):
     def truth(self, row: Row) -> bool | None:
         """True if any of the field's values is one of these."""
         allowed = tuple(literal.value for literal in self.right)
-        return _any(None if value is None else value in allowed for value in _values(row, self.left.name))
+        return _any(value in allowed if _is_known(value) else None for value in _values(row, self.left.name))
 
     def __str__(self) -> str:
         return f"{self.left} in ({', '.join(map(str, self.right))})"
@@ -210,7 +210,9 @@ def quoted(text: Scalar) -> str:
 
 
 def _decimal(number: Scalar) -> str:
-    return format(Decimal(repr(number)), "f")
+    text = format(Decimal(repr(number)), "f")
+    # Read as a whole number, a great fraction would be another one.
+    return f"{text}.0" if isinstance(number, float) and "." not in text else text
 
 
 _PRINTERS: dict[Kind, Callable[[Any], str]] = {
@@ -228,6 +230,11 @@ _PRINTERS: dict[Kind, Callable[[Any], str]] = {
 def _values(row: Row, name: str) -> tuple[Scalar | None, ...]:
     value = row.get(name)
     return value if isinstance(value, tuple) else (value,)
+
+
+def _is_known(value: Scalar | None) -> bool:
+    # Some vendors' "not a number" is what others say nothing for.
+    return value is not None and value == value  # noqa: PLR0124 - that alone is not equal to itself.
 
 
 def _any(truths: Iterable[bool | None]) -> bool | None:

@@ -1,4 +1,4 @@
-"""The fields of nodes, devices and jobs that queries know. A further one is a line here and a line in docs/query.md."""
+"""The fields of nodes and devices that queries know. A further one is a line here and a line in docs/query.md."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ from typing import Any
 
 from headrace import platforms
 from headrace.attempts import Platform
-from headrace.jobs import Job, JobState
 from headrace.nodes import Device, Drain, Health, Node, NodeState
 from headrace.query_schema import Field, Kind, RecordRow, Row, Schema, Value
 
@@ -33,17 +32,14 @@ def device_row(device: Device) -> Row:
     return RecordRow(DEVICE_FIELDS, device)
 
 
-def job_row(job: Job) -> Row:
-    """A job as JOB_FIELDS see it."""
-    return RecordRow(JOB_FIELDS, job)
-
-
-def _word(member: Enum) -> str:
+def word(member: Enum) -> str:
+    """An enum's value as queries write it."""
     return member.name.lower().replace("_", "-")
 
 
-def _words(kind: type[Enum]) -> tuple[str, ...]:
-    return tuple(_word(member) for member in kind)
+def words(kind: type[Enum]) -> tuple[str, ...]:
+    """All of them."""
+    return tuple(word(member) for member in kind)
 
 
 def _architecture(word: str) -> str:
@@ -61,7 +57,7 @@ _DEVICE: dict[str, Field] = {
     "busy_percent": Field(Kind.NUMBER, lambda device: device.busy_percent),
     "temperature": Field(Kind.NUMBER, lambda device: device.temperature_celsius),
     "power_watts": Field(Kind.NUMBER, lambda device: device.power_watts),
-    "health": Field(Kind.WORD, lambda device: _word(device.health), words=_words(Health)),
+    "health": Field(Kind.WORD, lambda device: word(device.health), words=words(Health)),
 }
 
 DEVICE_FIELDS = Schema("device", _DEVICE)
@@ -76,7 +72,8 @@ def _free_devices(view: NodeView, kind: str) -> tuple[Device, ...]:
     return tuple(device for device in usable if device.id not in view.held and device.health is not Health.UNHEALTHY)
 
 
-def _free_memory(device: Device) -> int | None:
+def free_memory(device: Device) -> int | None:
+    """What nobody uses of its memory."""
     if device.memory_bytes is None or device.memory_used_bytes is None:
         return None
     return max(0, device.memory_bytes - device.memory_used_bytes)
@@ -87,7 +84,7 @@ def _of_each(devices: Callable[[NodeView, str], tuple[Device, ...]], kind: str, 
         # Each figure of one device is one value, never a tuple itself.
         return tuple(known.read(device) for device in devices(view, kind))  # type: ignore[misc]
 
-    return Field(known.kind, read, words=known.words)
+    return Field(known.kind, read, words=known.words, several=True)
 
 
 def _count(devices: Callable[[NodeView, str], tuple[Device, ...]], kind: str) -> Field:
@@ -96,7 +93,7 @@ def _count(devices: Callable[[NodeView, str], tuple[Device, ...]], kind: str) ->
 
 def _device_fields(kind: str) -> dict[str, Field]:
     """`gpu.memory` and its like: each asks every device of the kind, and any one will do."""
-    free = dict(_DEVICE, memory=Field(Kind.SIZE, _free_memory))
+    free = dict(_DEVICE, memory=Field(Kind.SIZE, free_memory))
     return {
         **{f"{kind}.{name}": _of_each(_devices, kind, known) for name, known in _DEVICE.items()},
         **{f"free.{kind}.{name}": _of_each(_free_devices, kind, known) for name, known in free.items()},
@@ -126,8 +123,8 @@ NODE_FIELDS = Schema(
     {
         "name": _node(Kind.TEXT, lambda node: node.id),
         "node": _node(Kind.TEXT, lambda node: node.id),
-        "state": _node(Kind.WORD, lambda node: _word(node.state), _words(NodeState)),
-        "drain": _node(Kind.WORD, lambda node: _word(node.drain), _words(Drain)),
+        "state": _node(Kind.WORD, lambda node: word(node.state), words(NodeState)),
+        "drain": _node(Kind.WORD, lambda node: word(node.drain), words(Drain)),
         "region": _node(Kind.TEXT, lambda node: node.description.region),
         "owner": _node(Kind.TEXT, lambda node: node.description.owner),
         "hostname": _node(Kind.TEXT, lambda node: node.description.hostname),
@@ -157,25 +154,8 @@ NODE_FIELDS = Schema(
         "load.disk_free": _node(Kind.SIZE, lambda node: node.load.disk_free_bytes),
         "engine.reachable": _node(Kind.BOOL, lambda node: node.engine.reachable),
         "vendor": _of_each(_devices, "accelerator", _DEVICE["vendor"]),
+        "model": _of_each(_devices, "accelerator", _DEVICE["model"]),
         **{name: known for kind in DEVICE_PREFIXES for name, known in _device_fields(kind).items()},
     },
     {"labels.": _labels},
-)
-
-JOB_FIELDS = Schema(
-    "job",
-    {
-        "name": Field(Kind.TEXT, lambda job: job.id),
-        "display_name": Field(Kind.TEXT, lambda job: job.spec.display_name),
-        "state": Field(Kind.WORD, lambda job: _word(job.state), words=_words(JobState)),
-        "node": Field(Kind.TEXT, lambda job: job.node),
-        "project": Field(Kind.TEXT, lambda job: job.spec.project),
-        "image": Field(Kind.TEXT, lambda job: job.spec.image),
-        "priority": Field(Kind.NUMBER, lambda job: job.spec.priority),
-        "epoch": Field(Kind.NUMBER, lambda job: job.epoch),
-        "failures": Field(Kind.NUMBER, lambda job: job.failures),
-        "exit_code": Field(Kind.NUMBER, lambda job: job.exit_code),
-        "cpu": Field(Kind.CPU, lambda job: job.spec.resources.cpu_millis),
-        "memory": Field(Kind.SIZE, lambda job: job.spec.resources.memory_bytes),
-    },
 )

@@ -35,13 +35,14 @@ class Kind(Enum):
 class Field:
     """A field that queries know: how a record answers it, and the words it can be where they are few.
 
-    `normal` turns other spellings of a word into the one in use.
+    `normal` turns other spellings of a word into the one in use. `several`: a node has a value for each of its devices.
     """
 
     kind: Kind
     read: Callable[[Any], Value]
     words: tuple[str, ...] = ()
     normal: Callable[[str], str] | None = None
+    several: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +98,7 @@ class QueryError(Refusal):
 
     def __init__(self, problem: str, *, position: int, query: str) -> None:
         shown = query if len(query) <= 200 else query[:200] + "…"
+        shown = "".join(character if character.isprintable() else " " for character in shown)
         message = f"{problem}, at character {position + 1} of `{shown}`" if shown.strip() else problem
         super().__init__(Code.INVALID_ARGUMENT, "QUERY_INVALID", message, position=str(position))
         self.problem = problem

@@ -1,6 +1,7 @@
 """What a node's report changes."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from operator import attrgetter
 
 from controller.core import ledger, moves
 from controller.core.book import Book
@@ -8,7 +9,7 @@ from controller.core.model import aborted, moved
 from controller.core.outcome import Verdict, outcome
 from headrace.attempts import Attempt, AttemptState, Checkpoint
 from headrace.jobs import Job, JobState, MigrationState, RetryCause
-from headrace.nodes import Engine, Node, NodeState
+from headrace.nodes import Device, Engine, Node, NodeState
 from headrace.refusals import Code, Refusal
 from headrace.sessions import Report
 
@@ -28,6 +29,9 @@ _OF_THE_CHECKPOINT = ("MANIFEST_MISSING", "MANIFEST_CORRUPT", "MANIFEST_INVALID"
 
 # Refusals that say nothing of the node: under another epoch it may well start there.
 _OF_THE_EPOCH = ("LEFT_BEFORE_START", "EPOCH_TAKEN", "NETWORK_LOST")
+
+_READINGS = ("memory_used_bytes", "busy_percent", "temperature_celsius", "power_watts")
+_STILL = attrgetter(*(field.name for field in fields(Device) if field.name not in _READINGS))
 
 
 def reported(book: Book, report: Report) -> None:
@@ -89,6 +93,8 @@ def _node_seen(book: Book, report: Report) -> None:
         if _usable(node) != _usable(before):
             book.node_changed()
         book.nodes[node.id] = node
+        if _shown(node) != _shown(before):
+            book.changed(node.id)
 
 
 def _usable(node: Node) -> tuple[object, ...]:
@@ -97,6 +103,11 @@ def _usable(node: Node) -> tuple[object, ...]:
         (one.id, one.kind, one.vendor, one.model, one.memory_bytes, one.health, one.holders) for one in node.devices
     )
     return node.engine.reachable, *devices
+
+
+def _shown(node: Node) -> list[object]:
+    """What a node's devices are, and how they are, without the readings of sensors, which never rest."""
+    return [_STILL(device) for device in node.devices]
 
 
 def _lasting(node: Node) -> tuple[object, ...]:
