@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from benchmarks import commands, figures, flights, hops, predictions, record, starts
+from benchmarks import commands, figures, finding, flights, hops, predictions, record, starts
 from benchmarks import setting as settings
 from benchmarks.figures import Row
 from headrace.refusals import Refusal
@@ -17,6 +17,7 @@ ROWS: dict[int, Callable[[settings.Setting], Coroutine[Any, Any, Row]]] = {
     12: hops.measure,
     14: commands.measure,
     15: predictions.measure,
+    16: finding.measure,
 }
 
 

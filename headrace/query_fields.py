@@ -7,7 +7,7 @@ from typing import Any
 
 from headrace import platforms
 from headrace.attempts import Platform
-from headrace.nodes import Device, Drain, Health, Node, NodeState
+from headrace.nodes import Capacity, Device, Drain, Health, Node, NodeState
 from headrace.query_schema import Field, Kind, RecordRow, Row, Schema, Value
 
 # What `gpu.` and the like stand for; "accelerator" is a device of any kind.
@@ -16,15 +16,30 @@ DEVICE_PREFIXES = ("accelerator", "gpu", "npu")
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """A node, and which of its devices jobs hold."""
+    """A node, what counts as its capacity and its devices, which of these jobs hold, and what is free."""
 
     node: Node
-    held: frozenset[str]
+    held: Collection[str]
+    capacity: Capacity
+    free: Capacity
+    devices: tuple[Device, ...]
 
 
-def node_row(node: Node, *, held: Collection[str] = ()) -> Row:
+def node_row(node: Node, *, held: Collection[str] = (), free: Capacity | None = None) -> Row:
     """A node as NODE_FIELDS see it. `held` are the ids of its devices that jobs have: the others are free."""
-    return RecordRow(NODE_FIELDS, NodeView(node, frozenset(held)))
+    view = NodeView(node, held, node.description.capacity, node.free if free is None else free, node.devices)
+    return RecordRow(NODE_FIELDS, view)
+
+
+def remaining_row(node: Node, *, held: Collection[str], free: Capacity) -> Row:
+    """A node as if it had only what jobs do not hold of it."""
+    idle = tuple(device for device in node.devices if is_free(device, held))
+    return RecordRow(NODE_FIELDS, NodeView(node, (), free, free, idle))
+
+
+def is_free(device: Device, held: Collection[str]) -> bool:
+    """Whether a job could be given it, if these devices are held."""
+    return device.id not in held and device.health is not Health.UNHEALTHY
 
 
 def device_row(device: Device) -> Row:
@@ -64,12 +79,13 @@ DEVICE_FIELDS = Schema("device", _DEVICE)
 
 
 def _devices(view: NodeView, kind: str) -> tuple[Device, ...]:
-    return tuple(device for device in view.node.devices if kind in ("accelerator", device.kind))
+    if kind == "accelerator":
+        return view.devices
+    return tuple([device for device in view.devices if device.kind == kind])
 
 
 def _free_devices(view: NodeView, kind: str) -> tuple[Device, ...]:
-    usable = _devices(view, kind)
-    return tuple(device for device in usable if device.id not in view.held and device.health is not Health.UNHEALTHY)
+    return tuple([device for device in _devices(view, kind) if is_free(device, view.held)])
 
 
 def free_memory(device: Device) -> int | None:
@@ -82,7 +98,7 @@ def free_memory(device: Device) -> int | None:
 def _of_each(devices: Callable[[NodeView, str], tuple[Device, ...]], kind: str, known: Field) -> Field:
     def read(view: NodeView) -> Value:
         # Each figure of one device is one value, never a tuple itself.
-        return tuple(known.read(device) for device in devices(view, kind))  # type: ignore[misc]
+        return tuple([known.read(device) for device in devices(view, kind)])  # type: ignore[misc]
 
     return Field(known.kind, read, words=known.words, several=True)
 
@@ -142,12 +158,12 @@ NODE_FIELDS = Schema(
         "cpu.cores": _node(Kind.NUMBER, lambda node: node.description.cpu.cores),
         "cpu.threads": _node(Kind.NUMBER, lambda node: node.description.cpu.threads),
         "cpu.features": _node(Kind.LIST, lambda node: node.description.cpu.features or None),
-        "capacity.cpu": _node(Kind.CPU, lambda node: node.description.capacity.cpu_millis),
-        "capacity.memory": _node(Kind.SIZE, lambda node: node.description.capacity.memory_bytes),
-        "capacity.disk": _node(Kind.SIZE, lambda node: node.description.capacity.disk_bytes),
-        "free.cpu": _node(Kind.CPU, lambda node: node.free.cpu_millis),
-        "free.memory": _node(Kind.SIZE, lambda node: node.free.memory_bytes),
-        "free.disk": _node(Kind.SIZE, lambda node: node.free.disk_bytes),
+        "capacity.cpu": Field(Kind.CPU, lambda view: view.capacity.cpu_millis),
+        "capacity.memory": Field(Kind.SIZE, lambda view: view.capacity.memory_bytes),
+        "capacity.disk": Field(Kind.SIZE, lambda view: view.capacity.disk_bytes),
+        "free.cpu": Field(Kind.CPU, lambda view: view.free.cpu_millis),
+        "free.memory": Field(Kind.SIZE, lambda view: view.free.memory_bytes),
+        "free.disk": Field(Kind.SIZE, lambda view: view.free.disk_bytes),
         "load.cpu_percent": _node(Kind.NUMBER, lambda node: node.load.cpu_percent),
         "load.average": _node(Kind.NUMBER, lambda node: node.load.load_average),
         "load.memory_available": _node(Kind.SIZE, lambda node: node.load.memory_available_bytes),

@@ -32,13 +32,15 @@ def _of_device(known: Field) -> Field:
 
 
 def _of_node(known: Field) -> Field:
-    return Field(
-        known.kind, lambda view: known.read(NodeView(view.node, frozenset())), words=known.words, normal=known.normal
-    )
+    return Field(known.kind, lambda view: known.read(_node_view(view.node)), words=known.words, normal=known.normal)
 
 
 def _open(read: Callable[[Any, str], Value]) -> Callable[[DeviceView, str], Value]:
-    return lambda view, key: read(NodeView(view.node, frozenset()), key)
+    return lambda view, key: read(_node_view(view.node), key)
+
+
+def _node_view(node: Node) -> NodeView:
+    return NodeView(node, (), node.description.capacity, node.free, node.devices)
 
 
 FOUND_DEVICE_FIELDS = Schema(

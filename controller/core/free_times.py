@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from controller.core import assignments
-from controller.core.capacity import Site, remaining, takes_jobs
+from controller.core.capacity import Site, takes_jobs
 from headrace import query
 from headrace.capacity import FreeTime
 from headrace.jobs import Job, JobState
@@ -30,11 +29,11 @@ def free_time(matches: query.Expression, site: Site, *, wall_ms: int) -> FreeTim
     ends = {job.id: end_ms for job in site.jobs if (end_ms := gone_by_ms(job, wall_ms)) is not None}
     ending = sorted(ends, key=lambda job: (ends[job], job))
     for count in range(len(ending) + 1):
-        if _holds(matches, site, ending[:count]):
+        if matches.holds(site.remaining(without=ending[:count])):
             gone = tuple(ending[:count])
             return FreeTime(node, ends[gone[-1]] if gone else wall_ms, gone, _waits_for(gone))
     lasting = [job for job in site.jobs if job.id not in ends]
-    if not lasting or not _holds(matches, site, [job.id for job in site.jobs]):
+    if not lasting or not matches.holds(site.remaining(without=[job.id for job in site.jobs])):
         return None
     return FreeTime(node, None, tuple(job.id for job in lasting), _unknown(lasting))
 
@@ -50,11 +49,6 @@ def gone_by_ms(job: Job, wall_ms: int) -> int | None:
     if limit_ms is None or job.start_time_ms is None:
         return None
     return max(wall_ms, job.start_time_ms + limit_ms + job.spec.grace_ms)
-
-
-def _holds(matches: query.Expression, site: Site, gone: Sequence[str]) -> bool:
-    usage = assignments.held(site.node, site.jobs, without=gone)
-    return matches.holds(query.node_row(remaining(site.node, usage)))
 
 
 def _waits_for(gone: Sequence[str]) -> str:

@@ -1,10 +1,12 @@
 """Laws of finding capacity: what is listed, counted, summed, grouped and ordered, and what counts as free."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.core.capacity import Question, Site, find
+from controller.core.capacity import SCHEMAS, Question, Site, find
 from headrace import query
 from headrace.attempts import Attempt, Platform
 from headrace.capacity import CapacityGroup, Found, Over
@@ -46,33 +48,16 @@ NODES = (
 )
 
 
-def ask(
-    text: str = "",
-    over: Over = Over.NODES,
-    *,
-    nodes: tuple[Node, ...] = NODES,
-    free_only: bool = False,
-    order: str = "",
-    sums: tuple[str, ...] = (),
-    group: str = "",
-    limit: int = 100,
-) -> Found:
-    schema = {
-        Over.NODES: query.NODE_FIELDS,
-        Over.DEVICES: query.FOUND_DEVICE_FIELDS,
-        Over.JOBS: query.JOB_FIELDS,
-    }[over]
-    question = Question(
-        query.parse(text, schema),
-        over,
-        free_only,
-        query.parse_order(order, schema) if order else None,
-        tuple(query.parse_sum(one, schema) for one in sums),
-        query.parse_field(group, schema) if group else None,
-        limit,
-    )
+def ask(text: str = "", over: Over = Over.NODES, *, nodes: tuple[Node, ...] = NODES, **asked: Any) -> Found:
+    """`order`, `sums` and `group` are written as users write them."""
+    schema = SCHEMAS[over]
+    if "order" in asked:
+        asked["order"] = query.parse_order(asked["order"], schema)
+    if "group" in asked:
+        asked["group"] = query.parse_field(asked["group"], schema)
+    asked["sums"] = tuple(query.parse_sum(one, schema) for one in asked.get("sums", ()))
     sites = [Site(one, [job for job in JOBS if job.node == one.id]) for one in nodes]
-    return find(question, sites, JOBS, wall_ms=NOW_MS)
+    return find(Question(query.parse(text, schema), over, **asked), sites, JOBS, wall_ms=NOW_MS)
 
 
 def names(found: Found) -> list[str]:

@@ -133,7 +133,9 @@ JOBS = st.lists(
 
 
 @given(JOBS, st.integers(1, 8_000))
-def test_it_is_never_before_the_end_of_any_job_that_must_end_nor_later_than_needed(jobs: list[Job], wanted: int) -> None:
+def test_it_is_never_before_the_end_of_any_job_that_must_end_nor_later_than_needed(
+    jobs: list[Job], wanted: int
+) -> None:
     # How much is free without any of those that stay.
     def left(gone: tuple[str, ...]) -> int:
         return max(0, 8_000 - sum(one.spec.resources.cpu_millis for one in jobs if one.id not in gone))

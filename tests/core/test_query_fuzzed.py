@@ -1,6 +1,7 @@
 """Laws of the query language for whatever anybody writes, and for whatever nodes, devices and jobs are."""
 
 import string
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -53,7 +54,9 @@ DEVICES = st.builds(
     power_watts=MAYBE_FIGURE,
     health=st.sampled_from(Health),
 )
-PLATFORMS = st.builds(Platform, st.just("linux"), st.sampled_from(["amd64", "arm64", "riscv64"]), emulated=st.booleans())
+PLATFORMS = st.builds(
+    Platform, st.just("linux"), st.sampled_from(["amd64", "arm64", "riscv64"]), emulated=st.booleans()
+)
 NODES = st.builds(
     Node,
     SEEN.map(lambda name: f"nodes/{name}"),
@@ -103,14 +106,19 @@ def expressions(schema: Schema) -> st.SearchStrategy[Expression]:
     return st.recursive(comparisons(schema), larger, max_leaves=6)
 
 
+def refused_at(read: Callable[[str, Schema], object], text: str, schema: Schema) -> int | None:
+    try:
+        read(text, schema)
+    except QueryError as error:
+        return error.position
+    return None
+
+
 @given(TEXTS, st.sampled_from(SCHEMAS))
 def test_any_text_is_understood_or_refused_at_a_place_within_it(text: str, schema: Schema) -> None:
     for read in (parse, parse_field, parse_order, parse_sum):
-        try:
-            read(text, schema)
-        except QueryError as error:
-            assert 0 <= error.position <= len(text)
-            assert error.problem
+        position = refused_at(read, text, schema)
+        assert position is None or 0 <= position <= len(text)
 
 
 @given(TEXTS, st.sampled_from(SCHEMAS))

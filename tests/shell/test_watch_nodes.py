@@ -26,13 +26,17 @@ async def seen(watch: AsyncGenerator[Node], wanted: Callable[[Node], bool]) -> N
 
 
 async def test_a_node_that_joins_is_seen_at_once(tmp_path: Path) -> None:
-    async with controller(tmp_path) as running, aclosing(running.client.watch_nodes()) as watch:
-        async with agent(running, "other") as there:
-            await there.say()
-            await seen(watch, lambda node: node.id == "other")
-            async with agent(running, "new") as joining, asyncio.timeout(SEEN_SECONDS):
-                await joining.say()
-                node = await seen(watch, lambda node: node.id == "new")
+    async with (
+        controller(tmp_path) as running,
+        aclosing(running.client.watch_nodes()) as watch,
+        agent(running, "other") as there,
+        agent(running, "new") as joining,
+    ):
+        await there.say()
+        await seen(watch, lambda node: node.id == "other")
+        async with asyncio.timeout(SEEN_SECONDS):
+            await joining.say()
+            node = await seen(watch, lambda node: node.id == "new")
 
     assert node.state is NodeState.READY
 
