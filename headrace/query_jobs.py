@@ -7,7 +7,7 @@ from typing import Any
 from headrace import platforms
 from headrace.attempts import Platform
 from headrace.jobs import Job, JobState
-from headrace.query_fields import word, words
+from headrace.query_fields import NODE_FIELDS, word, words
 from headrace.query_schema import Field, Kind, RecordRow, Row, Schema
 
 
@@ -55,6 +55,11 @@ def _platform(job: Job) -> Platform | None:
     return job.attempt.platform if job.attempt is not None and job.node else None
 
 
+def _architecture(view: JobView) -> str | None:
+    own = _platform(view.job)
+    return own.architecture if own is not None else None
+
+
 def _devices(job: Job) -> tuple[str, ...]:
     return job.attempt.devices if job.attempt is not None and job.node else ()
 
@@ -67,9 +72,7 @@ JOB_FIELDS = Schema(
         "state": _job(Kind.WORD, lambda job: word(job.state), words(JobState)),
         "reason": _job(Kind.TEXT, lambda job: job.reason),
         "node": _job(Kind.TEXT, lambda job: job.node),
-        "arch": _job(
-            Kind.WORD, lambda job: own.architecture if (own := _platform(job)) else None, platforms.ARCHITECTURES
-        ),
+        "arch": Field(Kind.WORD, _architecture, platforms.ARCHITECTURES, normal=NODE_FIELDS.fields["arch"].normal),
         "emulated": _job(Kind.BOOL, lambda job: own.emulated if (own := _platform(job)) else None),
         "devices": _job(Kind.LIST, _devices),
         "device_count": _job(Kind.NUMBER, lambda job: len(_devices(job))),

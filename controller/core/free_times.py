@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from controller.core import assignments
 from controller.core.capacity import Site, takes_jobs
 from headrace import query
 from headrace.capacity import FreeTime
@@ -26,13 +27,14 @@ def free_times(matches: query.Expression, sites: Sequence[Site], *, wall_ms: int
 def free_time(matches: query.Expression, site: Site, *, wall_ms: int) -> FreeTime | None:
     """When what is left of the node matches; None if it would not though all its jobs had ended."""
     node = site.node.id
-    ends = {job.id: end_ms for job in site.jobs if (end_ms := gone_by_ms(job, wall_ms)) is not None}
+    here = [job for job in site.jobs if job.node == node or assignments.is_coming(job, node)]
+    ends = {job.id: end_ms for job in here if (end_ms := gone_by_ms(job, wall_ms)) is not None}
     ending = sorted(ends, key=lambda job: (ends[job], job))
     for count in range(len(ending) + 1):
         if matches.holds(site.remaining(without=ending[:count])):
             gone = tuple(ending[:count])
             return FreeTime(node, ends[gone[-1]] if gone else wall_ms, gone, _waits_for(gone))
-    lasting = [job for job in site.jobs if job.id not in ends]
+    lasting = [job for job in here if job.id not in ends]
     if not lasting or not matches.holds(site.remaining(without=[job.id for job in site.jobs])):
         return None
     return FreeTime(node, None, tuple(job.id for job in lasting), _unknown(lasting))

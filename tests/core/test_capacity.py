@@ -56,7 +56,7 @@ def ask(text: str = "", over: Over = Over.NODES, *, nodes: tuple[Node, ...] = NO
     if "group" in asked:
         asked["group"] = query.parse_field(asked["group"], schema)
     asked["sums"] = tuple(query.parse_sum(one, schema) for one in asked.get("sums", ()))
-    sites = [Site(one, [job for job in JOBS if job.node == one.id]) for one in nodes]
+    sites = [Site(one, [each for each in JOBS if each.node == one.id]) for one in nodes]
     return find(Question(query.parse(text, schema), over, **asked), sites, JOBS, wall_ms=NOW_MS)
 
 

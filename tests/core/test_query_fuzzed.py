@@ -256,7 +256,7 @@ def job(**changes: object) -> Job:
     "query",
     [
         "age == 2h and run_time > 59m and run_time <= 1h and time_left == 0s",
-        'node == "a" and project == "vision" and "train" in image and arch == "arm64" and not emulated',
+        'node == "a" and project == "vision" and "train" in image and arch == "aarch64" and not emulated',
         '"GPU-1" in devices and device_count == 2 and accelerators == 0 and moves == 0',
     ],
 )
