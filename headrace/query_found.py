@@ -1,8 +1,7 @@
 """What finding capacity asks of a device: what it is, where it is, and who has it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from headrace.nodes import Device, Node
 from headrace.query_fields import DEVICE_FIELDS, NODE_FIELDS, NodeView, free_memory
@@ -12,8 +11,7 @@ from headrace.query_schema import Field, Kind, RecordRow, Row, Schema, Value
 _OF_THE_NODE = ("node", "state", "drain", "region", "owner", "hostname", "arch", "os", "variant", "emulated")
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceView:
+class DeviceView(NamedTuple):
     """A device on its node, and the ids of the jobs that hold it. `free`: it can be given to a job."""
 
     device: Device
