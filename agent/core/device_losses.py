@@ -24,12 +24,15 @@ def is_suspected(attempt: Attempt) -> bool:
     return attempt.state is AttemptState.SAVING and bool(attempt.devices) and failed and not attempt.reason
 
 
-def attributed(attempt: Attempt, devices: Iterable[Device]) -> Attempt:
-    """The attempt, with what is wrong with its devices as the reason of its failure."""
+def attributed(attempt: Attempt, devices: Iterable[Device], *, are_all: bool) -> Attempt:
+    """The attempt, with what is wrong with its devices as the reason of its failure.
+
+    One that is not there is lost where these `are_all` that were found just now.
+    """
     known = {device.id: device for device in devices}
     for one in attempt.devices:
         device = known.get(one)
-        if device is None or device.health is Health.UNHEALTHY:
+        if are_all if device is None else device.health is Health.UNHEALTHY:
             why = (device.health_reason or "it is not well") if device is not None else "it is not there any more"
             message = f"its device {one} was lost ({why}), and the container left with code {attempt.exit_code}"
             return replace(attempt, reason=DEVICE_LOST, message=message)

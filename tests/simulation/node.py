@@ -94,6 +94,9 @@ class SimulatedNode(Process):
         if not self.is_up:
             return
         self.world.note(self.name, "fault", "the agent is killed")
+        for ref in self.engine.containers:
+            # What it knew of a device that is well again may not have been written down.
+            self.world.past.worn.pop(ref, None)
         if self.world.rng.random() < 0.5 and not self.disk_is_full:
             self._written_down(self._soon)
         self.kill()
