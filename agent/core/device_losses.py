@@ -7,7 +7,7 @@ for no reason that is known is not told of as over before they were looked at.
 from collections.abc import Iterable
 from dataclasses import replace
 
-from headrace.attempts import ORDERLY_EXIT_CODES, Attempt, AttemptState
+from headrace.attempts import EXIT_SIGKILL, ORDERLY_EXIT_CODES, Attempt, AttemptState
 from headrace.nodes import Device, Health
 
 DEVICE_LOST = "DEVICE_LOST"
@@ -20,7 +20,9 @@ PATIENCE_MS = 15_000
 
 def is_suspected(attempt: Attempt) -> bool:
     """Whether a failure may be that of its devices."""
-    failed = attempt.exit_code not in (None, *ORDERLY_EXIT_CODES) and not attempt.killed
+    # It may have been over when it was to be killed.
+    was_killed = attempt.killed and attempt.exit_code == EXIT_SIGKILL
+    failed = attempt.exit_code not in (None, *ORDERLY_EXIT_CODES) and not was_killed
     return attempt.state is AttemptState.SAVING and bool(attempt.devices) and failed and not attempt.reason
 
 
