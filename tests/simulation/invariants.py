@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from agent.core.device_losses import DEVICE_LOST
 from agent.core.model import Held
 from agent.runtimes.runtime import Ref
 from controller.core.ticks import STOOD_STILL_MS
 from headrace.attempts import EXIT_SAVED, Attempt, AttemptState, Checkpoint
-from headrace.jobs import Job, JobSpec, JobState, Level, MigrationState
+from headrace.jobs import Job, JobSpec, JobState, Level, MigrationState, RetryCause
 from headrace.nodes import Drain, Node
 from headrace.shares import WHOLE_MILLIS, part_of
 from tests.simulation.engine import Container
@@ -44,6 +45,8 @@ class Past:
     # Nodes of which somebody emptied the state folder, and jobs that had a container removed by hand.
     forgetful: dict[str, None] = field(default_factory=dict)
     robbed: dict[str, None] = field(default_factory=dict)
+    # Attempts that a device of theirs has ended.
+    worn: dict[Ref, None] = field(default_factory=dict)
 
 
 Invariant = Callable[["World", Any, Any], "str | None"]
@@ -272,6 +275,17 @@ def a_job_ends_only_for_a_reason_of_its_own(world: "World", before: Job | None, 
         case JobState.CANCELLED if after.id in world.past.cancelled:
             return None
     return f"{after.name} is {after.state.name} ({after.reason}), its containers left with {list(codes)}"
+
+
+@at(Occurrence.JOB_SAVED)
+def a_failure_with_its_device_is_not_held_against_a_job(world: "World", _before: Job | None, after: Job) -> str | None:
+    """A job that a lost device ended goes on where its rules name that cause, or its retries are used up."""
+    lost = Ref(after.id, 0, after.epoch) in world.past.worn
+    if after.state is not JobState.FAILED or not lost or after.reason.startswith("timeouts."):
+        return None
+    may_retry = RetryCause.DEVICE_ERROR in after.spec.retry.on and after.failures < after.spec.retry.limit
+    told = after.attempt is not None and after.attempt.reason == DEVICE_LOST
+    return f"{after.name} is FAILED ({after.reason}), and its device was lost" if may_retry or not told else None
 
 
 @at(Occurrence.JOB_SAVED)
