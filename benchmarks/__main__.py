@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks import (
     commands,
     figures,
+    finding,
     flights,
     hop_states,
     hops,
@@ -34,6 +35,7 @@ ROWS: dict[int, Callable[[settings.Setting], Coroutine[Any, Any, Row]]] = {
     15: predictions.measure,
     16: hop_states.measure_large,
     18: resolutions.measure,
+    19: finding.measure,
 }
 
 

@@ -9,7 +9,7 @@ from typing import assert_never
 
 from controller.clock import Clock
 from controller.core.cluster import Cluster
-from controller.core.model import Answer, Assign, Effect, Event, MoveAnswer, Reject, Save, Ticked
+from controller.core.model import Answer, Assign, Changed, Effect, Event, MoveAnswer, Reject, Reported, Save, Ticked
 from controller.feeds import Feed
 from controller.logs import JobLogs
 from controller.store import Store
@@ -65,6 +65,8 @@ class Shell:
         self._clock = Clock()
         self.jobs: Feed[Job] = Feed()
         self.nodes: Feed[str] = Feed()
+        # The nodes again, with every report.
+        self.readings: Feed[str] = Feed()
         self.events: Feed[Happening] = Feed()
         # The live jobs as they were saved last: what may be shown, since no crash can take it back.
         self.live = dict(cluster.book.jobs)
@@ -145,6 +147,9 @@ class Shell:
             self.is_saving = False
         for effect in effects:
             self._do(effect)
+        for event in batch:
+            if isinstance(event, Reported):
+                self.readings.publish(event.report.node, event.report.node)
         reached("controller.sent", *saves)
 
     async def _saved(self, saves: Sequence[Job | Node | Happening]) -> tuple[Happening, ...]:
@@ -166,7 +171,9 @@ class Shell:
                 if isinstance(record, Job):
                     self._job_saved(record)
                 elif isinstance(record, Node):
-                    self.nodes.publish(record.id, record.id)
+                    self._node_changed(record.id)
+            case Changed(node):
+                self._node_changed(node)
             case Assign(node, assignment):
                 # Rule 7: an assignment is sent in its own session, or not at all.
                 outbox = self._outboxes.get(node, {}).get(assignment.session)
@@ -180,6 +187,10 @@ class Shell:
                 self._answer(token, value)
             case other:
                 assert_never(other)
+
+    def _node_changed(self, node: str) -> None:
+        self.nodes.publish(node, node)
+        self.readings.publish(node, node)
 
     def _job_saved(self, job: Job) -> None:
         self.jobs.publish(job.id, job)

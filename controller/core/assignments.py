@@ -1,6 +1,7 @@
 """What a node should run, derived from the jobs: never kept on its own."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
 from controller.core.placement.fit import Usage, bound
 from headrace.jobs import Job, JobState, Migration, MigrationState
@@ -26,6 +27,16 @@ def usage(node: str, jobs: Iterable[Job]) -> Usage:
         elif is_coming(job, node):
             held = held.with_coming(job.spec.resources)
     return held
+
+
+def held(node: Node, jobs: Sequence[Job], *, without: Collection[str] = ()) -> Usage:
+    """What is held of a node by its `jobs` but for those (or gangs) in `without`; devices, by others as well."""
+    by_jobs = usage(node.id, [job for job in jobs if not (job.id in without or job.gang in without)])
+    if not any(device.holders for device in node.devices):
+        return by_jobs
+    names = [job.name for job in jobs]
+    taken = tuple(device.id for device in node.devices if any(one not in names for one in device.holders))
+    return replace(by_jobs, devices=by_jobs.devices + taken)
 
 
 def is_coming(job: Job, node: str) -> bool:

@@ -7,7 +7,7 @@ from controller.core import assignments, backoff
 from controller.core.endings import Endings
 from controller.core.foresight import Foresight
 from controller.core.history import kept
-from controller.core.model import Answer, Assign, Effect, MoveAnswer, Reject, Save, aborted, moved
+from controller.core.model import Answer, Assign, Changed, Effect, MoveAnswer, Reject, Save, aborted, moved
 from controller.core.past_runs import PastRuns
 from controller.core.placement.fit import Place, Usage, choose, free
 from controller.core.placement.gang import choose_all, meeting_point
@@ -25,7 +25,7 @@ from headrace.sessions import Assignment, Placement, Prefetch
 class Policy:
     """The few named numbers of the controller, in milliseconds."""
 
-    # The agent's. The controller waits half as long again before it doubts a node: the agent gives up first.
+    # The agent's. The controller waits half as long again before it touches what a node has: the agent gives up first.
     lease_ms: int = 15_000
     prefetch_ms: int = 900_000
     # How often jobs whose place depends on what sensors read are looked at again.
@@ -37,6 +37,8 @@ class Policy:
     drift_ms: int = 10_000
     # For how long a node may leave out a device that a job has before that counts as lost.
     device_gone_ms: int = 30_000
+    # How long a node that said nothing is not doubted, however often it has to report.
+    doubt_ms: int = 9_000
 
     @property
     def answer_ms(self) -> int:
@@ -48,8 +50,16 @@ class Policy:
 
     @property
     def node_lease_ms(self) -> int:
-        """How long after its last report a node is SUSPECT."""
+        """How long after its last report a node may still run what it was told to: its agent gives up before."""
         return self.lease_ms * 3 // 2
+
+    @property
+    def suspect_ms(self) -> int:
+        """How long after its last report a node is SUSPECT: it reports three times a lease, and has missed one.
+
+        It gets no jobs then, and none of its own are touched before `node_lease_ms`.
+        """
+        return min(self.node_lease_ms, max(self.doubt_ms, self.lease_ms * 3 // 5))
 
 
 class Book:
@@ -144,6 +154,10 @@ class Book:
         """Answers a node's report."""
         self._acked[node] = None
 
+    def changed(self, node: str) -> None:
+        """Who watches the node is told, though nothing is saved."""
+        self._effects.append(Changed(node))
+
     def capacity_changed(self) -> None:
         """Jobs that wait are looked at again."""
         self._unplaced = True
@@ -181,14 +195,9 @@ class Book:
 
     def usage(self, node: str, *, without: str = "") -> Usage:
         """What is held of a node: by jobs (`without` one, or a gang), and devices by whatever else its engine runs."""
-        others = (job for job in self.jobs_at(node) if not without or without not in (job.id, job.gang))
-        held = assignments.usage(node, others)
         known = self.nodes.get(node)
-        if known is None or not any(device.holders for device in known.devices):
-            return held
-        jobs = [job.name for job in self.jobs_at(node)]
-        taken = tuple(device.id for device in known.devices if any(one not in jobs for one in device.holders))
-        return replace(held, devices=held.devices + taken)
+        gone = (without,) if without else ()
+        return assignments.held(known or Node(name=f"nodes/{node}"), self.jobs_at(node), without=gone)
 
     def node_now(self, node: Node) -> Node:
         """The node as users see it."""

@@ -1,6 +1,7 @@
 """What a node's report changes."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from operator import attrgetter
 
 from controller.core import gangs, ledger, moves
 from controller.core.book import Book
@@ -29,6 +30,8 @@ _OF_THE_CHECKPOINT = ("MANIFEST_MISSING", "MANIFEST_CORRUPT", "MANIFEST_INVALID"
 _OF_THE_EPOCH = ("LEFT_BEFORE_START", "EPOCH_TAKEN", "NETWORK_LOST")
 
 _UNKNOWN_DEVICES = "the report counts on devices that were not told in this session: begin another, and tell all"
+_READINGS = ("memory_used_bytes", "busy_percent", "temperature_celsius", "power_watts")
+_STILL = attrgetter(*(field.name for field in fields(Device) if field.name not in _READINGS))
 
 
 def reported(book: Book, report: Report) -> None:
@@ -118,6 +121,8 @@ def _node_seen(book: Book, report: Report) -> None:
         if _usable(node) != _usable(before):
             book.node_changed()
         book.nodes[node.id] = node
+        if _shown(node) != _shown(before):
+            book.changed(node.id)
 
 
 def _usable(node: Node) -> tuple[object, ...]:
@@ -130,6 +135,11 @@ def _usable(node: Node) -> tuple[object, ...]:
         for one in node.devices
     )
     return node.engine.reachable, *devices
+
+
+def _shown(node: Node) -> list[object]:
+    """What a node's devices are, and how they are, without the readings of sensors, which never rest."""
+    return [_STILL(device) for device in node.devices]
 
 
 def _lasting(node: Node) -> tuple[object, ...]:

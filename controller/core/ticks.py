@@ -21,11 +21,11 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
     for node in list(book.nodes.values()):
         # By this process's own clock: a controller that has just started gives every node a whole lease.
         silent_ms = now_ms - book.heard_ms.setdefault(node.id, now_ms)
-        if silent_ms <= book.policy.node_lease_ms:
-            continue
-        if node.state is NodeState.READY:
+        if silent_ms > book.policy.suspect_ms and node.state is NodeState.READY:
             book.put_node(replace(node, state=NodeState.SUSPECT))
             book.note(node.name, "NODE_SUSPECT", f"has not reported for {silent_ms / 1000:.0f} s")
+        if silent_ms <= book.policy.node_lease_ms:
+            continue
         for job in book.jobs_at(node.id):
             _silent(book, job, node.id, silent_ms)
     for job in list(book.jobs.values()):

@@ -78,7 +78,7 @@ class JobService(JobServiceServicer):
             page = await asyncio.to_thread(self._store.jobs, limit=limit, before=before, gang=gang)
             for job in page:
                 before = JobCursor.of(job)
-                if matches is None or matches.holds(query.job_row(job)):
+                if matches is None or matches.holds(query.job_row(job, now_ms=self._shell.cluster.book.wall_ms)):
                     found.append(job)
                 if len(found) == wanted:
                     break

@@ -217,13 +217,54 @@ def _jobs(parser: Parser) -> None:
     parser.add_argument("--limit", metavar="N", type=int, default=1000, help="at most the newest N; 0: all (1000)")
 
 
-def _task(parser: Parser, default: str) -> None:
-    parser.add_argument("--task", metavar="N", type=int, help=f"of a gang, the one of that number (default: {default})")
+def _nodes(parser: Parser) -> None:
+    _where(parser)
+    parser.add_argument("--watch", action="store_true", help="go on, and show each that joins, is lost or changes")
+
+
+def _find(parser: Parser) -> None:
+    about = f"what is asked for, {_EXPRESSION}; empty: everything"
+    parser.add_argument("expression", metavar="EXPR", nargs="?", type=_text, default="", help=about)
+    parser.add_argument("--free", action="store_true", help="only what no job holds, on nodes that take jobs")
+    parser.add_argument(
+        "--over",
+        choices=("nodes", "devices", "jobs"),
+        metavar="nodes|devices|jobs",
+        default="nodes",
+        help="what EXPR is asked of (default: nodes); of jobs, those that have not ended",
+    )
+    parser.add_argument(
+        "--order-by",
+        metavar="FIELD",
+        type=_text,
+        default="",
+        help='by its values, smallest first; "FIELD desc" greatest',
+    )
+    parser.add_argument(
+        "--sum",
+        dest="sums",
+        metavar="FIELD",
+        type=_text,
+        action="append",
+        default=[],
+        help="its sum over all that is found, e.g. free.cpu; may be repeated",
+    )
+    by = "how many for each of its values, e.g. region or model"
+    parser.add_argument("--group-by", metavar="FIELD", type=_text, default="", help=by)
+    parser.add_argument("--limit", metavar="N", type=int, default=100, help="list at most so many (100)")
+    parser.add_argument(
+        "--when", action="store_true", help="say when each node would have it, by its jobs' time limits"
+    )
+
+
+def _top(parser: Parser) -> None:
+    _where(parser)
+    parser.add_argument("--once", action="store_true", help="print it once, as without a terminal")
 
 
 def _logs(parser: Parser) -> None:
     _job(parser)
-    _task(parser, "0")
+    parser.add_argument("--task", metavar="N", type=int, help="of a gang, the task of that number (default: 0)")
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the job has ended")
 
 
@@ -234,7 +275,7 @@ def _events(parser: Parser) -> None:
 
 def _outputs(parser: Parser) -> None:
     _job(parser)
-    _task(parser, "none: needed for a gang")
+    parser.add_argument("--task", metavar="N", type=int, help="of a gang, the task of that number")
     parser.add_argument("directory", metavar="DIR", help="where to put the files; absent, or empty")
 
 
@@ -338,8 +379,16 @@ COMMANDS: dict[str, Command] = {
         "headrace explain job.yaml",
         _explain,
     ),
-    "nodes": Command("nodes", "nodes", "List nodes.", "headrace nodes --where 'arch == \"arm64\"' -o wide", _where),
+    "nodes": Command("nodes", "nodes", "List nodes.", "headrace nodes --where 'arch == \"arm64\"' -o wide", _nodes),
     "node": Command("nodes", "node", "Show a node: devices, load, jobs.", "headrace node node-b", _node),
+    "find": Command(
+        "find",
+        "find",
+        "Find capacity: nodes, devices or jobs, now.",
+        "headrace find 'region == \"east\" and gpu.memory >= 24GiB' --free --order-by 'free.cpu desc'",
+        _find,
+    ),
+    "top": Command("top", "top", "Watch devices and nodes live.", "headrace top --where 'region == \"east\"'", _top),
     "cordon": Command("nodes", "cordon", "Give a node no new jobs.", "headrace cordon node-b", _node),
     "uncordon": Command("nodes", "uncordon", "Give a node jobs again.", "headrace uncordon node-b", _node),
     "drain": Command(

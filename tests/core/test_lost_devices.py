@@ -144,6 +144,17 @@ def test_a_job_that_fails_with_its_card_has_failed_where_its_rules_speak_of_othe
     assert WHY in job.reason
 
 
+def test_a_job_that_fails_on_a_card_that_is_known_to_be_lost_is_told_of_at_once() -> None:
+    world = world_with(gpu(0))
+    start(world, retry=Retry(1, (RetryCause.EXIT_NONZERO,)))
+    see(world, lost(gpu(0)))
+
+    world.exit(FIRST, 1)
+    world.pass_time(1_000)
+
+    assert (world.job().state, world.job().attempts[0].reason) == (JobState.FAILED, "DEVICE_LOST")
+
+
 def test_a_job_that_fails_on_a_card_that_is_well_has_failed_by_itself() -> None:
     world = world_with(gpu(0))
     start(world, retry=AGAIN)

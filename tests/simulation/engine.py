@@ -140,6 +140,7 @@ class Engine:
         for container in [one for one in self.containers.values() if device in one.placement.devices]:
             if container.is_at_work:
                 container.folder.torn = True
+                self.world.past.worn[container.ref] = None
                 self.exit(container, FAILED)
 
     def goes_down(self, code: Callable[[Container], int | None]) -> None:

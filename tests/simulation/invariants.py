@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from agent.core.device_losses import DEVICE_LOST
 from agent.core.model import Held
 from agent.runtimes.runtime import Ref
 from controller.core.ticks import STOOD_STILL_MS
 from headrace.attempts import EXIT_SAVED, Attempt, AttemptState, Checkpoint
 from headrace.ids import task_id
-from headrace.jobs import Job, JobSpec, JobState, Level, MigrationState
+from headrace.jobs import Job, JobSpec, JobState, Level, MigrationState, RetryCause
 from headrace.nodes import Drain, Node
 from headrace.shares import WHOLE_MILLIS, part_of
 from tests.simulation.engine import Container
@@ -45,6 +46,8 @@ class Past:
     # Nodes of which somebody emptied the state folder, and jobs that had a container removed by hand.
     forgetful: dict[str, None] = field(default_factory=dict)
     robbed: dict[str, None] = field(default_factory=dict)
+    # Attempts that a device of theirs has ended.
+    worn: dict[Ref, None] = field(default_factory=dict)
 
 
 Invariant = Callable[["World", Any, Any], "str | None"]
@@ -297,6 +300,21 @@ def a_gang_has_places_for_all_its_tasks_or_for_none(world: "World", _before: Job
         if bool(task.node) is not wanted or task.epoch != gang.epoch or task.ended:
             return f"{gang.name} is {gang.state.name} in epoch {gang.epoch}, and its task {number} is {_told(task)}"
     return None
+
+
+@at(Occurrence.JOB_SAVED)
+def a_failure_with_its_device_is_not_held_against_a_job(world: "World", _before: Job | None, after: Job) -> str | None:
+    """A job that a lost device ended goes on where its rules name that cause, or its retries are used up."""
+    lost = Ref(after.id, after.task, after.epoch) in world.past.worn
+    rules = world.controller.jobs[after.gang] if after.gang else after
+    if after.gang and not rules.reason.startswith(f"task {after.task}: "):
+        # Another task had ended the gang before.
+        return None
+    if after.state is not JobState.FAILED or not lost or after.reason.startswith("timeouts."):
+        return None
+    may_retry = RetryCause.DEVICE_ERROR in after.spec.retry.on and rules.failures < after.spec.retry.limit
+    told = after.attempt is not None and after.attempt.reason == DEVICE_LOST
+    return f"{after.name} is FAILED ({after.reason}), and its device was lost" if may_retry or not told else None
 
 
 @at(Occurrence.JOB_SAVED)

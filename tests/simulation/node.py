@@ -38,6 +38,8 @@ SENSES_EVERY_MS = 5_000
 # How likely it is, each time, that a device fails and that one which has failed is well again; and that a failure ends
 # the jobs on it.
 FAILS, RECOVERS, ENDS_JOBS = 0.05, 0.3, 0.5
+# An engine that answers has listed a container that is over by then, whatever else it has kept to itself.
+STAYS_ILL_MS = 15_000
 
 
 class SimulatedNode(Process):
@@ -70,6 +72,7 @@ class SimulatedNode(Process):
         self._reaches_since_ms = 0
         self._is_listing = False
         self._told = self.devices
+        self._ill_since_ms: dict[str, int] = {}
         # What a full disk holds up, and notes that need only be written soon.
         self._late: list[Any] = []
         self._soon: list[Any] = []
@@ -97,12 +100,18 @@ class SimulatedNode(Process):
         if not self.is_up:
             return
         self.world.note(self.name, "fault", "the agent is killed")
+        self._forgets_wear()
         if self.world.rng.random() < 0.5 and not self.disk_is_full:
             self._written_down(self._soon)
         self.kill()
         self.line.is_open, self.line.wanted = False, 0
         self.works.die()
         self.world.after(self.world.draw(self.world.rng.choice(AWAY_MS)), self.start)
+
+    def _forgets_wear(self) -> None:
+        """By when agent and engine are both there again, a device that has ended a job may be well: nobody can know."""
+        for ref in self.engine.containers:
+            self.world.past.worn.pop(ref, None)
 
     def lose_journal(self) -> None:
         """The agent is killed, and the next one finds no journal: the time is its session."""
@@ -133,6 +142,7 @@ class SimulatedNode(Process):
 
     def _engine_goes(self, code: Any) -> None:
         self.world.note(self.name, "fault", "the engine goes down")
+        self._forgets_wear()
         self.engine.goes_down(code)
         self.world.after(self.world.draw(LOCAL_MS), partial(self._heard, self.life, agent.EngineLost("no answer")))
 
@@ -199,6 +209,8 @@ class SimulatedNode(Process):
             return
         for device in self.devices:
             ill = device.health is Health.UNHEALTHY
+            if ill and self.world.now_ms < self._ill_since_ms[device.id] + STAYS_ILL_MS:
+                continue
             if wear.random() < (RECOVERS if ill else FAILS):
                 self._turn_device(device, Health.HEALTHY if ill else Health.UNHEALTHY)
                 if not ill and wear.random() < ENDS_JOBS:
@@ -206,6 +218,7 @@ class SimulatedNode(Process):
 
     def _turn_device(self, device: Device, health: Health) -> None:
         self.world.note(self.name, "fault", f"{device.id} is {health.name}")
+        self._ill_since_ms[device.id] = self.world.now_ms
         worn = replace(device, health=health, health_reason="worn" if health is Health.UNHEALTHY else "")
         self.devices = tuple(worn if one.id == device.id else one for one in self.devices)
 
