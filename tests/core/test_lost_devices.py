@@ -208,3 +208,29 @@ def test_a_job_that_leaves_in_order_is_not_held_up(code: int) -> None:
     world.pass_time(1_000)
 
     assert world.job().attempts[0].state is AttemptState.EXITED
+
+
+def test_a_gang_with_a_card_that_is_lost_goes_on_elsewhere_as_a_whole() -> None:
+    world = world_with(gpu(0), gpu(1))
+    world.submit(resources=needs(1), task_count=2)
+    assert world.job().state is JobState.RUNNING
+    with_b(world, gpu(5))
+
+    see(world, gpu(0), lost(gpu(1)))
+
+    tasks = [world.job(f"train-1-{number}") for number in range(2)]
+    assert world.job().state is JobState.RUNNING
+    assert sorted(device for task in tasks for device in task.attempts[-1].devices) == ["gpu-0", "gpu-5"]
+    assert [task.epoch for task in tasks] == [2, 2]
+    assert [task.migrations for task in tasks] == [(), ()]
+
+
+def test_a_gang_with_a_card_that_is_lost_and_no_room_for_all_says_so_and_runs_on() -> None:
+    world = world_with(gpu(0), gpu(1))
+    world.submit(resources=needs(1), task_count=2)
+
+    see(world, gpu(0), lost(gpu(1)))
+
+    reasons = [world.job(f"train-1-{number}").reason for number in range(2)]
+    assert world.job().state is JobState.RUNNING
+    assert [WHY in reason and "nowhere to go" in reason for reason in reasons].count(True) == 1
