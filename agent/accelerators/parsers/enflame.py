@@ -14,7 +14,7 @@ from headrace.nodes import Health
 VENDOR = "enflame"
 
 # Names that the queries of one section leave out, by PCI device.
-_MODELS = {
+MODELS = {
     "0001": "T10",
     "0002": "T11",
     "0021": "T20",
@@ -99,7 +99,7 @@ def _device(index: int, fields: Fields) -> Reading:
     return replace(
         device,
         index=index,
-        model=device.model or (_MODELS.get(model) if vendor == "1e36" else None),
+        model=device.model or (MODELS.get(model) if vendor == "1e36" else None),
         pci_id=f"{vendor}:{model}" if re.fullmatch(r"[0-9a-f]{4}:[0-9a-f]{4}", f"{vendor}:{model}") else None,
         pci_address="{}:{}:{}.{}".format(*place)
         if re.fullmatch(r"[0-9a-f]{4} [0-9a-f]{2} [0-9a-f]{2} [0-7]", " ".join(place))
