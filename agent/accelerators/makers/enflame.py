@@ -1,6 +1,6 @@
 """Enflame's GCUs: efsmi."""
 
-from agent.accelerators.parsers.enflame import MODELS
+from agent.accelerators.parsers.enflame_models import MODELS
 from agent.accelerators.pci import Presence
 from agent.accelerators.spec import Giving, Spec
 from agent.accelerators.tools import Tools
