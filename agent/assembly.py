@@ -18,7 +18,6 @@ from agent.core.agent import AgentCore
 from agent.core.model import Event
 from agent.daemon import Daemon
 from agent.folders import sweep
-from agent.identity import Identified, Publisher, credentials_of, identifier_of, wall_ms
 from agent.journal import Journal
 from agent.measurements import Measurements
 from agent.prefetches import Prefetches
@@ -35,7 +34,6 @@ from headrace.nodes import Capacity
 from headrace.refusals import Code, Refusal
 from headrace.settings import AgentSettings
 from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceStub
-from headrace.v1.identifier_service_pb2_grpc import IdentifierServiceStub
 from headrace.v1.node_service_pb2_grpc import NodeServiceStub
 
 CHANNEL_OPTIONS = (
@@ -109,12 +107,11 @@ def _besides(
     if settings.processor.measure:
         beside.append(measurements.measure_when_quiet(is_busy))
     rated = RatedSenses(senses, Ratings(settings.figures, settings.processor.figures), measurements.figures)
-    credentials = credentials_of(settings.identifier, now_ms=wall_ms())
-    if credentials is None:
+    if not settings.identifier.prefix:
         return rated, beside
-    identified = Identified(rated, identifier_of(settings.identifier))
-    _log.info("its compute identifier is %s", identified.identifier)
-    publisher = Publisher(IdentifierServiceStub(channel), identified, credentials, address=settings.controller)
+    from agent import identity  # noqa: PLC0415 - a node without an identifier does without what signs.
+
+    identified, publisher = identity.published(settings.identifier, rated, channel, address=settings.controller)
     return identified, [*beside, publisher.run()]
 
 

@@ -40,10 +40,18 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def credentials_of(settings: IdentifierSettings, *, now_ms: int) -> Credentials | None:
-    """What the settings let this node sign with; `None` where it has no identifier. Refusal: what is wrong."""
-    if not settings.prefix:
-        return None
+def published(
+    settings: IdentifierSettings, senses: Senses, channel: grpc.aio.Channel, *, address: str
+) -> tuple["Identified", "Publisher"]:
+    """The senses of a node that has an identifier, and what publishes their word. Refusal: as `credentials_of`."""
+    credentials = credentials_of(settings, now_ms=wall_ms())
+    identified = Identified(senses, identifier_of(settings))
+    _log.info("this node's compute identifier is %s", identified.identifier)
+    return identified, Publisher(IdentifierServiceStub(channel), identified, credentials, address=address)
+
+
+def credentials_of(settings: IdentifierSettings, *, now_ms: int) -> Credentials:
+    """What the settings let this node sign with. Refusal: what is wrong."""
     prefix = parse_prefix(settings.prefix)
     if len(prefix.labels) != OWNER_LABELS:
         message = f"identifier.prefix: {prefix} is no owner's; write scheme:authority/zone/owner"
