@@ -1,0 +1,187 @@
+"""Where a task leaves the rest of the cluster most useful: a node and its devices, by costs that are kept ready."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.core.placement.columns import Columns, Integers, Shape, Spot
+from controller.core.placement.rooms import Floats, Mix, Policy, Rooms, States
+from controller.core.placement.ways import Asks, Ways, cheapest
+
+# The mix is learned anew when it has doubled, and after that many requests at most; and weighed when what is free of all
+# devices has changed by that share, since what is scarce is another thing then.
+LEARNED_EVERY = 1000
+CHANGED_BY = 0.15
+# States of nodes that are known by a number; beyond that, numbers begin anew.
+MOST_STATES = 50_000
+NOWHERE = np.float32(np.inf)
+
+
+class Packing:
+    """Chooses places, and keeps the columns.
+
+    For each shape that was asked for it has what a task of it would cost on each node: by how many millis of devices the
+    cluster's room for typical shapes gets smaller. A place taken or given back changes one node: a column of these costs.
+    """
+
+    def __init__(self, columns: Columns, policy: Policy | None = None, known: Mix | None = None) -> None:
+        """With `known`, typical shapes are those of that mix; else they are learned from what is asked for."""
+        self.columns = columns
+        self.mix = known or Mix()
+        self._policy = policy or Policy()
+        self._learns = known is None
+        self._arrived, self._due = 0, 1
+        self._rows: dict[Shape, int] = {}
+        nodes = len(columns.hosts)
+        self._cost: Floats = np.full((16, nodes), NOWHERE)
+        self._level: NDArray[np.int16] = np.zeros((16, nodes), dtype=np.int16)
+        self._renumber()
+        self.learn()
+
+    def place(self, shape: Shape) -> Spot | None:
+        """The best place for a task that is asked for, which it then has; none where it does not fit."""
+        self.asked(shape)
+        spot = self.choose(shape)
+        if spot is not None:
+            self.take(spot, shape)
+        return spot
+
+    def place_array(self, shape: Shape, count: int) -> list[Spot]:
+        """Places for so many equal tasks, which they then have, as far as there is room: node after node is filled."""
+        self.asked(shape, count)
+        spots: list[Spot] = []
+        while len(spots) < count and (spot := self.choose(shape)) is not None:
+            group = self.columns.take_several(spot, shape, count - len(spots))
+            self._changed(spot.node)
+            spots += group
+        return spots
+
+    def asked(self, shape: Shape, times: int = 1) -> None:
+        """Tasks of that shape are asked for; what is typical, and what is scarce, is found out when it is time."""
+        if self._learns:
+            self.mix.asked(shape, times)
+        elif not self._policy.scarce:
+            return
+        self._arrived += times
+        free = self.columns.free_millis
+        if self._arrived >= self._due or abs(free - self._free_then) > CHANGED_BY * self._free_then:
+            self._due = self._arrived + min(self._arrived, LEARNED_EVERY)
+            self.learn()
+
+    def choose(self, shape: Shape) -> Spot | None:
+        """The best place for a task, as things are now; of places that are as good, the one of the lowest number."""
+        if not self.columns.hosts:
+            return None
+        row = self._row(shape)
+        node = int(self._cost[row].argmin())
+        return None if self._cost[row, node] == NOWHERE else self._spot(shape, row, node)
+
+    def choose_but(self, shape: Shape, node: int) -> tuple[Spot, float] | None:
+        """The best place on another node, and what it costs."""
+        row = self._row(shape)
+        costs = self._cost[row].copy()
+        costs[node] = NOWHERE
+        other = int(costs.argmin())
+        return None if costs[other] == NOWHERE else (self._spot(shape, row, other), float(costs[other]))
+
+    def take(self, spot: Spot, shape: Shape) -> None:
+        """A task is there now."""
+        self.columns.take(spot, shape)
+        self._changed(spot.node)
+
+    def give(self, spot: Spot, shape: Shape) -> None:
+        """A task is there no more."""
+        self.columns.give(spot, shape)
+        self._changed(spot.node)
+
+    def worth(self, states: States) -> Floats:
+        """What typical shapes could use in these states, in millis of devices."""
+        return self._rooms.worth(states)
+
+    def _spot(self, shape: Shape, row: int, node: int) -> Spot:
+        if not shape.devices:
+            return Spot(node)
+        wanted = int(self._level[row, node])
+        held = self.columns.devices[:, node].tolist()
+        return Spot(node, tuple(number for number, free in enumerate(held) if free == wanted)[: shape.devices])
+
+    def learn(self) -> None:
+        """Typical shapes and their weights as of now; all costs follow."""
+        self._free_then = self.columns.free_millis
+        self._rooms = Rooms(self.columns, self.mix.typical(), self._policy)
+        if self.columns.hosts:
+            _, one, many = np.unique(self._number, return_index=True, return_counts=True)
+            room = many.astype(np.float64) @ self._rooms.measure(states_of(self.columns, one))
+            self._rooms.weigh(room, self.columns.device_millis)
+        self._ready: dict[Shape, int] = {}
+        self._ready_changed()
+
+    def _row(self, shape: Shape) -> int:
+        """The row of costs of that shape, which are as the nodes are now."""
+        row = self._ready.get(shape)
+        if row is not None:
+            return row
+        row = self._rows.setdefault(shape, len(self._rows))
+        if row == len(self._cost):
+            self._cost = np.concatenate([self._cost, np.full_like(self._cost, NOWHERE)])
+            self._level = np.concatenate([self._level, np.zeros_like(self._level)])
+        _, one, alike = np.unique(self._number, return_index=True, return_inverse=True)
+        asks = Asks.of([shape], self.columns)
+        cost, level = _table(cheapest(self._rooms, asks, states_of(self.columns, one)), len(one))
+        self._cost[row], self._level[row] = cost[alike], level[alike]
+        self._ready[shape] = row
+        self._ready_changed()
+        return row
+
+    def _ready_changed(self) -> None:
+        self._asks = Asks.of(list(self._ready), self.columns)
+        self._ready_rows = np.array(list(self._ready.values()), dtype=np.int64)
+        self._columns_known: dict[int, tuple[Floats, NDArray[np.int16]]] = {}
+
+    def _changed(self, node: int) -> None:
+        """Another node state: its costs are those of a node that was in it before, or are worked out."""
+        if len(self._numbers) > MOST_STATES:
+            self._renumber()
+        number = self._number[node] = self._numbered(node)
+        if not self._ready:
+            return
+        known = self._columns_known.get(number)
+        if known is None:
+            ways = cheapest(self._rooms, self._asks, states_of(self.columns, np.array([node])))
+            turned = replace(ways, state=ways.shape, shape=ways.state)
+            known = self._columns_known[number] = _table(turned, len(self._ready))
+        self._cost[self._ready_rows, node], self._level[self._ready_rows, node] = known
+
+    def _renumber(self) -> None:
+        self._numbers: dict[bytes, int] = {}
+        self._columns_known = {}
+        nodes = range(len(self.columns.hosts))
+        self._number: Integers = np.array([self._numbered(node) for node in nodes], dtype=np.int64)
+
+    def _numbered(self, node: int) -> int:
+        """The number of the node's state: nodes that are alike have the same."""
+        columns = self.columns
+        held = np.sort(columns.devices[:, node])
+        rest = np.array([columns.model[node], columns.cpu_millis[node], columns.memory_bytes[node]])
+        return self._numbers.setdefault(rest.tobytes() + held.tobytes(), len(self._numbers))
+
+
+def states_of(columns: Columns, nodes: Integers) -> States:
+    """What these nodes have free."""
+    held = columns.devices[:, nodes] if columns.most_devices else np.zeros((1, len(nodes)), dtype=np.int64)
+    return States(
+        np.ascontiguousarray(np.sort(held, axis=0).T),
+        np.arange(len(nodes)),
+        np.arange(len(nodes)),
+        columns.cpu_millis[nodes],
+        columns.memory_bytes[nodes],
+        columns.model[nodes],
+    )
+
+
+def _table(ways: Ways, length: int) -> tuple[Floats, NDArray[np.int16]]:
+    cost: Floats = np.full(length, NOWHERE)
+    level = np.zeros(length, dtype=np.int16)
+    cost[ways.state], level[ways.state] = ways.cost, ways.level
+    return cost, level
