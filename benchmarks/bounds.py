@@ -41,7 +41,7 @@ def bound_percent(hosts: Sequence[Host], arrived: Sequence[Shape]) -> float:
 
 
 class _Program:
-    """The linear program with these patterns: how many of each shape go to each kind of node, and how devices are cut."""
+    """The program with these patterns: how many of each shape go to each kind of node, and how devices are cut."""
 
     def __init__(
         self, kinds: Counter[Host], wanted: Counter[Shape], shares: Sequence[int], patterns: Sequence[Pattern]

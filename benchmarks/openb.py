@@ -1,4 +1,4 @@
-"""`python -m benchmarks.openb`: the placement core over a trace, beside FGD and beside what can be given away at best."""
+"""`python -m benchmarks.openb`: the placement core over a trace, beside FGD and what could be given away at best."""
 
 import argparse
 import statistics
@@ -95,7 +95,9 @@ def table(runs: dict[str, list[Run]], bounds: Sequence[float], published: dict[i
                 f"{level} %",
                 f"{published[level]:.2f}" if level in published else "",
                 *(_spread([one.percent[index] for one in some]) for some in runs.values()),
-                f"{statistics.fmean(one.moves[index] for one in runs['with moves']):.0f}" if "with moves" in runs else "",
+                f"{statistics.fmean(one.moves[index] for one in runs['with moves']):.0f}"
+                if "with moves" in runs
+                else "",
                 f"{bounds[index]:.2f}",
                 f"{(best - baseline) / room:.0%}" if room >= 0.1 else "",
             ]
@@ -127,9 +129,13 @@ def main() -> int:
         count = traces.arrived_by(first, level, trace.capacity_millis)
         bounds.append(bound_percent(trace.hosts, first[:count]))
     _clear()
-    print(f"{arguments.pods.stem}: percent of {trace.capacity_millis // 1000} devices given away, {arguments.seeds} seeds")
+    print(
+        f"{arguments.pods.stem}: percent of {trace.capacity_millis // 1000} devices given away, {arguments.seeds} seeds"
+    )
     print("\n".join(table(runs, bounds, traces.published(arguments.pods))))
-    print("mean ± standard deviation; the bound is that of the first seed; won back: the share of what lies between the")
+    print(
+        "mean ± standard deviation; the bound is that of the first seed; won back: the share of what lies between the"
+    )
     print("better of the two FGD figures and the bound; empty where FGD reaches the bound, but for 0.1 percent")
     return 0
 
@@ -150,11 +156,17 @@ def _clear() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.openb", description=__doc__)
-    parser.add_argument("--pods", type=Path, required=True, metavar="FILE", help="requests, in the form of openb's pods-*.csv")
+    parser.add_argument(
+        "--pods", type=Path, required=True, metavar="FILE", help="requests, in the form of openb's pods-*.csv"
+    )
     parser.add_argument("--nodes", type=Path, required=True, metavar="FILE", help="nodes, in the form of nodes-gpu.csv")
     parser.add_argument("--seeds", type=_above_zero, default=10, help="orders of arrival (10)")
-    parser.add_argument("--moves-per-100", type=float, default=2.0, metavar="N", help="moves for 100 arrivals (2); 0: none")
-    parser.add_argument("--learn", action="store_true", help="ours learns from arrivals, and does not know the workload")
+    parser.add_argument(
+        "--moves-per-100", type=float, default=2.0, metavar="N", help="moves for 100 arrivals (2); 0: none"
+    )
+    parser.add_argument(
+        "--learn", action="store_true", help="ours learns from arrivals, and does not know the workload"
+    )
     return parser
 
 

@@ -52,7 +52,7 @@ def published(pods: Path) -> dict[int, float]:
 
 
 def arrivals(trace: Trace, seed: int) -> tuple[Shape, ...]:
-    """Requests in the order in which they come: the trace's and more of the same, until 1.3 times the devices are asked."""
+    """Requests in their order: the trace's, and more of the same until 1.3 times the devices are asked for."""
     draw = random.Random(seed)  # noqa: S311 -- A seed that can be repeated is the point.
     drawn = list(trace.requests)
     wanted = INFLATED * trace.capacity_millis

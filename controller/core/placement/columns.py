@@ -16,7 +16,7 @@ class OverCapacity(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a task asks for: CPU, memory, and devices: none, a share of one, or whole ones; of these models, or of any."""
+    """What a task asks for of a node: devices are none, a share of one, or whole ones; of these models, or any."""
 
     cpu_millis: int
     memory_bytes: int
@@ -27,7 +27,9 @@ class Shape:
     def __post_init__(self) -> None:
         shared = 0 < self.device_millis < WHOLE and self.devices <= 1
         if self.devices < 0 or not (shared or self.device_millis == WHOLE):
-            raise ValueError(f"{self.devices} devices of {self.device_millis}: a share is of one device, others are whole")
+            raise ValueError(
+                f"{self.devices} devices of {self.device_millis}: a share is of one device, others are whole"
+            )
         if self.cpu_millis < 0 or self.memory_bytes < 0:
             raise ValueError(f"cpu_millis {self.cpu_millis}, memory_bytes {self.memory_bytes}: none may be below 0")
 
@@ -72,7 +74,9 @@ class Columns:
 
     def allowed(self, shape: Shape) -> NDArray[np.bool_]:
         """For each model, by its number, whether the shape may have a device of it."""
-        return np.array([not shape.devices or not shape.models or one in shape.models for one in self.models], dtype=bool)
+        return np.array(
+            [not shape.devices or not shape.models or one in shape.models for one in self.models], dtype=bool
+        )
 
     def fits(self, shape: Shape) -> NDArray[np.bool_]:
         """For each node, whether the shape finds room on it."""
@@ -96,7 +100,7 @@ class Columns:
         self._change(spot, shape, -1)
 
     def take_several(self, spot: Spot, shape: Shape, most: int) -> list[Spot]:
-        """Equal tasks on that node, one after the other: the first at the spot, the next where they fit, `most` at most."""
+        """Equal tasks on that node, one after the other, `most` at most: the first at the spot, the next where they fit."""
         self.take(spot, shape)
         node, spots = spot.node, [spot]
         rest = most - 1
@@ -119,6 +123,22 @@ class Columns:
         for one in able[: rest * shape.devices]:
             self.devices[one, node] -= shape.device_millis
         return spots
+
+    def alike(self, node: int, among: NDArray[np.bool_]) -> Integers:
+        """The others of these nodes on which the same is free, of each device as well."""
+        nodes = np.flatnonzero(among)
+        same = (self.devices[:, nodes] == self.devices[:, node, None]).all(axis=0) & (nodes != node)
+        found: Integers = nodes[same]
+        return found
+
+    def take_alike(self, group: Sequence[Spot], shape: Shape, nodes: Integers) -> list[Spot]:
+        """The same on other nodes, on which the same was free before the group was taken."""
+        node = group[0].node
+        self.cpu_millis[nodes] = self.cpu_millis[node]
+        self.memory_bytes[nodes] = self.memory_bytes[node]
+        self.devices[:, nodes] = self.devices[:, node, None]
+        self.free_millis -= len(nodes) * len(group) * shape.millis
+        return [Spot(other, one.devices) for other in nodes.tolist() for one in group]
 
     def give(self, spot: Spot, shape: Shape) -> None:
         """The task is there no more."""

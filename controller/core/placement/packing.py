@@ -9,7 +9,7 @@ from controller.core.placement.columns import Columns, Integers, Shape, Spot
 from controller.core.placement.rooms import Floats, Mix, Policy, Rooms, States
 from controller.core.placement.ways import Asks, Ways, cheapest
 
-# The mix is learned anew when it has doubled, and after that many requests at most; and weighed when what is free of all
+# The mix is learned anew when it has doubled, and after that many requests at most; and when what is free of all
 # devices has changed by that share, since what is scarce is another thing then.
 LEARNED_EVERY = 1000
 CHANGED_BY = 0.15
@@ -21,8 +21,8 @@ NOWHERE = np.float32(np.inf)
 class Packing:
     """Chooses places, and keeps the columns.
 
-    For each shape that was asked for it has what a task of it would cost on each node: by how many millis of devices the
-    cluster's room for typical shapes gets smaller. A place taken or given back changes one node: a column of these costs.
+    For each shape that was asked for it has what a task of it would cost on each node: by how many millis of devices
+    the cluster's room for typical shapes gets smaller. What is taken or given back changes one column of these costs.
     """
 
     def __init__(self, columns: Columns, policy: Policy | None = None, known: Mix | None = None) -> None:
@@ -52,9 +52,18 @@ class Packing:
         self.asked(shape, count)
         spots: list[Spot] = []
         while len(spots) < count and (spot := self.choose(shape)) is not None:
+            alike = self.columns.alike(spot.node, self._number == self._number[spot.node])
             group = self.columns.take_several(spot, shape, count - len(spots))
-            self._changed(spot.node)
             spots += group
+            self._changed(spot.node)
+            # Nodes that are as this one was cost the same, so they would be chosen next, and be filled in the same way.
+            more = alike[: (count - len(spots)) // len(group)]
+            if len(more):
+                spots += self.columns.take_alike(group, shape, more)
+                self._number[more] = self._number[spot.node]
+                rows = self._ready_rows[:, None]
+                self._cost[rows, more] = self._cost[rows, spot.node]
+                self._level[rows, more] = self._level[rows, spot.node]
         return spots
 
     def asked(self, shape: Shape, times: int = 1) -> None:
@@ -63,7 +72,8 @@ class Packing:
             self.mix.asked(shape, times)
         elif not self._policy.scarce:
             return
-        self._arrived += times
+        # An array is one request: a thousand equal tasks teach no more than that.
+        self._arrived += 1
         free = self.columns.free_millis
         if self._arrived >= self._due or abs(free - self._free_then) > CHANGED_BY * self._free_then:
             self._due = self._arrived + min(self._arrived, LEARNED_EVERY)

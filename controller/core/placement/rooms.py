@@ -20,8 +20,8 @@ REMEMBERED = 20_000
 class Policy:
     """How room is measured: the shares of three readings, and whether scarce room counts more.
 
-    `first`: what is free of all devices that a task of the shape could be put on. `many`: of as many devices as would be
-    used, were all that came of this shape. `filled`: what these tasks would use. They differ where CPU or memory end
+    `first`: what is free of all devices that a task of the shape could be put on. `many`: of as many devices as would
+    be used, were all that came of this shape. `filled`: what these tasks would use. They differ where CPU or memory end
     before devices do, and where devices are shared. None is better everywhere, so what counts is their mean.
     """
 
@@ -94,7 +94,11 @@ class Rooms:
         # Half of one is less than the least that can be asked for: what asks for none divides by no 0.
         self._cpu = np.array([shape.cpu_millis or 0.5 for shape in shapes], dtype=np.float64)
         self._memory = np.array([shape.memory_bytes or 0.5 for shape in shapes], dtype=np.float64)
-        self._allowed = np.array([columns.allowed(shape) for shape in shapes], dtype=bool).reshape(len(shapes), len(columns.models)).T
+        self._allowed = (
+            np.array([columns.allowed(shape) for shape in shapes], dtype=bool)
+            .reshape(len(shapes), len(columns.models))
+            .T
+        )
         self.weights: Floats = self.asked.astype(np.float32)
 
     def weigh(self, room: NDArray[np.float64], capacity_millis: int) -> None:
@@ -134,7 +138,7 @@ class Rooms:
         return np.array([self._rows[key] for key in keys], dtype=np.int64)
 
     def _table(self, devices: Integers) -> Floats:
-        """For each row of devices and class of typical shapes: their room, by how many tasks CPU and memory let there be."""
+        """For each row of devices and class of typical shapes: its room, by how many tasks CPU and memory allow."""
         width = devices.shape[1]
         held = devices[:, None, :]
         fitting = (held >= self._need[:, None]).sum(axis=2)

@@ -12,7 +12,7 @@ from controller.core.placement.rooms import Floats, Rooms, States
 
 @dataclass(frozen=True, slots=True)
 class Asks:
-    """Shapes in columns. Those that ask for the same of devices are of one class: what becomes of devices is its matter."""
+    """Shapes in columns. Those that ask for the same of devices are of one kind, and devices are its matter alone."""
 
     cpu_millis: Integers
     memory_bytes: Integers
@@ -83,7 +83,7 @@ def cheapest(rooms: Rooms, asks: Asks, states: States) -> Ways:
 
 
 def _positions(asks: Asks, states: States) -> NDArray[np.bool_]:
-    """Where each class may begin in each state's sorted devices: one place for each amount that is free, if it is enough."""
+    """Where each kind may begin in each state's sorted devices: one place for each amount that is enough."""
     devices = states.devices[states.row]
     width = devices.shape[1]
     fresh = np.ones(devices.shape, dtype=bool)
@@ -91,7 +91,7 @@ def _positions(asks: Asks, states: States) -> NDArray[np.bool_]:
     places = (devices[:, None, :] >= asks.millis[:, None]) & fresh[:, None, :]
     for kind, (wanted, millis) in enumerate(zip(asks.devices.tolist(), asks.millis.tolist(), strict=True)):
         if millis in (0, WHOLE):
-            # None, or whole ones: these are all alike, and are the last ones. No devices: the last place stands for that.
+            # Whole ones are all alike, and are the last ones. For no devices, the last place stands.
             places[:, kind] = False
             last = max(wanted, 1)
             if last <= width:
