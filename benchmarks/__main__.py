@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from benchmarks import commands, figures, flights, hops, predictions, record, resolutions, starts
+from benchmarks import commands, figures, flights, hops, placements, predictions, record, resolutions, starts
 from benchmarks import setting as settings
 from benchmarks.figures import Row
 from headrace.refusals import Refusal
@@ -14,6 +14,7 @@ from headrace.refusals import Refusal
 ROWS: dict[int, Callable[[settings.Setting], Coroutine[Any, Any, Row]]] = {
     1: starts.measure,
     2: flights.measure,
+    4: placements.measure,
     12: hops.measure,
     14: commands.measure,
     15: predictions.measure,

@@ -16,6 +16,7 @@ SINGLE_BOUND, ARRAY_BOUND = 20_000.0, 200_000.0
 GIB = 1 << 30
 # CPU, memory and six devices: eight dimensions.
 DEVICES = 6
+TOGETHER = 128
 MODELS = ("small", "middle", "large")
 
 
@@ -67,7 +68,7 @@ def _in_arrays(draw: random.Random, shapes: list[Shape]) -> float:
 def _warm(shapes: list[Shape]) -> Packing:
     """A cluster that has been up for a while: each shape was asked for before."""
     hosts = [Host(64_000, 256 * GIB, DEVICES, MODELS[number % len(MODELS)]) for number in range(NODES)]
-    packing = Packing(Columns(hosts))
+    packing = Packing(Columns(hosts), together=TOGETHER)
     for _ in range(64):
         for shape in shapes:
             packing.asked(shape)

@@ -64,7 +64,7 @@ def held_by_hand(given_hosts: list[Host], placed: list[tuple[Shape, Spot | None]
             assert sum(on_it) <= WHOLE
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(hosts, arrivals, policies)
 def test_no_node_and_no_device_has_more_than_it_is_and_none_of_another_model(
     given_hosts: list[Host], asked: list[Shape], policy: Policy
@@ -72,7 +72,7 @@ def test_no_node_and_no_device_has_more_than_it_is_and_none_of_another_model(
     held_by_hand(given_hosts, placed_all(Packing(Columns(given_hosts), policy), asked))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(hosts, arrivals, policies)
 def test_a_task_is_placed_if_and_only_if_some_node_has_room(
     given_hosts: list[Host], asked: list[Shape], policy: Policy
@@ -84,7 +84,7 @@ def test_a_task_is_placed_if_and_only_if_some_node_has_room(
         assert (packing.place(shape) is not None) == any(room)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(hosts, arrivals)
 def test_what_deltas_left_is_what_a_snapshot_made_anew_says(given_hosts: list[Host], asked: list[Shape]) -> None:
     known = Mix()
@@ -111,14 +111,14 @@ def test_what_deltas_left_is_what_a_snapshot_made_anew_says(given_hosts: list[Ho
     assert [packing.choose(shape) for shape in asked] == [other.choose(shape) for shape in asked]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(hosts, arrivals)
 def test_the_same_arrivals_are_placed_the_same_again(given_hosts: list[Host], asked: list[Shape]) -> None:
     one, other = Packing(Columns(given_hosts)), Packing(Columns(given_hosts))
     assert placed_all(one, asked) == placed_all(other, asked)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(hosts, shapes, st.integers(1, 40))
 def test_an_array_gets_as_many_places_as_fit_and_no_more(given_hosts: list[Host], shape: Shape, count: int) -> None:
     packing = Packing(Columns(given_hosts))
@@ -127,7 +127,7 @@ def test_an_array_gets_as_many_places_as_fit_and_no_more(given_hosts: list[Host]
     assert len(spots) == count or not packing.columns.fits(shape).any()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(hosts, arrivals)
 def test_a_move_leaves_each_task_placed_and_no_node_over_its_capacity(
     given_hosts: list[Host], asked: list[Shape]

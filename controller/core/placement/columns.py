@@ -100,7 +100,7 @@ class Columns:
         self._change(spot, shape, -1)
 
     def take_several(self, spot: Spot, shape: Shape, most: int) -> list[Spot]:
-        """Equal tasks on that node, one after the other, `most` at most: the first at the spot, the next where they fit."""
+        """Equal tasks on that node, `most` at most: the first at the spot, the next where they fit."""
         self.take(spot, shape)
         node, spots = spot.node, [spot]
         rest = most - 1

@@ -1,16 +1,14 @@
 """Where a task leaves the rest of the cluster most useful: a node and its devices, by costs that are kept ready."""
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
 from controller.core.placement.columns import Columns, Integers, Shape, Spot
 from controller.core.placement.rooms import Floats, Mix, Policy, Rooms, States
-from controller.core.placement.ways import Asks, Ways, cheapest
+from controller.core.placement.ways import Asks, cheapest
 
-# The mix is learned anew when it has doubled, and after that many requests at most; and when what is free of all
-# devices has changed by that share, since what is scarce is another thing then.
+# The mix is learned anew when it has doubled, and after as many requests as there are nodes at most, or that many where
+# there are fewer; and when what is free of all devices has changed by that share: what is scarce is another thing then.
 LEARNED_EVERY = 1000
 CHANGED_BY = 0.15
 # States of nodes that are known by a number; beyond that, numbers begin anew.
@@ -25,12 +23,19 @@ class Packing:
     the cluster's room for typical shapes gets smaller. What is taken or given back changes one column of these costs.
     """
 
-    def __init__(self, columns: Columns, policy: Policy | None = None, known: Mix | None = None) -> None:
-        """With `known`, typical shapes are those of that mix; else they are learned from what is asked for."""
+    def __init__(
+        self, columns: Columns, policy: Policy | None = None, known: Mix | None = None, *, together: int = 1
+    ) -> None:
+        """With `known`, typical shapes are those of that mix; else they are learned from what is asked for.
+
+        The costs of so many nodes that changed are worked out `together`, which takes less time for each. Until then
+        such a node is not chosen, unless nothing else has room.
+        """
         self.columns = columns
         self.mix = known or Mix()
         self._policy = policy or Policy()
         self._learns = known is None
+        self._together = together
         self._arrived, self._due = 0, 1
         self._rows: dict[Shape, int] = {}
         nodes = len(columns.hosts)
@@ -59,6 +64,7 @@ class Packing:
             # Nodes that are as this one was cost the same, so they would be chosen next, and be filled in the same way.
             more = alike[: (count - len(spots)) // len(group)]
             if len(more):
+                self._catch_up()
                 spots += self.columns.take_alike(group, shape, more)
                 self._number[more] = self._number[spot.node]
                 rows = self._ready_rows[:, None]
@@ -76,7 +82,7 @@ class Packing:
         self._arrived += 1
         free = self.columns.free_millis
         if self._arrived >= self._due or abs(free - self._free_then) > CHANGED_BY * self._free_then:
-            self._due = self._arrived + min(self._arrived, LEARNED_EVERY)
+            self._due = self._arrived + min(self._arrived, max(LEARNED_EVERY, len(self.columns.hosts)))
             self.learn()
 
     def choose(self, shape: Shape) -> Spot | None:
@@ -85,11 +91,15 @@ class Packing:
             return None
         row = self._row(shape)
         node = int(self._cost[row].argmin())
+        if self._late and self._cost[row, node] == NOWHERE:
+            self._catch_up()
+            node = int(self._cost[row].argmin())
         return None if self._cost[row, node] == NOWHERE else self._spot(shape, row, node)
 
     def choose_but(self, shape: Shape, node: int) -> tuple[Spot, float] | None:
         """The best place on another node, and what it costs."""
         row = self._row(shape)
+        self._catch_up()
         costs = self._cost[row].copy()
         costs[node] = NOWHERE
         other = int(costs.argmin())
@@ -125,6 +135,7 @@ class Packing:
             room = many.astype(np.float64) @ self._rooms.measure(states_of(self.columns, one))
             self._rooms.weigh(room, self.columns.device_millis)
         self._ready: dict[Shape, int] = {}
+        self._late: dict[int, None] = {}
         self._ready_changed()
 
     def _row(self, shape: Shape) -> int:
@@ -138,7 +149,10 @@ class Packing:
             self._level = np.concatenate([self._level, np.zeros_like(self._level)])
         _, one, alike = np.unique(self._number, return_index=True, return_inverse=True)
         asks = Asks.of([shape], self.columns)
-        cost, level = _table(cheapest(self._rooms, asks, states_of(self.columns, one)), len(one))
+        ways = cheapest(self._rooms, asks, states_of(self.columns, one))
+        cost: Floats = np.full(len(one), NOWHERE)
+        level = np.zeros(len(one), dtype=np.int16)
+        cost[ways.state], level[ways.state] = ways.cost, ways.level
         self._cost[row], self._level[row] = cost[alike], level[alike]
         self._ready[shape] = row
         self._ready_changed()
@@ -157,11 +171,29 @@ class Packing:
         if not self._ready:
             return
         known = self._columns_known.get(number)
-        if known is None:
-            ways = cheapest(self._rooms, self._asks, states_of(self.columns, np.array([node])))
-            turned = replace(ways, state=ways.shape, shape=ways.state)
-            known = self._columns_known[number] = _table(turned, len(self._ready))
-        self._cost[self._ready_rows, node], self._level[self._ready_rows, node] = known
+        if known is not None:
+            self._late.pop(node, None)
+            self._cost[self._ready_rows, node], self._level[self._ready_rows, node] = known
+            return
+        self._cost[self._ready_rows, node] = NOWHERE
+        self._late[node] = None
+        if len(self._late) >= self._together:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Works out the costs of the nodes that changed."""
+        if not self._late:
+            return
+        nodes = np.array(list(self._late), dtype=np.int64)
+        self._late = {}
+        ways = cheapest(self._rooms, self._asks, states_of(self.columns, nodes))
+        cost: Floats = np.full((len(self._ready), len(nodes)), NOWHERE)
+        level = np.zeros(cost.shape, dtype=np.int16)
+        cost[ways.shape, ways.state], level[ways.shape, ways.state] = ways.cost, ways.level
+        rows = self._ready_rows[:, None]
+        self._cost[rows, nodes], self._level[rows, nodes] = cost, level
+        for index, number in enumerate(self._number[nodes].tolist()):
+            self._columns_known[number] = cost[:, index], level[:, index]
 
     def _renumber(self) -> None:
         self._numbers: dict[bytes, int] = {}
@@ -188,10 +220,3 @@ def states_of(columns: Columns, nodes: Integers) -> States:
         columns.memory_bytes[nodes],
         columns.model[nodes],
     )
-
-
-def _table(ways: Ways, length: int) -> tuple[Floats, NDArray[np.int16]]:
-    cost: Floats = np.full(length, NOWHERE)
-    level = np.zeros(length, dtype=np.int16)
-    cost[ways.state], level[ways.state] = ways.cost, ways.level
-    return cost, level
