@@ -79,6 +79,8 @@ class _Program:
 
     def solved(self) -> tuple[float, list[float], list[dict[int, float]]]:
         """The most millis; and by kind of node what a device is worth, and what each share on it."""
+        if not self._gains:
+            return 0.0, [0.0 for _ in self._kinds], [dict.fromkeys(self._shares, 0.0) for _ in self._kinds]
         rows, numbers, values = zip(*self._cells, strict=True)
         matrix = coo_array((values, (rows, numbers)), shape=(len(self._limits), len(self._gains))).tocsr()
         found = linprog(-np.array(self._gains), A_ub=matrix, b_ub=self._limits, method="highs")

@@ -10,9 +10,7 @@ from controller.core.placement.packing import Packing, states_of
 from controller.core.placement.rooms import States
 
 # Fewer millis of devices are not worth a move.
-LEAST_GAIN = 5.0
-# Of so many tasks that would leave most behind, another place is looked for.
-CANDIDATES = 200
+LEAST_GAIN = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +36,13 @@ def move(packing: Packing, placed: Sequence[Placed]) -> Move | None:
     if not placed:
         return None
     left = _left_behind(packing, placed)
-    # What a task needs of devices it will take elsewhere, too: a first guess of the gain, for the order of the search.
-    guess = left - np.array([one.shape.millis for one in placed])
+    least = {shape: packing.least_cost(shape) for shape in dict.fromkeys(one.shape for one in placed)}
+    # No task gains more than if its own node were as good as the best one: the search ends where that is not enough.
+    most = left - np.array([least[one.shape] for one in placed])
     best: Move | None = None
-    for number in np.argsort(-guess, kind="stable")[:CANDIDATES].tolist():
+    for number in np.argsort(-most, kind="stable").tolist():
+        if most[number] <= (best.gain if best else LEAST_GAIN):
+            break
         one = placed[number]
         found = packing.choose_but(one.shape, one.spot.node)
         gain = float(left[number]) - found[1] if found else 0.0

@@ -105,6 +105,12 @@ class Packing:
         other = int(costs.argmin())
         return None if costs[other] == NOWHERE else (self._spot(shape, row, other), float(costs[other]))
 
+    def least_cost(self, shape: Shape) -> float:
+        """What a task costs where it costs least; infinite where it fits nowhere."""
+        row = self._row(shape)
+        self._catch_up()
+        return float(self._cost[row].min())
+
     def take(self, spot: Spot, shape: Shape) -> None:
         """A task is there now."""
         self.columns.take(spot, shape)
