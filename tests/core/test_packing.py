@@ -196,3 +196,12 @@ def test_a_share_of_several_devices_is_refused() -> None:
 
 def test_a_cluster_without_nodes_has_no_place() -> None:
     assert Packing(Columns([])).place(Shape(1, 1)) is None
+
+
+def test_of_places_that_are_as_good_the_first_is_taken_whatever_else_is_free_there() -> None:
+    mix = Mix()
+    for share in range(30, 1000, 70):
+        mix.asked(Shape(1000, GIB, 1, share), share)
+    hosts = [Host(64_000 + 37 * number, 64 * GIB + number, 4, "a") for number in range(50)]
+    packing = Packing(Columns(hosts), FGD, mix)
+    assert [packing.place(Shape(1000, GIB, 1, 170)) for _ in range(4)] == [Spot(0, (0,))] * 4

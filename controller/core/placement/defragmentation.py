@@ -74,6 +74,6 @@ def _left_behind(packing: Packing, placed: Sequence[Placed]) -> np.ndarray[tuple
     )
     nodes, of = np.unique(node, return_inverse=True)
     left: np.ndarray[tuple[int], np.dtype[np.float64]] = (
-        packing.worth(without).astype(np.float64) - packing.worth(states_of(columns, nodes))[of]
+        packing.worth(without) - packing.worth(states_of(columns, nodes))[of]
     )
     return left

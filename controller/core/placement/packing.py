@@ -121,7 +121,7 @@ class Packing:
         self.columns.give(spot, shape)
         self._changed(spot.node)
 
-    def worth(self, states: States) -> Floats:
+    def worth(self, states: States) -> NDArray[np.float64]:
         """What typical shapes could use in these states, in millis of devices."""
         return self._rooms.worth(states)
 

@@ -18,23 +18,23 @@ REMEMBERED = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How room is measured: the shares of three readings, and whether scarce room counts more.
+    """How room is measured: which of three readings count, and whether scarce room counts more.
 
     `first`: what is free of all devices that a task of the shape could be put on. `many`: of as many devices as would
     be used, were all that came of this shape. `filled`: what these tasks would use. They differ where CPU or memory end
     before devices do, and where devices are shared. None is better everywhere, so what counts is their mean.
     """
 
-    first: float = 1 / 3
-    many: float = 1 / 3
-    filled: float = 1 / 3
+    first: int = 1
+    many: int = 1
+    filled: int = 1
     # With it, a shape's weight is divided by how much room it still has: what is best keeps the product of all shapes'
     # rooms largest, so none is left without before the others.
     scarce: bool = True
 
 
 # Weng et al., "Beware of Fragmentation with GPU-Sharing Workloads" (USENIX ATC 2023): for comparison.
-FGD = Policy(first=1.0, many=0.0, filled=0.0, scarce=False)
+FGD = Policy(first=1, many=0, filled=0, scarce=False)
 
 
 class Mix:
@@ -99,7 +99,7 @@ class Rooms:
             .reshape(len(shapes), len(columns.models))
             .T
         )
-        self.weights: Floats = self.asked.astype(np.float32)
+        self.weights = self.asked
 
     def weigh(self, room: NDArray[np.float64], capacity_millis: int) -> None:
         """The weights of the shapes, from the room that the whole cluster has for each."""
@@ -107,10 +107,11 @@ class Rooms:
         if self.policy.scarce:
             # A thousandth of the cluster is as good as none: a shape that has none yet has no boundless weight.
             weights = weights / (room + max(capacity_millis, WHOLE) / 1000)
-        self.weights = (weights / max(weights.sum(), 1e-300)).astype(np.float32)
+        readings = self.policy.first + self.policy.many + self.policy.filled
+        self.weights = weights / max(weights.sum() * readings, 1e-300)
 
     def measure(self, states: States) -> Floats:
-        """For each state a row: how many millis of devices each typical shape could use."""
+        """For each state a row: how many millis of devices each typical shape could use, the sum of the readings."""
         times = np.minimum(states.cpu_millis[:, None] / self._cpu, states.memory_bytes[:, None] / self._memory)
         np.minimum(times, self._most_tasks, out=times)
         times *= self._allowed[states.model]
@@ -151,12 +152,13 @@ class Rooms:
         lowest = below.ravel()[start][:, :, None]
         policy = self.policy
         room: Floats = (policy.filled * np.minimum(times, parts[:, :, None]) * self._millis[:, None]).astype(np.float32)
+        # Whole numbers, and so exact: places that are as good have to be told as such.
         room += np.float32(policy.many) * (below.ravel()[start[:, :, None] + used] - lowest)
         room += np.float32(policy.first) * (used > 0) * (below[:, width, None, None] - lowest)
         return room.reshape(len(devices), self._tables.shape[1])
 
-    def worth(self, states: States) -> Floats:
-        """The same in one number each."""
+    def worth(self, states: States) -> NDArray[np.float64]:
+        """The same in one number each, the mean of the readings and of the shapes by their weights."""
         # Not a product of matrices: how that rounds depends on how many rows there are, and so would a choice.
-        worth: Floats = np.einsum("ij,j->i", self.measure(states), self.weights)
+        worth: NDArray[np.float64] = np.einsum("ij,j->i", self.measure(states), self.weights)
         return worth

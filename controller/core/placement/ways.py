@@ -73,7 +73,8 @@ def cheapest(rooms: Rooms, asks: Asks, states: States) -> Ways:
         states.memory_bytes[state] - asks.memory_bytes[shape],
         states.model[state],
     )
-    cost = rooms.worth(states)[state[pair]] - rooms.worth(after)
+    # Rounded, so that places that are as good cost the same, in whatever order their rooms were summed.
+    cost = np.round(rooms.worth(states)[state[pair]] - rooms.worth(after), 3).astype(np.float32)
     least = np.minimum.reduceat(cost, begin)
     # The first of a shape's ways that costs as little as its cheapest one.
     equal = np.flatnonzero(cost == least[pair])
