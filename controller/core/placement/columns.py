@@ -89,10 +89,10 @@ class Columns:
     def take(self, spot: Spot, shape: Shape) -> None:
         """The task is there now."""
         node, devices = spot.node, spot.devices
-        held = [int(self.devices[one, node]) for one in devices]
+        held = [self.devices.item(one, node) for one in devices]
         if (
-            self.cpu_millis[node] < shape.cpu_millis
-            or self.memory_bytes[node] < shape.memory_bytes
+            self.cpu_millis.item(node) < shape.cpu_millis
+            or self.memory_bytes.item(node) < shape.memory_bytes
             or len(dict.fromkeys(devices)) != shape.devices
             or any(one < shape.device_millis for one in held)
         ):

@@ -202,7 +202,7 @@ class Packing:
             self._columns_known[number] = cost[:, index], level[:, index]
 
     def _renumber(self) -> None:
-        self._numbers: dict[bytes, int] = {}
+        self._numbers: dict[tuple[int, ...], int] = {}
         self._columns_known = {}
         nodes = range(len(self.columns.hosts))
         self._number: Integers = np.array([self._numbered(node) for node in nodes], dtype=np.int64)
@@ -210,9 +210,8 @@ class Packing:
     def _numbered(self, node: int) -> int:
         """The number of the node's state: nodes that are alike have the same."""
         columns = self.columns
-        held = np.sort(columns.devices[:, node])
-        rest = np.array([columns.model[node], columns.cpu_millis[node], columns.memory_bytes[node]])
-        return self._numbers.setdefault(rest.tobytes() + held.tobytes(), len(self._numbers))
+        rest = (columns.model.item(node), columns.cpu_millis.item(node), columns.memory_bytes.item(node))
+        return self._numbers.setdefault((*rest, *sorted(columns.devices[:, node].tolist())), len(self._numbers))
 
 
 def states_of(columns: Columns, nodes: Integers) -> States:
