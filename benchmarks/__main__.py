@@ -13,6 +13,7 @@ from benchmarks import (
     flights,
     hop_states,
     hops,
+    placements,
     predictions,
     record,
     resolutions,
@@ -27,6 +28,7 @@ from headrace.refusals import Refusal
 ROWS: dict[int, Callable[[settings.Setting], Coroutine[Any, Any, Row]]] = {
     1: starts.measure,
     2: flights.measure,
+    4: placements.measure,
     8: rest.measure,
     11: transfers.measure,
     12: hops.measure,

@@ -1,0 +1,227 @@
+"""Where a task leaves the rest of the cluster most useful: a node and its devices, by costs that are kept ready."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.core.placement.columns import Columns, Integers, Shape, Spot
+from controller.core.placement.rooms import Floats, Mix, Policy, Rooms, States
+from controller.core.placement.ways import Asks, cheapest
+
+# The mix is learned anew when it has doubled, and after as many requests as there are nodes at most, or that many where
+# there are fewer; and when what is free of all devices has changed by that share: what is scarce is another thing then.
+LEARNED_EVERY = 1000
+CHANGED_BY = 0.15
+# States of nodes that are known by a number; beyond that, numbers begin anew.
+MOST_STATES = 50_000
+NOWHERE = np.float32(np.inf)
+
+
+class Packing:
+    """Chooses places, and keeps the columns.
+
+    For each shape that was asked for it has what a task of it would cost on each node: by how many millis of devices
+    the cluster's room for typical shapes gets smaller. What is taken or given back changes one column of these costs.
+    """
+
+    def __init__(
+        self, columns: Columns, policy: Policy | None = None, known: Mix | None = None, *, together: int = 1
+    ) -> None:
+        """With `known`, typical shapes are those of that mix; else they are learned from what is asked for.
+
+        The costs of so many nodes that changed are worked out `together`, which takes less time for each. Until then
+        such a node is not chosen, unless nothing else has room.
+        """
+        self.columns = columns
+        self.mix = known or Mix()
+        self._policy = policy or Policy()
+        self._learns = known is None
+        self._together = together
+        self._arrived, self._due = 0, 1
+        self._rows: dict[Shape, int] = {}
+        nodes = len(columns.hosts)
+        self._cost: Floats = np.full((16, nodes), NOWHERE)
+        self._level: NDArray[np.int16] = np.zeros((16, nodes), dtype=np.int16)
+        self._renumber()
+        self.learn()
+
+    def place(self, shape: Shape) -> Spot | None:
+        """The best place for a task that is asked for, which it then has; none where it does not fit."""
+        self.asked(shape)
+        spot = self.choose(shape)
+        if spot is not None:
+            self.take(spot, shape)
+        return spot
+
+    def place_array(self, shape: Shape, count: int) -> list[Spot]:
+        """Places for so many equal tasks, which they then have, as far as there is room: node after node is filled."""
+        self.asked(shape, count)
+        spots: list[Spot] = []
+        while len(spots) < count and (spot := self.choose(shape)) is not None:
+            alike = self.columns.alike(spot.node, self._number == self._number[spot.node])
+            group = self.columns.take_several(spot, shape, count - len(spots))
+            spots += group
+            self._changed(spot.node)
+            # Nodes that are as this one was cost the same, so they would be chosen next, and be filled in the same way.
+            more = alike[: (count - len(spots)) // len(group)]
+            if len(more):
+                self._catch_up()
+                spots += self.columns.take_alike(group, shape, more)
+                self._number[more] = self._number[spot.node]
+                rows = self._ready_rows[:, None]
+                self._cost[rows, more] = self._cost[rows, spot.node]
+                self._level[rows, more] = self._level[rows, spot.node]
+        return spots
+
+    def asked(self, shape: Shape, times: int = 1) -> None:
+        """Tasks of that shape are asked for; what is typical, and what is scarce, is found out when it is time."""
+        if self._learns:
+            self.mix.asked(shape, times)
+        elif not self._policy.scarce:
+            return
+        # An array is one request: a thousand equal tasks teach no more than that.
+        self._arrived += 1
+        free = self.columns.free_millis
+        if self._arrived >= self._due or abs(free - self._free_then) > CHANGED_BY * self._free_then:
+            self._due = self._arrived + min(self._arrived, max(LEARNED_EVERY, len(self.columns.hosts)))
+            self.learn()
+
+    def choose(self, shape: Shape) -> Spot | None:
+        """The best place for a task, as things are now; of places that are as good, the one of the lowest number."""
+        if not self.columns.hosts:
+            return None
+        row = self._row(shape)
+        node = int(self._cost[row].argmin())
+        if self._late and self._cost[row, node] == NOWHERE:
+            self._catch_up()
+            node = int(self._cost[row].argmin())
+        return None if self._cost[row, node] == NOWHERE else self._spot(shape, row, node)
+
+    def choose_but(self, shape: Shape, node: int) -> tuple[Spot, float] | None:
+        """The best place on another node, and what it costs."""
+        row = self._row(shape)
+        self._catch_up()
+        costs = self._cost[row].copy()
+        costs[node] = NOWHERE
+        other = int(costs.argmin())
+        return None if costs[other] == NOWHERE else (self._spot(shape, row, other), float(costs[other]))
+
+    def least_cost(self, shape: Shape) -> float:
+        """What a task costs where it costs least; infinite where it fits nowhere."""
+        row = self._row(shape)
+        self._catch_up()
+        return float(self._cost[row].min())
+
+    def take(self, spot: Spot, shape: Shape) -> None:
+        """A task is there now."""
+        self.columns.take(spot, shape)
+        self._changed(spot.node)
+
+    def give(self, spot: Spot, shape: Shape) -> None:
+        """A task is there no more."""
+        self.columns.give(spot, shape)
+        self._changed(spot.node)
+
+    def worth(self, states: States) -> NDArray[np.float64]:
+        """What typical shapes could use in these states, in millis of devices."""
+        return self._rooms.worth(states)
+
+    def _spot(self, shape: Shape, row: int, node: int) -> Spot:
+        if not shape.devices:
+            return Spot(node)
+        wanted = int(self._level[row, node])
+        held = self.columns.devices[:, node].tolist()
+        return Spot(node, tuple(number for number, free in enumerate(held) if free == wanted)[: shape.devices])
+
+    def learn(self) -> None:
+        """Typical shapes and their weights as of now; all costs follow."""
+        self._free_then = self.columns.free_millis
+        self._rooms = Rooms(self.columns, self.mix.typical(), self._policy)
+        if self.columns.hosts:
+            _, one, many = np.unique(self._number, return_index=True, return_counts=True)
+            room = many.astype(np.float64) @ self._rooms.measure(states_of(self.columns, one))
+            self._rooms.weigh(room, self.columns.device_millis)
+        self._ready: dict[Shape, int] = {}
+        self._late: dict[int, None] = {}
+        self._ready_changed()
+
+    def _row(self, shape: Shape) -> int:
+        """The row of costs of that shape, which are as the nodes are now."""
+        row = self._ready.get(shape)
+        if row is not None:
+            return row
+        row = self._rows.setdefault(shape, len(self._rows))
+        if row == len(self._cost):
+            self._cost = np.concatenate([self._cost, np.full_like(self._cost, NOWHERE)])
+            self._level = np.concatenate([self._level, np.zeros_like(self._level)])
+        _, one, alike = np.unique(self._number, return_index=True, return_inverse=True)
+        asks = Asks.of([shape], self.columns)
+        ways = cheapest(self._rooms, asks, states_of(self.columns, one))
+        cost: Floats = np.full(len(one), NOWHERE)
+        level = np.zeros(len(one), dtype=np.int16)
+        cost[ways.state], level[ways.state] = ways.cost, ways.level
+        self._cost[row], self._level[row] = cost[alike], level[alike]
+        self._ready[shape] = row
+        self._ready_changed()
+        return row
+
+    def _ready_changed(self) -> None:
+        self._asks = Asks.of(list(self._ready), self.columns)
+        self._ready_rows = np.array(list(self._ready.values()), dtype=np.int64)
+        self._columns_known: dict[int, tuple[Floats, NDArray[np.int16]]] = {}
+
+    def _changed(self, node: int) -> None:
+        """Another node state: its costs are those of a node that was in it before, or are worked out."""
+        if len(self._numbers) > MOST_STATES:
+            self._renumber()
+        number = self._number[node] = self._numbered(node)
+        if not self._ready:
+            return
+        known = self._columns_known.get(number)
+        if known is not None:
+            self._late.pop(node, None)
+            self._cost[self._ready_rows, node], self._level[self._ready_rows, node] = known
+            return
+        self._cost[self._ready_rows, node] = NOWHERE
+        self._late[node] = None
+        if len(self._late) >= self._together:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Works out the costs of the nodes that changed."""
+        if not self._late:
+            return
+        nodes = np.array(list(self._late), dtype=np.int64)
+        self._late = {}
+        ways = cheapest(self._rooms, self._asks, states_of(self.columns, nodes))
+        cost: Floats = np.full((len(self._ready), len(nodes)), NOWHERE)
+        level = np.zeros(cost.shape, dtype=np.int16)
+        cost[ways.shape, ways.state], level[ways.shape, ways.state] = ways.cost, ways.level
+        rows = self._ready_rows[:, None]
+        self._cost[rows, nodes], self._level[rows, nodes] = cost, level
+        for index, number in enumerate(self._number[nodes].tolist()):
+            self._columns_known[number] = cost[:, index], level[:, index]
+
+    def _renumber(self) -> None:
+        self._numbers: dict[tuple[int, ...], int] = {}
+        self._columns_known = {}
+        nodes = range(len(self.columns.hosts))
+        self._number: Integers = np.array([self._numbered(node) for node in nodes], dtype=np.int64)
+
+    def _numbered(self, node: int) -> int:
+        """The number of the node's state: nodes that are alike have the same."""
+        columns = self.columns
+        rest = (columns.model.item(node), columns.cpu_millis.item(node), columns.memory_bytes.item(node))
+        return self._numbers.setdefault((*rest, *sorted(columns.devices[:, node].tolist())), len(self._numbers))
+
+
+def states_of(columns: Columns, nodes: Integers) -> States:
+    """What these nodes have free."""
+    held = columns.devices[:, nodes] if columns.most_devices else np.zeros((1, len(nodes)), dtype=np.int64)
+    return States(
+        np.ascontiguousarray(np.sort(held, axis=0).T),
+        np.arange(len(nodes)),
+        np.arange(len(nodes)),
+        columns.cpu_millis[nodes],
+        columns.memory_bytes[nodes],
+        columns.model[nodes],
+    )
