@@ -2,7 +2,7 @@
 
 from agent.accelerators import sharing
 from agent.accelerators.grants import Granted
-from agent.folders import CONTROL, STOP_FILE, Folders
+from agent.folders import CONTROL, PROGRESS, PROGRESS_FILE, STOP_FILE, Folders
 from agent.runtimes.runtime import ContainerSpec, Ref
 from headrace.sessions import Placement
 
@@ -43,6 +43,7 @@ def environment(placement: Placement, *, accelerator: str) -> dict[str, str]:
         "HEADRACE_RESTORED": "1" if placement.restore else "0",
         "HEADRACE_GRACE_SECONDS": f"{spec.grace_ms / 1000:g}",
         "HEADRACE_STOP_FILE": f"{CONTROL}/{STOP_FILE}",
+        "HEADRACE_PROGRESS_FILE": f"{CONTROL}/{PROGRESS}/{PROGRESS_FILE}",
         "HEADRACE_ARCH": placement.platform.architecture,
         "HEADRACE_ACCELERATOR": accelerator or "none",
     }

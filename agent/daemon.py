@@ -41,6 +41,7 @@ from agent.runtimes.runtime import EngineUnreachable, Ref, Runtime
 from agent.senses import Senses
 from agent.session import Session
 from agent.works import Work, Works, ref_of
+from headrace.attempts import AttemptState
 from headrace.refusals import Refusal
 
 TICK_SECONDS = 0.2
@@ -48,6 +49,8 @@ SENSE_SECONDS = 5.0
 RELIST_SECONDS = 5.0
 ENGINE_RETRY_SECONDS = 1.0
 RELEASE_SECONDS = 600.0
+# Each one is written down by agent and controller: often enough to learn speeds by.
+PROGRESS_SECONDS = 30.0
 
 # To do these is safe whatever becomes of the note; and after these a job runs, or leaves.
 SAFE = (Pause, Fingerprint)
@@ -97,7 +100,7 @@ class Daemon:
 
     async def _judge_all(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            for task in (self._tick(), self._sense(), self._watch_engine(), self._release()):
+            for task in (self._tick(), self._sense(), self._watch_engine(), self._release(), self._progress()):
                 tasks.create_task(task)
             while True:
                 batch = [await self._queue.get()]
@@ -214,6 +217,14 @@ class Daemon:
                     await self._relist.wait()
             except TimeoutError:
                 continue
+
+    async def _progress(self) -> None:
+        while True:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            for held in list(self._core.held.values()):
+                if held.attempt.state is AttemptState.RUNNING:
+                    # A small file on the node's own disk, in the page cache: no thread is worth it.
+                    self._works.read_progress(held.ref)
 
     async def _release(self) -> None:
         while True:

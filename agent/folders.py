@@ -12,6 +12,9 @@ from headrace.sessions import Placement
 
 CONTROL = "/headrace"
 STOP_FILE = "stop"
+# The one folder in there that the job may write to: how far it is has to be told without a stir in its checkpoint.
+PROGRESS = "progress"
+PROGRESS_FILE = "steps"
 
 # Of a container that stands by: the program that waits, and the file that it waits for.
 _INIT = "init"
@@ -37,6 +40,7 @@ class Folders:
         self.checkpoint = self.path / "checkpoint"
         self.outputs = self.path / "outputs"
         self.control = self.path / "control"
+        self.progress = self.control / PROGRESS
 
     def make(self, placement: Placement, *, init: bytes = b"") -> None:
         """Makes those that the attempt needs, without what a preparation that was cut short has left there.
@@ -49,6 +53,7 @@ class Folders:
         self.path.parent.chmod(0o700)
         self.control.mkdir(parents=True, exist_ok=True)
         self.control.chmod(0o755)
+        self._open(self.progress)
         if placement.spec.checkpoint is not None:
             self._open(self.checkpoint)
         if placement.spec.output_path:
@@ -77,7 +82,7 @@ class Folders:
 
     def mounts(self, placement: Placement) -> tuple[Mount, ...]:
         """What the container sees."""
-        found = [Mount(str(self.control), CONTROL, read_only=True)]
+        found = [Mount(str(self.control), CONTROL, read_only=True), Mount(str(self.progress), f"{CONTROL}/{PROGRESS}")]
         if placement.spec.checkpoint is not None:
             found.append(Mount(str(self.checkpoint), placement.spec.checkpoint.path))
         if placement.spec.output_path:

@@ -35,9 +35,11 @@ from agent.core.model import (
     Started,
     Unpause,
 )
-from agent.folders import Folders
+from agent.core.steps import Progressed
+from agent.folders import PROGRESS_FILE, Folders
 from agent.phases import phase, timed
 from agent.preparations import Preparations, first
+from agent.progress import ProgressFiles
 from agent.runtimes.runtime import EngineUnreachable, Ref, Runtime, RuntimeRefused
 from headrace.attempts import EXIT_SIGKILL, ORDERLY_EXIT_CODES, Attempt, Checkpoint, Outputs, Phase
 from headrace.faultpoints import reached
@@ -82,6 +84,7 @@ class Works:
         self._carried: set[Ref] = set()
         self._savers: dict[Ref, asyncio.Task[None]] = {}
         self._asked_at: dict[Ref, float] = {}
+        self._progress_files = ProgressFiles()
 
     def begin(self, work: Work, tasks: asyncio.TaskGroup) -> None:
         """Begins a work; what it comes to is told."""
@@ -110,6 +113,13 @@ class Works:
         """How long ago the attempt was asked to leave, by this process."""
         asked_at = self._asked_at.get(ref)
         return None if asked_at is None else int((time.monotonic() - asked_at) * 1000)
+
+    def read_progress(self, ref: Ref) -> None:
+        """Tells how far a job is that runs, if it says so."""
+        file = self._folders(ref).progress / PROGRESS_FILE
+        steps = self._progress_files.read(ref, file, now_ms=time.monotonic_ns() // 1_000_000)
+        if steps is not None:
+            self._tell(Progressed(ref, steps))
 
     async def _run(self, ref: Ref, work: Work) -> None:
         try:
@@ -304,6 +314,7 @@ class Works:
         return outputs
 
     async def _remove(self, ref: Ref) -> None:
+        self._progress_files.forget(ref)
         await self._runtime.remove(ref)
         reached("agent.container.removed", ref)
         await asyncio.to_thread(self._folders(ref).remove)

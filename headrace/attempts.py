@@ -56,6 +56,23 @@ class Outputs:
     file_count: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """How far the job said that it is, and how fast that went: `timed_count` steps took `timed_millis`."""
+
+    done_count: int
+    total_count: int | None = None
+    timed_count: int = 0
+    timed_millis: int = 0
+
+    @property
+    def whole_millis(self) -> int | None:
+        """How long all steps take at that speed; `None`: it is not known how many there are, or how fast."""
+        if not self.total_count or self.timed_count <= 0 or self.timed_millis <= 0:
+            return None
+        return round(self.timed_millis * self.total_count / self.timed_count)
+
+
 class AttemptState(Enum):
     """What a node saw. EXITED and REFUSED alone free a task."""
 
@@ -96,6 +113,8 @@ class Attempt:
     end_time_ms: int | None = None
     image: str = ""
     variant: int = 0
+    # None: the job tells of no steps.
+    steps: Steps | None = None
 
     @property
     def ended(self) -> bool:

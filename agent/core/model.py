@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from agent.core.steps import Progressed
 from agent.runtimes.runtime import ContainerStatus, Holder, Ref
 from headrace.attempts import Attempt, Checkpoint, Outputs, Phase
 from headrace.nodes import Device, Load, NodeDescription
@@ -209,6 +210,7 @@ AttemptEvent = (
     | PauseEnded
     | Exited
     | Saved
+    | Progressed
     | Collected
     | Removed
 )

@@ -29,6 +29,7 @@ from agent.core.model import (
     Started,
     Unpause,
 )
+from agent.core.steps import Progressed
 from headrace.attempts import EXIT_SAVED, Attempt, AttemptState, Phase
 
 _ANSWERS: dict[type, tuple[type, ...]] = {
@@ -78,6 +79,8 @@ def heard(held: Held, event: AttemptEvent, progress: Progress) -> Held:
         case Saved():
             progress.saving = False
             return replace(held, attempt=_saved(attempt, event))
+        case Progressed(steps=steps) if attempt.state is AttemptState.RUNNING:
+            return replace(held, attempt=replace(attempt, steps=steps))
         case Collected() if attempt.state is AttemptState.SAVING:
             return replace(held, attempt=_collected(attempt, event))
         case _:

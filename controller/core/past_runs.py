@@ -1,20 +1,20 @@
 """How long jobs took, from their start to their end, that succeeded on one node; made anew from their records."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from headrace.attempts import Platform
+from controller.core.placement.profiles import Profile, profile_of
+from headrace.attempts import Attempt, Platform
 from headrace.jobs import Job, JobSpec, JobState
 
 # The newest of each kind, and so many kinds.
 _KEPT = 20
 _KINDS = 1_000
 
-_Kind = tuple[str, str, tuple[str, ...]]
-
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """One job: where it ran, with which devices, for how long."""
+    """One job: where it ran, with which devices, for how long; or would have, by the steps that it told of there."""
 
     node: str
     platform: Platform
@@ -23,31 +23,42 @@ class PastRun:
 
 
 class PastRuns:
-    """Runs of jobs that were like each other: of one name, image and command."""
+    """Runs of jobs that were like each other: of one profile."""
 
     def __init__(self) -> None:
-        self._runs: dict[_Kind, tuple[PastRun, ...]] = {}
+        self._runs: dict[Profile, tuple[PastRun, ...]] = {}
 
     def ended(self, job: Job) -> None:
-        """A job has ended. One that failed, moved or began anew does not tell how long it takes anywhere."""
-        ran = [attempt for attempt in job.attempts if attempt.start_time_ms is not None]
-        if job.state is not JobState.SUCCEEDED or len(ran) != 1 or job.end_time_ms is None:
+        """A job has ended. One that failed, moved or began anew tells only by its steps how long it takes anywhere."""
+        found = tuple(_runs_of(job))
+        if not found:
             return
-        (attempt,) = ran
-        if attempt.start_time_ms is None or attempt.platform is None:
-            return
-        end_ms = attempt.end_time_ms or job.end_time_ms
-        run = PastRun(attempt.node, attempt.platform, attempt.devices, max(0, end_ms - attempt.start_time_ms))
+        profile = profile_of(job.spec)
         # Kinds of which none has ended for the longest time go first.
-        before = self._runs.pop(_kind(job.spec), ())
-        self._runs[_kind(job.spec)] = (*before, run)[-_KEPT:]
+        self._runs[profile] = (*self._runs.pop(profile, ()), *found)[-_KEPT:]
         if len(self._runs) > _KINDS:
             del self._runs[next(iter(self._runs))]
 
     def like(self, spec: JobSpec) -> tuple[PastRun, ...]:
         """Those of jobs like this one, the newest last."""
-        return self._runs.get(_kind(spec), ())
+        return self._runs.get(profile_of(spec), ())
+
+    def all(self) -> Iterator[tuple[Profile, PastRun]]:
+        """All that are known."""
+        return ((profile, run) for profile, runs in self._runs.items() for run in runs)
 
 
-def _kind(spec: JobSpec) -> _Kind:
-    return spec.display_name, spec.image, spec.command
+def _runs_of(job: Job) -> Iterator[PastRun]:
+    ran = [attempt for attempt in job.attempts if attempt.start_time_ms is not None]
+    whole = job.state is JobState.SUCCEEDED and len(ran) == 1 and job.end_time_ms is not None
+    for attempt in ran:
+        millis = _millis(job, attempt) if whole else attempt.steps.whole_millis if attempt.steps is not None else None
+        if millis is not None and attempt.platform is not None:
+            yield PastRun(attempt.node, attempt.platform, attempt.devices, millis)
+
+
+def _millis(job: Job, attempt: Attempt) -> int | None:
+    end_ms = attempt.end_time_ms or job.end_time_ms
+    if end_ms is None or attempt.start_time_ms is None:
+        return None
+    return max(0, end_ms - attempt.start_time_ms)

@@ -60,8 +60,20 @@ class Outputs(_message.Message):
     file_count: int
     def __init__(self, manifest: _Optional[str] = ..., digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., file_count: _Optional[int] = ...) -> None: ...
 
+class Steps(_message.Message):
+    __slots__ = ("done_count", "total_count", "timed_count", "timed_millis")
+    DONE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_COUNT_FIELD_NUMBER: _ClassVar[int]
+    TIMED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    TIMED_MILLIS_FIELD_NUMBER: _ClassVar[int]
+    done_count: int
+    total_count: int
+    timed_count: int
+    timed_millis: int
+    def __init__(self, done_count: _Optional[int] = ..., total_count: _Optional[int] = ..., timed_count: _Optional[int] = ..., timed_millis: _Optional[int] = ...) -> None: ...
+
 class Attempt(_message.Message):
-    __slots__ = ("job", "task", "epoch", "node", "state", "exit_code", "stop_requested", "killed", "saved_on_request", "reason", "message", "checkpoint", "outputs", "phases", "platform", "devices", "start_time", "end_time", "image", "variant")
+    __slots__ = ("job", "task", "epoch", "node", "state", "exit_code", "stop_requested", "killed", "saved_on_request", "reason", "message", "checkpoint", "outputs", "phases", "platform", "devices", "start_time", "end_time", "image", "variant", "steps")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Attempt.State]
@@ -102,6 +114,7 @@ class Attempt(_message.Message):
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     VARIANT_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
     job: str
     task: int
     epoch: int
@@ -122,4 +135,5 @@ class Attempt(_message.Message):
     end_time: _timestamp_pb2.Timestamp
     image: str
     variant: int
-    def __init__(self, job: _Optional[str] = ..., task: _Optional[int] = ..., epoch: _Optional[int] = ..., node: _Optional[str] = ..., state: _Optional[_Union[Attempt.State, str]] = ..., exit_code: _Optional[int] = ..., stop_requested: bool = ..., killed: bool = ..., saved_on_request: bool = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ..., outputs: _Optional[_Union[Outputs, _Mapping]] = ..., phases: _Optional[_Iterable[_Union[Phase, _Mapping]]] = ..., platform: _Optional[_Union[Platform, _Mapping]] = ..., devices: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., image: _Optional[str] = ..., variant: _Optional[int] = ...) -> None: ...
+    steps: Steps
+    def __init__(self, job: _Optional[str] = ..., task: _Optional[int] = ..., epoch: _Optional[int] = ..., node: _Optional[str] = ..., state: _Optional[_Union[Attempt.State, str]] = ..., exit_code: _Optional[int] = ..., stop_requested: bool = ..., killed: bool = ..., saved_on_request: bool = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ..., outputs: _Optional[_Union[Outputs, _Mapping]] = ..., phases: _Optional[_Iterable[_Union[Phase, _Mapping]]] = ..., platform: _Optional[_Union[Platform, _Mapping]] = ..., devices: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., image: _Optional[str] = ..., variant: _Optional[int] = ..., steps: _Optional[_Union[Steps, _Mapping]] = ...) -> None: ...
