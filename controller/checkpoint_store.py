@@ -92,10 +92,11 @@ class FolderStore:
         # it may have looked for manifests before. Held as well while one of these is added or looked at: `_ages`.
         self._claims: list[_Claim] = []
         self._sweeps = 0
-        # Folders whose names outlive a power cut, and how many names are on their way into each.
+        # How many names have begun to come into each folder, how many have come, and how many outlive a power cut.
         self._naming = threading.Lock()
-        self._synced: set[str] = set()
+        self._begun: Counter[str] = Counter()
         self._named: Counter[str] = Counter()
+        self._synced: dict[str, int] = {}
         for part in (self._aside, self._chunks, self._manifests):
             part.mkdir(parents=True, exist_ok=True)
         sync_folder(folder)
@@ -253,7 +254,8 @@ class FolderStore:
     def _sync_names(self, part: Path, digests: Iterable[str]) -> None:
         """Makes names outlive a power cut: of the folders, those that got any since they were synced here."""
         folders = dict.fromkeys(os.path.dirname(_path(part, digest)) for digest in digests)  # noqa: PTH120 - pathlib is slow.
-        named = [folder for folder in folders if folder not in self._synced]
+        with self._naming:
+            named = [one for one in (*folders, str(part)) if self._synced.get(one) != self._begun[one]]
         if len(named) < _SYNCERS:
             for folder in named:
                 self._sync_folder(folder)
@@ -261,29 +263,24 @@ class FolderStore:
             # The disk syncs many in the time of a few, and a job stands still meanwhile.
             with ThreadPoolExecutor(_SYNCERS) as syncers:
                 list(syncers.map(self._sync_folder, named))
-        sync_folder(part)
 
     def _sync_folder(self, folder: str) -> None:
         with self._naming:
-            if not self._named[folder]:
-                self._synced.add(folder)
-        try:
-            sync_folder(Path(folder))
-        except OSError:
-            self._synced.discard(folder)
-            raise
+            named = self._named[folder]
+        sync_folder(Path(folder))
+        with self._naming:
+            self._synced[folder] = max(named, self._synced.get(folder, 0))
 
     @contextmanager
     def _name_in(self, folder: str) -> Iterator[None]:
         """A name comes into a folder: until it is there, nobody may take the folder to be synced."""
         with self._naming:
-            self._named[folder] += 1
-            self._synced.discard(folder)
+            self._begun[folder] += 1
         try:
             yield
         finally:
             with self._naming:
-                self._named[folder] -= 1
+                self._named[folder] += 1
 
     def _touch(self, path: str) -> bool:
         """Makes a file young; whether there is one."""
@@ -299,7 +296,9 @@ class FolderStore:
         remedy = "give the controller a checkpoint folder with more room, or let it keep fewer checkpoints"
         with refused_when_full(self._folder, "STORE_FULL", remedy):
             folder = Path(path).parent
-            folder.mkdir(exist_ok=True)
+            if not folder.is_dir():
+                with self._name_in(str(folder.parent)):
+                    folder.mkdir(exist_ok=True)
             with self._name_in(str(folder)):
                 write_whole(Path(path), data, aside=self._aside, time=self._clock())
 
