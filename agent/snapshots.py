@@ -13,7 +13,7 @@ from typing import NamedTuple
 import xxhash
 
 from agent.scans import Changed, Identity, Kind, Seen, fingerprint_of, open_beneath, scan, unstable
-from headrace.chunks import CHUNK_BYTES, MESSAGE_BYTES, compressed, digest_of
+from headrace.chunks import MESSAGE_BYTES, chunk_bytes_of, compressed, digest_of
 from headrace.manifests import Directory, File, Link, Manifest, manifest_of
 
 _TRIES = 5
@@ -26,9 +26,9 @@ _REST_NS = 100_000_000
 # Large files stay open until they are sent, so that a job that replaces one meanwhile does not make it vanish.
 _HELD_FILES_MAX = 128
 
-# Large files are read by two threads, so many chunks at a time: reading and hashing leave Python to the others.
+# Large files are read by two threads, so much at a time: reading and hashing leave Python to the others.
 _READERS = 2
-_PART_CHUNKS = 64
+_PART_BYTES = 16 << 20
 
 
 class Known(NamedTuple):
@@ -145,10 +145,11 @@ class Snapshot:
     def _known(self, descriptor: int, stopped: threading.Event) -> Known:
         before = Identity.of(os.fstat(descriptor))
         whole = hashlib.sha256() if self._whole_digests else None
-        starts = range(0, before.size, _PART_CHUNKS * CHUNK_BYTES)
+        step = chunk_bytes_of(before.size)
+        starts = range(0, before.size, _PART_BYTES)
 
         def part(start: int) -> list[str]:
-            return self._named(descriptor, start, min(start + starts.step, before.size), stopped, whole)
+            return self._named(descriptor, range(start, min(start + _PART_BYTES, before.size), step), stopped, whole)
 
         if whole is not None or len(starts) < _READERS:
             parts = [part(start) for start in starts]
@@ -160,13 +161,13 @@ class Snapshot:
         return Known(before, tuple(name for some in parts for name in some), whole.hexdigest() if whole else "")
 
     def _named(
-        self, descriptor: int, start: int, end: int, stopped: threading.Event, whole: "hashlib._Hash | None"
+        self, descriptor: int, offsets: range, stopped: threading.Event, whole: "hashlib._Hash | None"
     ) -> list[str]:
-        """The chunks' names from `start` to `end`; `whole`, if there is one, sees all of their bytes."""
+        """The names of the chunks at these offsets; `whole`, if there is one, sees all of their bytes."""
         names: list[str] = []
-        buffer = memoryview(bytearray(CHUNK_BYTES))
-        for offset in range(start, end, CHUNK_BYTES):
-            size = min(CHUNK_BYTES, end - offset)
+        buffer = memoryview(bytearray(offsets.step))
+        for offset in offsets:
+            size = min(offsets.step, offsets.stop - offset)
             # A short read: the file was made shorter while it was read.
             if stopped.is_set() or os.preadv(descriptor, [buffer[:size]], offset) != size:
                 raise Changed
@@ -190,7 +191,7 @@ class Snapshot:
             descriptor = open_beneath(self._directory, file.path) if held is None else held
             try:
                 for chunk, index in places.items():
-                    plain = os.pread(descriptor, CHUNK_BYTES, index * CHUNK_BYTES)
+                    plain = os.pread(descriptor, file.chunk_bytes, index * file.chunk_bytes)
                     # The store looks at the bytes themselves; this finds most changes before they travel.
                     status = os.fstat(descriptor)
                     if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):

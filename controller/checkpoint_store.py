@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -16,8 +17,11 @@ from typing import Protocol
 from headrace.chunks import ChunkCorrupt, check_digest, digest_of, expanded, is_digest
 from headrace.disks import refused_when_full, sync_folder, write_whole
 from headrace.faultpoints import reached
-from headrace.manifests import load
+from headrace.manifests import Manifest, load
 from headrace.refusals import Code, Refusal
+
+# So many folders are synced at a time.
+_SYNCERS = 4
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +66,14 @@ class CheckpointStore(Protocol):
         ...
 
 
+class _Claim:
+    """The chunks of a manifest, until it is there for whoever looks for manifests."""
+
+    def __init__(self, chunks: frozenset[str]) -> None:
+        self.chunks = chunks
+        self.is_over = False
+
+
 class FolderStore:
     """A checkpoint store in a folder, which belongs to one process at a time."""
 
@@ -76,10 +88,15 @@ class FolderStore:
         # Held while a file's age is looked at or changed, so that none is swept that has just become young; and while
         # one is put aside, so that this is none that was put since.
         self._ages = threading.Lock()
-        # Folders whose names outlive a power cut, and how many names are on their way into each.
+        # What manifests name that are being put, and also, while there is a sweep, those that were put since it began:
+        # it may have looked for manifests before. Held as well while one of these is added or looked at: `_ages`.
+        self._claims: list[_Claim] = []
+        self._sweeps = 0
+        # How many names have begun to come into each folder, how many have come, and how many outlive a power cut.
         self._naming = threading.Lock()
-        self._synced: set[str] = set()
+        self._begun: Counter[str] = Counter()
         self._named: Counter[str] = Counter()
+        self._synced: dict[str, int] = {}
         for part in (self._aside, self._chunks, self._manifests):
             part.mkdir(parents=True, exist_ok=True)
         sync_folder(folder)
@@ -140,7 +157,12 @@ class FolderStore:
     def put_manifest(self, data: bytes) -> str:
         """Keeps a manifest whose chunks are all here."""
         manifest = load(data)
-        missing = self.missing(manifest.chunks)
+        with self._claimed(manifest.chunks):
+            return self._put_manifest(manifest, data)
+
+    def _put_manifest(self, manifest: Manifest, data: bytes) -> str:
+        # Their ages stay as they are, which saves a write for each: from now on the manifest keeps them.
+        missing = [digest for digest in manifest.chunks if not os.path.exists(_path(self._chunks, digest))]  # noqa: PTH110 - pathlib is slow.
         if missing:
             message = (
                 f"{len(missing)} chunks of this manifest are not in the store, {missing[0]} first; upload them first"
@@ -175,8 +197,12 @@ class FolderStore:
     def sweep(self, live_manifests: Iterable[str], older_than_seconds: float) -> int:
         """Deletes what nothing needs. Before it deletes anything it reads every manifest that it keeps."""
         young_since = self._clock() - older_than_seconds
-        kept = dict.fromkeys(live_manifests)
+        with self._sweeping():
+            return self._sweep(live_manifests, young_since)
+
+    def _sweep(self, live_manifests: Iterable[str], young_since: float) -> int:
         manifests = list(_files(self._manifests))
+        kept = dict.fromkeys(live_manifests)
         for path in manifests:
             if path.stat().st_mtime >= young_since:
                 kept[_digest(path)] = None
@@ -192,37 +218,69 @@ class FolderStore:
     def _delete(self, path: Path, young_since: float) -> int:
         with self._ages:
             status = path.stat()
-            if status.st_mtime >= young_since:
+            if status.st_mtime >= young_since or any(_digest(path) in claim.chunks for claim in self._claims):
                 return 0
             path.unlink()
             return status.st_size
 
+    @contextmanager
+    def _claimed(self, chunks: Iterable[str]) -> Iterator[None]:
+        """No sweep deletes these until their manifest is here, or has failed."""
+        claim = _Claim(frozenset(chunks))
+        with self._ages:
+            self._claims.append(claim)
+        try:
+            yield
+        finally:
+            with self._ages:
+                claim.is_over = True
+                self._forget_claims()
+
+    @contextmanager
+    def _sweeping(self) -> Iterator[None]:
+        with self._ages:
+            self._sweeps += 1
+        try:
+            yield
+        finally:
+            with self._ages:
+                self._sweeps -= 1
+                self._forget_claims()
+
+    def _forget_claims(self) -> None:
+        if not self._sweeps:
+            self._claims = [claim for claim in self._claims if not claim.is_over]
+
     def _sync_names(self, part: Path, digests: Iterable[str]) -> None:
         """Makes names outlive a power cut: of the folders, those that got any since they were synced here."""
-        for folder in dict.fromkeys(os.path.dirname(_path(part, digest)) for digest in digests):  # noqa: PTH120 - pathlib is slow.
-            with self._naming:
-                if folder in self._synced:
-                    continue
-                if not self._named[folder]:
-                    self._synced.add(folder)
-            try:
-                sync_folder(Path(folder))
-            except OSError:
-                self._synced.discard(folder)
-                raise
-        sync_folder(part)
+        folders = dict.fromkeys(os.path.dirname(_path(part, digest)) for digest in digests)  # noqa: PTH120 - pathlib is slow.
+        with self._naming:
+            named = [one for one in (*folders, str(part)) if self._synced.get(one) != self._begun[one]]
+        if len(named) < _SYNCERS:
+            for folder in named:
+                self._sync_folder(folder)
+        else:
+            # The disk syncs many in the time of a few, and a job stands still meanwhile.
+            with ThreadPoolExecutor(_SYNCERS) as syncers:
+                list(syncers.map(self._sync_folder, named))
+
+    def _sync_folder(self, folder: str) -> None:
+        with self._naming:
+            named = self._named[folder]
+        sync_folder(Path(folder))
+        with self._naming:
+            self._synced[folder] = max(named, self._synced.get(folder, 0))
 
     @contextmanager
     def _name_in(self, folder: str) -> Iterator[None]:
         """A name comes into a folder: until it is there, nobody may take the folder to be synced."""
         with self._naming:
-            self._named[folder] += 1
-            self._synced.discard(folder)
+            self._begun[folder] += 1
         try:
             yield
         finally:
             with self._naming:
-                self._named[folder] -= 1
+                self._named[folder] += 1
 
     def _touch(self, path: str) -> bool:
         """Makes a file young; whether there is one."""
@@ -238,7 +296,9 @@ class FolderStore:
         remedy = "give the controller a checkpoint folder with more room, or let it keep fewer checkpoints"
         with refused_when_full(self._folder, "STORE_FULL", remedy):
             folder = Path(path).parent
-            folder.mkdir(exist_ok=True)
+            if not folder.is_dir():
+                with self._name_in(str(folder.parent)):
+                    folder.mkdir(exist_ok=True)
             with self._name_in(str(folder)):
                 write_whole(Path(path), data, aside=self._aside, time=self._clock())
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NoReturn, TypeVar
 
-from headrace.chunks import CHUNK_BYTES, is_digest
+from headrace.chunks import CHUNK_BYTES, LARGE_CHUNK_BYTES, LARGE_FILE_BYTES, is_digest
 from headrace.refusals import Code, Refusal
 
 VERSION = 1
@@ -53,6 +53,12 @@ class File:
     size: int
     chunks: tuple[str, ...] = ()
     sha256: str = ""
+
+    @property
+    def chunk_bytes(self) -> int:
+        """The size of its chunks, of which the last one may be smaller: of a large file it was smaller once."""
+        is_small = self.size < LARGE_FILE_BYTES or len(self.chunks) * CHUNK_BYTES >= self.size
+        return CHUNK_BYTES if is_small else LARGE_CHUNK_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +256,10 @@ def _check_owner(entry: Directory | File) -> None:
 
 def _check_contents(file: File) -> None:
     where = f"file {file.path!r}"
-    if len(file.chunks) != -(-file.size // CHUNK_BYTES) or file.size < 0:
-        _refuse(where, f"has {len(file.chunks)} chunks of {CHUNK_BYTES} bytes, and says that its size is {file.size}")
+    if len(file.chunks) != -(-file.size // file.chunk_bytes) or file.size < 0:
+        _refuse(
+            where, f"has {len(file.chunks)} chunks of {file.chunk_bytes} bytes, and says that its size is {file.size}"
+        )
     if not all(map(is_digest, file.chunks)):
         _refuse(where, "has chunks that are no digests")
     if file.sha256 and not (len(file.sha256) == 64 and _HEX.issuperset(file.sha256)):

@@ -12,6 +12,7 @@ from grpc import aio
 
 from headrace.chunks import DIGESTS_MAX, ChunkCorrupt, digest_of
 from headrace.manifests import Manifest, dump
+from headrace.memory import Moving
 from headrace.refusals import Code, Refusal
 from headrace.status import refusal_of
 from headrace.threads import ahead, finished, received
@@ -51,19 +52,22 @@ class Transfer:
         self._attempts = attempts
         self._paced = paced
         self.moved_bytes = 0
+        self._moving = Moving()
 
     async def upload(self, digests: Iterable[str], pack: Pack) -> None:
         """Sends what the store lacks. `pack` gives the chunks of these digests; it is run in a thread."""
-        for some in _slices(digests):
-            await self._persist(self._upload, some, pack)
+        with self._moving:
+            for some in _slices(digests):
+                await self._persist(self._upload, some, pack)
 
     async def download(self, digests: Iterable[str], take: Take) -> None:
         """Fetches chunks. `take` keeps a compressed chunk, in a thread, or raises ChunkCorrupt.
 
         A chunk that came corrupt is asked for once more, and the store looks at its own copy before it sends that.
         """
-        for some in _slices(digests):
-            await self._persist(self._download, _Wanted(some, take))
+        with self._moving:
+            for some in _slices(digests):
+                await self._persist(self._download, _Wanted(some, take))
 
     async def create_manifest(self, manifest: Manifest, *, job: str, epoch: int) -> str:
         """Puts a manifest whose chunks are all there; answers its digest."""
@@ -86,13 +90,17 @@ class Transfer:
         try:
             async with aclosing(ahead(pack(missing.digests))) as batches:
                 async for batch in batches:
-                    chunks = [pb.Chunk(digest=digest, data=data) for digest, data in batch]
-                    await self._pace(chunks)
+                    request, size = pb.UploadChunksRequest(), 0
+                    for digest, data in batch:
+                        # To make a list of chunks first would copy each of them once more.
+                        request.chunks.add(digest=digest, data=data)
+                        size += len(data)
+                    await self._pace(size)
                     try:
-                        await call.write(pb.UploadChunksRequest(chunks=chunks))
+                        await call.write(request)
                     except (asyncio.InvalidStateError, aio.AioRpcError):
                         break  # The store ended the call. Why is said by the call itself, below, not by the write.
-                    self.moved_bytes += sum(len(data) for _, data in batch)
+                    self._moved(size)
             await call.done_writing()
             await call
         finally:
@@ -105,9 +113,12 @@ class Transfer:
             try:
                 async with aclosing(received(call)) as responses:
                     async for response in responses:
-                        self.moved_bytes += sum(len(chunk.data) for chunk in response.chunks)
-                        await finished(wanted.keep, response.chunks)
-                        await self._pace(response.chunks)
+                        # Each time that a message is asked for its bytes it makes a copy of them.
+                        batch = [(chunk.digest, chunk.data) for chunk in response.chunks]
+                        size = sum(len(data) for _, data in batch)
+                        self._moved(size)
+                        await finished(wanted.keep, batch)
+                        await self._pace(size)
             finally:
                 call.cancel()
             if wanted.progress == before:
@@ -116,9 +127,13 @@ class Transfer:
                 )
                 raise Refusal(Code.INTERNAL, "CHUNKS_MISSING", message)
 
-    async def _pace(self, chunks: Iterable[pb.Chunk]) -> None:
+    def _moved(self, size: int) -> None:
+        self.moved_bytes += size
+        self._moving.add(size)
+
+    async def _pace(self, size: int) -> None:
         if self._paced is not None:
-            await self._paced(sum(len(chunk.data) for chunk in chunks))
+            await self._paced(size)
 
     async def _persist(
         self, step: Callable[_Params, Awaitable[_Answer]], *args: _Params.args, **kwargs: _Params.kwargs
@@ -154,19 +169,19 @@ class _Wanted:
         """Another one after every call that was not in vain."""
         return len(self.left), len(self.suspects)
 
-    def keep(self, chunks: Iterable[pb.Chunk]) -> None:
-        for chunk in chunks:
-            if chunk.digest not in self.left:
+    def keep(self, batch: Batch) -> None:
+        for digest, data in batch:
+            if digest not in self.left:
                 continue
             try:
-                self._take(chunk.digest, chunk.data)
+                self._take(digest, data)
             except ChunkCorrupt as error:
-                if chunk.digest in self.suspects:
+                if digest in self.suspects:
                     raise _corrupt(error) from error
-                self.suspects[chunk.digest] = None
+                self.suspects[digest] = None
             else:
-                del self.left[chunk.digest]
-                self.suspects.pop(chunk.digest, None)
+                del self.left[digest]
+                self.suspects.pop(digest, None)
 
 
 def _slices(digests: Iterable[str]) -> Iterator[tuple[str, ...]]:

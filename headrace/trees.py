@@ -6,7 +6,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from headrace.chunks import CHUNK_BYTES, ZEROS
+from headrace.chunks import ZEROS
 from headrace.disks import refused_when_full, write_all
 from headrace.manifests import Directory, File, Manifest, raw
 from headrace.refusals import Code, Refusal
@@ -83,11 +83,11 @@ class Tree:
     def place(self, digest: str, plain: bytes) -> None:
         """Writes the bytes of a chunk, which were verified, to wherever they belong."""
         for file, offset in self._places.get(digest, ()):
-            expected = min(CHUNK_BYTES, file.size - offset)
+            expected = min(file.chunk_bytes, file.size - offset)
             if len(plain) != expected:
                 message = f"file {file.path!r} has a chunk of {len(plain)} bytes where {expected} belong"
                 raise Refusal(Code.INVALID_ARGUMENT, "MANIFEST_INVALID", message)
-            if digest == ZEROS and file.path not in self._reused:
+            if digest in ZEROS and file.path not in self._reused:
                 continue  # The file has a hole there.
             with refused_when_full(self._aside.parent, _DISK_FULL, _REMEDY):
                 descriptor = os.open(self._path(file.path), os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -125,10 +125,11 @@ class Tree:
         self._reused = reused
         self._places: dict[str, list[tuple[File, int]]] = {}
         for file in manifest.files:
-            former = reused[file.path].chunks if file.path in reused else ()
+            earlier = reused.get(file.path)
+            former = earlier.chunks if earlier is not None and earlier.chunk_bytes == file.chunk_bytes else ()
             for index, chunk in enumerate(file.chunks):
                 if index >= len(former) or chunk != former[index]:
-                    self._places.setdefault(chunk, []).append((file, index * CHUNK_BYTES))
+                    self._places.setdefault(chunk, []).append((file, index * file.chunk_bytes))
 
     def _make(self, file: File) -> None:
         descriptor = os.open(self._path(file.path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

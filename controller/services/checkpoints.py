@@ -14,6 +14,7 @@ from grpc import aio
 
 from controller.checkpoint_store import CheckpointStore
 from headrace.chunks import DIGESTS_MAX, MESSAGE_BYTES
+from headrace.memory import Moving
 from headrace.refusals import Code, Refusal
 from headrace.threads import ahead, finished, received
 from headrace.v1 import checkpoint_service_pb2 as pb
@@ -66,22 +67,26 @@ class CheckpointService(CheckpointServiceServicer):
         """Keeps each chunk as it comes: those that came before a cut stay."""
         response = pb.UploadChunksResponse()
         loop, writing = asyncio.get_running_loop(), deque[asyncio.Future[None]]()
-        try:
-            async with aclosing(received(request_iterator)) as requests:
-                async for request in requests:
-                    for chunk in request.chunks:
-                        if len(writing) == _WRITERS:
-                            await writing.popleft()
-                        writing.append(
-                            loop.run_in_executor(self._writers, self._store.put_chunk, chunk.digest, chunk.data)
-                        )
-                    response.chunk_count += len(request.chunks)
-                    response.received_bytes += sum(len(chunk.data) for chunk in request.chunks)
-            while writing:
-                await writing.popleft()
-        finally:
-            # Nothing is written for a call that is over.
-            await asyncio.gather(*writing, return_exceptions=True)
+        with Moving() as moving:
+            try:
+                async with aclosing(received(request_iterator)) as requests:
+                    async for request in requests:
+                        size = 0
+                        for chunk in request.chunks:
+                            # Each time that a message is asked for its bytes it makes a copy of them.
+                            digest, data = chunk.digest, chunk.data
+                            size += len(data)
+                            if len(writing) == _WRITERS:
+                                await writing.popleft()
+                            writing.append(loop.run_in_executor(self._writers, self._store.put_chunk, digest, data))
+                        response.chunk_count += len(request.chunks)
+                        response.received_bytes += size
+                        moving.add(size)
+                while writing:
+                    await writing.popleft()
+            finally:
+                # Nothing is written for a call that is over.
+                await asyncio.gather(*writing, return_exceptions=True)
         return response
 
     async def DownloadChunks(  # noqa: N802
@@ -98,9 +103,10 @@ class CheckpointService(CheckpointServiceServicer):
                 f"the checkpoint store lacks {len(missing)} of these chunks, {missing[0]} first; use a newer checkpoint"
             )
             raise Refusal(Code.NOT_FOUND, "CHUNKS_MISSING", message)
-        async with aclosing(ahead(self._get(digests))) as responses:
-            async for response in responses:
-                yield response
+        with Moving() as moving:
+            async with aclosing(ahead(self._get(digests, moving))) as responses:
+                async for response in responses:
+                    yield response
 
     async def CreateManifest(  # noqa: N802
         self,
@@ -148,10 +154,11 @@ class CheckpointService(CheckpointServiceServicer):
             return refusal
         return None
 
-    def _get(self, digests: Iterable[str]) -> Generator[pb.DownloadChunksResponse]:
+    def _get(self, digests: Iterable[str], moving: Moving) -> Generator[pb.DownloadChunksResponse]:
         response, response_bytes = pb.DownloadChunksResponse(), 0
         for digest in digests:
             data = self._store.get_chunk(digest)
+            moving.add(len(data))
             if response.chunks and response_bytes + len(data) > MESSAGE_BYTES:
                 yield response
                 response, response_bytes = pb.DownloadChunksResponse(), 0

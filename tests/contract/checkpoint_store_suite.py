@@ -2,14 +2,14 @@
 and `rot`, by which the store's copy of a chunk rots."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
 
 from controller.checkpoint_store import CheckpointStore
-from headrace.chunks import CHUNK_BYTES, compressed, digest_of
+from headrace.chunks import CHUNK_BYTES, LARGE_CHUNK_BYTES, compressed, digest_of
 from headrace.manifests import File, dump, manifest_of
 from headrace.refusals import Code, Refusal
 
@@ -107,9 +107,9 @@ class CheckpointStoreSuite:
         assert stored.store.put_manifest(data) == digest_of(data)
 
     def test_a_chunk_that_is_too_large_is_refused(self, stored: Stored) -> None:
-        large = bytes(CHUNK_BYTES + 1)
+        large = bytes(LARGE_CHUNK_BYTES + 1)
 
-        with pytest.raises(Refusal, match="larger than 262144 bytes"):
+        with pytest.raises(Refusal, match="larger than 1048576 bytes"):
             stored.store.put_chunk(digest_of(large), compressed(large))
 
     def test_a_chunk_that_is_not_there_is_refused(self, stored: Stored) -> None:
@@ -234,6 +234,28 @@ class CheckpointStoreSuite:
 
         assert stored.store.get_manifest(digest_of(data)) == data
         assert stored.store.get_chunk(digest_of(b"a"))
+
+    def test_a_sweep_that_began_before_a_manifest_was_put_keeps_its_chunks(self, stored: Stored) -> None:
+        data = stored.put(b"a")
+        stored.clock.now += 2 * HOUR
+
+        def live() -> Iterator[str]:
+            """Asked for in the midst of a sweep."""
+            stored.store.put_manifest(data)
+            yield from ()
+
+        stored.store.sweep(live(), HOUR)
+
+        assert stored.store.get_manifest(digest_of(data)) == data
+        assert stored.missing(b"a") == []
+
+    def test_a_manifest_that_is_put_keeps_nothing_beyond_its_own_time(self, stored: Stored) -> None:
+        stored.store.put_manifest(stored.put(b"a"))
+        stored.clock.now += 2 * HOUR
+
+        stored.store.sweep([], HOUR)
+
+        assert stored.missing(b"a") == [digest_of(b"a")]
 
     def test_a_live_manifest_that_is_gone_does_not_stop_a_sweep(self, stored: Stored) -> None:
         stored.put(b"a")

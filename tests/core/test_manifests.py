@@ -13,7 +13,15 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.chunks import CHUNK_BYTES, ChunkCorrupt, compressed, digest_of, expanded
+from headrace.chunks import (
+    CHUNK_BYTES,
+    LARGE_CHUNK_BYTES,
+    LARGE_FILE_BYTES,
+    ChunkCorrupt,
+    compressed,
+    digest_of,
+    expanded,
+)
 from headrace.manifests import (
     MANIFEST_BYTES_MAX,
     Directory,
@@ -274,6 +282,50 @@ def test_each_chunk_is_named_once_in_the_order_of_the_files() -> None:
 
 def test_a_chunk_comes_back_as_it_was() -> None:
     assert expanded(A, compressed(b"a")) == b"a"
+
+
+@pytest.mark.parametrize("size", [1, 32 << 10, (32 << 10) + 1, 128 << 10, CHUNK_BYTES, LARGE_CHUNK_BYTES - 1])
+def test_what_cannot_be_compressed_travels_as_it_is_in_a_frame_that_anybody_can_read(size: int) -> None:
+    plain = random.Random(size).randbytes(size)
+
+    data = compressed(plain)
+
+    assert len(data) <= size + 64
+    assert zstandard.ZstdDecompressor().decompress(data) == expanded(digest_of(plain), data) == plain
+
+
+@pytest.mark.parametrize("start", [0, LARGE_CHUNK_BYTES // 2])
+def test_a_chunk_of_which_an_end_can_be_compressed_is(start: int) -> None:
+    half = random.Random(1).randbytes(LARGE_CHUNK_BYTES // 2)
+    plain = bytearray(LARGE_CHUNK_BYTES)
+    plain[start : start + len(half)] = half
+
+    data = compressed(plain)
+
+    assert len(data) < LARGE_CHUNK_BYTES * 3 // 4
+    assert expanded(digest_of(plain), data) == plain
+
+
+@pytest.mark.parametrize("chunk_bytes", [CHUNK_BYTES, LARGE_CHUNK_BYTES])
+def test_a_large_file_may_have_chunks_of_either_size(chunk_bytes: int) -> None:
+    large = File("a", 0o644, 0, 0, 0, LARGE_FILE_BYTES, (A,) * (LARGE_FILE_BYTES // chunk_bytes))
+
+    [loaded] = load(dump(manifest_of(files=[large]))).files
+
+    assert loaded.chunk_bytes == chunk_bytes
+
+
+@pytest.mark.parametrize(
+    ("size", "count"),
+    [
+        (LARGE_FILE_BYTES, LARGE_FILE_BYTES // LARGE_CHUNK_BYTES - 1),
+        (LARGE_FILE_BYTES, LARGE_FILE_BYTES // LARGE_CHUNK_BYTES + 1),
+        (LARGE_FILE_BYTES - 1, LARGE_FILE_BYTES // LARGE_CHUNK_BYTES),
+    ],
+)
+def test_chunks_of_neither_size_are_refused(size: int, count: int) -> None:
+    with pytest.raises(Refusal, match=f"has {count} chunks"):
+        manifest_of(files=[File("a", 0o644, 0, 0, 0, size, (A,) * count)])
 
 
 BOMB = compressed(bytes(64 << 20))

@@ -7,7 +7,7 @@ import pytest
 from agent.snapshots import memo_of
 from controller.checkpoint_store import FolderStore
 from headrace.attempts import Checkpoint
-from headrace.chunks import CHUNK_BYTES, ZEROS, digest_of
+from headrace.chunks import CHUNK_BYTES, digest_of
 from headrace.manifests import File, load, manifest_of
 from headrace.refusals import Code, Refusal
 from tests.shell.checkpoint_world import World, contents, flip_a_bit, saved
@@ -114,7 +114,7 @@ async def test_a_checkpoint_of_very_many_chunks_has_a_manifest_that_still_travel
     directory = world.directory()
     with (directory / "sparse").open("wb") as file:
         file.truncate(16 << 30)
-    chunks = (ZEROS,) * ((16 << 30) // CHUNK_BYTES)
+    chunks = (digest_of(bytes(CHUNK_BYTES)),) * ((16 << 30) // CHUNK_BYTES)
     agent = world.agent()
     agent._memos[directory] = memo_of(manifest_of(files=[File("sparse", 0, 0, 0, 0, 16 << 30, chunks)]), directory)
 

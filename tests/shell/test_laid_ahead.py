@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.chunks import CHUNK_BYTES
+from headrace.chunks import CHUNK_BYTES, LARGE_CHUNK_BYTES, LARGE_FILE_BYTES
 from tests.shell.checkpoint_world import World, contents, saved
 
 MIB = 1 << 20
@@ -191,3 +191,43 @@ async def test_chunks_that_were_seen_before_keep_their_names_wherever_they_come_
     assert again is not None
     assert again.digest == (await saved(world, source, sequence=2, agent="nobody")).digest
     assert CHUNK_BYTES < again.sent_bytes < 2 * CHUNK_BYTES
+
+
+@pytest.mark.parametrize("sizes", [(LARGE_FILE_BYTES - 1, LARGE_FILE_BYTES), (LARGE_FILE_BYTES, LARGE_FILE_BYTES - 1)])
+async def test_a_file_that_becomes_a_large_one_or_none_is_laid_down_as_it_is(
+    world: World, sizes: tuple[int, int]
+) -> None:
+    source, target, agent, b = world.directory(), world.directory("target"), world.agent(), world.agent("b")
+    part = os.urandom(3 * MIB)
+    checkpoints = []
+    for sequence, size in enumerate(sizes, 1):
+        with (source / "state").open("wb") as file:
+            file.write(part)
+            file.truncate(size)
+            file.seek(size - len(part))
+            file.write(part[::-1])
+        checkpoints.append(await agent.save(source, job="train", epoch=3, sequence=sequence))
+    first, second = checkpoints
+    assert first is not None
+    assert second is not None
+
+    await b.lay_ahead(first.digest, target)
+    await b.lay_down(second.digest, target)
+
+    assert contents(target) == contents(source)
+
+
+async def test_where_one_percent_of_a_large_file_has_changed_at_most_three_percent_move(world: World) -> None:
+    source, agent, size = world.directory(), world.agent(), LARGE_FILE_BYTES
+    with (source / "state").open("wb") as file:
+        file.truncate(size)
+    await agent.save(source, job="train", epoch=3, sequence=1)
+    with (source / "state").open("r+b") as file:
+        # Over as many borders between chunks as there may be.
+        file.seek(5 * LARGE_CHUNK_BYTES - size // 200)
+        file.write(os.urandom(size // 100))
+
+    second = await agent.save(source, job="train", epoch=3, sequence=2)
+
+    assert second is not None
+    assert size // 100 <= second.sent_bytes <= size * 3 // 100
