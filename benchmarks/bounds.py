@@ -63,8 +63,9 @@ class _Program:
                 if _could_run(shape, host):
                     self._add_tasks(number, shape)
             for pattern in patterns:
-                cut = {(number, share): -float(times) for share, times in pattern.items()}
-                self._variable(0, {(number, "devices"): 1.0, **cut})
+                cut: dict[tuple[object, ...], float] = {(number, "devices"): 1.0}
+                cut |= {(number, share): -float(times) for share, times in pattern.items()}
+                self._variable(0, cut)
 
     def _add_tasks(self, number: int, shape: Shape) -> None:
         shared = shape.device_millis < WHOLE
