@@ -46,7 +46,7 @@ def reported(book: Book, report: Report) -> None:
         return
     report = replace(report, devices=devices, brief=False)
     book.newest[report.node] = (report.session, report.sequence)
-    book.heard_ms[report.node] = book.now_ms
+    book.node_heard(report.node)
     _node_seen(book, report)
     book.occupied[report.node] = bool(report.attempts)
     for seen in report.attempts:

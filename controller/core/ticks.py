@@ -18,17 +18,13 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
     """Time has passed."""
     _stood_still(book, now_ms - book.now_ms)
     book.now_ms, book.wall_ms = now_ms, wall_ms
-    for node in list(book.nodes.values()):
-        # By this process's own clock: a controller that has just started gives every node a whole lease.
-        silent_ms = now_ms - book.heard_ms.setdefault(node.id, now_ms)
-        if silent_ms <= book.policy.node_lease_ms:
-            continue
+    for node, silent_ms in book.silent(book.policy.node_lease_ms):
         if node.state is NodeState.READY:
             book.put_node(replace(node, state=NodeState.SUSPECT))
             book.note(node.name, "NODE_SUSPECT", f"has not reported for {silent_ms / 1000:.0f} s")
         for job in book.jobs_at(node.id):
             _silent(book, job, node.id, silent_ms)
-    for job in list(book.jobs.values()):
+    for job in list(book.watchlist.limited.values()):
         _limits(book, job)
     if book.retry_due():
         book.capacity_changed()
