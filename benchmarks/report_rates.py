@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -139,11 +138,11 @@ async def _flooded(address: str, count: int) -> float:
 @contextlib.asynccontextmanager
 async def _bare() -> AsyncIterator[str]:
     address = cluster.free_address()
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.bare_reports", address])
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "benchmarks.bare_reports", address)
     try:
         async with Connection(address) as connection:
             await asyncio.wait_for(connection._channel.channel_ready(), 30)  # noqa: SLF001 - no call is needed.
         yield address
     finally:
         process.kill()
-        process.wait()
+        await process.wait()

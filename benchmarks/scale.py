@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
@@ -40,6 +41,8 @@ class Scale:
 def main() -> int:
     """Measures what was asked for; 0 if each reached what it has to."""
     arguments = _parser().parse_args()
+    # Whoever ends this ends what it has started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     places.STATE.mkdir(exist_ok=True)
     rows: list[tuple[Row, list[float], list[float]]] = []
     with one_image.served() as image, tempfile.TemporaryDirectory(prefix="scale-", dir=places.STATE) as folder:
