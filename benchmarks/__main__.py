@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from benchmarks import commands, figures, flights, hops, predictions, record, resolutions, rest, starts
+from benchmarks import commands, figures, flights, hops, job_systems, predictions, record, resolutions, rest, starts
 from benchmarks import setting as settings
 from benchmarks.figures import Row
 from headrace.refusals import Refusal
@@ -19,6 +19,7 @@ ROWS: dict[int, Callable[[settings.Setting], Coroutine[Any, Any, Row]]] = {
     14: commands.measure,
     15: predictions.measure,
     16: resolutions.measure,
+    17: job_systems.measure,
 }
 
 

@@ -184,7 +184,8 @@ def _load(
             key = one.SerializeToString()
             attempts[key] = known.get(key) or wire.load(Attempt, one)
         message.ClearField("attempts")
-        return replace(wire.load(Report, message), attempts=tuple(attempts.values())), attempts
+        report = wire.load(Report, message)
+        return replace(report, attempts=tuple(attempts.values())) if attempts else report, attempts
     except ValueError as error:
         remedy = "bring agent and controller to the same version"
         raise Refusal(Code.INVALID_ARGUMENT, "REPORT_INVALID", f"{error}; {remedy}") from error
