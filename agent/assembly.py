@@ -10,6 +10,7 @@ from pathlib import Path
 
 from grpc import aio
 
+from agent.accelerators.grants import Grants
 from agent.accelerators.table import vendors
 from agent.bandwidth import Bandwidth
 from agent.checkpoints import Checkpoints
@@ -17,14 +18,14 @@ from agent.core.agent import AgentCore
 from agent.core.model import Event
 from agent.daemon import Daemon
 from agent.folders import sweep
-from agent.identity import Identified, Publisher, credentials_of, identifier_of, wall_ms
 from agent.journal import Journal
 from agent.measurements import Measurements
 from agent.prefetches import Prefetches
 from agent.preparations import Preparations
 from agent.ratings import RatedSenses, Ratings
+from agent.reachability import own_address
 from agent.runtimes.docker import DockerRuntime
-from agent.senses import NodeSenses
+from agent.senses import NodeSenses, Senses
 from agent.session import Session
 from agent.standbys import Standbys
 from agent.works import Works
@@ -33,7 +34,6 @@ from headrace.nodes import Capacity
 from headrace.refusals import Code, Refusal
 from headrace.settings import AgentSettings
 from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceStub
-from headrace.v1.identifier_service_pb2_grpc import IdentifierServiceStub
 from headrace.v1.node_service_pb2_grpc import NodeServiceStub
 
 CHANNEL_OPTIONS = (
@@ -67,19 +67,52 @@ async def run(settings: AgentSettings) -> None:
     with _alone(state), contextlib.closing(Journal(state / "journal.db")) as journal:
         recollection = journal.recall()
         await asyncio.to_thread(sweep, state, [held.ref for held in recollection.held])
-        runtime = DockerRuntime(settings.engine.host, settings.node, networks=settings.engine.networks)
+        senses = _senses(settings)
+        grants = Grants(senses.vendors, senses.seen)
+        runtime = DockerRuntime(
+            settings.engine.host, settings.node, networks=settings.engine.networks, devices=grants.known
+        )
         async with channel_to(settings.controller) as channel:
             try:
                 core = AgentCore(settings.node, recollection, boot_id=boot_id())
-                measurements = Measurements(state)
-                daemon, publisher = _daemon(settings, core, journal, runtime, channel, measurements)
-                beside = [publisher.run()] if publisher is not None else []
-                if settings.processor.measure:
-                    beside.append(measurements.measure_when_quiet(lambda: bool(core.held)))
+                known, beside = _besides(settings, senses, channel, lambda: bool(core.held))
+                daemon = _daemon(settings, core, journal, runtime, channel, known, grants)
                 await _until_stopped(daemon, beside)
                 await runtime.leave()
             finally:
                 runtime.close()
+
+
+def _senses(settings: AgentSettings) -> NodeSenses:
+    senses = NodeSenses(
+        settings.state.absolute(),
+        vendors(),
+        region=settings.region,
+        owner=settings.owner,
+        labels=settings.labels,
+        host_network=settings.host_network,
+        reserved=Capacity(settings.reserve.cpu_millis, settings.reserve.memory_bytes),
+    )
+    senses.shareable = settings.devices.shareable
+    senses.address = settings.address or own_address(settings.controller)
+    return senses
+
+
+def _besides(
+    settings: AgentSettings, senses: Senses, channel: aio.Channel, is_busy: Callable[[], bool]
+) -> tuple[Senses, list[Coroutine[None, None, None]]]:
+    """The senses with what is known beyond them, and what works beside the daemon for that."""
+    beside: list[Coroutine[None, None, None]] = []
+    measurements = Measurements(settings.state.absolute())
+    if settings.processor.measure:
+        beside.append(measurements.measure_when_quiet(is_busy))
+    rated = RatedSenses(senses, Ratings(settings.figures, settings.processor.figures), measurements.figures)
+    if not settings.identifier.prefix:
+        return rated, beside
+    from agent import identity  # noqa: PLC0415 - a node without an identifier does without what signs.
+
+    identified, publisher = identity.published(settings.identifier, rated, channel, address=settings.controller)
+    return identified, [*beside, publisher.run()]
 
 
 def _daemon(
@@ -88,25 +121,16 @@ def _daemon(
     journal: Journal,
     runtime: DockerRuntime,
     channel: aio.Channel,
-    measurements: Measurements,
-) -> tuple[Daemon, Publisher | None]:
+    senses: Senses,
+    grants: Grants,
+) -> Daemon:
     state = settings.state.absolute()
     with refused_by_setting("state"):
         bandwidth = Bandwidth(settings.checkpoints.bytes_per_second)
         checkpoints = Checkpoints(CheckpointServiceStub(channel), state / "chunks", bandwidth)
     stub = NodeServiceStub(channel)
-    senses = NodeSenses(
-        state,
-        vendors(),
-        region=settings.region,
-        owner=settings.owner,
-        labels=settings.labels,
-        host_network=settings.host_network,
-        reserved=Capacity(settings.reserve.cpu_millis, settings.reserve.memory_bytes),
-    )
-
-    standbys = Standbys(state, runtime, wanted=settings.engine.standby)
-    preparations = Preparations(state, runtime, checkpoints, standbys, senses.vendor_of)
+    standbys = Standbys(state, runtime, grants.granted, wanted=settings.engine.standby)
+    preparations = Preparations(state, runtime, checkpoints, standbys, grants.granted)
 
     def make(tell: Callable[[Event], None]) -> tuple[Session, Works, Prefetches]:
         return (
@@ -116,15 +140,7 @@ def _daemon(
         )
 
     _log.info("node %s, controller %s, engine %s", settings.node, settings.controller, settings.engine.host)
-    ratings = Ratings(settings.figures, settings.processor.figures)
-    rated = RatedSenses(senses, ratings, measurements.figures)
-    credentials = credentials_of(settings.identifier, now_ms=wall_ms())
-    if credentials is None:
-        return Daemon(core, journal, runtime, rated, checkpoints, make), None
-    identified = Identified(rated, identifier_of(settings.identifier))
-    _log.info("its compute identifier is %s", identified.identifier)
-    publisher = Publisher(IdentifierServiceStub(channel), identified, credentials, address=settings.controller)
-    return Daemon(core, journal, runtime, identified, checkpoints, make), publisher
+    return Daemon(core, journal, runtime, senses, checkpoints, make)
 
 
 def boot_id(path: Path = BOOT_ID) -> str:

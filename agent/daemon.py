@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from agent.checkpoints import Checkpoints
 from agent.core.adoption import exited
@@ -38,9 +38,9 @@ from agent.core.model import (
 from agent.journal import Journal
 from agent.prefetches import Prefetches
 from agent.runtimes.runtime import EngineUnreachable, Ref, Runtime
+from agent.senses import Senses
 from agent.session import Session
 from agent.works import Work, Works, ref_of
-from headrace.nodes import Device, Load, NodeDescription
 from headrace.refusals import Refusal
 
 TICK_SECONDS = 0.2
@@ -57,22 +57,6 @@ HASTY = (AskToLeave, Kill, Unpause)
 _REPLACED = (Remember, OpenSession, Send, Relist)
 
 _log = logging.getLogger(__name__)
-
-
-class Senses(Protocol):
-    """What the node is, has and does."""
-
-    async def describe(self) -> NodeDescription:
-        """What it is."""
-        ...
-
-    async def devices(self) -> tuple[Device, ...]:
-        """What accelerators it has."""
-        ...
-
-    async def load(self) -> Load:
-        """What it does."""
-        ...
 
 
 class Daemon:

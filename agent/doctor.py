@@ -162,7 +162,7 @@ async def accelerator(vendor: Vendor) -> Finding:
     status = Status.OK if well else Status.MISSING
     if probe.found and (not well or len(well) < len(probe.devices)):
         status = Status.BROKEN
-    return Finding(vendor.name, status, found, "its library and the PCI bus", probe.message, probe.remedy)
+    return Finding(vendor.name, status, found, "the PCI bus, and its library or tool", probe.message, probe.remedy)
 
 
 async def container_engine(engine: Answers) -> Finding:

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import grpc
 
+from agent.senses import Senses
 from headrace import wire
 from headrace.identifiers import Identifier, hashed, parse_prefix
 from headrace.nodes import Device, Load, NodeDescription
@@ -35,31 +35,23 @@ _NO_NUMBERS = ("", "none", "default string", "to be filled by o.e.m.", "not spec
 _log = logging.getLogger(__name__)
 
 
-class Senses(Protocol):
-    """What the node is, has and does."""
-
-    async def describe(self) -> NodeDescription:
-        """What it is."""
-        ...
-
-    async def devices(self) -> tuple[Device, ...]:
-        """What accelerators it has."""
-        ...
-
-    async def load(self) -> Load:
-        """What it does."""
-        ...
-
-
 def wall_ms() -> int:
     """The time of day: records are judged by others, who have nothing else in common with this node."""
     return time.time_ns() // 1_000_000
 
 
-def credentials_of(settings: IdentifierSettings, *, now_ms: int) -> Credentials | None:
-    """What the settings let this node sign with; `None` where it has no identifier. Refusal: what is wrong."""
-    if not settings.prefix:
-        return None
+def published(
+    settings: IdentifierSettings, senses: Senses, channel: grpc.aio.Channel, *, address: str
+) -> tuple["Identified", "Publisher"]:
+    """The senses of a node that has an identifier, and what publishes their word. Refusal: as `credentials_of`."""
+    credentials = credentials_of(settings, now_ms=wall_ms())
+    identified = Identified(senses, identifier_of(settings))
+    _log.info("this node's compute identifier is %s", identified.identifier)
+    return identified, Publisher(IdentifierServiceStub(channel), identified, credentials, address=address)
+
+
+def credentials_of(settings: IdentifierSettings, *, now_ms: int) -> Credentials:
+    """What the settings let this node sign with. Refusal: what is wrong."""
     prefix = parse_prefix(settings.prefix)
     if len(prefix.labels) != OWNER_LABELS:
         message = f"identifier.prefix: {prefix} is no owner's; write scheme:authority/zone/owner"

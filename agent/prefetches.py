@@ -1,6 +1,7 @@
 """Brings what may soon be needed: images and checkpoints, ahead of the job, and a container that waits for it."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 
@@ -12,6 +13,8 @@ from agent.standbys import Standbys
 from headrace.attempts import Phase
 from headrace.refusals import Refusal
 from headrace.sessions import Placement, Prefetch, Prefetched, PrefetchState
+
+_log = logging.getLogger(__name__)
 
 _Key = tuple[str, str, str]
 
@@ -63,6 +66,7 @@ class Prefetches:
             if prefetch.standby is not None:
                 begun = time.monotonic()
                 if await self._standbys.make(prefetch.standby, tasks):
+                    await self._lay_ahead(prefetch.checkpoint, prefetch.standby)
                     phases.append(phase("standby", begun, 0))
             self._tell(Fetched(_prefetched(prefetch, PrefetchState.READY, phases=tuple(phases))))
         except (RuntimeRefused, Refusal) as error:
@@ -72,6 +76,16 @@ class Prefetches:
         except OSError as error:
             message = f"the node's disk: {error}"
             self._tell(Fetched(_prefetched(prefetch, PrefetchState.FAILED, "NODE_DISK", message)))
+
+    async def _lay_ahead(self, checkpoint: str, placement: Placement) -> None:
+        if not checkpoint:
+            return
+        directory = self._standbys.folders(placement).checkpoint
+        try:
+            await self._checkpoints.lay_ahead(checkpoint, directory)
+        except (Refusal, OSError) as error:
+            # The attempt's own preparation lays it down, or says what is wrong.
+            _log.info("%s epoch %d: its checkpoint cannot be laid ahead: %s", placement.job, placement.epoch, error)
 
 
 def _key(prefetch: Prefetch) -> _Key:

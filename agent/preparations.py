@@ -1,20 +1,24 @@
 """What comes before a start: folders, image, checkpoint, container; or what was started ahead, made the attempt's."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 from agent import contract
+from agent.accelerators.grants import Granted
 from agent.checkpoints import Checkpoints
 from agent.core.model import NotStarted, Prepared
 from agent.folders import Folders
 from agent.phases import timed
-from agent.runtimes.runtime import Ref, Runtime, RuntimeRefused
-from agent.standbys import Standbys
+from agent.runtimes.runtime import ContainerSpec, Ref, Runtime, RuntimeRefused
+from agent.standbys import Standbys, init_for
 from headrace.attempts import Phase
 from headrace.faultpoints import reached
 from headrace.refusals import Refusal
 from headrace.sessions import Placement
+
+_log = logging.getLogger(__name__)
 
 
 class Preparations:
@@ -26,13 +30,13 @@ class Preparations:
         runtime: Runtime,
         checkpoints: Checkpoints,
         standbys: Standbys,
-        accelerator: Callable[[tuple[str, ...]], str],
+        granted: Callable[[tuple[str, ...]], Granted],
     ) -> None:
         self._state = state
         self._runtime = runtime
         self._checkpoints = checkpoints
         self._standbys = standbys
-        self._accelerator = accelerator
+        self._granted = granted
         self._taken: dict[Ref, None] = {}
 
     def claim(self, ref: Ref) -> None:
@@ -66,9 +70,23 @@ class Preparations:
 
     async def _make_container(self, placement: Placement, folders: Folders, phases: list[Phase]) -> None:
         await timed(phases, "pull", self._runtime.pull(placement.image, placement.platform))
-        spec = contract.container(placement, folders, accelerator=self._accelerator(placement.devices))
+        spec = contract.container(placement, folders, self._granted(placement.devices))
+        program = init_for(placement.platform.architecture) if placement.devices else None
+        if program is not None:
+            # Nothing of the job runs before it is known that its devices are there.
+            await timed(phases, "devices", self._wait_with_devices(spec, folders, program))
         await timed(phases, "create", self._runtime.create(spec))
         reached("agent.container.created", placement)
+
+    async def _wait_with_devices(self, spec: ContainerSpec, folders: Folders, program: bytes) -> None:
+        try:
+            await asyncio.to_thread(folders.lay_init, program)
+            await self._runtime.stand_by(spec, folders.waiting)
+        except RuntimeRefused as refused:
+            if refused.reason != "STANDBY_FAILED":
+                raise
+            # It cannot wait here, as where no program may be run from the state folder: it is looked into later.
+            _log.info("%s epoch %d: %s", spec.ref.job, spec.ref.epoch, refused.message)
 
     async def _lay_down(self, placement: Placement, folders: Folders, phases: list[Phase]) -> None:
         if placement.restore:

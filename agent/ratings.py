@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Protocol
 
+from agent.senses import Senses
 from headrace.capacity import is_certain
 from headrace.nodes import Device, Figure, Load, NodeDescription, Origin
 from headrace.settings import Declared
@@ -13,22 +13,6 @@ Figures = tuple[Figure, ...]
 SETTINGS = "this agent's settings"
 # A later one replaces an earlier one of the same name.
 _ORDER = (Origin.SPEC, Origin.DECLARED, Origin.MEASURED)
-
-
-class Senses(Protocol):
-    """What tells of a node, and knows nothing of figures."""
-
-    async def describe(self) -> NodeDescription:
-        """What it is."""
-        ...
-
-    async def devices(self) -> tuple[Device, ...]:
-        """What accelerators it has."""
-        ...
-
-    async def load(self) -> Load:
-        """What it does."""
-        ...
 
 
 class Ratings:

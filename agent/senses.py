@@ -1,20 +1,32 @@
 """What this node is, has and does, gathered so that nothing that hangs can hold the agent up."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from agent import sensors
-from agent.accelerators.deadline import within
+from agent.accelerators import sharing
 from agent.accelerators.vendor import Vendor
+from agent.accelerators.watch import Watches
 from headrace.nodes import Capacity, Device, Load, NodeDescription
 
-PROBE_SECONDS = 10.0
-# A driver may be loaded, and a card lost, while the agent runs.
-PROBE_AGAIN_SECONDS = 60.0
 
-_log = logging.getLogger(__name__)
+class Senses(Protocol):
+    """What the node is, has and does."""
+
+    async def describe(self) -> NodeDescription:
+        """What it is."""
+        ...
+
+    async def devices(self) -> tuple[Device, ...]:
+        """What accelerators it has."""
+        ...
+
+    async def load(self) -> Load:
+        """What it does."""
+        ...
 
 
 class NodeSenses:
@@ -32,23 +44,26 @@ class NodeSenses:
         reserved: Capacity,
     ) -> None:
         self._folder = folder
-        self._vendors = vendors
+        self.vendors = vendors
+        # Where /sys and /dev are.
+        self.root = Path("/")
+        # Patterns of devices of which several jobs may have parts.
+        self.shareable: tuple[str, ...] = ()
         self._region = region
         self._owner = owner
         self._labels = labels
         self._host_network = host_network
         self._reserved = reserved
+        # Where other nodes reach this one: what the settings say, or the way to the controller tells.
+        self.address = ""
         self._load = sensors.LoadSensor(folder)
-        self._description: NodeDescription | None = None
-        self._devices: dict[str, tuple[Device, ...]] = {vendor.name: () for vendor in vendors}
-        self._messages: dict[str, str] = {}
-        self._busy: dict[str, asyncio.Task[tuple[Device, ...]]] = {}
-        self._probed_at: dict[str, float] = {}
+        self._watches = Watches(vendors)
+        self._described: NodeDescription | None = None
 
     async def describe(self) -> NodeDescription:
-        """What it is, found out once."""
-        if self._description is None:
-            self._description = await asyncio.to_thread(
+        """What it is, and how its vendors' devices were last looked for."""
+        if self._described is None:
+            self._described = await asyncio.to_thread(
                 sensors.describe,
                 self._folder,
                 region=self._region,
@@ -56,8 +71,9 @@ class NodeSenses:
                 labels=self._labels,
                 host_network=self._host_network,
                 reserved=self._reserved,
+                address=self.address,
             )
-        return self._description
+        return replace(self._described, vendors=self._watches.reports)
 
     async def load(self) -> Load:
         """What it does just now."""
@@ -65,49 +81,9 @@ class NodeSenses:
 
     async def devices(self) -> tuple[Device, ...]:
         """Its accelerators, as they are now; those of a vendor that does not answer as they last were."""
-        for vendor in self._vendors:
-            await self._look(vendor)
-        return tuple(device for found in self._devices.values() for device in found)
+        await self._watches.look(asyncio.get_running_loop().time(), self.root)
+        return self.seen()
 
-    def vendor_of(self, ids: tuple[str, ...]) -> str:
-        """Whose the first of these devices is. Empty: there is none."""
-        return next((vendor.name for vendor in self._vendors if ids and ids[0] in self._ids(vendor)), "")
-
-    def _ids(self, vendor: Vendor) -> tuple[str, ...]:
-        return tuple(device.id for device in self._devices[vendor.name])
-
-    async def _look(self, vendor: Vendor) -> None:
-        task = self._busy.get(vendor.name)
-        if task is None:
-            task = self._busy[vendor.name] = asyncio.create_task(self._ask(vendor))
-        # No second call while one hangs; the other vendors and the agent are not kept waiting for it.
-        done, _ = await asyncio.wait([task], timeout=PROBE_SECONDS)
-        if not done:
-            self._say(vendor, f"{vendor.name}: the driver has not answered for {PROBE_SECONDS:g} s")
-            return
-        del self._busy[vendor.name]
-        error = task.exception()
-        if error is not None:
-            # A vendor's module that fails hides what is new with its own devices, and nothing else.
-            self._say(vendor, f"{vendor.name}: looking for devices failed: {error!r}; please report it")
-            return
-        self._devices[vendor.name] = task.result()
-
-    async def _ask(self, vendor: Vendor) -> tuple[Device, ...]:
-        now = asyncio.get_running_loop().time()
-        known = self._devices[vendor.name]
-        if known and now - self._probed_at.get(vendor.name, -PROBE_AGAIN_SECONDS) < PROBE_AGAIN_SECONDS:
-            return await within(_FOR_EVER, lambda: vendor.sample(known))
-        probe = await within(_FOR_EVER, vendor.probe)
-        self._probed_at[vendor.name] = now
-        self._say(vendor, f"{vendor.name}: {probe.message}")
-        return probe.devices
-
-    def _say(self, vendor: Vendor, message: str) -> None:
-        if self._messages.get(vendor.name) != message:
-            self._messages[vendor.name] = message
-            _log.info("%s", message)
-
-
-# The wait has its own deadline; the thread is waited for as long as it takes, so that there is only ever one.
-_FOR_EVER = 86_400.0 * 365
+    def seen(self) -> tuple[Device, ...]:
+        """Its accelerators, as they were last seen."""
+        return sharing.marked(self._watches.devices, self.shareable)

@@ -23,6 +23,7 @@ def describe(
     owner: str = "",
     labels: dict[str, str] | None = None,
     host_network: bool = False,
+    address: str = "",
     reserved: Capacity = _NOTHING,
 ) -> NodeDescription:
     """What this node is. `folder` is on the disk that jobs use; `reserved` is kept from them."""
@@ -37,6 +38,7 @@ def describe(
         platforms=emulation.platforms(),
         capacity=capacity(folder, reserved),
         host_network=host_network,
+        address=address,
     )
 
 

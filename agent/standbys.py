@@ -5,12 +5,15 @@ What becomes of one costs time only: whatever fails here is logged, and the atte
 
 import asyncio
 import logging
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
 from agent import contract
+from agent.accelerators.grants import Granted
 from agent.folders import Folders
 from agent.runtimes.runtime import EngineUnreachable, Ref, Runtime, RuntimeRefused
+from headrace.faultpoints import reached
 from headrace.refusals import Refusal
 from headrace.sessions import Placement
 
@@ -30,10 +33,18 @@ class _Standby:
 class Standbys:
     """Those that this process has made: `make` one, then `take` it, or `drop` it. None, where they are not `wanted`."""
 
-    def __init__(self, state: Path, runtime: Runtime, *, wanted: bool = True) -> None:
+    def __init__(
+        self,
+        state: Path,
+        runtime: Runtime,
+        granted: Callable[[tuple[str, ...]], Granted],
+        *,
+        wanted: bool = True,
+    ) -> None:
         self._state = state
         self._wanted = wanted
         self._runtime = runtime
+        self._granted = granted
         self._known: dict[Ref, _Standby] = {}
 
     async def make(self, placement: Placement, tasks: asyncio.TaskGroup) -> bool:
@@ -45,6 +56,10 @@ class Standbys:
             standby.task = tasks.create_task(self._keep(ref, placement, standby))
         await standby.tried.wait()
         return standby.waits
+
+    def folders(self, placement: Placement) -> Folders:
+        """Those that what stands by for this attempt has mounted."""
+        return Folders(self._state, Ref(placement.job, placement.task, placement.epoch))
 
     def take(self, ref: Ref) -> bool:
         """Whether one waits for this attempt. Container and folders are the attempt's from now on."""
@@ -87,7 +102,11 @@ class Standbys:
         try:
             folders = Folders(self._state, ref)
             await asyncio.to_thread(folders.make, placement, init=program)
-            await self._runtime.stand_by(contract.container(placement, folders, accelerator=""), folders.waiting)
+            reached("agent.standby.folders.made", ref)
+            await self._runtime.stand_by(
+                contract.container(placement, folders, self._granted(placement.devices)), folders.waiting
+            )
+            reached("agent.standby.started", ref)
         except (RuntimeRefused, EngineUnreachable, Refusal, OSError) as error:
             _log.info("%s epoch %d: no container can be started ahead: %s", ref.job, ref.epoch, error)
             return False
@@ -96,10 +115,15 @@ class Standbys:
     async def _removed(self, ref: Ref) -> None:
         try:
             await self._runtime.stand_down(ref)
-            await asyncio.to_thread(Folders(self._state, ref).remove)
-        except (RuntimeRefused, EngineUnreachable, Refusal, OSError) as error:
-            # The runtime finds it by its name, if it is still there.
+            reached("agent.standby.removed", ref)
+        except (RuntimeRefused, EngineUnreachable) as error:
+            # The runtime finds it by its name, if it is still there. Of its folders nobody else knows, and they are of
+            # no use to it: so they go now.
             _log.info("%s epoch %d: what was started ahead cannot be removed yet: %s", ref.job, ref.epoch, error)
+        try:
+            await asyncio.to_thread(Folders(self._state, ref).remove)
+        except (Refusal, OSError) as error:
+            _log.info("%s epoch %d: it has no folders that can be removed: %s", ref.job, ref.epoch, error)
 
 
 def init_for(architecture: str) -> bytes | None:

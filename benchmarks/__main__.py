@@ -6,7 +6,21 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from benchmarks import commands, figures, flights, hops, job_systems, predictions, record, resolutions, rest, starts
+from benchmarks import (
+    commands,
+    figures,
+    finding,
+    flights,
+    hop_states,
+    hops,
+    job_systems,
+    predictions,
+    record,
+    resolutions,
+    rest,
+    starts,
+    transfers,
+)
 from benchmarks import setting as settings
 from benchmarks.figures import Row
 from headrace.refusals import Refusal
@@ -15,11 +29,15 @@ ROWS: dict[int, Callable[[settings.Setting], Coroutine[Any, Any, Row]]] = {
     1: starts.measure,
     2: flights.measure,
     8: rest.measure,
+    11: transfers.measure,
     12: hops.measure,
+    13: hop_states.measure,
     14: commands.measure,
     15: predictions.measure,
-    16: resolutions.measure,
+    16: hop_states.measure_large,
     17: job_systems.measure,
+    18: resolutions.measure,
+    19: finding.measure,
 }
 
 

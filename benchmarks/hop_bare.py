@@ -16,9 +16,10 @@ from benchmarks.rivals import body_of, folders_in
 class BareHop:
     """Hops of plain containers, whose checkpoint directory is copied on this machine's disk."""
 
-    def __init__(self, engines: HopEngines, folder: Path) -> None:
+    def __init__(self, engines: HopEngines, folder: Path, spec_of: hop_job.SpecOf = hop_job.spec) -> None:
         self._engines = engines
         self._folder = folder
+        self._spec_of = spec_of
 
     def hop(self, way: Way) -> Times:
         """Starts the job, lets it save, moves it, and removes it."""
@@ -57,7 +58,7 @@ class BareHop:
         self, client: docker.APIClient, name: str, folders: Folders, architecture: str, *, standby: bool = False
     ) -> None:
         image = self._engines.image
-        spec = hop_job.spec(image, source="", natives=(), interval_ms=0)
+        spec = self._spec_of(image, source="", natives=(), interval_ms=0)
         body = body_of(spec, image.on(architecture), folders, architecture)
         if standby:
             folders.lay_init(init_for(architecture) or b"")

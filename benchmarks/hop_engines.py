@@ -31,13 +31,18 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The instants of a hop, in nanoseconds since 1970; and what the job itself says, in milliseconds."""
+    """The instants of a hop, in nanoseconds since 1970; and what the job itself says, with its downtime in ms."""
 
     signalled: int
     exited: int
     started: int
     first_line: int
     told_by_job: float
+    lines: Sequence[str]
+
+    def said_ms(self, earlier: str, later: str) -> float:
+        """The time between two words of the job, by its own clock."""
+        return uptime_ms(self.lines, later) - uptime_ms(self.lines, earlier)
 
     @property
     def downtime_ms(self) -> float:
@@ -99,7 +104,8 @@ class HopEngines:
             exited=self._source_events.wait(source, "die"),
             started=self._target_events.wait(target, "start"),
             first_line=first_line(self.target, target, "restored"),
-            told_by_job=_uptime(lines, "restored") - _uptime(lines, "leaving"),
+            told_by_job=uptime_ms(lines, "restored") - uptime_ms(lines, "leaving"),
+            lines=tuple(lines),
         )
 
     def gone(self, target: str) -> None:
@@ -130,7 +136,7 @@ def _nanoseconds(stamp: str) -> int:
     return int(whole.timestamp()) * 1_000_000_000 + int(fraction.ljust(9, "0") or 0)
 
 
-def _uptime(lines: Sequence[str], word: str) -> float:
+def uptime_ms(lines: Sequence[str], word: str) -> float:
     """When the job last said the word, in milliseconds since the machine's start."""
     found = [line.split() for line in lines if line.startswith(word)]
     if not found:

@@ -1,6 +1,7 @@
 """The job that hops: a shell program with a megabyte of state, in an image with two megabytes of its own."""
 
 import random
+from typing import Protocol
 
 from deploy.local import images
 from deploy.local.made import Image
@@ -30,6 +31,14 @@ else say begun; head -c ${STATE_BYTES:-1048576} /dev/urandom >/tmp/body; fi
 while :; do step=$((step + 1)); save; say saved; sleep 0.5 & wait $!; done
 """
 COMMAND = ("/bin/sh", "-c", PROGRAM)
+
+
+class SpecOf(Protocol):
+    """Makes the spec of a job that hops: `spec`, or that of another job in the same image."""
+
+    def __call__(self, image: Image, *, source: str, natives: tuple[str, ...], interval_ms: int) -> JobSpec:
+        """As `spec` says."""
+        ...
 
 
 def image(registry: str) -> Image:

@@ -16,8 +16,17 @@ INTERVAL_MS = 2_000
 class OurHop:
     """Hops of jobs from the node `source`. On the nodes `natives` jobs run for arm64, by agents that do not."""
 
-    def __init__(self, engines: HopEngines, client: Client, *, source: str, natives: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        engines: HopEngines,
+        client: Client,
+        spec_of: hop_job.SpecOf = hop_job.spec,
+        *,
+        source: str,
+        natives: tuple[str, ...],
+    ) -> None:
         self._engines = engines
+        self._spec_of = spec_of
         self._client = client
         self._source = source
         self._natives = natives
@@ -26,7 +35,7 @@ class OurHop:
         """Submits the job, lets it save, moves it to the node `target`, and cancels it."""
         both = self._engines
         interval_ms = INTERVAL_MS if way.prefetched else 0
-        spec = hop_job.spec(both.image, source=self._source, natives=self._natives, interval_ms=interval_ms)
+        spec = self._spec_of(both.image, source=self._source, natives=self._natives, interval_ms=interval_ms)
         job = await self._client.create_job(spec)
         left = container_name(self._source, Ref(job.id, 0, 1))
         job = await self._until_ready(job, prefetched=way.prefetched)

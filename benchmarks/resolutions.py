@@ -1,4 +1,4 @@
-"""Row 16: how long the resolution of a compute identifier takes, over gRPC and HTTP on loopback."""
+"""Row 18: how long the resolution of a compute identifier takes, over gRPC and HTTP on loopback."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -54,7 +54,7 @@ async def _row(address: str, web: str, credentials: records.Credentials) -> Row:
         measured = await _timed({GRPC: by_grpc, HTTP: by_http})
     slowest = {series.name: series.p99 for series in measured.series()}
     ratios = tuple(Ratio(f"{name}, p99 / 50 ms", slowest[name] / BOUND_MS, 1.0) for name in (GRPC, HTTP))
-    return Row(16, f"resolution of an identifier, {NODES} nodes with {DEVICES} devices", measured.series(), ratios)
+    return Row(18, f"resolution of an identifier, {NODES} nodes with {DEVICES} devices", measured.series(), ratios)
 
 
 def _credentials(setting: settings.Setting) -> tuple[records.Credentials, dict[str, dict[str, str]]]:

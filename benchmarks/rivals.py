@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import docker
 
 from agent import contract
+from agent.accelerators.grants import Granted
 from agent.folders import Folders
 from agent.runtimes.docker_spec import configuration
 from agent.runtimes.runtime import Ref
@@ -37,7 +38,7 @@ def body_of(spec: JobSpec, image: str, folders: Folders, architecture: str = "am
     """What our agent would ask the engine for, for this job: environment, limits, mounts and all."""
     placement = Placement("job", 1, image, Platform("linux", architecture), spec)
     folders.make(placement)
-    return configuration(NODE, contract.container(placement, folders, accelerator=""))
+    return configuration(NODE, contract.container(placement, folders, Granted()))
 
 
 def folders_in(folder: Path) -> Folders:

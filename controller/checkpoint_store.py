@@ -3,10 +3,13 @@
 Every implementation passes tests/contract/checkpoint_store_suite.py. Methods block; services call them in threads.
 """
 
+import logging
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +18,8 @@ from headrace.disks import refused_when_full, sync_folder, write_whole
 from headrace.faultpoints import reached
 from headrace.manifests import load
 from headrace.refusals import Code, Refusal
+
+_log = logging.getLogger(__name__)
 
 
 class CheckpointStore(Protocol):
@@ -30,6 +35,10 @@ class CheckpointStore(Protocol):
 
     def get_chunk(self, digest: str) -> bytes:
         """A compressed chunk as it was put. Whoever asks verifies it. Refusal: CHUNKS_MISSING."""
+        ...
+
+    def check_chunk(self, digest: str) -> None:
+        """Looks at a chunk that somebody found broken. Refusal: CHUNK_CORRUPT; then it is missing from now on."""
         ...
 
     def put_manifest(self, data: bytes) -> str:
@@ -62,8 +71,15 @@ class FolderStore:
         self._aside = folder / "aside"
         self._chunks = folder / "chunks"
         self._manifests = folder / "manifests"
-        # Held while a file's age is looked at or changed, so that none is swept that has just become young.
+        # Copies that were found broken. They are an operator's to delete, who may want to know what the disk did.
+        self._broken = folder / "broken"
+        # Held while a file's age is looked at or changed, so that none is swept that has just become young; and while
+        # one is put aside, so that this is none that was put since.
         self._ages = threading.Lock()
+        # Folders whose names outlive a power cut, and how many names are on their way into each.
+        self._naming = threading.Lock()
+        self._synced: set[str] = set()
+        self._named: Counter[str] = Counter()
         for part in (self._aside, self._chunks, self._manifests):
             part.mkdir(parents=True, exist_ok=True)
         sync_folder(folder)
@@ -91,10 +107,35 @@ class FolderStore:
     def get_chunk(self, digest: str) -> bytes:
         """A compressed chunk as it was put."""
         try:
-            return _path(self._chunks, digest).read_bytes()
+            return Path(_path(self._chunks, digest)).read_bytes()
         except FileNotFoundError:
             message = f"the checkpoint store has no chunk {digest}; its checkpoint was deleted, use a newer one"
             raise Refusal(Code.NOT_FOUND, "CHUNKS_MISSING", message) from None
+
+    def check_chunk(self, digest: str) -> None:
+        """Puts a chunk aside that is not what its name says."""
+        path = Path(_path(self._chunks, digest))
+        with self._ages:
+            try:
+                expanded(digest, path.read_bytes())
+            except FileNotFoundError:
+                return
+            except ChunkCorrupt as error:
+                aside = self._put_aside(path)
+                message = (
+                    f"the checkpoint store holds a broken copy of {error}; it is put aside as {aside}, and comes anew"
+                    " with the job's next checkpoint: wait for that, or use an older checkpoint, and check the disk"
+                )
+                raise Refusal(Code.INTERNAL, "CHUNK_CORRUPT", message, chunk=digest) from error
+
+    def _put_aside(self, path: Path) -> Path:
+        self._broken.mkdir(exist_ok=True)
+        aside = self._broken / f"{path.parent.parent.name}-{path.name}"
+        path.rename(aside)
+        sync_folder(self._broken)
+        sync_folder(path.parent)
+        _log.error("%s is not what its name says; it is put aside as %s", path, aside)
+        return aside
 
     def put_manifest(self, data: bytes) -> str:
         """Keeps a manifest whose chunks are all here."""
@@ -106,23 +147,23 @@ class FolderStore:
             )
             raise Refusal(Code.FAILED_PRECONDITION, "CHUNKS_MISSING", message)
         # The chunks' bytes were synced as they came; their names are here, once for all.
-        names = {_path(self._chunks, digest).parent: None for digest in manifest.chunks}
-        for folder in (*names, self._chunks):
-            sync_folder(folder)
+        self._sync_names(self._chunks, manifest.chunks)
         reached("controller.manifest.chunked", manifest)
         digest = digest_of(data)
         path = _path(self._manifests, digest)
         if not self._touch(path):
             self._write(path, data)
-        for folder in (path.parent, self._manifests):
-            sync_folder(folder)
+        elif Path(path).read_bytes() != data:
+            self._put_aside(Path(path))
+            self._write(path, data)
+        self._sync_names(self._manifests, (digest,))
         reached("controller.manifest.put", manifest)
         return digest
 
     def get_manifest(self, digest: str) -> bytes:
         """A manifest as it was put."""
         try:
-            data = _path(self._manifests, digest).read_bytes()
+            data = Path(_path(self._manifests, digest)).read_bytes()
         except FileNotFoundError:
             message = f"the checkpoint store has no manifest {digest}; it was deleted, or never put: use a newer one"
             raise Refusal(Code.NOT_FOUND, "MANIFEST_MISSING", message) from None
@@ -156,7 +197,34 @@ class FolderStore:
             path.unlink()
             return status.st_size
 
-    def _touch(self, path: Path) -> bool:
+    def _sync_names(self, part: Path, digests: Iterable[str]) -> None:
+        """Makes names outlive a power cut: of the folders, those that got any since they were synced here."""
+        for folder in dict.fromkeys(os.path.dirname(_path(part, digest)) for digest in digests):  # noqa: PTH120 - pathlib is slow.
+            with self._naming:
+                if folder in self._synced:
+                    continue
+                if not self._named[folder]:
+                    self._synced.add(folder)
+            try:
+                sync_folder(Path(folder))
+            except OSError:
+                self._synced.discard(folder)
+                raise
+        sync_folder(part)
+
+    @contextmanager
+    def _name_in(self, folder: str) -> Iterator[None]:
+        """A name comes into a folder: until it is there, nobody may take the folder to be synced."""
+        with self._naming:
+            self._named[folder] += 1
+            self._synced.discard(folder)
+        try:
+            yield
+        finally:
+            with self._naming:
+                self._named[folder] -= 1
+
+    def _touch(self, path: str) -> bool:
         """Makes a file young; whether there is one."""
         now = self._clock()
         with self._ages:
@@ -166,16 +234,19 @@ class FolderStore:
                 return False
             return True
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: str, data: bytes) -> None:
         remedy = "give the controller a checkpoint folder with more room, or let it keep fewer checkpoints"
         with refused_when_full(self._folder, "STORE_FULL", remedy):
-            path.parent.mkdir(exist_ok=True)
-            write_whole(path, data, aside=self._aside, time=self._clock())
+            folder = Path(path).parent
+            folder.mkdir(exist_ok=True)
+            with self._name_in(str(folder)):
+                write_whole(Path(path), data, aside=self._aside, time=self._clock())
 
 
-def _path(part: Path, digest: str) -> Path:
+def _path(part: Path, digest: str) -> str:
+    # No Path: a checkpoint has thousands of chunks, and each is asked after while its job stands still.
     name = check_digest(digest).removeprefix("sha256:")
-    return part / name[:2] / name
+    return f"{part}/{name[:2]}/{name}"
 
 
 def _digest(path: Path) -> str:

@@ -22,6 +22,7 @@ from controller.identifiers import Records, trusted
 from controller.images import Images
 from controller.logs import JobLogs
 from controller.services.checkpoints import CheckpointService
+from controller.services.find import FindService
 from controller.services.identifiers import IdentifierService
 from controller.services.jobs import JobService
 from controller.services.nodes import NodeService
@@ -34,8 +35,15 @@ from headrace.jobs import Job
 from headrace.refusals import Code, Refusal
 from headrace.settings import ControllerSettings
 from headrace.status import RefusalInterceptor
-from headrace.v1 import checkpoint_service_pb2, identifier_service_pb2, job_service_pb2, node_service_pb2
+from headrace.v1 import (
+    checkpoint_service_pb2,
+    find_service_pb2,
+    identifier_service_pb2,
+    job_service_pb2,
+    node_service_pb2,
+)
 from headrace.v1.checkpoint_service_pb2_grpc import add_CheckpointServiceServicer_to_server
+from headrace.v1.find_service_pb2_grpc import add_FindServiceServicer_to_server
 from headrace.v1.identifier_service_pb2_grpc import add_IdentifierServiceServicer_to_server
 from headrace.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
 from headrace.v1.node_service_pb2_grpc import add_NodeServiceServicer_to_server
@@ -47,6 +55,7 @@ STOP_SECONDS = 2.0
 
 SERVICES = (
     checkpoint_service_pb2.DESCRIPTOR.services_by_name["CheckpointService"].full_name,
+    find_service_pb2.DESCRIPTOR.services_by_name["FindService"].full_name,
     identifier_service_pb2.DESCRIPTOR.services_by_name["IdentifierService"].full_name,
     job_service_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
     node_service_pb2.DESCRIPTOR.services_by_name["NodeService"].full_name,
@@ -160,6 +169,7 @@ async def add_services(server: aio.Server, parts: Parts) -> None:
     """Our services, and the standard ones of health and reflection."""
     add_JobServiceServicer_to_server(JobService(parts.shell, parts.store, parts.images, parts.logs), server)
     add_NodeServiceServicer_to_server(NodeService(parts.shell, parts.logs), server)
+    add_FindServiceServicer_to_server(FindService(parts.shell), server)
     add_CheckpointServiceServicer_to_server(parts.checkpoint_service, server)
     add_IdentifierServiceServicer_to_server(IdentifierService(parts.records), server)
     healthy = health.HealthServicer()

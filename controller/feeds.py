@@ -33,6 +33,10 @@ class Subscription(Generic[Item]):
             raise Refusal(Code.UNAVAILABLE, "WATCH_TOO_SLOW", "this watch fell too far behind; watch again")
         return await self._items.get()
 
+    def waiting(self) -> list[Item]:
+        """All that is there to be read now."""
+        return [self._items.get_nowait() for _ in range(self._items.qsize())]
+
 
 class Feed(Generic[Item]):
     """One kind of thing that can be watched, each under its key, or ALL of them."""

@@ -26,6 +26,8 @@ jobs = Table(
     # What the sweep of the checkpoint store must leave: absent once nothing of this job needs it.
     Column("checkpoint_manifest", Text),
     Column("outputs_manifest", Text),
+    # Whose task it is, which lists of jobs leave out.
+    Column("gang", Text),
     Column("body", LargeBinary, nullable=False),
 )
 
@@ -57,8 +59,8 @@ Index("jobs_by_age", jobs.c.create_time_ms, jobs.c.id)
 Index("jobs_by_end_and_age", jobs.c.ended, jobs.c.create_time_ms, jobs.c.id)
 Index("events_by_subject", events.c.subject, events.c.sequence)
 
-# Most jobs have neither, and then cost nothing here.
-for _column in (jobs.c.checkpoint_manifest, jobs.c.outputs_manifest):
+# Most jobs have none of these, and then cost nothing here.
+for _column in (jobs.c.checkpoint_manifest, jobs.c.outputs_manifest, jobs.c.gang):
     Index(
         f"jobs_by_{_column.name}",
         _column,

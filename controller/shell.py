@@ -3,13 +3,13 @@
 import asyncio
 import itertools
 import logging
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import assert_never
 
+from controller.clock import Clock
 from controller.core.cluster import Cluster
-from controller.core.model import Answer, Assign, Effect, Event, MoveAnswer, Reject, Save, Ticked
+from controller.core.model import Answer, Assign, Changed, Effect, Event, MoveAnswer, Reject, Reported, Save, Ticked
 from controller.feeds import Feed
 from controller.logs import JobLogs
 from controller.store import Store
@@ -62,8 +62,11 @@ class Shell:
     def __init__(self, cluster: Cluster, store: Store, logs: JobLogs) -> None:
         self.cluster = cluster
         self._logs = logs
+        self._clock = Clock()
         self.jobs: Feed[Job] = Feed()
         self.nodes: Feed[str] = Feed()
+        # The nodes again, with every report.
+        self.readings: Feed[str] = Feed()
         self.events: Feed[Happening] = Feed()
         # The live jobs as they were saved last: what may be shown, since no crash can take it back.
         self.live = dict(cluster.book.jobs)
@@ -129,15 +132,12 @@ class Shell:
 
     async def _tick(self) -> None:
         while True:
-            self.tell(self._now())
+            self.tell(self._clock.now())
             await asyncio.sleep(TICK_SECONDS)
-
-    def _now(self) -> Ticked:
-        return Ticked(now_ms=time.monotonic_ns() // 1_000_000, wall_ms=time.time_ns() // 1_000_000)
 
     async def _judge(self, batch: list[Event]) -> None:
         effects: list[Effect] = []
-        for event in [self._now(), *(one for one in batch if not isinstance(one, Ticked))]:
+        for event in [self._clock.now(), *(one for one in batch if not isinstance(one, Ticked))]:
             effects += self.cluster.handle(event)
         saves = [effect.record for effect in effects if isinstance(effect, Save)]
         if saves:
@@ -147,6 +147,9 @@ class Shell:
             self.is_saving = False
         for effect in effects:
             self._do(effect)
+        for event in batch:
+            if isinstance(event, Reported):
+                self.readings.publish(event.report.node, event.report.node)
         reached("controller.sent", *saves)
 
     async def _saved(self, saves: Sequence[Job | Node | Happening]) -> tuple[Happening, ...]:
@@ -168,7 +171,9 @@ class Shell:
                 if isinstance(record, Job):
                     self._job_saved(record)
                 elif isinstance(record, Node):
-                    self.nodes.publish(record.id, record.id)
+                    self._node_changed(record.id)
+            case Changed(node):
+                self._node_changed(node)
             case Assign(node, assignment):
                 # Rule 7: an assignment is sent in its own session, or not at all.
                 outbox = self._outboxes.get(node, {}).get(assignment.session)
@@ -182,6 +187,10 @@ class Shell:
                 self._answer(token, value)
             case other:
                 assert_never(other)
+
+    def _node_changed(self, node: str) -> None:
+        self.nodes.publish(node, node)
+        self.readings.publish(node, node)
 
     def _job_saved(self, job: Job) -> None:
         self.jobs.publish(job.id, job)

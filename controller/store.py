@@ -180,13 +180,14 @@ class Store:
     def find_jobs(self, prefix: str, limit: int = 3) -> tuple[str, ...]:
         """Ids that start with `prefix`, in their order, `limit` of them at most."""
         # A range, not LIKE: that would not use the index, and takes small letters and capitals for equal.
-        found = select(_JOB.id).where(_JOB.id >= prefix, _JOB.id < prefix + chr(sys.maxunicode))
+        # A gang's tasks begin like the gang; they are named in full.
+        found = select(_JOB.id).where(_JOB.id >= prefix, _JOB.id < prefix + chr(sys.maxunicode), _JOB.gang.is_(None))
         with self._reading() as connection:
             return tuple(connection.scalars(found.order_by(_JOB.id).limit(limit)))
 
-    def jobs(self, *, limit: int, before: JobCursor | None = None) -> tuple[Job, ...]:
-        """A page of jobs, newest first, from `before` on."""
-        page = _JOBS
+    def jobs(self, *, limit: int, before: JobCursor | None = None, gang: str = "") -> tuple[Job, ...]:
+        """A page of jobs, newest first, from `before` on; of a gang's tasks where one is named, else without any."""
+        page = _JOBS.where(_JOB.gang == gang if gang else _JOB.gang.is_(None))
         if before is not None:
             page = page.where(tuple_(*_AGE) < (before.create_time_ms, before.id))
         with self._reading() as connection:
@@ -295,6 +296,7 @@ def _job_row(job: Job) -> dict[str, Any]:
         "state": job.state.name,
         "ended": job.ended,
         "checkpoint_manifest": checkpoint.digest if checkpoint else None,
+        "gang": job.gang or None,
         "outputs_manifest": job.outputs.manifest if job.outputs else None,
         "body": wire.dump_once(job).SerializeToString(),
     }

@@ -33,6 +33,7 @@ from headrace.connection import (
 from headrace.events import Event
 from headrace.jobs import Candidate, Job, JobSpec, MigrationPlan
 from headrace.nodes import Node
+from headrace.searches import Found, Search
 from headrace.v1 import job_service_pb2 as job_pb
 from headrace.v1 import node_service_pb2 as node_pb
 
@@ -77,6 +78,14 @@ class Client:
         async for page in self._connection.pages(self._connection.jobs.ListJobs, request):
             for job in page.jobs:
                 yield wire.load(Job, job)
+
+    async def tasks(self, name: str) -> AsyncGenerator[Job]:
+        """The tasks of a gang, by their numbers: each has a log, attempts and outputs of its own."""
+        request = job_pb.ListJobsRequest(gang=(await self.job(name)).name, page_size=PAGE_SIZE)
+        pages = self._connection.pages(self._connection.jobs.ListJobs, request)
+        found = [wire.load(Job, job) async for page in pages for job in page.jobs]
+        for job in sorted(found, key=lambda task: task.task):
+            yield job
 
     def watch_job(self, name: str) -> AsyncGenerator[Job]:
         """The job now, and again whenever it changed, until it has ended."""
@@ -149,9 +158,16 @@ class Client:
             for node in page.nodes:
                 yield wire.load(Node, node)
 
-    def watch_nodes(self, where: str = "") -> AsyncGenerator[Node]:
-        """The nodes for which `where` holds, all of them now, then each that changed. Does not end by itself."""
-        return _records(Node, self._connection.watch_nodes(where))
+    def watch_nodes(self, where: str = "", *, readings: bool = False) -> AsyncGenerator[Node]:
+        """The nodes for which `where` holds, all of them now, then each that changed. Does not end by itself.
+
+        With `readings`, each with every report.
+        """
+        return _records(Node, self._connection.watch_nodes(where, readings=readings))
+
+    async def find(self, search: Search) -> Found:
+        """Capacity, now: nodes, devices or jobs, with sums and groups, and when there would be more."""
+        return await self._call(Found, self._connection.finds.FindCapacity, wire.dump(search))
 
     async def cordon(self, name: str) -> Node:
         """Give a node no new jobs; those it has stay."""

@@ -21,6 +21,7 @@ from headrace.v1.job_service_pb2_grpc import JobServiceStub
 if TYPE_CHECKING:
     from headrace.v1 import node_pb2
     from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceStub
+    from headrace.v1.find_service_pb2_grpc import FindServiceStub
     from headrace.v1.identifier_service_pb2_grpc import IdentifierServiceStub
     from headrace.v1.node_service_pb2_grpc import NodeServiceStub
 
@@ -43,7 +44,8 @@ _LONGEST_PAUSE_SECONDS = 5.0
 # be another move, so that one is asked once.
 _SERVICE_CONFIG = """{"methodConfig": [
   {"name": [{"service": "headrace.v1.JobService"}, {"service": "headrace.v1.NodeService"},
-            {"service": "headrace.v1.CheckpointService"}, {"service": "headrace.v1.IdentifierService"}],
+            {"service": "headrace.v1.CheckpointService"}, {"service": "headrace.v1.FindService"},
+            {"service": "headrace.v1.IdentifierService"}],
    "retryPolicy": {"maxAttempts": 5, "initialBackoff": "0.1s", "maxBackoff": "1s", "backoffMultiplier": 2,
                    "retryableStatusCodes": ["UNAVAILABLE"]}},
   {"name": [{"service": "headrace.v1.JobService", "method": "MigrateJob"}]}
@@ -107,6 +109,13 @@ class Connection:
         from headrace.v1.node_service_pb2_grpc import NodeServiceStub  # noqa: PLC0415 - most programs need it not, and it costs start-up time.
 
         return NodeServiceStub(self._channel)
+
+    @cached_property
+    def finds(self) -> "FindServiceStub":
+        """Capacity, found by asking."""
+        from headrace.v1.find_service_pb2_grpc import FindServiceStub  # noqa: PLC0415 - as in `nodes`.
+
+        return FindServiceStub(self._channel)
 
     @cached_property
     def checkpoints(self) -> "CheckpointServiceStub":
@@ -199,11 +208,14 @@ class Connection:
                 request.after_sequence = event.sequence
                 yield event
 
-    def watch_nodes(self, where: str = "") -> "AsyncGenerator[node_pb2.Node]":
-        """The nodes for which `where` holds, all of them now, then each that changed. Does not end by itself."""
+    def watch_nodes(self, where: str = "", *, readings: bool = False) -> "AsyncGenerator[node_pb2.Node]":
+        """The nodes for which `where` holds, all of them now, then each that changed. Does not end by itself.
+
+        With `readings`, each with every report.
+        """
         from headrace.v1.node_service_pb2 import WatchNodesRequest  # noqa: PLC0415 - as in `nodes`.
 
-        request = WatchNodesRequest(filter=where)
+        request = WatchNodesRequest(filter=where, readings=readings)
         return self.stream(lambda: messages_of(self.nodes.WatchNodes(request)))
 
     def _refusal(self, error: grpc.aio.AioRpcError) -> Refusal:

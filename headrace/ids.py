@@ -15,6 +15,11 @@ def job_id(display_name: str, request_id: str) -> str:
     return f"{display_name}-{base64.b32encode(digest).decode().lower()[:_LENGTH]}"
 
 
+def task_id(gang: str, task: int) -> str:
+    """The id of a gang's task. No other job has it: what `job_id` makes ends in six characters."""
+    return f"{gang}-{task}"
+
+
 def is_job_id(text: str) -> bool:
     """Whether it may be a job's id: small letters, digits and dashes, 200 at most."""
     return _JOB_ID.fullmatch(text) is not None

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 
 from headrace import capacity, query, references, units
-from headrace.jobs import CheckpointPolicy, JobSpec, Requests, Variant, Work
+from headrace.jobs import AcceleratorRequest, CheckpointPolicy, JobSpec, Requests, Variant, Work
 from headrace.refusals import Code, Refusal
+from headrace.shares import WHOLE_MILLIS
 
 # The smallest that container engines serve.
 MIN_CPU_MILLIS = 10
@@ -19,6 +20,7 @@ MIN_DURATION_MS = 1000
 RESERVED_PATHS = ("/headrace", "/proc", "/sys", "/dev")
 MAX_ACCELERATORS = 1024
 MAX_RETRIES = 100
+MAX_TASKS = 256
 MAX_WEIGHT = 1000
 MAX_TEXT_BYTES = 1 << 20
 MAX_OPERATIONS = 1e30
@@ -124,7 +126,17 @@ def _requests(requests: Requests) -> Iterator[Finding]:
     if wanted is not None:
         if not 1 <= wanted.count <= MAX_ACCELERATORS:
             yield "resources.accelerators.count", f"{wanted.count} is not from 1 to {MAX_ACCELERATORS}"
+        yield from _part(wanted)
         yield from _query("resources.accelerators.where", wanted.where, query.DEVICE_FIELDS)
+
+
+def _part(wanted: AcceleratorRequest) -> Iterator[Finding]:
+    if not 0 <= wanted.share_millis < WHOLE_MILLIS:
+        yield "resources.accelerators.count", f"{wanted.share_millis} thousandths are no part of a device; 1 to 999 are"
+    if wanted.memory_bytes < 0:
+        yield "resources.accelerators.share.memory", "is less than nothing; write e.g. 8GiB"
+    if wanted.is_part and wanted.count > 1:
+        yield "resources.accelerators.share", "is a part of one device; ask for count: 1, or leave it out"
 
 
 def _query(path: str, where: str, schema: query.Schema, *, needed: bool = False) -> Iterator[Finding]:
@@ -206,9 +218,14 @@ def _limits(spec: JobSpec) -> Iterator[Finding]:
     if not 0 <= spec.priority <= 100:
         yield "priority", f"{spec.priority} is not from 0 (last) to 100 (first)"
     yield from _duration("lost_after", spec.lost_after_ms)
-    for path, limit_ms in (("timeouts.queue", spec.timeouts.queue_ms), ("timeouts.run", spec.timeouts.run_ms)):
+    limits = {"queue": spec.timeouts.queue_ms, "run": spec.timeouts.run_ms, "start": spec.timeouts.start_ms}
+    for name, limit_ms in limits.items():
         if limit_ms is not None:
-            yield from _duration(path, limit_ms)
+            yield from _duration(f"timeouts.{name}", limit_ms)
+    if not 0 <= spec.task_count <= MAX_TASKS:
+        yield "tasks", f"{spec.task_count} is not from 1 to {MAX_TASKS}"
+    if spec.task_count <= 1 and spec.timeouts.start_ms is not None:
+        yield "timeouts.start", "is for a gang, a job with `tasks` of 2 or more; leave it out"
     if not 0 <= spec.retry.limit <= MAX_RETRIES:
         yield "retry.limit", f"{spec.retry.limit} is not from 0 (never) to {MAX_RETRIES}"
     if spec.retry.limit and not spec.retry.on:

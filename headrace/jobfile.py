@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from headrace import query, yaml_sections, yaml_tree
-from headrace.job_rules import check, problems
+from headrace.job_rules import MAX_TASKS, check, problems
 from headrace.jobs import (
+    GANG_STARTS_WITHIN_MS,
     AcceleratorRequest,
     CheckpointPolicy,
     Emulation,
@@ -112,7 +114,7 @@ class _Reader:
             "where": text,
             "prefer": self.preferences,
             "variants": self.variants,
-            "tasks": _one_alone,
+            "tasks": _tasks,
             "checkpoint": self.checkpoint,
             "emulation": one_of(Emulation),
             "network": one_of(Network),
@@ -128,10 +130,13 @@ class _Reader:
             "work": self.work,
         }
         values = self.findings.section(tree, "", readers)
+        if values.get("tasks", 1) > 1:
+            limits = values.get("timeouts", Timeouts())
+            values["timeouts"] = replace(limits, start_ms=limits.start_ms or GANG_STARTS_WITHIN_MS)
         return JobSpec(
             display_name=values.pop("name", ""),
             image=values.pop("image", ""),
-            **_renamed(values, lost_after="lost_after_ms", outputs="output_path"),
+            **_renamed(values, lost_after="lost_after_ms", outputs="output_path", tasks="task_count"),
         )
 
     def command(self, node: Node, path: str) -> tuple[str, ...]:
@@ -151,12 +156,20 @@ class _Reader:
         return Requests(**_renamed(values, cpu="cpu_millis", memory="memory_bytes"))
 
     def accelerators(self, node: Node, path: str) -> AcceleratorRequest:
-        readers: dict[str, Reader] = {"count": whole_number, "where": _device_query}
+        readers: dict[str, Reader] = {"count": _count, "where": _device_query, "share": self.share}
         readers |= {name: _device_condition(name) for name in query.DEVICE_FIELDS.fields if name not in _NOT_ASKED_FOR}
         values = self.findings.section(node, path, readers)
-        count = values.pop("count", 1)
+        count, share_millis = values.pop("count", (1, 0))
+        memory_bytes = values.pop("share", 0)
         joined = " and ".join(f"({condition})" for condition in values.values())
-        return AcceleratorRequest(count, str(query.parse(_checked(joined), query.DEVICE_FIELDS)))
+        where = str(query.parse(_checked(joined), query.DEVICE_FIELDS))
+        return AcceleratorRequest(count, where, share_millis, memory_bytes)
+
+    def share(self, node: Node, path: str) -> int:
+        values = self.findings.section(node, path, {"memory": size})
+        if not values and not self.findings.is_noted(f"{path}.memory"):
+            raise Wrong("says how much memory of a device is the job's; write e.g. {memory: 8GiB}")
+        return int(values.get("memory", 0))
 
     def preferences(self, node: Node, path: str) -> tuple[Preference, ...]:
         found = []
@@ -189,8 +202,8 @@ class _Reader:
         return CheckpointPolicy(**{"path": "", **_renamed(values, interval="interval_ms", grace="grace_ms")})
 
     def timeouts(self, node: Node, path: str) -> Timeouts:
-        values = self.findings.section(node, path, {"queue": duration, "run": duration})
-        return Timeouts(**_renamed(values, queue="queue_ms", run="run_ms"))
+        values = self.findings.section(node, path, {"queue": duration, "run": duration, "start": duration})
+        return Timeouts(**_renamed(values, queue="queue_ms", run="run_ms", start="start_ms"))
 
     def retry(self, node: Node, path: str) -> Retry:
         return Retry(**self.findings.section(node, path, {"limit": whole_number, "on": self.causes}))
@@ -213,6 +226,13 @@ def _renamed(values: dict[str, Any], **names: str) -> dict[str, Any]:
     return {names.get(key, key): value for key, value in values.items()}
 
 
+def _tasks(node: Node, path: str) -> int:
+    # Over the wire 0 is what is not said.
+    if (count := whole_number(node, path)) < 1:
+        raise Wrong(f"{count} is not from 1 to {MAX_TASKS}")
+    return count
+
+
 def _one_alone(node: Node, path: str) -> None:
     if whole_number(node, path) != 1:
         raise Wrong("more than 1 is not served by this version yet; leave it out")
@@ -220,6 +240,18 @@ def _one_alone(node: Node, path: str) -> None:
 
 def _not_served(_node: Node, _path: str) -> None:
     raise Wrong("is not served by this version yet; leave it out")
+
+
+def _count(node: Node, path: str) -> tuple[int, int]:
+    """How many devices, and how many thousandths of one: 0.5 is half a device."""
+    written = number(node, path)
+    if written == int(written):
+        return int(written), 0
+    millis = round(written * 1000)
+    if not 0 < written < 1 or not millis or abs(millis - written * 1000) > 1e-6:
+        shown = text(node, path)
+        raise Wrong(f"{shown} is neither a whole number nor a part of one device; write e.g. 2, or 0.5, or 0.125")
+    return 1, millis
 
 
 def _device_query(node: Node, path: str) -> str:

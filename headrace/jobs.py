@@ -8,6 +8,9 @@ from headrace.attempts import Attempt, Checkpoint, Outputs, Phase, Platform
 # A job without a contract has nothing to save; what it needs to end in order is short.
 GRACE_MS_WITHOUT_CONTRACT = 10_000
 
+# Of a gang whose file does not say otherwise: as long as a move's target may take to bring an image.
+GANG_STARTS_WITHIN_MS = 900_000
+
 # Of a job's attempts, and of its migrations, the first so many and the last so many are kept: how it began, and what
 # it does now. A job that is started again for ever would otherwise grow without bound.
 FIRST_KEPT = 10
@@ -56,13 +59,18 @@ class RetryCause(Enum):
 class AcceleratorRequest:
     """`count` devices for each of which `where` (query language, over one device) holds.
 
-    Or a part of one: `share_millis` thousandths of it, and so much of its memory (0: as its share).
+    Or a part of one: `share_millis` thousandths of it (0: as its memory), and so much of its memory (0: as its share).
     """
 
     count: int
     where: str = ""
     share_millis: int = 0
     memory_bytes: int = 0
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is a part of a device that is asked for."""
+        return bool(self.share_millis or self.memory_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +117,8 @@ class Timeouts:
 
     queue_ms: int | None = None
     run_ms: int | None = None
+    # Of a gang: from its placement until all its tasks run.
+    start_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +160,8 @@ class JobSpec:
     retry: Retry = field(default_factory=Retry)
     output_path: str = ""
     work: Work | None = None
+    # Records from before there were gangs have 0.
+    task_count: int = 1
 
     @property
     def grace_ms(self) -> int:
@@ -286,6 +298,14 @@ class Job:
     start_time_ms: int | None = None
     end_time_ms: int | None = None
     queue_time_ms: int | None = None
+    gang: str = ""
+    task: int = 0
+    rendezvous: str = ""
+
+    @property
+    def is_gang(self) -> bool:
+        """Whether it has tasks that run, each a job in its record, and runs nothing itself."""
+        return self.spec.task_count > 1 and not self.gang
 
     @property
     def id(self) -> str:

@@ -129,6 +129,7 @@ class NodeDescription:
     host_network: bool = False
     vendors: tuple[VendorReport, ...] = ()
     identifier: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

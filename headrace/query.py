@@ -5,25 +5,42 @@
 Pure, with all the modules that it gathers: the cores evaluate queries.
 """
 
-from headrace.query_expressions import Expression, quoted
-from headrace.query_fields import DEVICE_FIELDS, JOB_FIELDS, NODE_FIELDS, device_row, job_row, node_row
-from headrace.query_schema import Field, Kind, QueryError, Row, Schema, Value
+from headrace.query_columns import Order, parse_field, parse_order, parse_sum, rounded_text, value_text, values_of
+from headrace.query_expressions import Expression, Name, quoted
+from headrace.query_fields import DEVICE_FIELDS, NODE_FIELDS, device_row, is_free, node_row, remaining_row
+from headrace.query_found import FOUND_DEVICE_FIELDS, DeviceView, found_device_row
+from headrace.query_jobs import JOB_FIELDS, job_row
+from headrace.query_schema import Field, Kind, QueryError, Row, Scalar, Schema, Value
 from headrace.query_syntax import parse
 
 __all__ = [
     "DEVICE_FIELDS",
+    "FOUND_DEVICE_FIELDS",
     "JOB_FIELDS",
     "NODE_FIELDS",
+    "DeviceView",
     "Expression",
     "Field",
     "Kind",
+    "Name",
+    "Order",
     "QueryError",
     "Row",
+    "Scalar",
     "Schema",
     "Value",
     "device_row",
+    "found_device_row",
+    "is_free",
     "job_row",
     "node_row",
     "parse",
+    "parse_field",
+    "parse_order",
+    "parse_sum",
     "quoted",
+    "remaining_row",
+    "rounded_text",
+    "value_text",
+    "values_of",
 ]

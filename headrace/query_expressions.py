@@ -4,6 +4,7 @@ Pure: the cores evaluate it. Logic has three values (Kleene's): what depends on 
 its negation too, and only what is known to be true holds.
 """
 
+import operator
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
@@ -12,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from headrace import units
-from headrace.query_schema import Kind, Row, Scalar
+from headrace.query_schema import Kind, Row, Scalar, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,12 @@ class Compare(Expression):
     def truth(self, row: Row) -> bool | None:
         """True if any pair of the two sides' values satisfies it."""
         test = COMPARISONS[self.operator]
-        rights = (self.right.value,) if isinstance(self.right, Literal) else _values(row, self.right.name)
-        lefts = _values(row, self.left.name)
-        return _any(None if a is None or b is None else test(a, b) for a in lefts for b in rights)
+        left = row.get(self.left.name)
+        right = self.right.value if isinstance(self.right, Literal) else row.get(self.right.name)
+        if not isinstance(left, tuple) and not isinstance(right, tuple):
+            return test(left, right) if _is_known(left) and _is_known(right) else None
+        lefts, rights = _several(left), _several(right)
+        return _any(test(a, b) if _is_known(a) and _is_known(b) else None for a in lefts for b in rights)
 
     def __str__(self) -> str:
         return f"{self.left} {self.operator} {self.right}"
@@ -92,7 +96,7 @@ class Among(Expression):
     def truth(self, row: Row) -> bool | None:
         """True if any of the field's values is one of these."""
         allowed = tuple(literal.value for literal in self.right)
-        return _any(None if value is None else value in allowed for value in _values(row, self.left.name))
+        return _any(value in allowed if _is_known(value) else None for value in _values(row, self.left.name))
 
     def __str__(self) -> str:
         return f"{self.left} in ({', '.join(map(str, self.right))})"
@@ -183,12 +187,12 @@ class Or(Expression):
 
 
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    "==": lambda a, b: bool(a == b),
-    "!=": lambda a, b: bool(a != b),
-    "<": lambda a, b: bool(a < b),
-    "<=": lambda a, b: bool(a <= b),
-    ">": lambda a, b: bool(a > b),
-    ">=": lambda a, b: bool(a >= b),
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
 }
 
 KEYWORDS = ("and", "or", "not", "in", "true", "false")
@@ -210,7 +214,9 @@ def quoted(text: Scalar) -> str:
 
 
 def _decimal(number: Scalar) -> str:
-    return format(Decimal(repr(number)), "f")
+    text = format(Decimal(repr(number)), "f")
+    # Read as a whole number, a great fraction would be another one.
+    return f"{text}.0" if isinstance(number, float) and "." not in text else text
 
 
 _PRINTERS: dict[Kind, Callable[[Any], str]] = {
@@ -226,8 +232,16 @@ _PRINTERS: dict[Kind, Callable[[Any], str]] = {
 
 
 def _values(row: Row, name: str) -> tuple[Scalar | None, ...]:
-    value = row.get(name)
+    return _several(row.get(name))
+
+
+def _several(value: Value) -> tuple[Scalar | None, ...]:
     return value if isinstance(value, tuple) else (value,)
+
+
+def _is_known(value: Scalar | None) -> bool:
+    # Some vendors' "not a number" is what others say nothing for.
+    return value is not None and value == value  # noqa: PLR0124 - that alone is not equal to itself.
 
 
 def _any(truths: Iterable[bool | None]) -> bool | None:

@@ -1,4 +1,4 @@
-"""The fields of nodes, devices and jobs that queries know. A further one is a line here and a line in docs/query.md."""
+"""The fields of nodes and devices that queries know. A further one is a line here and a line in docs/query.md."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -7,8 +7,7 @@ from typing import Any
 
 from headrace import capacity, platforms
 from headrace.attempts import Platform
-from headrace.jobs import Job, JobState
-from headrace.nodes import Device, Drain, Health, Node, NodeState
+from headrace.nodes import Capacity, Device, Drain, Health, Node, NodeState
 from headrace.query_schema import Field, Kind, RecordRow, Row, Schema, Value
 
 # What `gpu.` and the like stand for; "accelerator" is a device of any kind.
@@ -17,15 +16,30 @@ DEVICE_PREFIXES = ("accelerator", "gpu", "npu")
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """A node, and which of its devices jobs hold."""
+    """A node, what counts as its capacity and its devices, which of these jobs hold, and what is free."""
 
     node: Node
-    held: frozenset[str]
+    held: Collection[str]
+    capacity: Capacity
+    free: Capacity
+    devices: tuple[Device, ...]
 
 
-def node_row(node: Node, *, held: Collection[str] = ()) -> Row:
+def node_row(node: Node, *, held: Collection[str] = (), free: Capacity | None = None) -> Row:
     """A node as NODE_FIELDS see it. `held` are the ids of its devices that jobs have: the others are free."""
-    return RecordRow(NODE_FIELDS, NodeView(node, frozenset(held)))
+    view = NodeView(node, held, node.description.capacity, node.free if free is None else free, node.devices)
+    return RecordRow(NODE_FIELDS, view)
+
+
+def remaining_row(node: Node, *, held: Collection[str], free: Capacity) -> Row:
+    """A node as if it had only what jobs do not hold of it."""
+    idle = tuple(device for device in node.devices if is_free(device, held))
+    return RecordRow(NODE_FIELDS, NodeView(node, (), free, free, idle))
+
+
+def is_free(device: Device, held: Collection[str]) -> bool:
+    """Whether a job could be given it, if these devices are held."""
+    return device.id not in held and device.health is not Health.UNHEALTHY
 
 
 def device_row(device: Device) -> Row:
@@ -33,17 +47,14 @@ def device_row(device: Device) -> Row:
     return RecordRow(DEVICE_FIELDS, device)
 
 
-def job_row(job: Job) -> Row:
-    """A job as JOB_FIELDS see it."""
-    return RecordRow(JOB_FIELDS, job)
-
-
-def _word(member: Enum) -> str:
+def word(member: Enum) -> str:
+    """An enum's value as queries write it."""
     return member.name.lower().replace("_", "-")
 
 
-def _words(kind: type[Enum]) -> tuple[str, ...]:
-    return tuple(_word(member) for member in kind)
+def words(kind: type[Enum]) -> tuple[str, ...]:
+    """All of them."""
+    return tuple(word(member) for member in kind)
 
 
 def _architecture(word: str) -> str:
@@ -61,7 +72,7 @@ _DEVICE: dict[str, Field] = {
     "busy_percent": Field(Kind.NUMBER, lambda device: device.busy_percent),
     "temperature": Field(Kind.NUMBER, lambda device: device.temperature_celsius),
     "power_watts": Field(Kind.NUMBER, lambda device: device.power_watts),
-    "health": Field(Kind.WORD, lambda device: _word(device.health), words=_words(Health)),
+    "health": Field(Kind.WORD, lambda device: word(device.health), words=words(Health)),
 }
 
 
@@ -77,15 +88,17 @@ DEVICE_FIELDS = Schema("device", _DEVICE)
 
 
 def _devices(view: NodeView, kind: str) -> tuple[Device, ...]:
-    return tuple(device for device in view.node.devices if kind in ("accelerator", device.kind))
+    if kind == "accelerator":
+        return view.devices
+    return tuple([device for device in view.devices if device.kind == kind])
 
 
 def _free_devices(view: NodeView, kind: str) -> tuple[Device, ...]:
-    usable = _devices(view, kind)
-    return tuple(device for device in usable if device.id not in view.held and device.health is not Health.UNHEALTHY)
+    return tuple([device for device in _devices(view, kind) if is_free(device, view.held)])
 
 
-def _free_memory(device: Device) -> int | None:
+def free_memory(device: Device) -> int | None:
+    """What nobody uses of its memory."""
     if device.memory_bytes is None or device.memory_used_bytes is None:
         return None
     return max(0, device.memory_bytes - device.memory_used_bytes)
@@ -94,9 +107,9 @@ def _free_memory(device: Device) -> int | None:
 def _of_each(devices: Callable[[NodeView, str], tuple[Device, ...]], kind: str, known: Field) -> Field:
     def read(view: NodeView) -> Value:
         # Each figure of one device is one value, never a tuple itself.
-        return tuple(known.read(device) for device in devices(view, kind))  # type: ignore[misc]
+        return tuple([known.read(device) for device in devices(view, kind)])  # type: ignore[misc]
 
-    return Field(known.kind, read, words=known.words)
+    return Field(known.kind, read, words=known.words, several=True)
 
 
 def _count(devices: Callable[[NodeView, str], tuple[Device, ...]], kind: str) -> Field:
@@ -105,7 +118,7 @@ def _count(devices: Callable[[NodeView, str], tuple[Device, ...]], kind: str) ->
 
 def _device_fields(kind: str) -> dict[str, Field]:
     """`gpu.memory` and its like: each asks every device of the kind, and any one will do."""
-    free = dict(_DEVICE, memory=Field(Kind.SIZE, _free_memory))
+    free = dict(_DEVICE, memory=Field(Kind.SIZE, free_memory))
     return {
         **{f"{kind}.{name}": _of_each(_devices, kind, known) for name, known in _DEVICE.items()},
         **{f"free.{kind}.{name}": _of_each(_free_devices, kind, known) for name, known in free.items()},
@@ -139,8 +152,8 @@ NODE_FIELDS = Schema(
     {
         "name": _node(Kind.TEXT, lambda node: node.id),
         "node": _node(Kind.TEXT, lambda node: node.id),
-        "state": _node(Kind.WORD, lambda node: _word(node.state), _words(NodeState)),
-        "drain": _node(Kind.WORD, lambda node: _word(node.drain), _words(Drain)),
+        "state": _node(Kind.WORD, lambda node: word(node.state), words(NodeState)),
+        "drain": _node(Kind.WORD, lambda node: word(node.drain), words(Drain)),
         "region": _node(Kind.TEXT, lambda node: node.description.region),
         "owner": _node(Kind.TEXT, lambda node: node.description.owner),
         "hostname": _node(Kind.TEXT, lambda node: node.description.hostname),
@@ -159,37 +172,20 @@ NODE_FIELDS = Schema(
         "cpu.threads": _node(Kind.NUMBER, lambda node: node.description.cpu.threads),
         "cpu.features": _node(Kind.LIST, lambda node: node.description.cpu.features or None),
         **{f"cpu.{name}": _cpu_figure(name) for name in capacity.CPU_FIGURES},
-        "capacity.cpu": _node(Kind.CPU, lambda node: node.description.capacity.cpu_millis),
-        "capacity.memory": _node(Kind.SIZE, lambda node: node.description.capacity.memory_bytes),
-        "capacity.disk": _node(Kind.SIZE, lambda node: node.description.capacity.disk_bytes),
-        "free.cpu": _node(Kind.CPU, lambda node: node.free.cpu_millis),
-        "free.memory": _node(Kind.SIZE, lambda node: node.free.memory_bytes),
-        "free.disk": _node(Kind.SIZE, lambda node: node.free.disk_bytes),
+        "capacity.cpu": Field(Kind.CPU, lambda view: view.capacity.cpu_millis),
+        "capacity.memory": Field(Kind.SIZE, lambda view: view.capacity.memory_bytes),
+        "capacity.disk": Field(Kind.SIZE, lambda view: view.capacity.disk_bytes),
+        "free.cpu": Field(Kind.CPU, lambda view: view.free.cpu_millis),
+        "free.memory": Field(Kind.SIZE, lambda view: view.free.memory_bytes),
+        "free.disk": Field(Kind.SIZE, lambda view: view.free.disk_bytes),
         "load.cpu_percent": _node(Kind.NUMBER, lambda node: node.load.cpu_percent),
         "load.average": _node(Kind.NUMBER, lambda node: node.load.load_average),
         "load.memory_available": _node(Kind.SIZE, lambda node: node.load.memory_available_bytes),
         "load.disk_free": _node(Kind.SIZE, lambda node: node.load.disk_free_bytes),
         "engine.reachable": _node(Kind.BOOL, lambda node: node.engine.reachable),
         "vendor": _of_each(_devices, "accelerator", _DEVICE["vendor"]),
+        "model": _of_each(_devices, "accelerator", _DEVICE["model"]),
         **{name: known for kind in DEVICE_PREFIXES for name, known in _device_fields(kind).items()},
     },
     {"labels.": _labels},
-)
-
-JOB_FIELDS = Schema(
-    "job",
-    {
-        "name": Field(Kind.TEXT, lambda job: job.id),
-        "display_name": Field(Kind.TEXT, lambda job: job.spec.display_name),
-        "state": Field(Kind.WORD, lambda job: _word(job.state), words=_words(JobState)),
-        "node": Field(Kind.TEXT, lambda job: job.node),
-        "project": Field(Kind.TEXT, lambda job: job.spec.project),
-        "image": Field(Kind.TEXT, lambda job: job.spec.image),
-        "priority": Field(Kind.NUMBER, lambda job: job.spec.priority),
-        "epoch": Field(Kind.NUMBER, lambda job: job.epoch),
-        "failures": Field(Kind.NUMBER, lambda job: job.failures),
-        "exit_code": Field(Kind.NUMBER, lambda job: job.exit_code),
-        "cpu": Field(Kind.CPU, lambda job: job.spec.resources.cpu_millis),
-        "memory": Field(Kind.SIZE, lambda job: job.spec.resources.memory_bytes),
-    },
 )

@@ -35,13 +35,14 @@ class Kind(Enum):
 class Field:
     """A field that queries know: how a record answers it, and the words it can be where they are few.
 
-    `normal` turns other spellings of a word into the one in use.
+    `normal` turns other spellings of a word into the one in use. `several`: a node has a value for each of its devices.
     """
 
     kind: Kind
     read: Callable[[Any], Value]
     words: tuple[str, ...] = ()
     normal: Callable[[str], str] | None = None
+    several: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +76,8 @@ def _keyed(read: Callable[[Any, str], Value], key: str) -> Callable[[Any], Value
 class RecordRow(Mapping[str, Value]):
     """A record seen as a row: a field is read when it is asked for."""
 
+    __slots__ = ("record", "schema")
+
     def __init__(self, schema: Schema, record: object) -> None:
         self.schema = schema
         self.record = record
@@ -84,6 +87,11 @@ class RecordRow(Mapping[str, Value]):
         if known is None:
             raise KeyError(name)
         return known.read(self.record)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The field's value. Searches read hundreds of thousands: Mapping's own takes three times as long."""
+        known = self.schema.fields.get(name) or self.schema.find(name)
+        return default if known is None else known.read(self.record)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.schema.fields)
@@ -97,6 +105,7 @@ class QueryError(Refusal):
 
     def __init__(self, problem: str, *, position: int, query: str) -> None:
         shown = query if len(query) <= 200 else query[:200] + "…"
+        shown = "".join(character if character.isprintable() else " " for character in shown)
         message = f"{problem}, at character {position + 1} of `{shown}`" if shown.strip() else problem
         super().__init__(Code.INVALID_ARGUMENT, "QUERY_INVALID", message, position=str(position))
         self.problem = problem

@@ -25,21 +25,28 @@ from headrace.suggestions import nearest
 MAX_CHARACTERS = 4096
 MAX_DEPTH = 40
 
+_DIRECTIONS = ("asc", "desc")
+
 _FLIPPED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
 @lru_cache(maxsize=1024)
 def parse(text: str, schema: Schema) -> Expression:
     """The expression of a query; the empty one holds always. Raises QueryError."""
-    if len(text) > MAX_CHARACTERS:
-        raise QueryError(f"a query has at most {MAX_CHARACTERS} characters", position=MAX_CHARACTERS, query=text)
     return _Parser(text, schema).query()
+
+
+def parse_column(text: str, schema: Schema) -> tuple[Name, str]:
+    """`FIELD`, `FIELD asc` or `FIELD desc`: the name, and the word after it or "". Raises QueryError."""
+    return _Parser(text, schema).column()
 
 
 class _Parser:
     """One query on its way to an expression."""
 
     def __init__(self, text: str, schema: Schema) -> None:
+        if len(text) > MAX_CHARACTERS:
+            raise QueryError(f"a query has at most {MAX_CHARACTERS} characters", position=MAX_CHARACTERS, query=text)
         self.text = text
         self.schema = schema
         self.tokens = tokens(text)
@@ -54,6 +61,17 @@ class _Parser:
             after = " (comparisons are joined by and, or)" if self.here.kind in ("name", "not") else ""
             self.fail(f"{self.here.text!r} is one word too many{after}")
         return expression
+
+    def column(self) -> tuple[Name, str]:
+        if self.here.kind != "name":
+            self.fail("a field's name stands here, e.g. region")
+        name, _ = self.field()
+        direction = self.here.text
+        if direction in _DIRECTIONS:
+            self.next()
+        if self.here.kind != "end":
+            self.fail(f"{self.here.text!r} is one word too many: one field stands here, e.g. {name}")
+        return name, direction
 
     @property
     def here(self) -> Token:

@@ -1,6 +1,7 @@
 """The words of a query, and the values that literals have beside a field."""
 
 import re
+import unicodedata
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -18,13 +19,25 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
+_TOO_LONG = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _BARE_SIZE = re.compile(r"[0-9.]*[1-9][0-9.]*")
 _READERS: dict[Kind, Callable[[str], int]] = {
     Kind.SIZE: units.parse_bytes,
     Kind.DURATION: units.parse_duration,
     Kind.CPU: units.parse_cpu,
 }
-_MISTAKES = {"&": "write and", "|": "write or", "!": "write not", "=": "equality is written =="}
+_CURLY = "\u201c\u201d\u201e\u2033\u2018\u2019\u201a\u2032\u00ab\u00bb`"
+_MISTAKES = {
+    "&": "write and",
+    "|": "write or",
+    "!": "write not",
+    "=": "equality is written ==",
+    **dict.fromkeys(_CURLY, "texts stand in straight quotes, \" or '"),
+    **dict.fromkeys("≤≥≠", "write <= >= !="),
+}
+# Characters that nobody sees, or that turn the order of those beside them: controls, formats, lone surrogates, breaks.
+_HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+_LAYOUT = "\t\n\r"
 
 
 class Token(NamedTuple):
@@ -37,6 +50,8 @@ class Token(NamedTuple):
 
 def tokens(text: str) -> list[Token]:
     """All words, and "end". Raises QueryError."""
+    if not text.isprintable():
+        _refuse_hidden(text)
     found = []
     position = 0
     while position < len(text):
@@ -45,13 +60,36 @@ def tokens(text: str) -> list[Token]:
             character = text[position]
             if character in "\"'":
                 raise QueryError("this text has no closing quote", position=position, query=text)
-            remedy = _MISTAKES.get(character, "texts stand in quotes")
-            raise QueryError(f"{character!r} means nothing here; {remedy}", position=position, query=text)
+            raise QueryError(
+                f"{_shown(character)} means nothing here; {_remedy(character)}", position=position, query=text
+            )
         kind, word = str(match.lastgroup), match[0]
         if kind != "space":
             found.append(Token(word if word in KEYWORDS else kind, word, position))
         position = match.end()
     return [*found, Token("end", "", len(text))]
+
+
+def _refuse_hidden(text: str) -> None:
+    for position, character in enumerate(text):
+        if character not in _LAYOUT and unicodedata.category(character) in _HIDDEN:
+            problem = f"{_shown(character)} is a character that nobody sees; leave it out"
+            raise QueryError(problem, position=position, query=text)
+
+
+def _shown(character: str) -> str:
+    if character.isascii() and character.isprintable():
+        return repr(character)
+    # By number and name, since it may look like a letter that it is not.
+    code, name = f"U+{ord(character):04X}", unicodedata.name(character, "")
+    shown = f"{character!r} " if character.isprintable() else ""
+    return f"{shown}({code} {name})" if name else f"{shown}({code})"
+
+
+def _remedy(character: str) -> str:
+    if character.isalnum() and not character.isascii():
+        return "names and numbers are written in a to z and 0 to 9, texts in quotes"
+    return _MISTAKES.get(character, "texts stand in quotes")
 
 
 class WrongValue(ValueError):
@@ -71,6 +109,8 @@ def value(token: Token, name: Name, known: Field) -> Scalar:
             return float(token.text) if "." in token.text else int(token.text)
         case Kind.SIZE | Kind.DURATION | Kind.CPU, "number":
             return _quantity(token, name)
+    if name.kind is Kind.NUMBER and _TOO_LONG.fullmatch(token.text):
+        raise WrongValue(f"{name}: a number has at most 30 digits, and 30 after the point")
     raise WrongValue(f"{name} is {name.kind.value}, not {token.text}")
 
 

@@ -37,6 +37,8 @@ class Placement:
     task: int = 0
     restore: str = ""
     devices: tuple[str, ...] = ()
+    gang: str = ""
+    rendezvous: str = ""
 
 
 @dataclass(frozen=True, slots=True)

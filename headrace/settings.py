@@ -36,6 +36,8 @@ NETWORKS_MAX = 1000
 
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*|")
+
 
 def _size(value: object) -> int:
     if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
@@ -82,6 +84,13 @@ def _folder(value: object) -> Path | None:
     if url.scheme != "file" or url.netloc not in ("", "localhost") or not url.path.strip("/"):
         raise wrong
     return Path(unquote(url.path))
+
+
+def _host(value: object) -> str:
+    written = text(value)
+    if not _HOST.fullmatch(written):
+        raise WrongSetting(f"{written!r} is no name and no IP address of a host; write it without a port")
+    return written
 
 
 def _networks(value: object) -> int:
@@ -191,6 +200,13 @@ class ProcessorSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceSettings:
+    """Accelerators: patterns of models or ids of those that several jobs may have parts of, e.g. "*T4*"."""
+
+    shareable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AgentSettings:
     """What an agent can be told. What its node is, it finds out."""
 
@@ -206,7 +222,9 @@ class AgentSettings:
     identifier: IdentifierSettings = field(default_factory=IdentifierSettings)
     processor: ProcessorSettings = field(default_factory=ProcessorSettings)
     figures: tuple[Declared, ...] = setting((), _declared)
+    devices: DeviceSettings = field(default_factory=DeviceSettings)
     host_network: bool = False
+    address: str = setting("", _host)
     insecure: bool = False
     log: LogSettings = field(default_factory=LogSettings)
 

@@ -60,7 +60,7 @@ class Transfer:
     async def download(self, digests: Iterable[str], take: Take) -> None:
         """Fetches chunks. `take` keeps a compressed chunk, in a thread, or raises ChunkCorrupt.
 
-        A chunk that came corrupt is asked for once more; then it is the store's copy that is bad.
+        A chunk that came corrupt is asked for once more, and the store looks at its own copy before it sends that.
         """
         for some in _slices(digests):
             await self._persist(self._download, _Wanted(some, take))
@@ -101,7 +101,7 @@ class Transfer:
     async def _download(self, wanted: "_Wanted") -> None:
         while wanted.left:
             before = wanted.progress
-            call = self._stub.DownloadChunks(pb.DownloadChunksRequest(digests=wanted.left))
+            call = self._stub.DownloadChunks(pb.DownloadChunksRequest(digests=wanted.left, suspects=wanted.suspects))
             try:
                 async with aclosing(received(call)) as responses:
                     async for response in responses:
@@ -146,13 +146,13 @@ class _Wanted:
 
     def __init__(self, digests: Iterable[str], take: Take) -> None:
         self.left = dict.fromkeys(digests)
-        self._suspects: set[str] = set()
+        self.suspects: dict[str, None] = {}
         self._take = take
 
     @property
     def progress(self) -> tuple[int, int]:
         """Another one after every call that was not in vain."""
-        return len(self.left), len(self._suspects)
+        return len(self.left), len(self.suspects)
 
     def keep(self, chunks: Iterable[pb.Chunk]) -> None:
         for chunk in chunks:
@@ -161,11 +161,12 @@ class _Wanted:
             try:
                 self._take(chunk.digest, chunk.data)
             except ChunkCorrupt as error:
-                if chunk.digest in self._suspects:
+                if chunk.digest in self.suspects:
                     raise _corrupt(error) from error
-                self._suspects.add(chunk.digest)
+                self.suspects[chunk.digest] = None
             else:
                 del self.left[chunk.digest]
+                self.suspects.pop(chunk.digest, None)
 
 
 def _slices(digests: Iterable[str]) -> Iterator[tuple[str, ...]]:
@@ -175,7 +176,5 @@ def _slices(digests: Iterable[str]) -> Iterator[tuple[str, ...]]:
 
 
 def _corrupt(error: ChunkCorrupt) -> Refusal:
-    message = (
-        f"the checkpoint store holds a broken copy of {error}; use an older checkpoint, and check the store's disk"
-    )
+    message = f"{error}, twice, and the checkpoint store's copy is whole; check this machine's memory and network"
     return Refusal(Code.INTERNAL, "CHUNK_CORRUPT", message, chunk=error.digest)

@@ -97,14 +97,15 @@ def lost(device: Device, code: int) -> Device:
 
 def unread(device: Device) -> Device:
     """What it is, without how it is."""
-    return Device(
-        id=device.id,
-        kind=device.kind,
-        vendor=device.vendor,
-        model=device.model,
-        index=device.index,
-        pci_address=device.pci_address,
-        memory_bytes=device.memory_bytes,
+    return replace(
+        device,
+        memory_used_bytes=None,
+        busy_percent=None,
+        busy_name="",
+        temperature_celsius=None,
+        power_watts=None,
+        health=Health.UNKNOWN,
+        health_reason="",
     )
 
 
@@ -114,14 +115,17 @@ def read(nvml: Any, handle: Any, device: Device) -> Device:
     use = ask(nvml, nvml.nvmlDeviceGetUtilizationRates, handle)
     temperature = ask(nvml, nvml.nvmlDeviceGetTemperature, handle, _TEMPERATURE_GPU)
     power_milliwatts = ask(nvml, nvml.nvmlDeviceGetPowerUsage, handle)
+    limit_milliwatts = ask(nvml, nvml.nvmlDeviceGetEnforcedPowerLimit, handle)
     health, reason = _health(nvml, handle)
     return replace(
         device,
         memory_bytes=None if memory is None else int(memory.total),
         memory_used_bytes=None if memory is None else int(memory.used),
         busy_percent=None if use is None else float(use.gpu),
+        busy_name="" if use is None else "GPU-Util",
         temperature_celsius=None if temperature is None else float(temperature),
         power_watts=None if power_milliwatts is None else power_milliwatts / 1000,
+        power_limit_watts=None if limit_milliwatts is None else limit_milliwatts / 1000,
         health=health,
         health_reason=reason,
     )

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import assert_never
 
-from agent.core import adoption, ledger, losses, transitions
+from agent.core import adoption, device_losses, ledger, losses, transitions
 from agent.core.attempts import (
     FOLLOWED,
     Progress,
@@ -145,6 +145,10 @@ class AgentCore:
         first = self.description is None
         effects: list[Effect] = [Relist()] if devices and self._holders is None else []
         self.description, self.devices, self.load = description, devices, load
+        for ref in [ref for ref, held in self.held.items() if device_losses.is_suspected(held.attempt)]:
+            self._progress[ref].readings += 1
+            attempt = device_losses.attributed(self.held[ref].attempt, devices, are_all=True)
+            effects += self._set(ref, attempt) if attempt.reason else []
         return effects + (self._new_session() if first else [])
 
     def _new_session(self, *, above: int = 0) -> list[Effect]:
@@ -329,6 +333,9 @@ class AgentCore:
             progress.declined(event.asked, event.message, self.now_ms)
             self._pace.at_once()
         after = transitions.heard(held, event, progress)
+        if isinstance(event, Exited) and device_losses.is_suspected(after.attempt):
+            attempt = device_losses.attributed(after.attempt, self.devices, are_all=False)
+            after = replace(after, attempt=attempt)
         self.held[ref] = after
         return self._set(ref, after.attempt) if after.attempt != held.attempt else []
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Self, assert_never
 
+from agent.core import device_losses
 from agent.core.lease import Lease
 from agent.core.model import (
     AskToLeave,
@@ -24,6 +25,7 @@ from agent.core.model import (
 from headrace.attempts import EXIT_DONE, EXIT_SAVED, Attempt, AttemptState
 from headrace.jobs import Partition
 from headrace.sessions import Goal, Placement
+from headrace.shares import WHOLE_MILLIS, part_of
 
 MOVES: dict[AttemptState, tuple[AttemptState, ...]] = {
     AttemptState.PREPARING: (AttemptState.STARTING, AttemptState.REFUSED),
@@ -112,6 +114,9 @@ class Progress:
     put_off_because: str = ""
     declined_times: int = 0
     again_ms: int = 0
+    # How often its devices were read since it failed, and since when that is waited for.
+    readings: int = 0
+    failed_at_ms: int | None = None
 
     @classmethod
     def recalled(cls, held: Held, boot_id: str) -> Self:
@@ -165,8 +170,16 @@ def allowed(wish: Desire, held: Held, others: Iterable[Held]) -> Desire:
     mine = held.placement.devices
     if wish is not Desire.RUN or not mine or held.attempt.state not in (AttemptState.PREPARING, AttemptState.STARTING):
         return wish
-    alive = (one for one in others if one.attempt.state in _MAY_RUN and one.ref != held.ref)
-    return Desire.CONTINUE if any(device in mine for one in alive for device in one.placement.devices) else wish
+    alive = [one for one in others if one.attempt.state in _MAY_RUN and one.ref != held.ref]
+    return wish if all(_has_room(device, held, alive) for device in mine) else Desire.CONTINUE
+
+
+def _has_room(device: str, held: Held, others: Iterable[Held]) -> bool:
+    """Whether a device is nobody else's, or shared, and what all have of it together is no more than there is."""
+    sharing = [one for one in others if device in one.placement.devices]
+    # The controller has made a number of every part.
+    parts = [part_of(one.placement.spec.resources.accelerators, None).millis for one in (held, *sharing)]
+    return sum(parts) <= WHOLE_MILLIS
 
 
 def told(attempt: Attempt, progress: Progress) -> Attempt:
@@ -197,13 +210,21 @@ def step(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Hel
         case AttemptState.STOPPING:
             return _while_stopping(held, wish, progress, now_ms)
         case AttemptState.SAVING:
-            if progress.busy:
+            if progress.busy or (wish is not Desire.CANCEL and _waits_for_devices(attempt, progress, now_ms)):
                 return held, []
             return _begun(held, progress, Collect(held, progress.sequence + 1), now_ms)
         case AttemptState.EXITED | AttemptState.REFUSED:
             return held, []
         case other:
             assert_never(other)
+
+
+def _waits_for_devices(attempt: Attempt, progress: Progress, now_ms: int) -> bool:
+    if not device_losses.is_suspected(attempt) or progress.readings >= device_losses.READINGS:
+        return False
+    if progress.failed_at_ms is None:
+        progress.failed_at_ms = now_ms
+    return now_ms < progress.failed_at_ms + device_losses.PATIENCE_MS
 
 
 def _removal(held: Held, progress: Progress, now_ms: int) -> list[Effect]:

@@ -4,11 +4,12 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from functools import partial
 from http import HTTPStatus
 
+from agent.accelerators.grants import Known
 from agent.runtimes import docker_containers as containers
 from agent.runtimes import docker_pull, docker_stream
 from agent.runtimes.docker_calls import Calls
@@ -16,6 +17,7 @@ from agent.runtimes.docker_containers import Details, Made
 from agent.runtimes.docker_devices import Holders
 from agent.runtimes.docker_errors import START_FAILED, pull_refused, readable
 from agent.runtimes.docker_exec import SUSPICIOUS_EXIT_CODES, exec_failure
+from agent.runtimes.docker_inside import check
 from agent.runtimes.docker_log_reader import LogReader
 from agent.runtimes.docker_logs import cursor_of
 from agent.runtimes.docker_registries import registries_of
@@ -30,6 +32,7 @@ from agent.runtimes.docker_spec import (
 )
 from agent.runtimes.docker_standbys import Standbys
 from agent.runtimes.docker_stream import Answer
+from agent.runtimes.docker_ways import Way, Ways
 from agent.runtimes.runtime import (
     ContainerSpec,
     ContainerState,
@@ -53,10 +56,18 @@ _QUESTION_SECONDS = 10
 class DockerRuntime:
     """The Runtime of `node` by the engine at `host`, an address as in DOCKER_HOST. Close it at the end.
 
-    `networks` of them at most are made ahead.
+    `networks` of them at most are made ahead; `devices` are those that can be given, by which holders are known.
     """
 
-    def __init__(self, host: str, node: str, *, timeout_seconds: int = 60, networks: int = 0) -> None:
+    def __init__(
+        self,
+        host: str,
+        node: str,
+        *,
+        timeout_seconds: int = 60,
+        networks: int = 0,
+        devices: Callable[[], Sequence[Known]] = tuple,
+    ) -> None:
         self._address = docker_stream.address_of(host)
         self._calls = Calls(self._address, timeout_seconds=timeout_seconds)
         self._question_seconds = min(_QUESTION_SECONDS, timeout_seconds)
@@ -70,10 +81,11 @@ class DockerRuntime:
         # Those that were ended because their network had been taken from them.
         self._severed: dict[Ref, None] = {}
         self.sandboxes = Sandboxes(self._calls, node, most=networks)
-        self._holders = Holders(node)
+        self._holders = Holders(node, devices)
         self.standbys = Standbys(self._calls, node)
+        self._ways = Ways(self._questions)
         # Containers that this process has made and not started, and images that were there when they were looked for.
-        self._made: dict[Ref, ContainerSpec] = {}
+        self._made: dict[Ref, tuple[ContainerSpec, Way]] = {}
         self._present: set[str] = set()
 
     async def leave(self) -> None:
@@ -128,26 +140,28 @@ class DockerRuntime:
         sandbox = self._sandbox(spec)
         joined = ""
         try:
-            made = await self._created(spec, sandbox)
+            made, way = await self._ways.tried(spec, partial(self._created, spec, sandbox))
             joined = made.sandbox
         except RuntimeRefused:
             if not sandbox or await self.sandboxes.lets_in(sandbox):
                 raise
-            made = await self._created(spec)
+            made, way = await self._created(spec, "", Way.NONE)
         finally:
             self.sandboxes.joined(spec.ref, joined)
         if made.new:
-            self._made[spec.ref] = spec
+            self._made[spec.ref] = (spec, way)
 
     def _sandbox(self, spec: ContainerSpec) -> str:
-        return self.sandboxes.join(spec.ref) if spec.network is Network.BRIDGE else ""
+        # One that is given devices may have to be made more than once, and must not be refused for its network.
+        return self.sandboxes.join(spec.ref) if spec.network is Network.BRIDGE and not spec.devices else ""
 
     async def stand_by(self, spec: ContainerSpec, waiting: Waiting) -> None:
         """As Runtime says; in a network that was made ahead, where one is free."""
         sandbox = self._sandbox(spec)
         joined = ""
         try:
-            await self.standbys.make(spec, waiting, sandbox=sandbox)
+            make = partial(self.standbys.make, spec, waiting, sandbox=sandbox)
+            await self._ways.tried(spec, lambda way: make(way=way))
             joined = sandbox
         finally:
             self.sandboxes.joined(spec.ref, joined)
@@ -157,18 +171,18 @@ class DockerRuntime:
         await self.standbys.stand_down(ref)
         self.sandboxes.left(ref)
 
-    async def _created(self, spec: ContainerSpec, sandbox: str = "") -> Made:
-        body = configuration(self._node, spec, sandbox=sandbox)
+    async def _created(self, spec: ContainerSpec, sandbox: str, way: Way) -> tuple[Made, Way]:
+        body = configuration(self._node, spec, sandbox=sandbox, way=way)
         create = partial(containers.create, name=self._name(spec.ref), spec=spec, body=body)
         try:
-            return await self._calls.run(create)
+            return await self._calls.run(create), way
         except RuntimeRefused:
             if spec.image not in self._present:
                 raise
             # The image was there when it was last looked for; somebody may have deleted it since.
             self._present.remove(spec.image)
             await self.pull(spec.image, spec.platform)
-            return await self._calls.run(create)
+            return await self._calls.run(create), way
 
     async def start(self, ref: Ref) -> None:
         """As Runtime says. What the init finds out only after the start is ContainerStatus.exec_failed."""
@@ -185,22 +199,39 @@ class DockerRuntime:
         if self.standbys.waits(ref):
             await self.standbys.say(ref, died=self._death(ref).is_set())
             return
-        spec, sandbox = self._made.get(ref), self.sandboxes.of(ref)
-        start = partial(containers.start, name=self._name(ref), new=spec is not None)
+        made, sandbox = self._made.get(ref), self.sandboxes.of(ref)
+        if made is not None and made[0].devices:
+            await self._ways.tried(made[0], partial(self._started_in, ref, *made))
+            self._made.pop(ref, None)
+            return
+        start = partial(containers.start, name=self._name(ref), new=made is not None)
         try:
             await self._calls.run(start)
         except RuntimeRefused as refused:
             if not sandbox or refused.reason != START_FAILED:
                 raise
-            if spec is None:
+            if made is None:
                 raise RuntimeRefused("NETWORK_LOST", f"{refused.message}; it is made anew") from refused
             # If it is not the network that is wrong, this says so again.
             self.sandboxes.discard(sandbox)
             await self._calls.run(partial(containers.remove, name=self._name(ref)))
-            await self._created(spec)
+            await self._created(made[0], "", Way.NONE)
             self.sandboxes.joined(ref, "")
             await self._calls.run(start)
         self._made.pop(ref, None)
+
+    async def _started_in(self, ref: Ref, spec: ContainerSpec, made_in: Way, way: Way) -> None:
+        name = self._name(ref)
+        if way is not made_in:
+            await self._calls.run(partial(containers.discard, name=name))
+            await self._created(spec, "", way)
+        try:
+            await self._calls.run(partial(containers.start, name=name, new=True))
+            await self._calls.run(partial(check, name=name, spec=spec, way=way))
+        except RuntimeRefused:
+            # Nothing must run of an attempt that counts as never started.
+            await self._calls.run(partial(containers.discard, name=name))
+            raise
 
     def _started(self, ref: Ref, starting: asyncio.Task[None]) -> None:
         del self._starting[ref]
@@ -235,6 +266,9 @@ class DockerRuntime:
             # It must not make the container anew.
             starting.cancel()
             await asyncio.wait([starting])
+        if self.standbys.stands_by(ref):
+            # What was to be taken over by it, and never was.
+            await self.standbys.stand_down(ref)
         if await self._calls.run(partial(containers.remove, name=self._name(ref))):
             self.sandboxes.left(ref)
         self._severed.pop(ref, None)

@@ -24,6 +24,7 @@ from agent.runtimes.docker_spec import (
     word_of,
 )
 from agent.runtimes.runtime import ContainerSpec, ContainerState, Ref, RuntimeRefused
+from headrace.faultpoints import reached
 
 Details = dict[str, Any]
 Verb = Callable[[APIClient, str], None]
@@ -68,20 +69,21 @@ def create(client: APIClient, *, name: str, spec: ContainerSpec, body: Details) 
         as_wanted = found == wanted or state_of(details) is not ContainerState.CREATED
         if as_wanted and not is_unheard(_labels(details)):
             return Made(new=False, sandbox=found)
-        _discard(client, name=name)
+        discard(client, name=name)
         return create(client, name=name, spec=spec, body=body)
     return Made(new=True, sandbox=wanted)
 
 
-def _discard(client: APIClient, *, name: str) -> None:
-    """Removes what never ran its program, to make another one of its name.
+def discard(client: APIClient, *, name: str) -> None:
+    """Removes what never ran its program, or was not to run it.
 
     The init of one that waits did run, and the engine tells of its end. That must be under another name, or it would
-    be taken for the end of the one that follows.
+    be taken for the attempt's.
     """
     try:
         remove(client, name=standby_of(name))
         client.rename(name, standby_of(name))
+        reached("agent.standby.returned", name)
     except NotFound:
         return
     except APIError as error:
@@ -228,6 +230,7 @@ def say(word: str) -> None:
         if not Path(word).exists():
             message = f"the container waits for {word}, and its folder is not there any more; start the job again"
             raise RuntimeRefused("START_FAILED", message) from error
+    reached("agent.standby.told", word)
 
 
 def _state(name: str, labels: dict[str, str]) -> ContainerState:

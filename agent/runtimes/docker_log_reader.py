@@ -77,7 +77,9 @@ class LogReader:
         async with self._ask({**_QUERY, "tail": "1"}) as answer:
             if answer.status != HTTPStatus.OK:
                 return False
-            return all(position.is_at(entry) for entry in Frames().entries(await answer.read_all()))
+            last = list(Frames().entries(await answer.read_all()))
+            # An answer that was cut off ends as any other does: that nothing is in it says nothing of the log.
+            return bool(last) and all(map(position.is_at, last))
 
     async def _part(self, position: Position, *, follow: bool) -> AsyncGenerator[LogChunk, None]:
         query = {**_QUERY, "follow": str(int(follow)), "since": position.start.seconds}

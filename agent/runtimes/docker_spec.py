@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from agent.runtimes.docker_ways import Way, environment, host_configuration
 from agent.runtimes.runtime import ContainerSpec, Mount, Ref, Waiting
 from headrace.ids import is_job_id
 from headrace.jobs import Network
@@ -111,11 +112,14 @@ def architecture_of(labels: dict[str, str]) -> str:
     return labels.get(_ARCHITECTURE, "")
 
 
-def configuration(node: str, spec: ContainerSpec, *, sandbox: str = "") -> dict[str, Any]:
-    """The body of the engine's create call; `sandbox` is the container whose network it joins."""
+def configuration(node: str, spec: ContainerSpec, *, sandbox: str = "", way: Way = Way.NONE) -> dict[str, Any]:
+    """The body of the engine's create call; `sandbox` is the container whose network it joins.
+
+    Its devices are given to it in this `way`.
+    """
     body: dict[str, Any] = {
         "Image": spec.image,
-        "Env": [f"{name}={value}" for name, value in spec.env.items()],
+        "Env": [f"{name}={value}" for name, value in environment(spec, way).items()],
         # All of them are set: an image may have labels of its own.
         "Labels": {
             **labels_of(node, spec.ref),
@@ -126,7 +130,7 @@ def configuration(node: str, spec: ContainerSpec, *, sandbox: str = "") -> dict[
         # An image's own stop signal must not replace it: by the job's contract SIGTERM is the request to leave, also
         # when the engine is shut down. Left empty, any signal to a paused container would let it go on.
         "StopSignal": "SIGTERM",
-        "HostConfig": _host_configuration(spec, sandbox),
+        "HostConfig": _host_configuration(spec, sandbox, way),
     }
     if spec.command:
         body["Cmd"] = list(spec.command)
@@ -134,16 +138,22 @@ def configuration(node: str, spec: ContainerSpec, *, sandbox: str = "") -> dict[
 
 
 def standby_configuration(
-    node: str, spec: ContainerSpec, waiting: Waiting, command: list[str], *, sandbox: str = ""
+    node: str,
+    spec: ContainerSpec,
+    waiting: Waiting,
+    command: list[str],
+    *,
+    sandbox: str = "",
+    way: Way = Way.NONE,
 ) -> dict[str, Any]:
     """The same for one that waits before it becomes `command`, which is the image's own entrypoint and all."""
-    body = configuration(node, spec, sandbox=sandbox)
+    body = configuration(node, spec, sandbox=sandbox, way=way)
     body["Labels"][_STANDBY] = waiting.word
     # Of the image, nothing at all is to run before the word.
     return {**body, "Entrypoint": [waiting.program], "Cmd": command, "Healthcheck": {"Test": ["NONE"]}}
 
 
-def _host_configuration(spec: ContainerSpec, sandbox: str) -> dict[str, Any]:
+def _host_configuration(spec: ContainerSpec, sandbox: str, way: Way) -> dict[str, Any]:
     host: dict[str, Any] = {
         "Init": True,
         "RestartPolicy": {"Name": "no"},
@@ -163,9 +173,8 @@ def _host_configuration(spec: ContainerSpec, sandbox: str) -> dict[str, Any]:
         # Not Binds: the engine makes a folder that a bind names and that is not there.
         "Mounts": [_mount(mount) for mount in spec.mounts],
     }
-    if spec.devices:
-        # The engine asks NVIDIA's runtime hook. Other vendors' grants come with their issues.
-        host["DeviceRequests"] = [{"Driver": "nvidia", "DeviceIDs": list(spec.devices), "Capabilities": [["gpu"]]}]
+    for name, value in host_configuration(spec.grant, way).items():
+        host[name] = [*host.get(name, ()), *value] if isinstance(value, list) else value
     return host
 
 

@@ -8,7 +8,7 @@ file is there tells, also to the next agent, whether the program may have run.
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,11 @@ from docker.errors import APIError
 from agent.runtimes import docker_containers as containers
 from agent.runtimes.docker_calls import Calls
 from agent.runtimes.docker_errors import is_unreachable
+from agent.runtimes.docker_inside import check
 from agent.runtimes.docker_spec import container_name, standby_configuration, standby_name
+from agent.runtimes.docker_ways import Way
 from agent.runtimes.runtime import ContainerSpec, EngineUnreachable, Ref, RuntimeRefused, Waiting
+from headrace.faultpoints import reached
 
 # As much as the init reads.
 WORD_BYTES = 65_536
@@ -44,12 +47,18 @@ class Standbys:
         self._words: dict[Ref, str] = {}
         self._removing: set[asyncio.Task[None]] = set()
 
-    async def make(self, spec: ContainerSpec, waiting: Waiting, *, sandbox: str) -> None:
-        """Makes and starts one, in the network of `sandbox` where one is given. RuntimeRefused: STANDBY_FAILED."""
+    async def make(self, spec: ContainerSpec, waiting: Waiting, *, sandbox: str = "", way: Way = Way.NONE) -> None:
+        """Makes and starts one, in the network of `sandbox` where one is given, and looks whether it has its devices.
+
+        RuntimeRefused: STANDBY_FAILED, DEVICE_NOT_THERE.
+        """
         # Known before it is there: a list that is taken meanwhile has it.
         self._waiting[spec.ref] = _Standby(spec, waiting.word)
+        body = partial(standby_configuration, self._node, spec, waiting, sandbox=sandbox, way=way)
         try:
-            await self._calls.run(partial(_make, node=self._node, spec=spec, waiting=waiting, sandbox=sandbox))
+            await self._calls.run(
+                partial(_make, name=standby_name(self._node, spec.ref), spec=spec, body=body, way=way)
+            )
         except (RuntimeRefused, EngineUnreachable):
             self._waiting.pop(spec.ref, None)
             raise
@@ -58,6 +67,9 @@ class Standbys:
         """Takes over what stands by for this attempt, if it is of use; removes it if not."""
         standby = self._waiting.pop(spec.ref, None)
         if standby is None:
+            if spec.ref in self._taken:
+                # It was tried before, and the engine gave no answer: no list ends what may still be there.
+                await self._remove(standby_name(self._node, spec.ref))
             return False
         self._taken[spec.ref] = None
         words = _differences(standby.spec, spec) if usable else None
@@ -89,7 +101,8 @@ class Standbys:
         await self._remove(standby_name(self._node, ref))
 
     def removed(self, ref: Ref) -> None:
-        """The container of an attempt is not there any more."""
+        """The container of an attempt is not there any more; what stands by for it is nobody's."""
+        self._waiting.pop(ref, None)
         self._words.pop(ref, None)
         self._taken.pop(ref, None)
 
@@ -143,25 +156,31 @@ def _is_laid(word: str, words: bytes) -> bool:
         unsaid.chmod(0o644)
     except OSError:
         return False
+    reached("agent.standby.worded", word)
     return True
 
 
-def _make(client: APIClient, *, node: str, spec: ContainerSpec, waiting: Waiting, sandbox: str) -> None:
-    name = standby_name(node, spec.ref)
+def _make(
+    client: APIClient, *, name: str, spec: ContainerSpec, body: Callable[[list[str]], dict[str, Any]], way: Way
+) -> None:
     try:
         image = client.inspect_image(spec.image).get("Config") or {}
         command = [*(image.get("Entrypoint") or ()), *(spec.command or image.get("Cmd") or ())]
-        body = standby_configuration(node, spec, waiting, command, sandbox=sandbox)
         # Left by an agent before this one, perhaps: nobody else knows this name.
         containers.remove(client, name=name)
-        client.create_container_from_config(body, name, str(spec.platform))
+        client.create_container_from_config(body(command), name, str(spec.platform))
+        reached("agent.standby.created", spec.ref)
         client.start(name)
+        check(client, name=name, spec=spec, way=way)
     except APIError as error:
         message = error.explanation or str(error)
         if is_unreachable(error.status_code, message):
             raise
         containers.remove(client, name=name)
         raise RuntimeRefused("STANDBY_FAILED", f"{message}; see the log of the node's engine") from error
+    except RuntimeRefused:
+        containers.remove(client, name=name)
+        raise
 
 
 def _is_renamed(client: APIClient, *, node: str, ref: Ref) -> bool:
@@ -176,4 +195,5 @@ def _is_renamed(client: APIClient, *, node: str, ref: Ref) -> bool:
         if is_unreachable(error.status_code, error.explanation or str(error)):
             raise
         return False
+    reached("agent.standby.taken", ref)
     return True

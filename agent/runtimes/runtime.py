@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple, Protocol
 
+from agent.accelerators.vendor import Grant
 from headrace.attempts import Platform
 from headrace.jobs import Network
 
@@ -84,7 +85,10 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """What to run. An empty command is the image's own; `image` is "registry/repository@sha256:<hex>"."""
+    """What to run. An empty command is the image's own; `image` is "registry/repository@sha256:<hex>".
+
+    `devices` are given to it by the `grant`, which also hides all others; `withheld` are the nodes of those.
+    """
 
     ref: Ref
     image: str
@@ -95,6 +99,8 @@ class ContainerSpec:
     memory_bytes: int = 1 << 30
     mounts: tuple[Mount, ...] = ()
     devices: tuple[str, ...] = ()
+    grant: Grant = field(default_factory=Grant)
+    withheld: tuple[str, ...] = ()
     network: Network = Network.BRIDGE
 
 
@@ -133,7 +139,8 @@ class Runtime(Protocol):
 
         One that stands by is taken over, if it is as this one is to be but for the values of variables; else it goes.
         Until it gets its word it is CREATED; if another process had taken it over, it is made anew.
-        RuntimeRefused: CREATE_FAILED, and IMAGE_NOT_RUNNABLE where the image says that it is for another platform.
+        RuntimeRefused: CREATE_FAILED, IMAGE_NOT_RUNNABLE where the image says that it is for another platform, and
+        DEVICE_NOT_GIVEN.
         """
         ...
 
@@ -141,7 +148,8 @@ class Runtime(Protocol):
         """Runs a CREATED container; one that ran already is left as it is. One that waits gets its word.
 
         RuntimeRefused: IMAGE_NOT_RUNNABLE where the processor cannot run the image's program, COMMAND_NOT_FOUND,
-        START_FAILED, CONTAINER_MISSING. What the engine learns later is in ContainerStatus.exec_failed.
+        START_FAILED, CONTAINER_MISSING, DEVICE_NOT_THERE. What the engine learns later is in
+        ContainerStatus.exec_failed.
         """
         ...
 
@@ -149,7 +157,8 @@ class Runtime(Protocol):
         """Makes and starts a container ahead of its attempt: it waits, until `create` takes it over and `start` it.
 
         Before that it is no attempt's: nothing but `stand_down` concerns it, and nothing tells of it. One that another
-        process made is removed when `containers` finds it. RuntimeRefused: STANDBY_FAILED.
+        process made is removed when `containers` finds it. Its devices, if it has any, are looked for in it.
+        RuntimeRefused: STANDBY_FAILED, DEVICE_NOT_GIVEN, DEVICE_NOT_THERE.
         """
         ...
 

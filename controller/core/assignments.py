@@ -1,11 +1,13 @@
 """What a node should run, derived from the jobs: never kept on its own."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
 from controller.core.placement.fit import Usage, bound
 from headrace.jobs import Job, JobState, Migration, MigrationState
 from headrace.nodes import Node
 from headrace.sessions import Goal, Placement, Prefetch
+from headrace.shares import settled
 
 GOALS = {
     JobState.STARTING: Goal.RUN,
@@ -27,6 +29,16 @@ def usage(node: str, jobs: Iterable[Job]) -> Usage:
     return held
 
 
+def held(node: Node, jobs: Sequence[Job], *, without: Collection[str] = ()) -> Usage:
+    """What is held of a node by its `jobs` but for those (or gangs) in `without`; devices, by others as well."""
+    by_jobs = usage(node.id, [job for job in jobs if not (job.id in without or job.gang in without)])
+    if not any(device.holders for device in node.devices):
+        return by_jobs
+    names = [job.name for job in jobs]
+    taken = tuple(device.id for device in node.devices if any(one not in names for one in device.holders))
+    return replace(by_jobs, devices=by_jobs.devices + taken)
+
+
 def is_coming(job: Job, node: str) -> bool:
     """Whether a move under way will bring the job to the node."""
     move = job.migration
@@ -44,28 +56,35 @@ def placements(node: Node, jobs: Iterable[Job]) -> tuple[Placement, ...]:
     found = []
     for job in jobs:
         if job.node == node.id and job.state in GOALS:
-            found.append(_placement(job, job.epoch, GOALS[job.state]))
+            found.append(_placement(node, job, job.epoch, GOALS[job.state]))
         move = job.migration
         if move is not None and is_left_behind(job, node.id):
-            found.append(_placement(job, move.source_epoch, Goal.FREEZE))
+            found.append(_placement(node, job, move.source_epoch, Goal.FREEZE))
     return tuple(found)
 
 
-def _placement(job: Job, epoch: int, goal: Goal) -> Placement:
+def _placement(node: Node, job: Job, epoch: int, goal: Goal) -> Placement:
     attempt = next(one for one in reversed(job.attempts) if one.epoch == epoch)
     if attempt.platform is None:
         raise ValueError(f"{job.name} epoch {epoch} was placed without a platform")
     restore = job.checkpoint.digest if job.checkpoint is not None and job.checkpoint.epoch < epoch else ""
     return Placement(
         job=job.id,
+        task=job.task,
+        gang=job.gang,
+        rendezvous=job.rendezvous,
         epoch=epoch,
         goal=goal,
         image=attempt.image,
         platform=attempt.platform,
-        spec=bound(job.spec, attempt.variant),
+        spec=settled(bound(job.spec, attempt.variant), _memory_bytes(node, attempt.devices)),
         restore=restore,
         devices=attempt.devices,
     )
+
+
+def _memory_bytes(node: Node, devices: tuple[str, ...]) -> int | None:
+    return next((device.memory_bytes for device in node.devices if device.id in devices), None)
 
 
 def prefetches(node: Node, jobs: Iterable[Job]) -> tuple[Prefetch, ...]:

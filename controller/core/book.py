@@ -7,13 +7,16 @@ from controller.core import assignments, backoff
 from controller.core.endings import Endings
 from controller.core.foresight import Foresight
 from controller.core.history import kept
-from controller.core.model import Answer, Assign, Effect, MoveAnswer, Reject, Save, aborted, moved
+from controller.core.model import Answer, Assign, Changed, Effect, MoveAnswer, Reject, Save, aborted, moved
 from controller.core.past_runs import PastRuns
 from controller.core.placement.fit import Place, Usage, choose, free
+from controller.core.placement.gang import choose_all, meeting_point
 from controller.core.watchlist import Watchlist
+from headrace import shares
 from headrace.attempts import Attempt
 from headrace.events import Event as Happening
-from headrace.jobs import Exclusion, Job, JobState
+from headrace.ids import task_id
+from headrace.jobs import Exclusion, Job, JobState, Network
 from headrace.nodes import Drain, Node
 from headrace.refusals import Refusal
 from headrace.sessions import Assignment, Placement, Prefetch
@@ -23,7 +26,7 @@ from headrace.sessions import Assignment, Placement, Prefetch
 class Policy:
     """The few named numbers of the controller, in milliseconds."""
 
-    # The agent's. The controller waits half as long again before it doubts a node: the agent gives up first.
+    # The agent's. The controller waits half as long again before it touches what a node has: the agent gives up first.
     lease_ms: int = 15_000
     prefetch_ms: int = 900_000
     # How often jobs whose place depends on what sensors read are looked at again.
@@ -33,6 +36,10 @@ class Policy:
     ends_ms: int = 60_000
     # For how long a device is held by what is no job before that is told.
     drift_ms: int = 10_000
+    # For how long a node may leave out a device that a job has before that counts as lost.
+    device_gone_ms: int = 30_000
+    # How long a node that said nothing is not doubted, however often it has to report.
+    doubt_ms: int = 9_000
 
     @property
     def answer_ms(self) -> int:
@@ -44,8 +51,16 @@ class Policy:
 
     @property
     def node_lease_ms(self) -> int:
-        """How long after its last report a node is SUSPECT."""
+        """How long after its last report a node may still run what it was told to: its agent gives up before."""
         return self.lease_ms * 3 // 2
+
+    @property
+    def suspect_ms(self) -> int:
+        """How long after its last report a node is SUSPECT: it reports three times a lease, and has missed one.
+
+        It gets no jobs then, and none of its own are touched before `node_lease_ms`.
+        """
+        return min(self.node_lease_ms, max(self.doubt_ms, self.lease_ms * 3 // 5))
 
 
 class Book:
@@ -68,6 +83,12 @@ class Book:
         self.occupied: dict[str, bool] = {}
         # Since when devices are held by what is no job placed on their node: node, device, holder.
         self.drifting_since_ms: dict[tuple[str, str, str], int] = {}
+        # Gangs that have changed, or a task of theirs, in the event at hand.
+        self.gangs_changed: dict[str, None] = {}
+        # Since when, by this process's own clock, a gang that was placed has not run as a whole.
+        self.starting_since_ms: dict[str, int] = {}
+        # Since when a job's device is in no report: job, device.
+        self.missing_since_ms: dict[tuple[str, str], int] = {}
         self.endings = Endings(policy.ends_ms)
         self.foresight = Foresight()
         self.past_runs = PastRuns()
@@ -112,6 +133,8 @@ class Book:
         self._doubt(job)
         self._index(job)
         self._saves[job.name] = job
+        if job.gang or job.is_gang:
+            self.gangs_changed[job.gang or job.id] = None
 
     def put_node(self, node: Node) -> None:
         """Takes over a node as it now is; it is saved."""
@@ -126,19 +149,6 @@ class Book:
         """The node has reported."""
         self.heard_ms.pop(node, None)
         self.heard_ms[node] = self.now_ms
-
-    def silent(self, millis: int) -> list[tuple[Node, int]]:
-        """The nodes that have been silent for longer than `millis`, and for how long."""
-        if len(self.heard_ms) < len(self.nodes):
-            # By this process's own clock: a controller that has just started gives every node a whole lease.
-            for node in self.nodes:
-                self.heard_ms.setdefault(node, self.now_ms)
-        found = []
-        for node, heard_ms in self.heard_ms.items():
-            if self.now_ms - heard_ms <= millis:
-                break
-            found.append((self.nodes[node], self.now_ms - heard_ms))
-        return found
 
     def note(self, subject: str, reason: str, message: str) -> None:
         """Records that something happened."""
@@ -156,6 +166,10 @@ class Book:
     def acknowledge(self, node: str) -> None:
         """Answers a node's report."""
         self._acked[node] = None
+
+    def changed(self, node: str) -> None:
+        """Who watches the node is told, though nothing is saved."""
+        self._effects.append(Changed(node))
 
     def capacity_changed(self) -> None:
         """Jobs that wait are looked at again."""
@@ -182,19 +196,20 @@ class Book:
         """The live job that the request made, else the one of that id."""
         return self.jobs.get(self._requests.get(request_id, job_id))
 
+    def tasks(self, gang: Job) -> list[Job]:
+        """The tasks of a gang that have not ended."""
+        ids = (task_id(gang.id, number) for number in range(gang.spec.task_count))
+        return [self.jobs[one] for one in ids if one in self.jobs]
+
     def jobs_at(self, node: str) -> list[Job]:
         """Jobs whose place it is, that come there, or that left something there."""
         return [self.jobs[job_id] for job_id in self._at.get(node, {})]
 
     def usage(self, node: str, *, without: str = "") -> Usage:
-        """What is held of a node: by jobs, and devices by whatever else its engine runs."""
-        held = assignments.usage(node, (job for job in self.jobs_at(node) if job.id != without))
+        """What is held of a node: by jobs (`without` one, or a gang), and devices by whatever else its engine runs."""
         known = self.nodes.get(node)
-        if known is None or not any(device.holders for device in known.devices):
-            return held
-        jobs = [job.name for job in self.jobs_at(node)]
-        taken = tuple(device.id for device in known.devices if any(one not in jobs for one in device.holders))
-        return replace(held, devices=held.devices + taken)
+        gone = (without,) if without else ()
+        return assignments.held(known or Node(name=f"nodes/{node}"), self.jobs_at(node), without=gone)
 
     def node_now(self, node: Node) -> Node:
         """The node as users see it."""
@@ -205,6 +220,7 @@ class Book:
         """The job at its place, in its present epoch: a node is told to run it."""
         attempt = Attempt(
             job=job.id,
+            task=job.task,
             epoch=job.epoch,
             node=place.node,
             image=place.pin.image,
@@ -212,7 +228,8 @@ class Book:
             devices=place.devices,
             variant=place.variant,
         )
-        self.note(job.name, "JOB_PLACED", f"epoch {job.epoch} is to run on {place.node} as {place.platform}")
+        part = shares.described(job.spec, place.devices)
+        self.note(job.name, "JOB_PLACED", f"epoch {job.epoch} is to run on {place.node} as {place.platform}{part}")
         attempts = (*(one for one in job.attempts if one.epoch != job.epoch), attempt)
         return moved(job, JobState.STARTING, node=place.node, reason="", attempts=kept(attempts))
 
@@ -253,13 +270,12 @@ class Book:
         """Finds places for the jobs that wait, the most urgent first."""
         self._unplaced = self._nodes_changed = False
         self._unplaced_at_wall_ms = self.wall_ms
-        waiting = list(self.watchlist.waiting.values())
+        waiting = [job for job in self.watchlist.waiting.values() if not job.gang]
         if not waiting:
             return
         held = {node: self.usage(node) for node in self.nodes}
         for job in sorted(waiting, key=lambda one: (-one.spec.priority, one.queue_time_ms or 0, one.id)):
-            node = self._place(job, held.__getitem__)
-            if node:
+            for node in self._place(job, held.__getitem__):
                 held[node] = self.usage(node)
 
     def place(self, job: Job) -> None:
@@ -269,16 +285,40 @@ class Book:
         else:
             self._place(job, self.usage)
 
-    def _place(self, job: Job, usage: Callable[[str], Usage]) -> str:
-        """Has a job that waits begin where it can; answers the node. Else it is written down why it cannot: ""."""
-        pause = backoff.pause(job, now_wall_ms=self.wall_ms)
-        found = pause or choose(job, self.nodes.values(), usage, now_wall_ms=self.wall_ms)
-        if isinstance(found, Place):
-            self.put(self.begin(job, found))
-            return found.node
-        if found != job.reason:
-            self.put(replace(job, reason=found))
-        return ""
+    def _place(self, job: Job, usage: Callable[[str], Usage]) -> tuple[str, ...]:
+        """Has a job that waits begin where it can; answers on which nodes. Else it is written down why it cannot."""
+        tasks = self.tasks(job) if job.is_gang else [job]
+        pause = next(filter(None, (backoff.pause(task, now_wall_ms=self.wall_ms) for task in tasks)), "")
+        found = pause or self._places(job, tasks, usage)
+        if isinstance(found, str):
+            if found != job.reason:
+                self.put(replace(job, reason=found))
+            return ()
+        if job.is_gang:
+            rendezvous = self._rendezvous(job, found[0].node)
+            tasks = [replace(task, rendezvous=rendezvous) for task in tasks]
+            self.put(moved(job, JobState.STARTING, reason="", rendezvous=rendezvous))
+        for task, place in zip(tasks, found, strict=True):
+            self.put(self.begin(task, place))
+        return tuple(place.node for place in found)
+
+    def _places(self, job: Job, tasks: list[Job], usage: Callable[[str], Usage]) -> tuple[Place, ...] | str:
+        nodes = self.nodes.values()
+        if not job.is_gang:
+            place = choose(job, nodes, usage, now_wall_ms=self.wall_ms)
+            return (place,) if isinstance(place, Place) else place
+        # What one of them keeps away from, all do.
+        away = sum((task.exclusions for task in tasks), job.exclusions)
+        alike = [replace(task, exclusions=away) for task in tasks]
+        return choose_all(alike, nodes, usage, now_wall_ms=self.wall_ms)
+
+    def _rendezvous(self, gang: Job, node: str) -> str:
+        """Where the tasks of a gang meet: at the first one's node. Other networks than the node's own lead nowhere."""
+        host = self.nodes[node].description.address
+        if gang.spec.network is not Network.HOST or not host:
+            return ""
+        taken = [job.rendezvous for job in self.jobs.values() if job.is_gang and job.id != gang.id]
+        return meeting_point(gang, host, taken)
 
     def _tell(self, node_id: str) -> None:
         node = self.nodes.get(node_id)

@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from controller.core import drains, moves, reports, ticks
+from controller.core import drains, gangs, moves, reports, ticks
 from controller.core.book import Book
 from controller.core.model import (
     CancelAsked,
@@ -44,6 +44,7 @@ class Cluster:
                 drains.asked(self.book, event)
             case other:
                 assert_never(other)
+        gangs.settled(self.book)
         return self.book.settled()
 
 
@@ -70,6 +71,8 @@ def _submitted(book: Book, event: Submitted) -> None:
     )
     book.note(job.name, "JOB_SUBMITTED", f"image {event.spec.image}")
     book.put(job)
+    if job.is_gang:
+        gangs.submitted(book, job)
     book.place(job)
     book.answer(event.token, book.jobs[event.id])
 
@@ -85,11 +88,13 @@ def _cancelled(book: Book, token: int, job_id: str) -> None:
     if job is None:
         book.answer(token, moves.no_such_job(job_id))
         return
+    job = book.jobs[job.gang] if job.gang else job
     if job.state is JobState.QUEUED:
-        book.answer(token, book.end(job, JobState.CANCELLED, "cancelled before it had started"))
+        end = gangs.end if job.is_gang else Book.end
+        book.answer(token, end(book, job, JobState.CANCELLED, "cancelled before it had started"))
         return
     if job.state is not JobState.CANCELLING:
         job = aborted(job, book.wall_ms, "the job was cancelled")
         book.put(moved(job, JobState.CANCELLING, reason="a user cancelled it"))
         book.note(job.name, "JOB_CANCELLING", "a user cancelled it")
-    book.answer(token, book.jobs[job_id])
+    book.answer(token, book.jobs[job.id])

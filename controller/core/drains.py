@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from controller.core import moves
+from controller.core import gangs, moves
 from controller.core.book import Book
 from controller.core.model import DrainAsked, aborted, moved
 from controller.core.placement.fit import Place, choose
@@ -50,6 +50,10 @@ def _look_for_room(book: Book, node: Node, *, stops: bool) -> None:
         if job.node != node.id or job.migration is not None or job.state not in _HERE or _about_to_end(book, job):
             continue
         if not stops and moves.level(job) is Level.RESTART:
+            continue
+        if job.gang:
+            why = gangs.room_elsewhere(book, job, node.id)
+            stay += [(job, why)] if why else []
             continue
         found = choose(job, others, held.__getitem__, now_wall_ms=book.wall_ms) if others else moves.ALONE
         if isinstance(found, Place):
@@ -128,6 +132,9 @@ def _moved_away(book: Book, job: Job, *, stops: bool) -> str:
             "At the deadline it is stopped, and begins anew" if stops else "Move it by hand, cancel it, or wait for it"
         )
         return f"{job.name} has no `checkpoint:`; a move would lose its work. {what}"
+    if job.gang:
+        kept = gangs.leaves(book, job, f"{job.node} is being drained", node=job.node)
+        return kept or f"jobs/{job.gang} was asked to save and leave"
     try:
         moves.movable(book, job)
     except Refusal as refusal:

@@ -140,6 +140,13 @@ class Save:
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """Tell who watches that a node is not as it was, in what its next report tells again: it is not written down."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class Assign:
     """Tell a node all that it should run."""
 
@@ -172,4 +179,4 @@ class Answer:
     value: Job | Node | MoveAnswer | Refusal
 
 
-Effect = Save | Assign | Reject | Answer
+Effect = Save | Changed | Assign | Reject | Answer

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from controller.core import gangs
 from controller.core.book import Book
 from controller.core.history import kept
 from controller.core.model import MoveAnswer, MoveAsked, aborted, moved
@@ -54,6 +55,9 @@ def _target(book: Book, event: MoveAsked) -> tuple[Job, Place]:
 
 def movable(book: Book, job: Job) -> None:
     """Raises a Refusal where the job cannot move just now."""
+    refusal = gangs.unmovable(job)
+    if refusal is not None:
+        raise refusal
     if job.migration is not None:
         message = f"{job.name} is moving to {job.migration.target} already; wait until that has ended"
         raise Refusal(Code.ABORTED, "MOVE_UNDER_WAY", message)

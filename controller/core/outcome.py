@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from headrace.attempts import EXIT_SAVED, EXIT_SIGKILL, EXIT_SIGTERM, Attempt
-from headrace.jobs import ExitZero, JobSpec, RetryCause
+from headrace.jobs import ExitZero, Job, JobSpec, RetryCause
+
+# What a node says of a failure that was its device's.
+DEVICE_LOST = "DEVICE_LOST"
 
 
 class Verdict(Enum):
@@ -37,7 +40,8 @@ def outcome(attempt: Attempt, spec: JobSpec) -> Outcome:
     if code == 0:
         return _done(attempt, spec)
     message = attempt.message or f"the container exited with code {code}"
-    return Outcome(Verdict.FAILED, RetryCause.EXIT_NONZERO, message)
+    cause = RetryCause.DEVICE_ERROR if attempt.reason == DEVICE_LOST else RetryCause.EXIT_NONZERO
+    return Outcome(Verdict.FAILED, cause, message)
 
 
 def _saved(attempt: Attempt) -> Outcome:
@@ -60,3 +64,9 @@ def _done(attempt: Attempt, spec: JobSpec) -> Outcome:
         message = attempt.message or "its outputs could not be stored"
         return Outcome(Verdict.FAILED, RetryCause.EXIT_NONZERO, message)
     return Outcome(Verdict.DONE)
+
+
+def is_retried(job: Job, cause: RetryCause) -> bool:
+    """Whether another attempt follows on one that failed. A lost node says nothing of the job: it is not counted."""
+    retry = job.spec.retry
+    return cause in retry.on and (cause is RetryCause.NODE_LOST or job.failures < retry.limit)

@@ -3,10 +3,11 @@
 from dataclasses import fields, replace
 from operator import attrgetter
 
-from controller.core import ledger, moves
+from controller.core import gangs, ledger, moves
 from controller.core.book import Book
+from controller.core.gangs import TIMED_OUT
 from controller.core.model import aborted, moved
-from controller.core.outcome import Verdict, outcome
+from controller.core.outcome import Verdict, is_retried, outcome
 from headrace.attempts import Attempt, AttemptState, Checkpoint
 from headrace.jobs import Job, JobState, MigrationState, RetryCause
 from headrace.nodes import Device, Engine, Node, NodeState
@@ -14,8 +15,6 @@ from headrace.refusals import Code, Refusal
 from headrace.sessions import Report
 
 ALIVE = (AttemptState.RUNNING, AttemptState.PAUSED, AttemptState.STOPPING, AttemptState.SAVING)
-
-TIMED_OUT = "timeouts."
 
 # Refusals that say something of the job, not of the node: another node would say the same.
 _OF_THE_JOB = ("COMMAND_NOT_FOUND",)
@@ -34,9 +33,13 @@ _OF_THE_EPOCH = ("LEFT_BEFORE_START", "EPOCH_TAKEN", "NETWORK_LOST")
 # reports come each second, and `replace` would take twice as long.
 _DEVICE = [one.name for one in fields(Device)]
 _FIRST, _LAST = _DEVICE.index("memory_used_bytes"), _DEVICE.index("holders") + 1
-_BEFORE, _READ_ANEW, _BEHIND = (attrgetter(*part) for part in (_DEVICE[:_FIRST], _DEVICE[_FIRST:_LAST], _DEVICE[_LAST:]))
+_BEFORE, _READ_ANEW, _BEHIND = (
+    attrgetter(*part) for part in (_DEVICE[:_FIRST], _DEVICE[_FIRST:_LAST], _DEVICE[_LAST:])
+)
 
 _UNKNOWN_DEVICES = "the report counts on devices that were not told in this session: begin another, and tell all"
+_READINGS = ("memory_used_bytes", "busy_percent", "temperature_celsius", "power_watts")
+_STILL = attrgetter(*(field.name for field in fields(Device) if field.name not in _READINGS))
 
 
 def reported(book: Book, report: Report) -> None:
@@ -115,15 +118,25 @@ def _node_seen(book: Book, report: Report) -> None:
         if _usable(node) != _usable(before):
             book.node_changed()
         book.nodes[node.id] = node
+        if _shown(node) != _shown(before):
+            book.changed(node.id)
 
 
 def _usable(node: Node) -> tuple[object, ...]:
     """What decides whether a job has a place there, without the readings of sensors, which never rest."""
     devices = (
-        (one.id, one.kind, one.vendor, one.model, one.memory_bytes, one.health, one.holders, one.figures)
+        (
+            *(one.id, one.kind, one.vendor, one.model, one.memory_bytes),
+            *(one.health, one.holders, one.figures, one.shareable),
+        )
         for one in node.devices
     )
     return node.engine.reachable, *devices
+
+
+def _shown(node: Node) -> list[object]:
+    """What a node's devices are, and how they are, without the readings of sensors, which never rest."""
+    return [_STILL(device) for device in node.devices]
 
 
 def _lasting(node: Node) -> tuple[object, ...]:
@@ -136,7 +149,7 @@ def attempt_seen(book: Book, node: str, seen: Attempt) -> None:
     if job is None or job.node != node or job.epoch != seen.epoch:
         return
     known = job.attempt
-    if known is None or book.heard.get(job.id) is seen:
+    if known is None or book.heard.get(job.id) is seen or gangs.is_done(job):
         return
     book.heard[job.id] = seen
     attempt = _merged(book, known, seen)
@@ -198,6 +211,8 @@ def _exited(book: Book, job: Job, attempt: Attempt) -> None:
         return
     found = outcome(attempt, job.spec)
     match found.verdict:
+        case Verdict.DONE if job.gang:
+            book.put(replace(job, outputs=attempt.outputs))
         case Verdict.DONE:
             book.end(replace(job, outputs=attempt.outputs), JobState.SUCCEEDED)
         case Verdict.RESUME if job.state is JobState.FREEZING:
@@ -216,7 +231,10 @@ def cancelled(book: Book, job: Job, reason: str) -> None:
 def failed(book: Book, job: Job, cause: RetryCause, message: str) -> None:
     """An attempt failed: another one follows if the retry rules say so."""
     book.note(job.name, "ATTEMPT_FAILED", f"epoch {job.epoch} on {job.node}: {message}")
-    if cause not in job.spec.retry.on or (cause is not RetryCause.NODE_LOST and job.failures >= job.spec.retry.limit):
+    if job.gang:
+        gangs.failed(book, job, cause, message)
+        return
+    if not is_retried(job, cause):
         book.end(job, JobState.FAILED, message)
         return
     if cause is not RetryCause.NODE_LOST:
@@ -232,18 +250,18 @@ def _refused(book: Book, job: Job, attempt: Attempt) -> None:
         cancelled(book, job, job.reason)
         return
     if attempt.reason in _OF_THE_JOB and not _ran_before(job):
-        book.end(job, JobState.FAILED, attempt.message)
+        _failed_for_good(book, job, attempt.message)
         return
     if _checkpoint_is_lost(job):
         # To begin anew without a word would lose what it has done: whoever submitted it decides that.
         message = f"its checkpoint cannot be laid down anywhere ({attempt.message}); submit it again to begin anew"
-        book.end(job, JobState.FAILED, message)
+        _failed_for_good(book, job, message)
         return
     if attempt.reason == "IMAGE_NOT_RUNNABLE" and not _ran_before(job, attempt.image):
         # The manifest lies: this image is not for the platform it says it is for, on whatever node.
         job = replace(job, images=tuple(pin for pin in job.images if pin.image != attempt.image))
         if not job.images:
-            book.end(job, JobState.FAILED, attempt.message)
+            _failed_for_good(book, job, attempt.message)
             return
     node = job.node
     job = moves.undone(book, job, attempt)
@@ -258,6 +276,13 @@ def _refused(book: Book, job: Job, attempt: Attempt) -> None:
         moves.commit(book, job, attempt)
         return
     book.put(book.leave(aborted(job, book.wall_ms, attempt.message), f"{node} could not start it: {attempt.message}"))
+
+
+def _failed_for_good(book: Book, job: Job, message: str) -> None:
+    if job.gang:
+        gangs.fail(book, job, message)
+    else:
+        book.end(job, JobState.FAILED, message)
 
 
 def _checkpoint_is_lost(job: Job) -> bool:

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from controller.core import backoff, drains, reports
+from controller.core import backoff, drains, gangs, lost_devices, reports
 from controller.core.book import Book
 from controller.core.model import aborted, moved
 from headrace.jobs import Job, JobState, MigrationState, Partition, RetryCause
-from headrace.nodes import NodeState
+from headrace.nodes import Node, NodeState
 
 # Ticks come far more often than this.
 STOOD_STILL_MS = 5_000
@@ -18,17 +18,36 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
     """Time has passed."""
     _stood_still(book, now_ms - book.now_ms)
     book.now_ms, book.wall_ms = now_ms, wall_ms
-    for node, silent_ms in book.silent(book.policy.node_lease_ms):
+    for node, silent_ms in _silent_nodes(book, book.policy.suspect_ms):
         if node.state is NodeState.READY:
             book.put_node(replace(node, state=NodeState.SUSPECT))
             book.note(node.name, "NODE_SUSPECT", f"has not reported for {silent_ms / 1000:.0f} s")
+        if silent_ms <= book.policy.node_lease_ms:
+            continue
         for job in book.jobs_at(node.id):
             _silent(book, job, node.id, silent_ms)
     for job in list(book.watchlist.limited.values()):
-        _limits(book, job)
+        # A task's limits are its gang's.
+        if not job.gang:
+            _limits(book, job)
     if book.retry_due():
         book.capacity_changed()
     drains.ticked(book)
+    lost_devices.ticked(book)
+
+
+def _silent_nodes(book: Book, millis: int) -> list[tuple[Node, int]]:
+    """The nodes that have been silent for longer than that, and for how long."""
+    if len(book.heard_ms) < len(book.nodes):
+        # By this process's own clock: a controller that has just started gives every node a whole lease.
+        for node in book.nodes:
+            book.heard_ms.setdefault(node, book.now_ms)
+    found = []
+    for node, heard_ms in book.heard_ms.items():
+        if book.now_ms - heard_ms <= millis:
+            break
+        found.append((book.nodes[node], book.now_ms - heard_ms))
+    return found
 
 
 def _stood_still(book: Book, millis: int) -> None:
@@ -42,7 +61,7 @@ def _silent(book: Book, job: Job, node: str, silent_ms: int) -> None:
     if move is not None and move.target == node and move.state is MigrationState.PREFETCHING:
         book.put(aborted(job, book.wall_ms, f"{node}, where it was to go, does not report"))
         return
-    if job.node != node or job.state not in STILL_THERE:
+    if job.node != node or job.state not in STILL_THERE or gangs.is_done(job):
         return
     if silent_ms <= max(job.spec.lost_after_ms, _held_still_after_ms(book, job)):
         return
@@ -65,12 +84,16 @@ def _held_still_after_ms(book: Book, job: Job) -> int:
 
 def _limits(book: Book, job: Job) -> None:
     limits = job.spec.timeouts
-    if job.state is JobState.QUEUED and _over(book, _waits_since_ms(job), limits.queue_ms):
-        book.end(job, JobState.FAILED, f"{reports.TIMED_OUT}queue: found no place in time; {job.reason}")
+    if job.is_gang:
+        gangs.ticked(book, job)
+        job = book.jobs[job.id]
+    if job.state is JobState.QUEUED and _over(book, _waits_since_ms(book, job), limits.queue_ms):
+        end = gangs.end if job.is_gang else Book.end
+        end(book, job, JobState.FAILED, f"{gangs.TIMED_OUT}queue: found no place in time; {job.reason}")
         return
     if job.state in (JobState.STARTING, JobState.RUNNING) and _over(book, job.start_time_ms, limits.run_ms):
         job = aborted(job, book.wall_ms, "the job's time was over")
-        book.put(moved(job, JobState.CANCELLING, reason=f"{reports.TIMED_OUT}run: ran for longer than it may"))
+        book.put(moved(job, JobState.CANCELLING, reason=f"{gangs.TIMED_OUT}run: ran for longer than it may"))
         return
     move = job.migration
     if move is None or move.state is not MigrationState.PREFETCHING:
@@ -79,9 +102,11 @@ def _limits(book: Book, job: Job) -> None:
         book.put(aborted(job, book.wall_ms, f"{move.target} did not bring what it needs in time"))
 
 
-def _waits_since_ms(job: Job) -> int | None:
+def _waits_since_ms(book: Book, job: Job) -> int | None:
     """Since when it waits for a place; a pause before another start is no such wait."""
-    return max(job.queue_time_ms, backoff.until_ms(job)) if job.queue_time_ms is not None else None
+    if job.queue_time_ms is None:
+        return None
+    return max(job.queue_time_ms, *map(backoff.until_ms, [job, *(book.tasks(job) if job.is_gang else [])]))
 
 
 def _over(book: Book, since_ms: int | None, limit_ms: int | None) -> bool:

@@ -41,4 +41,6 @@ def _is_choosy(job: Job) -> bool:
 
 def _is_limited(job: Job) -> bool:
     limits = job.spec.timeouts
-    return limits.queue_ms is not None or limits.run_ms is not None or job.migration is not None
+    if job.is_gang or job.migration is not None:
+        return True
+    return limits.queue_ms is not None or limits.run_ms is not None

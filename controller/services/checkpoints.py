@@ -3,7 +3,10 @@
 # gRPC's classes take type parameters in their stubs alone.
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
@@ -18,6 +21,9 @@ from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceServicer
 
 # An attempt puts one manifest after the other, and at its end two: its last checkpoint and its outputs.
 _UNREPORTED_MAX = 2
+
+# How many chunks are written at the same time: a disk syncs many files in the time of a few.
+_WRITERS = 16
 
 
 class _Put(NamedTuple):
@@ -34,6 +40,7 @@ class CheckpointService(CheckpointServiceServicer):
         self._store = store
         self._epochs = epochs
         self._put_for: dict[str, _Put] = {}
+        self._writers = ThreadPoolExecutor(_WRITERS, "chunks")
 
     def pinned(self) -> list[str]:
         """Manifests that no record may name yet, because an attempt that is not over has still to report them."""
@@ -58,11 +65,23 @@ class CheckpointService(CheckpointServiceServicer):
     ) -> pb.UploadChunksResponse:
         """Keeps each chunk as it comes: those that came before a cut stay."""
         response = pb.UploadChunksResponse()
-        async with aclosing(received(request_iterator)) as requests:
-            async for request in requests:
-                await finished(self._put, request.chunks)
-                response.chunk_count += len(request.chunks)
-                response.received_bytes += sum(len(chunk.data) for chunk in request.chunks)
+        loop, writing = asyncio.get_running_loop(), deque[asyncio.Future[None]]()
+        try:
+            async with aclosing(received(request_iterator)) as requests:
+                async for request in requests:
+                    for chunk in request.chunks:
+                        if len(writing) == _WRITERS:
+                            await writing.popleft()
+                        writing.append(
+                            loop.run_in_executor(self._writers, self._store.put_chunk, chunk.digest, chunk.data)
+                        )
+                    response.chunk_count += len(request.chunks)
+                    response.received_bytes += sum(len(chunk.data) for chunk in request.chunks)
+            while writing:
+                await writing.popleft()
+        finally:
+            # Nothing is written for a call that is over.
+            await asyncio.gather(*writing, return_exceptions=True)
         return response
 
     async def DownloadChunks(  # noqa: N802
@@ -72,6 +91,7 @@ class CheckpointService(CheckpointServiceServicer):
     ) -> AsyncIterator[pb.DownloadChunksResponse]:
         """The chunks in this order, a message's worth at a time."""
         digests = _few_enough(request.digests)
+        await finished(self._check, _few_enough(request.suspects))
         missing = await finished(self._store.missing, digests)
         if missing:
             message = (
@@ -115,9 +135,18 @@ class CheckpointService(CheckpointServiceServicer):
             message = f"epoch: job {job} has not come to epoch {epoch}, it is in epoch {present}"
             raise Refusal(Code.INVALID_ARGUMENT, "EPOCH_UNKNOWN", message, epoch=str(present))
 
-    def _put(self, chunks: Iterable[pb.Chunk]) -> None:
-        for chunk in chunks:
-            self._store.put_chunk(chunk.digest, chunk.data)
+    def _check(self, digests: Iterable[str]) -> None:
+        broken = [refusal for digest in digests if (refusal := self._refused(digest)) is not None]
+        if broken:
+            # All are put aside by now; of one is told.
+            raise broken[0]
+
+    def _refused(self, digest: str) -> Refusal | None:
+        try:
+            self._store.check_chunk(digest)
+        except Refusal as refusal:
+            return refusal
+        return None
 
     def _get(self, digests: Iterable[str]) -> Generator[pb.DownloadChunksResponse]:
         response, response_bytes = pb.DownloadChunksResponse(), 0

@@ -15,7 +15,7 @@ from controller.shell import Shell
 from controller.store import JobCursor, Store
 from controller.submissions import Submissions
 from headrace import jobfile, query, wire
-from headrace.ids import job_id
+from headrace.ids import job_id, task_id
 from headrace.jobs import ImagePin, Job, JobSpec
 from headrace.refusals import Code, Refusal
 from headrace.v1 import event_pb2, job_pb2
@@ -70,14 +70,15 @@ class JobService(JobServiceServicer):
         matches = query.parse(request.filter, query.JOB_FIELDS) if request.filter else None
         wanted = page_size(request.page_size, PAGE_SIZE, PAGE_SIZE_MAX)
         before = JobCursor.from_token(request.page_token) if request.page_token else None
+        gang = request.gang.removeprefix("jobs/")
         found: list[Job] = []
         # A filter may find few in many: small pages are read by larger ones.
         limit = wanted if matches is None else max(wanted, PAGE_SIZE)
         while len(found) < wanted:
-            page = await asyncio.to_thread(self._store.jobs, limit=limit, before=before)
+            page = await asyncio.to_thread(self._store.jobs, limit=limit, before=before, gang=gang)
             for job in page:
                 before = JobCursor.of(job)
-                if matches is None or matches.holds(query.job_row(job)):
+                if matches is None or matches.holds(query.job_row(job, now_ms=self._shell.cluster.book.wall_ms)):
                     found.append(job)
                 if len(found) == wanted:
                     break
@@ -127,6 +128,9 @@ class JobService(JobServiceServicer):
 
     async def ReadLog(self, request: pb.ReadLogRequest, context: Any) -> AsyncIterator[pb.ReadLogResponse]:  # noqa: ARG002, N802, D102
         job = await self._job(request.name)
+        if job.is_gang:
+            # A gang writes nothing itself. The first task is the one that mostly speaks for all.
+            job = await self._job(task_id(job.id, 0))
         if request.follow:
             live = self._shell.cluster.book.jobs
             async for first, data in self._logs.follow(job.id, request.offset, ended=lambda: job.id not in live):

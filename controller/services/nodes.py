@@ -107,13 +107,15 @@ class NodeService(NodeServiceServicer):
         return pb.ListNodesResponse(nodes=[wire.dump(node) for node in page], next_page_token=token)
 
     async def WatchNodes(self, request: pb.WatchNodesRequest, context: Any) -> AsyncIterator[node_pb2.Node]:  # noqa: ARG002, N802, D102
-        with self._shell.nodes.subscribed() as changes:
+        feed = self._shell.readings if request.readings else self._shell.nodes
+        with feed.subscribed() as changes:
             for node in self._matching(request.filter):
                 yield wire.dump(node)
             while True:
-                changed = await changes.next()
-                for node in self._matching(request.filter, only=changed):
-                    yield wire.dump(node)
+                # What changed more than once meanwhile is told once.
+                for changed in dict.fromkeys([await changes.next(), *changes.waiting()]):
+                    for node in self._matching(request.filter, only=changed):
+                        yield wire.dump(node)
 
     async def CordonNode(self, request: pb.CordonNodeRequest, context: Any) -> node_pb2.Node:  # noqa: ARG002, N802, D102
         return await self._drained(request.name, Drain.CORDONED)
@@ -147,7 +149,7 @@ class NodeService(NodeServiceServicer):
                 yield node
 
     def _row(self, node: Node) -> query.Row:
-        return query.node_row(node, held=self._book.usage(node.id).devices)
+        return query.node_row(node, held=self._book.usage(node.id).touched)
 
     def _dump(self, node: Node) -> node_pb2.Node:
         message: node_pb2.Node = wire.dump(self._book.node_now(node))

@@ -12,10 +12,10 @@ from deploy.local.manifests import Repository
 
 CODE = "/opt/headrace/code"
 LIBRARIES = "/opt/headrace/libraries"
-# What the other daemon alone imports.
+# What the other daemon, or the client, alone imports.
 NOT_FOR = {
-    "agent": ("alembic", "sqlalchemy", "starlette", "uvicorn"),
-    "controller": ("docker", "nvidia-ml-py", "requests"),
+    "agent": ("alembic", "rich", "sqlalchemy", "starlette", "textual", "uvicorn"),
+    "controller": ("docker", "nvidia-ml-py", "requests", "rich", "textual", "xxhash"),
 }
 # What goes beyond what Headrace needs everywhere.
 EXTRAS = {"agent": ("measure",), "controller": ()}

@@ -86,7 +86,11 @@ def _facts(job: Job) -> list[tuple[str, str]]:
         ("Project", job.spec.project),
         ("State", job_table.state(job)),
         ("Why", job.reason),
+        ("Gang", job.gang),
+        ("Tasks", str(job.spec.task_count) if job.spec.task_count > 1 and not job.gang else ""),
+        ("Meets at", job.rendezvous),
         ("Node", job.node),
+        ("Devices", _devices(job)),
         ("Epoch", str(job.epoch)),
         ("Image", job.spec.image),
         ("Command", " ".join(job.spec.command)),
@@ -101,6 +105,15 @@ def _facts(job: Job) -> list[tuple[str, str]]:
         ("Digest", job.outputs.digest),
         ("Keeps away", "; ".join(f"{item.node}: {item.reason}" for item in job.exclusions)),
     ]
+
+
+def _devices(job: Job) -> str:
+    if not job.node or not job.attempts or not job.attempts[-1].devices:
+        return ""
+    devices, asked = ", ".join(job.attempts[-1].devices), job.spec.resources.accelerators
+    parts = [f"{asked.share_millis / 1000:g} of it"] if asked.share_millis else []
+    parts += [f"{units.format_bytes(asked.memory_bytes)} of its memory"] if asked.memory_bytes else []
+    return f"{devices}: {' and '.join(parts)} (advisory: it keeps to that by itself)" if parts else devices
 
 
 def _checkpoint(job: Job) -> str:

@@ -1,6 +1,6 @@
 """Jobs for people, one a line. Loads little: `headrace jobs` is typed often."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from headrace.cli import words
 from headrace.v1.job_pb2 import Job
@@ -12,10 +12,15 @@ _WIDE_HEADINGS = ("NAME", "STATE", "NODE", "PLATFORM", "AGE", "MOVES", "EPOCH", 
 
 def table(response: ListJobsResponse, wide: bool) -> list[str]:  # noqa: FBT001 - as render.show asks.
     """The jobs under their headings."""
-    now = words.now_ms()
+    headings, *cells = rows(response, words.now_ms(), wide=wide)
+    return words.columns(headings, cells)
+
+
+def rows(response: ListJobsResponse, now: int, *, wide: bool) -> list[Sequence[str]]:
+    """The headings, and the cells of each job."""
     if wide:
-        return words.columns(_WIDE_HEADINGS, [_wide_row(job, now) for job in response.jobs])
-    return words.columns(_HEADINGS, [_row(job, now) for job in response.jobs])
+        return [_WIDE_HEADINGS, *(_wide_row(job, now) for job in response.jobs)]
+    return [_HEADINGS, *(_row(job, now) for job in response.jobs)]
 
 
 def state(job: Job) -> str:

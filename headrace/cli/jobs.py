@@ -4,7 +4,7 @@ import asyncio
 from argparse import Namespace
 from collections.abc import AsyncGenerator
 
-from headrace.cli import job_table, render
+from headrace.cli import job_table, render, tasks, words
 from headrace.connection import PAGE_SIZE, Connection, job_name
 from headrace.v1.job_pb2 import Job
 from headrace.v1.job_service_pb2 import CancelJobRequest, GetJobRequest, ListJobsRequest, ListJobsResponse
@@ -28,7 +28,8 @@ async def jobs(connection: Connection, arguments: Namespace) -> int:
 async def job(connection: Connection, arguments: Namespace) -> int:
     """Show a job, whole."""
     found = await connection.call(connection.jobs.GetJob, GetJobRequest(name=job_name(arguments.job)))
-    _show(found, arguments.output)
+    members = await tasks.of(connection, found) if tasks.is_gang(found) else []
+    _show(found, members, arguments.output)
     return 0
 
 
@@ -39,10 +40,11 @@ async def cancel(connection: Connection, arguments: Namespace) -> int:
     return 0
 
 
-def _show(found: Job, output: str) -> None:
+def _show(found: Job, members: list[Job], output: str) -> None:
     from headrace.cli import job_sheet  # noqa: PLC0415 - `headrace jobs` does without, and is to be quick.
 
-    render.show(found, output, job_sheet.sheet)
+    listed = ["", "Tasks", *words.indented(tasks.table(members))] if members else []
+    render.show(found, output, lambda job, wide: job_sheet.sheet(job, wide) + listed)
 
 
 async def _list(connection: Connection, arguments: Namespace) -> tuple[ListJobsResponse, bool]:

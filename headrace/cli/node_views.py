@@ -1,22 +1,27 @@
 """Nodes for people: one a line, and one whole."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from headrace import units
-from headrace.cli import words
-from headrace.v1.node_pb2 import Capacity, Device, Node
+from headrace.cli import device_views, words
+from headrace.v1.node_pb2 import Capacity, Device, Node, VendorReport
 from headrace.v1.node_service_pb2 import ListNodesResponse
 
 _HEADINGS = ("NAME", "STATE", "PLATFORM", "CPU FREE", "MEMORY FREE", "DEVICES", "JOBS", "REPORT")
-_WIDE_HEADINGS = (*_HEADINGS, "REGION", "OWNER", "HOSTNAME", "ENGINE", "ALSO RUNS", "CPU")
+_WIDE_HEADINGS = (*_HEADINGS, "DEVICE MEMORY USED", "BUSY", "REGION", "OWNER", "HOSTNAME", "ENGINE", "ALSO RUNS", "CPU")
 
 
 def table(response: ListNodesResponse, wide: bool) -> list[str]:  # noqa: FBT001 - as render.show asks.
     """The nodes under their headings."""
-    now = words.now_ms()
+    headings, *cells = rows(response, words.now_ms(), wide=wide)
+    return words.columns(headings, cells)
+
+
+def rows(response: ListNodesResponse, now: int, *, wide: bool) -> list[Sequence[str]]:
+    """The headings, and the cells of each node."""
     if wide:
-        return words.columns(_WIDE_HEADINGS, [_wide_row(node, now) for node in response.nodes])
-    return words.columns(_HEADINGS, [_row(node, now) for node in response.nodes])
+        return [_WIDE_HEADINGS, *(_wide_row(node, now) for node in response.nodes)]
+    return [_HEADINGS, *(_row(node, now) for node in response.nodes)]
 
 
 def state(node: Node) -> str:
@@ -35,6 +40,16 @@ def change(node: Node) -> str:
     return f"{words.id_of(node.name)} {state(node)}{jobs}"
 
 
+def now(node: Node) -> str:
+    """The same with its devices and what is wrong with them: no figures, so that it changes when something did."""
+    parts = [change(node)]
+    if node.devices:
+        parts.append(_device_summary(node.devices))
+    parts += [f"{one.vendor} {one.model} {one.id} {device_views.health(one)}" for one in node.devices if _is_ill(one)]
+    parts += [f"{one.vendor}: {one.message}" for one in node.description.vendors if one.state == VendorReport.DEGRADED]
+    return "; ".join(words.one_line(part) for part in parts)
+
+
 def drain(node: Node) -> list[str]:
     """A node that was drained, with what is in the way and how long that may last."""
     if node.drain != Node.DRAINING:
@@ -50,12 +65,23 @@ def drain_deadline(node: Node) -> str:
     return "no deadline: what cannot be moved is waited for, for ever; the same with --deadline 10m would end that"
 
 
+def changed(told: dict[str, str], node: Node) -> bool:
+    """Whether there is something new to say of the node since `told`, which is brought up to date."""
+    line = now(node)
+    if told.get(node.name) == line:
+        return False
+    told[node.name] = line
+    return True
+
+
 def sheet(node: Node, wide: bool) -> list[str]:  # noqa: FBT001 - as render.show asks.
     """All that is known of a node; `wide` has the processor's features too."""
     texts = words.pairs(_facts(node))
     if node.devices:
-        texts += ["", "Devices", *words.indented(_devices(node.devices))]
+        texts += ["", "Devices", *words.indented(device_views.table(node.devices))]
     texts += _can_do(node, wide)
+    if node.description.vendors:
+        texts += ["", "Vendors", *words.indented(_vendors(node.description.vendors))]
     if node.blockers:
         texts += ["", "In the way of its drain", *words.indented(list(node.blockers))]
     if node.drifts:
@@ -97,6 +123,8 @@ def _wide_row(node: Node, now: int) -> tuple[str, ...]:
     others = ", ".join(words.platform(platform) for platform in about.platforms[1:])
     return (
         *_row(node, now),
+        _used(node.devices),
+        _busy(node.devices),
         about.region,
         about.owner,
         about.hostname,
@@ -116,10 +144,32 @@ def _cores(capacity: Capacity) -> str:
 
 def _device_summary(devices: Iterable[Device]) -> str:
     counts: dict[str, int] = {}
+    ill = 0
     for device in devices:
         name = device.model or f"{device.vendor} {device.kind}"
         counts[name] = counts.get(name, 0) + 1
-    return ", ".join(f"{count} x {name}" for name, count in counts.items())
+        ill += device.health == Device.UNHEALTHY
+    summary = ", ".join(f"{count} x {name}" for name, count in counts.items())
+    return f"{summary} ({ill} unhealthy)" if ill else summary
+
+
+def _is_ill(device: Device) -> bool:
+    return device.health in (Device.DEGRADED, Device.UNHEALTHY)
+
+
+def _used(devices: Iterable[Device]) -> str:
+    """What of the devices' memory is used, as far as they say."""
+    told = [one for one in devices if one.HasField("memory_bytes") and one.HasField("memory_used_bytes")]
+    if not told:
+        return ""
+    used, whole = sum(one.memory_used_bytes for one in told), sum(one.memory_bytes for one in told)
+    return _of(units.rounded_bytes(used), units.rounded_bytes(whole))
+
+
+def _busy(devices: Iterable[Device]) -> str:
+    """How busy the devices are on average, as far as they say."""
+    told = [one.busy_percent for one in devices if one.HasField("busy_percent")]
+    return f"{sum(told) / len(told):.0f} %" if told else ""
 
 
 def _facts(node: Node) -> list[tuple[str, str]]:
@@ -169,23 +219,6 @@ def _load(node: Node) -> str:
     return ", ".join(text for text in (busy, average) if text)
 
 
-def _devices(devices: Iterable[Device]) -> list[str]:
-    headings = ("ID", "KIND", "VENDOR", "MODEL", "MEMORY USED", "BUSY", "TEMP", "POWER", "HEALTH", "HELD BY")
-    return words.columns(headings, [_device(device) for device in devices])
-
-
-def _device(device: Device) -> tuple[str, ...]:
-    used = units.rounded_bytes(device.memory_used_bytes) if device.HasField("memory_used_bytes") else "?"
-    health = words.enum_name(Device.Health, device.health) if device.health else "unknown"
-    return (
-        device.id,
-        device.kind,
-        device.vendor,
-        device.model,
-        _of(used, units.rounded_bytes(device.memory_bytes)) if device.HasField("memory_bytes") else "",
-        f"{device.busy_percent:.0f} %" if device.HasField("busy_percent") else "",
-        f"{device.temperature_celsius:.0f} °C" if device.HasField("temperature_celsius") else "",
-        f"{device.power_watts:.0f} W" if device.HasField("power_watts") else "",
-        f"{health}: {device.health_reason}" if device.health_reason else health,
-        ", ".join(device.holders),
-    )
+def _vendors(reports: Iterable[VendorReport]) -> list[str]:
+    rows = [(one.vendor, words.enum_name(VendorReport.State, one.state), one.message, one.remedy) for one in reports]
+    return words.columns(("VENDOR", "STATE", "HOW IT WAS READ", "WHAT TO DO"), rows)

@@ -22,13 +22,22 @@ LEAVING_MS = 600_000
 
 
 async def nodes(connection: Connection, arguments: Namespace) -> int:
-    """List nodes, by name."""
+    """List nodes, by name; with --watch go on, and show each that joins, is lost or changes."""
+    if arguments.watch:
+        await _watch(connection, arguments)
     request = ListNodesRequest(filter=arguments.where, page_size=PAGE_SIZE)
     found = ListNodesResponse()
     async for page in connection.pages(connection.nodes.ListNodes, request):
         found.nodes.extend(page.nodes)
     render.show(found, arguments.output, node_views.table)
     return 0
+
+
+async def _watch(connection: Connection, arguments: Namespace) -> None:
+    told: dict[str, str] = {}
+    async for changed in connection.watch_nodes(arguments.where):
+        if node_views.changed(told, changed):
+            render.show_next(changed, arguments.output, told[changed.name])
 
 
 async def node(connection: Connection, arguments: Namespace) -> int:

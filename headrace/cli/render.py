@@ -44,17 +44,17 @@ def show_next(message: "Message", output: str, text: str) -> None:
 def lines(texts: Iterable[str]) -> None:
     """Lines on standard output."""
     for text in texts:
-        print(_printable(text))
+        print(printable(text))
 
 
 def screen(texts: Iterable[str]) -> None:
     """Lines in place of all that the terminal shows."""
-    print(CLEAR_SCREEN + "\n".join(map(_printable, texts)), flush=True)
+    print(CLEAR_SCREEN + "\n".join(map(printable, texts)), flush=True)
 
 
 def note(text: str) -> None:
     """A line beside the result, on standard error."""
-    print(_printable(text), file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def complaint(kind: str, message: str, reason: str) -> None:
@@ -92,7 +92,8 @@ def silence() -> None:
     os.close(null)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """The text with "?" for what would steer a terminal."""
     # What a job says of itself must not steer the terminal of who reads it.
     if text.isprintable():
         return text

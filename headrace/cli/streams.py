@@ -3,7 +3,7 @@
 from argparse import Namespace
 
 from headrace import units
-from headrace.cli import render, words
+from headrace.cli import render, tasks, words
 from headrace.connection import PAGE_SIZE, Connection
 from headrace.v1.event_pb2 import Event
 from headrace.v1.job_service_pb2 import ListEventsRequest, ListEventsResponse, ReadLogResponse
@@ -13,10 +13,11 @@ _HEADINGS = ("TIME", "SUBJECT", "REASON", "MESSAGE")
 
 async def logs(connection: Connection, arguments: Namespace) -> int:
     """A job's log, byte by byte as it was written; in JSON and YAML, where bytes are base64, part by part."""
+    job = await tasks.meant(connection, arguments)
     if arguments.output in ("table", "wide"):
-        await show_log(connection, arguments.job, follow=arguments.follow)
+        await show_log(connection, job, follow=arguments.follow)
         return 0
-    async for part in connection.read_log(arguments.job, follow=arguments.follow):
+    async for part in connection.read_log(job, follow=arguments.follow):
         render.show_next(ReadLogResponse(offset=part.offset, data=part.data), arguments.output, "")
     return 0
 

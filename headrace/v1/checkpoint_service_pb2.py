@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$headrace/v1/checkpoint_service.proto\x12\x0bheadrace.v1\"%\n\x05\x43hunk\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"+\n\x18\x46indMissingChunksRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\t\",\n\x19\x46indMissingChunksResponse\x12\x0f\n\x07\x64igests\x18\x01 \x03(\t\"9\n\x13UploadChunksRequest\x12\"\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x12.headrace.v1.Chunk\"C\n\x14UploadChunksResponse\x12\x13\n\x0b\x63hunk_count\x18\x01 \x01(\x03\x12\x16\n\x0ereceived_bytes\x18\x02 \x01(\x03\"(\n\x15\x44ownloadChunksRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\t\"<\n\x16\x44ownloadChunksResponse\x12\"\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x12.headrace.v1.Chunk\"E\n\x15\x43reateManifestRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x10\n\x08manifest\x18\x03 \x01(\x0c\"(\n\x16\x43reateManifestResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"$\n\x12GetManifestRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"\'\n\x13GetManifestResponse\x12\x10\n\x08manifest\x18\x01 \x01(\x0c\x32\xd8\x03\n\x11\x43heckpointService\x12\x62\n\x11\x46indMissingChunks\x12%.headrace.v1.FindMissingChunksRequest\x1a&.headrace.v1.FindMissingChunksResponse\x12U\n\x0cUploadChunks\x12 .headrace.v1.UploadChunksRequest\x1a!.headrace.v1.UploadChunksResponse(\x01\x12[\n\x0e\x44ownloadChunks\x12\".headrace.v1.DownloadChunksRequest\x1a#.headrace.v1.DownloadChunksResponse0\x01\x12Y\n\x0e\x43reateManifest\x12\".headrace.v1.CreateManifestRequest\x1a#.headrace.v1.CreateManifestResponse\x12P\n\x0bGetManifest\x12\x1f.headrace.v1.GetManifestRequest\x1a .headrace.v1.GetManifestResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$headrace/v1/checkpoint_service.proto\x12\x0bheadrace.v1\"%\n\x05\x43hunk\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"+\n\x18\x46indMissingChunksRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\t\",\n\x19\x46indMissingChunksResponse\x12\x0f\n\x07\x64igests\x18\x01 \x03(\t\"9\n\x13UploadChunksRequest\x12\"\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x12.headrace.v1.Chunk\"C\n\x14UploadChunksResponse\x12\x13\n\x0b\x63hunk_count\x18\x01 \x01(\x03\x12\x16\n\x0ereceived_bytes\x18\x02 \x01(\x03\":\n\x15\x44ownloadChunksRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\t\x12\x10\n\x08suspects\x18\x02 \x03(\t\"<\n\x16\x44ownloadChunksResponse\x12\"\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x12.headrace.v1.Chunk\"E\n\x15\x43reateManifestRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x10\n\x08manifest\x18\x03 \x01(\x0c\"(\n\x16\x43reateManifestResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"$\n\x12GetManifestRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"\'\n\x13GetManifestResponse\x12\x10\n\x08manifest\x18\x01 \x01(\x0c\x32\xd8\x03\n\x11\x43heckpointService\x12\x62\n\x11\x46indMissingChunks\x12%.headrace.v1.FindMissingChunksRequest\x1a&.headrace.v1.FindMissingChunksResponse\x12U\n\x0cUploadChunks\x12 .headrace.v1.UploadChunksRequest\x1a!.headrace.v1.UploadChunksResponse(\x01\x12[\n\x0e\x44ownloadChunks\x12\".headrace.v1.DownloadChunksRequest\x1a#.headrace.v1.DownloadChunksResponse0\x01\x12Y\n\x0e\x43reateManifest\x12\".headrace.v1.CreateManifestRequest\x1a#.headrace.v1.CreateManifestResponse\x12P\n\x0bGetManifest\x12\x1f.headrace.v1.GetManifestRequest\x1a .headrace.v1.GetManifestResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,17 +42,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPLOADCHUNKSRESPONSE']._serialized_start=242
   _globals['_UPLOADCHUNKSRESPONSE']._serialized_end=309
   _globals['_DOWNLOADCHUNKSREQUEST']._serialized_start=311
-  _globals['_DOWNLOADCHUNKSREQUEST']._serialized_end=351
-  _globals['_DOWNLOADCHUNKSRESPONSE']._serialized_start=353
-  _globals['_DOWNLOADCHUNKSRESPONSE']._serialized_end=413
-  _globals['_CREATEMANIFESTREQUEST']._serialized_start=415
-  _globals['_CREATEMANIFESTREQUEST']._serialized_end=484
-  _globals['_CREATEMANIFESTRESPONSE']._serialized_start=486
-  _globals['_CREATEMANIFESTRESPONSE']._serialized_end=526
-  _globals['_GETMANIFESTREQUEST']._serialized_start=528
-  _globals['_GETMANIFESTREQUEST']._serialized_end=564
-  _globals['_GETMANIFESTRESPONSE']._serialized_start=566
-  _globals['_GETMANIFESTRESPONSE']._serialized_end=605
-  _globals['_CHECKPOINTSERVICE']._serialized_start=608
-  _globals['_CHECKPOINTSERVICE']._serialized_end=1080
+  _globals['_DOWNLOADCHUNKSREQUEST']._serialized_end=369
+  _globals['_DOWNLOADCHUNKSRESPONSE']._serialized_start=371
+  _globals['_DOWNLOADCHUNKSRESPONSE']._serialized_end=431
+  _globals['_CREATEMANIFESTREQUEST']._serialized_start=433
+  _globals['_CREATEMANIFESTREQUEST']._serialized_end=502
+  _globals['_CREATEMANIFESTRESPONSE']._serialized_start=504
+  _globals['_CREATEMANIFESTRESPONSE']._serialized_end=544
+  _globals['_GETMANIFESTREQUEST']._serialized_start=546
+  _globals['_GETMANIFESTREQUEST']._serialized_end=582
+  _globals['_GETMANIFESTRESPONSE']._serialized_start=584
+  _globals['_GETMANIFESTRESPONSE']._serialized_end=623
+  _globals['_CHECKPOINTSERVICE']._serialized_start=626
+  _globals['_CHECKPOINTSERVICE']._serialized_end=1098
 # @@protoc_insertion_point(module_scope)

@@ -41,10 +41,12 @@ class UploadChunksResponse(_message.Message):
     def __init__(self, chunk_count: _Optional[int] = ..., received_bytes: _Optional[int] = ...) -> None: ...
 
 class DownloadChunksRequest(_message.Message):
-    __slots__ = ("digests",)
+    __slots__ = ("digests", "suspects")
     DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    SUSPECTS_FIELD_NUMBER: _ClassVar[int]
     digests: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, digests: _Optional[_Iterable[str]] = ...) -> None: ...
+    suspects: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, digests: _Optional[_Iterable[str]] = ..., suspects: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class DownloadChunksResponse(_message.Message):
     __slots__ = ("chunks",)

@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class JobSpec(_message.Message):
-    __slots__ = ("display_name", "image", "command", "env", "resources", "where", "prefer", "variants", "checkpoint", "emulation", "network", "partition", "lost_after", "priority", "project", "timeouts", "retry", "output_path", "work")
+    __slots__ = ("display_name", "image", "command", "env", "resources", "where", "prefer", "variants", "checkpoint", "emulation", "network", "partition", "lost_after", "priority", "project", "timeouts", "retry", "output_path", "work", "task_count")
     class Emulation(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         EMULATION_UNSPECIFIED: _ClassVar[JobSpec.Emulation]
@@ -68,6 +68,7 @@ class JobSpec(_message.Message):
     RETRY_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_PATH_FIELD_NUMBER: _ClassVar[int]
     WORK_FIELD_NUMBER: _ClassVar[int]
+    TASK_COUNT_FIELD_NUMBER: _ClassVar[int]
     display_name: str
     image: str
     command: _containers.RepeatedScalarFieldContainer[str]
@@ -87,7 +88,8 @@ class JobSpec(_message.Message):
     retry: Retry
     output_path: str
     work: Work
-    def __init__(self, display_name: _Optional[str] = ..., image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Union[Requests, _Mapping]] = ..., where: _Optional[str] = ..., prefer: _Optional[_Iterable[_Union[Preference, _Mapping]]] = ..., variants: _Optional[_Iterable[_Union[Variant, _Mapping]]] = ..., checkpoint: _Optional[_Union[CheckpointPolicy, _Mapping]] = ..., emulation: _Optional[_Union[JobSpec.Emulation, str]] = ..., network: _Optional[_Union[JobSpec.Network, str]] = ..., partition: _Optional[_Union[JobSpec.Partition, str]] = ..., lost_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., priority: _Optional[int] = ..., project: _Optional[str] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., retry: _Optional[_Union[Retry, _Mapping]] = ..., output_path: _Optional[str] = ..., work: _Optional[_Union[Work, _Mapping]] = ...) -> None: ...
+    task_count: int
+    def __init__(self, display_name: _Optional[str] = ..., image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Union[Requests, _Mapping]] = ..., where: _Optional[str] = ..., prefer: _Optional[_Iterable[_Union[Preference, _Mapping]]] = ..., variants: _Optional[_Iterable[_Union[Variant, _Mapping]]] = ..., checkpoint: _Optional[_Union[CheckpointPolicy, _Mapping]] = ..., emulation: _Optional[_Union[JobSpec.Emulation, str]] = ..., network: _Optional[_Union[JobSpec.Network, str]] = ..., partition: _Optional[_Union[JobSpec.Partition, str]] = ..., lost_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., priority: _Optional[int] = ..., project: _Optional[str] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., retry: _Optional[_Union[Retry, _Mapping]] = ..., output_path: _Optional[str] = ..., work: _Optional[_Union[Work, _Mapping]] = ..., task_count: _Optional[int] = ...) -> None: ...
 
 class Work(_message.Message):
     __slots__ = ("operation_count", "precision")
@@ -169,12 +171,14 @@ class CheckpointPolicy(_message.Message):
     def __init__(self, path: _Optional[str] = ..., interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., live: bool = ..., exit_zero: _Optional[_Union[CheckpointPolicy.ExitZero, str]] = ...) -> None: ...
 
 class Timeouts(_message.Message):
-    __slots__ = ("queue", "run")
+    __slots__ = ("queue", "run", "start")
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
     queue: _duration_pb2.Duration
     run: _duration_pb2.Duration
-    def __init__(self, queue: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., run: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    start: _duration_pb2.Duration
+    def __init__(self, queue: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., run: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., start: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Retry(_message.Message):
     __slots__ = ("limit", "on")
@@ -195,7 +199,7 @@ class Retry(_message.Message):
     def __init__(self, limit: _Optional[int] = ..., on: _Optional[_Iterable[_Union[Retry.Cause, str]]] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("name", "spec", "state", "reason", "epoch", "node", "images", "checkpoint", "outputs", "attempts", "migrations", "failures", "exit_code", "exclusions", "request_id", "create_time", "start_time", "end_time", "queue_time", "omitted_migration_count")
+    __slots__ = ("name", "spec", "state", "reason", "epoch", "node", "images", "checkpoint", "outputs", "attempts", "migrations", "failures", "exit_code", "exclusions", "request_id", "create_time", "start_time", "end_time", "queue_time", "omitted_migration_count", "gang", "task", "rendezvous")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Job.State]
@@ -236,6 +240,9 @@ class Job(_message.Message):
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     QUEUE_TIME_FIELD_NUMBER: _ClassVar[int]
     OMITTED_MIGRATION_COUNT_FIELD_NUMBER: _ClassVar[int]
+    GANG_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    RENDEZVOUS_FIELD_NUMBER: _ClassVar[int]
     name: str
     spec: JobSpec
     state: Job.State
@@ -256,7 +263,10 @@ class Job(_message.Message):
     end_time: _timestamp_pb2.Timestamp
     queue_time: _timestamp_pb2.Timestamp
     omitted_migration_count: int
-    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[Job.State, str]] = ..., reason: _Optional[str] = ..., epoch: _Optional[int] = ..., node: _Optional[str] = ..., images: _Optional[_Iterable[_Union[ImagePin, _Mapping]]] = ..., checkpoint: _Optional[_Union[_attempt_pb2.Checkpoint, _Mapping]] = ..., outputs: _Optional[_Union[_attempt_pb2.Outputs, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[_attempt_pb2.Attempt, _Mapping]]] = ..., migrations: _Optional[_Iterable[_Union[Migration, _Mapping]]] = ..., failures: _Optional[int] = ..., exit_code: _Optional[int] = ..., exclusions: _Optional[_Iterable[_Union[Exclusion, _Mapping]]] = ..., request_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., queue_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., omitted_migration_count: _Optional[int] = ...) -> None: ...
+    gang: str
+    task: int
+    rendezvous: str
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[Job.State, str]] = ..., reason: _Optional[str] = ..., epoch: _Optional[int] = ..., node: _Optional[str] = ..., images: _Optional[_Iterable[_Union[ImagePin, _Mapping]]] = ..., checkpoint: _Optional[_Union[_attempt_pb2.Checkpoint, _Mapping]] = ..., outputs: _Optional[_Union[_attempt_pb2.Outputs, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[_attempt_pb2.Attempt, _Mapping]]] = ..., migrations: _Optional[_Iterable[_Union[Migration, _Mapping]]] = ..., failures: _Optional[int] = ..., exit_code: _Optional[int] = ..., exclusions: _Optional[_Iterable[_Union[Exclusion, _Mapping]]] = ..., request_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., queue_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., omitted_migration_count: _Optional[int] = ..., gang: _Optional[str] = ..., task: _Optional[int] = ..., rendezvous: _Optional[str] = ...) -> None: ...
 
 class Candidate(_message.Message):
     __slots__ = ("node", "reason", "platform", "devices", "run_millis", "run_basis")

@@ -27,7 +27,7 @@ from headrace.v1 import node_pb2 as headrace_dot_v1_dot_node__pb2
 from headrace.v1 import session_pb2 as headrace_dot_v1_dot_session__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eheadrace/v1/node_service.proto\x12\x0bheadrace.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x16headrace/v1/node.proto\x1a\x19headrace/v1/session.proto\"s\n\x10\x41ppendLogRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x17\n\x0f\x65xpected_cursor\x18\x03 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\x12\x0c\n\x04node\x18\x06 \x01(\t\"#\n\x11\x41ppendLogResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\"\x1e\n\x0eGetNodeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"I\n\x10ListNodesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\"N\n\x11ListNodesResponse\x12 \n\x05nodes\x18\x01 \x03(\x0b\x32\x11.headrace.v1.Node\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x11WatchNodesRequest\x12\x0e\n\x06\x66ilter\x18\x01 \x01(\t\"!\n\x11\x43ordonNodeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"#\n\x13UncordonNodeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\\\n\x10\x44rainNodeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x08\x64\x65\x61\x64line\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\x32\xa5\x04\n\x0bNodeService\x12;\n\x07Session\x12\x13.headrace.v1.Report\x1a\x17.headrace.v1.Assignment(\x01\x30\x01\x12J\n\tAppendLog\x12\x1d.headrace.v1.AppendLogRequest\x1a\x1e.headrace.v1.AppendLogResponse\x12\x39\n\x07GetNode\x12\x1b.headrace.v1.GetNodeRequest\x1a\x11.headrace.v1.Node\x12J\n\tListNodes\x12\x1d.headrace.v1.ListNodesRequest\x1a\x1e.headrace.v1.ListNodesResponse\x12\x41\n\nWatchNodes\x12\x1e.headrace.v1.WatchNodesRequest\x1a\x11.headrace.v1.Node0\x01\x12?\n\nCordonNode\x12\x1e.headrace.v1.CordonNodeRequest\x1a\x11.headrace.v1.Node\x12\x43\n\x0cUncordonNode\x12 .headrace.v1.UncordonNodeRequest\x1a\x11.headrace.v1.Node\x12=\n\tDrainNode\x12\x1d.headrace.v1.DrainNodeRequest\x1a\x11.headrace.v1.Nodeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eheadrace/v1/node_service.proto\x12\x0bheadrace.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x16headrace/v1/node.proto\x1a\x19headrace/v1/session.proto\"s\n\x10\x41ppendLogRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x17\n\x0f\x65xpected_cursor\x18\x03 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\x12\x0c\n\x04node\x18\x06 \x01(\t\"#\n\x11\x41ppendLogResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\"\x1e\n\x0eGetNodeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"I\n\x10ListNodesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\"N\n\x11ListNodesResponse\x12 \n\x05nodes\x18\x01 \x03(\x0b\x32\x11.headrace.v1.Node\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x11WatchNodesRequest\x12\x0e\n\x06\x66ilter\x18\x01 \x01(\t\x12\x10\n\x08readings\x18\x02 \x01(\x08\"!\n\x11\x43ordonNodeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"#\n\x13UncordonNodeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\\\n\x10\x44rainNodeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x08\x64\x65\x61\x64line\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\x32\xa5\x04\n\x0bNodeService\x12;\n\x07Session\x12\x13.headrace.v1.Report\x1a\x17.headrace.v1.Assignment(\x01\x30\x01\x12J\n\tAppendLog\x12\x1d.headrace.v1.AppendLogRequest\x1a\x1e.headrace.v1.AppendLogResponse\x12\x39\n\x07GetNode\x12\x1b.headrace.v1.GetNodeRequest\x1a\x11.headrace.v1.Node\x12J\n\tListNodes\x12\x1d.headrace.v1.ListNodesRequest\x1a\x1e.headrace.v1.ListNodesResponse\x12\x41\n\nWatchNodes\x12\x1e.headrace.v1.WatchNodesRequest\x1a\x11.headrace.v1.Node0\x01\x12?\n\nCordonNode\x12\x1e.headrace.v1.CordonNodeRequest\x1a\x11.headrace.v1.Node\x12\x43\n\x0cUncordonNode\x12 .headrace.v1.UncordonNodeRequest\x1a\x11.headrace.v1.Node\x12=\n\tDrainNode\x12\x1d.headrace.v1.DrainNodeRequest\x1a\x11.headrace.v1.Nodeb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,13 +45,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTNODESRESPONSE']._serialized_start=391
   _globals['_LISTNODESRESPONSE']._serialized_end=469
   _globals['_WATCHNODESREQUEST']._serialized_start=471
-  _globals['_WATCHNODESREQUEST']._serialized_end=506
-  _globals['_CORDONNODEREQUEST']._serialized_start=508
-  _globals['_CORDONNODEREQUEST']._serialized_end=541
-  _globals['_UNCORDONNODEREQUEST']._serialized_start=543
-  _globals['_UNCORDONNODEREQUEST']._serialized_end=578
-  _globals['_DRAINNODEREQUEST']._serialized_start=580
-  _globals['_DRAINNODEREQUEST']._serialized_end=672
-  _globals['_NODESERVICE']._serialized_start=675
-  _globals['_NODESERVICE']._serialized_end=1224
+  _globals['_WATCHNODESREQUEST']._serialized_end=524
+  _globals['_CORDONNODEREQUEST']._serialized_start=526
+  _globals['_CORDONNODEREQUEST']._serialized_end=559
+  _globals['_UNCORDONNODEREQUEST']._serialized_start=561
+  _globals['_UNCORDONNODEREQUEST']._serialized_end=596
+  _globals['_DRAINNODEREQUEST']._serialized_start=598
+  _globals['_DRAINNODEREQUEST']._serialized_end=690
+  _globals['_NODESERVICE']._serialized_start=693
+  _globals['_NODESERVICE']._serialized_end=1242
 # @@protoc_insertion_point(module_scope)

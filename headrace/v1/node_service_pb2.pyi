@@ -58,10 +58,12 @@ class ListNodesResponse(_message.Message):
     def __init__(self, nodes: _Optional[_Iterable[_Union[_node_pb2.Node, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class WatchNodesRequest(_message.Message):
-    __slots__ = ("filter",)
+    __slots__ = ("filter", "readings")
     FILTER_FIELD_NUMBER: _ClassVar[int]
+    READINGS_FIELD_NUMBER: _ClassVar[int]
     filter: str
-    def __init__(self, filter: _Optional[str] = ...) -> None: ...
+    readings: bool
+    def __init__(self, filter: _Optional[str] = ..., readings: bool = ...) -> None: ...
 
 class CordonNodeRequest(_message.Message):
     __slots__ = ("name",)

@@ -125,7 +125,8 @@ class NodeServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchNodes(self, request, context):
-        """All nodes now, then each one that changed. Never ends by itself.
+        """All nodes now, then each one that changed: its state, its description, a device, but no reading of a sensor. Never
+        ends by itself.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

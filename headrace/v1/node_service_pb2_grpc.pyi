@@ -41,7 +41,9 @@ class NodeServiceStub:
     ListNodes: _aio.UnaryUnaryMultiCallable[_node_service_pb2.ListNodesRequest, _node_service_pb2.ListNodesResponse]
     """All nodes that ever reported and were not forgotten."""
     WatchNodes: _aio.UnaryStreamMultiCallable[_node_service_pb2.WatchNodesRequest, _node_pb2.Node]
-    """All nodes now, then each one that changed. Never ends by itself."""
+    """All nodes now, then each one that changed: its state, its description, a device, but no reading of a sensor. Never
+    ends by itself.
+    """
     CordonNode: _aio.UnaryUnaryMultiCallable[_node_service_pb2.CordonNodeRequest, _node_pb2.Node]
     """No new jobs."""
     UncordonNode: _aio.UnaryUnaryMultiCallable[_node_service_pb2.UncordonNodeRequest, _node_pb2.Node]
@@ -106,7 +108,9 @@ class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _node_service_pb2.WatchNodesRequest,
         context: _aio.ServicerContext[_node_service_pb2.WatchNodesRequest, _abc.AsyncIterator[_node_pb2.Node]],
     ) -> _abc.AsyncIterator[_node_pb2.Node]:
-        """All nodes now, then each one that changed. Never ends by itself."""
+        """All nodes now, then each one that changed: its state, its description, a device, but no reading of a sensor. Never
+        ends by itself.
+        """
 
     @_abc_1.abstractmethod
     def CordonNode(

@@ -53,7 +53,7 @@ class Assignment(_message.Message):
     def __init__(self, cluster: _Optional[str] = ..., session: _Optional[int] = ..., generation: _Optional[int] = ..., acked_sequence: _Optional[int] = ..., lease_millis: _Optional[int] = ..., placements: _Optional[_Iterable[_Union[Placement, _Mapping]]] = ..., prefetches: _Optional[_Iterable[_Union[Prefetch, _Mapping]]] = ...) -> None: ...
 
 class Placement(_message.Message):
-    __slots__ = ("job", "task", "epoch", "goal", "image", "platform", "spec", "restore", "devices")
+    __slots__ = ("job", "task", "epoch", "goal", "image", "platform", "spec", "restore", "devices", "gang", "rendezvous")
     class Goal(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         GOAL_UNSPECIFIED: _ClassVar[Placement.Goal]
@@ -73,6 +73,8 @@ class Placement(_message.Message):
     SPEC_FIELD_NUMBER: _ClassVar[int]
     RESTORE_FIELD_NUMBER: _ClassVar[int]
     DEVICES_FIELD_NUMBER: _ClassVar[int]
+    GANG_FIELD_NUMBER: _ClassVar[int]
+    RENDEZVOUS_FIELD_NUMBER: _ClassVar[int]
     job: str
     task: int
     epoch: int
@@ -82,7 +84,9 @@ class Placement(_message.Message):
     spec: _job_pb2.JobSpec
     restore: str
     devices: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, job: _Optional[str] = ..., task: _Optional[int] = ..., epoch: _Optional[int] = ..., goal: _Optional[_Union[Placement.Goal, str]] = ..., image: _Optional[str] = ..., platform: _Optional[_Union[_attempt_pb2.Platform, _Mapping]] = ..., spec: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ..., restore: _Optional[str] = ..., devices: _Optional[_Iterable[str]] = ...) -> None: ...
+    gang: str
+    rendezvous: str
+    def __init__(self, job: _Optional[str] = ..., task: _Optional[int] = ..., epoch: _Optional[int] = ..., goal: _Optional[_Union[Placement.Goal, str]] = ..., image: _Optional[str] = ..., platform: _Optional[_Union[_attempt_pb2.Platform, _Mapping]] = ..., spec: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ..., restore: _Optional[str] = ..., devices: _Optional[_Iterable[str]] = ..., gang: _Optional[str] = ..., rendezvous: _Optional[str] = ...) -> None: ...
 
 class Prefetch(_message.Message):
     __slots__ = ("job", "image", "platform", "checkpoint", "standby")

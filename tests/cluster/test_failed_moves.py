@@ -74,7 +74,7 @@ async def test_a_target_whose_engine_does_not_answer_is_refused(eyes: Observer) 
     without = eyes.world.start_agent("without", host=f"unix://{eyes.world.folder}/no-such-socket")
     await eyes.node_until("without", lambda node: not node.engine.reachable, "reports")
 
-    with pytest.raises(Refusal, match="its engine does not answer") as refused:
+    with pytest.raises(Refusal, match="the node has an engine that does not answer") as refused:
         await eyes.client.migrate(job.name, target=without)
 
     assert refused.value.reason == "TARGET_UNFIT"

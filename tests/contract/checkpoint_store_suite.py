@@ -1,7 +1,8 @@
-"""What every checkpoint store does. A test module subclasses CheckpointStoreSuite and gives it the fixture `stored`."""
+"""What every checkpoint store does. A test module subclasses CheckpointStoreSuite and gives it the fixtures `stored`
+and `rot`, by which the store's copy of a chunk rots."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -78,6 +79,33 @@ class CheckpointStoreSuite:
         assert (refused.value.code, refused.value.reason) == (Code.INVALID_ARGUMENT, "CHUNK_CORRUPT")
         assert stored.missing(b"a") == [digest_of(b"a")]
 
+    def test_a_chunk_that_has_rotted_is_missing_once_somebody_has_looked(
+        self, stored: Stored, rot: Callable[[str], None]
+    ) -> None:
+        for part in (b"a", b"b"):
+            stored.put(part)
+        rot(digest_of(b"a"))
+        stored.store.check_chunk(digest_of(b"b"))
+
+        with pytest.raises(Refusal, match=f"broken copy of chunk {digest_of(b'a')}") as refused:
+            stored.store.check_chunk(digest_of(b"a"))
+
+        assert (refused.value.code, refused.value.reason) == (Code.INTERNAL, "CHUNK_CORRUPT")
+        assert stored.missing(b"a", b"b") == [digest_of(b"a")]
+        stored.store.check_chunk(digest_of(b"a"))
+
+    def test_a_chunk_that_has_rotted_can_be_put_again(self, stored: Stored, rot: Callable[[str], None]) -> None:
+        data = stored.put(b"a")
+        rot(digest_of(b"a"))
+        with pytest.raises(Refusal):
+            stored.store.check_chunk(digest_of(b"a"))
+
+        stored.put(b"a")
+
+        stored.store.check_chunk(digest_of(b"a"))
+        assert stored.store.get_chunk(digest_of(b"a")) == compressed(b"a")
+        assert stored.store.put_manifest(data) == digest_of(data)
+
     def test_a_chunk_that_is_too_large_is_refused(self, stored: Stored) -> None:
         large = bytes(CHUNK_BYTES + 1)
 
@@ -96,6 +124,7 @@ class CheckpointStoreSuite:
             lambda: stored.store.missing([name]),
             lambda: stored.store.put_chunk(name, compressed(b"a")),
             lambda: stored.store.get_chunk(name),
+            lambda: stored.store.check_chunk(name),
             lambda: stored.store.get_manifest(name),
         ):
             with pytest.raises(Refusal) as refused:

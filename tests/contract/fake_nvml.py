@@ -35,6 +35,8 @@ class Gpu:
     pending: bool = False
     failed: bool = False
     recovery: int | None = 0
+    # Numbers of GPUs that a link leads to, one for each link; 0 is a switch.
+    linked: tuple[int, ...] = ()
     partitions: list[Partition] | None = None
 
     @property
@@ -48,6 +50,8 @@ class Nvml:
 
     gpus: list[Gpu] = field(default_factory=list)
     closed: int = 0
+    # Xids that were not heard yet, with the number of their GPU.
+    xids: list[tuple[int, int]] = field(default_factory=list)
     NVMLError = NVMLError
 
     def nvmlInit(self):
@@ -85,6 +89,39 @@ class Nvml:
     def nvmlDeviceGetName(self, handle):
         self._usable(handle)
         return "NVIDIA A30 MIG 1g.6gb" if isinstance(handle, Partition) else "NVIDIA A30"
+
+    def nvmlDeviceGetSerial(self, handle):
+        self._telling(handle)
+        return "1650120000001"
+
+    def nvmlDeviceGetEnforcedPowerLimit(self, gpu):
+        self._telling(gpu)
+        return 165_000
+
+    def nvmlDeviceGetNvLinkState(self, gpu, link):
+        if link >= len(self._telling(gpu).linked):
+            raise NVMLError(Code.INVALID_ARGUMENT)
+        return 1
+
+    def nvmlDeviceGetNvLinkRemoteDeviceType(self, gpu, link):
+        return 0 if self._telling(gpu).linked[link] else 2
+
+    def nvmlDeviceGetNvLinkRemotePciInfo(self, gpu, link):
+        return SimpleNamespace(busId=f"00000000:{self._telling(gpu).linked[link]:02X}:00.0")
+
+    def nvmlEventSetCreate(self):
+        return object()
+
+    def nvmlDeviceRegisterEvents(self, gpu, kinds, events):
+        assert kinds == 8
+        self._telling(gpu)
+
+    def nvmlEventSetWait_v2(self, events, milliseconds):
+        assert milliseconds == 0
+        if not self.xids:
+            raise NVMLError(Code.TIMEOUT)
+        number, xid = self.xids.pop(0)
+        return SimpleNamespace(device=next(gpu for gpu in self.gpus if gpu.number == number), eventData=xid)
 
     def nvmlDeviceGetMinorNumber(self, gpu):
         return self._usable(gpu).number

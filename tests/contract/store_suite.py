@@ -177,6 +177,15 @@ class StoreSuite:
         assert store.find_jobs("") == ("train-a1", "train-a2", "train-b")
         assert store.find_jobs("train", limit=1) == ("train-a1",)
 
+    def test_the_tasks_of_a_gang_are_listed_and_found_by_name_only_where_they_are_asked_for(self, store: Store) -> None:
+        tasks = [replace(job(f"train-a1-{number}"), gang="train-a1", task=number) for number in range(2)]
+        store.commit([job("train-a1"), *tasks, job("train-b", created=2)])
+
+        assert [one.id for one in store.jobs(limit=9)] == ["train-b", "train-a1"]
+        assert {one.id for one in store.jobs(limit=9, gang="train-a1")} == {"train-a1-0", "train-a1-1"}
+        assert store.find_jobs("train-a") == ("train-a1",)
+        assert store.job("train-a1-1") == tasks[1]
+
     @pytest.mark.parametrize("prefix", ["TRAIN", "train_", "t%", "train-a1x"])
     def test_what_no_id_starts_with_finds_nothing(self, store: Store, prefix: str) -> None:
         store.commit([job("train-a1")])

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,19 @@ class TestFolderStore(CheckpointStoreSuite):
     def stored(self, tmp_path: Path) -> Stored:
         clock = Clock()
         return Stored(FolderStore(tmp_path / "store", clock), clock)
+
+    @pytest.fixture
+    def rot(self, tmp_path: Path) -> Callable[[str], None]:
+        return lambda digest: rotten(tmp_path / "store" / "chunks", digest)
+
+
+def rotten(part: Path, digest: str) -> bytes:
+    """Turns a bit of this file over; answers what it has become."""
+    [path] = part.rglob(digest.removeprefix("sha256:"))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    return bytes(data)
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -41,6 +54,31 @@ def test_half_a_file_of_a_controller_that_was_killed_is_tidied_up(tmp_path: Path
     FolderStore(tmp_path)
 
     assert files_of(tmp_path) == []
+
+
+def test_what_has_rotted_is_kept_aside_whatever_is_swept_or_opened_again(tmp_path: Path) -> None:
+    stored = Stored(FolderStore(tmp_path, clock := Clock()), clock)
+    stored.put(b"a")
+    data = rotten(tmp_path / "chunks", digest_of(b"a"))
+    with pytest.raises(Refusal, match=str(tmp_path / "broken")):
+        stored.store.check_chunk(digest_of(b"a"))
+    clock.now += 2 * HOUR
+
+    stored.store.sweep([], HOUR)
+    FolderStore(tmp_path)
+
+    assert [path.read_bytes() for path in files_of(tmp_path)] == [data]
+
+
+def test_a_manifest_that_has_rotted_is_whole_again_once_it_is_put_again(tmp_path: Path) -> None:
+    stored = Stored(FolderStore(tmp_path), Clock())
+    digest = stored.store.put_manifest(data := stored.put(b"a"))
+    broken = rotten(tmp_path / "manifests", digest)
+
+    assert stored.store.put_manifest(data) == digest
+
+    assert stored.store.get_manifest(digest) == data
+    assert [path.read_bytes() for path in files_of(tmp_path / "broken")] == [broken]
 
 
 def test_a_refused_chunk_leaves_no_file(tmp_path: Path) -> None:

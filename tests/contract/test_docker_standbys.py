@@ -278,6 +278,16 @@ async def test_a_list_that_is_older_than_the_taking_over_ends_no_attempts_contai
     assert node.client.inspect_container(container_name(node.name, REF))["Id"] == waiting
 
 
+async def test_an_attempt_that_is_removed_before_it_was_prepared_leaves_nothing_that_waits(
+    node: Node, bench: Bench, tmp_path: Path
+) -> None:
+    await stood_by(bench, tmp_path, WAITS)
+
+    await bench.runtime.remove(REF)
+
+    await node.empty()
+
+
 async def test_one_that_was_ended_while_it_waited_is_replaced(node: Node, bench: Bench, tmp_path: Path) -> None:
     spec = await stood_by(bench, tmp_path, WAITS)
     node.client.kill(standby_name(node.name, REF))

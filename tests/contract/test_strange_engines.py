@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from agent.accelerators.grants import Known
 from agent.runtimes.docker import DockerRuntime
 from agent.runtimes.docker_calls import Calls
 from agent.runtimes.docker_spec import container_name
 from agent.runtimes.docker_stream import Address
-from agent.runtimes.runtime import ContainerState, ContainerStatus, EngineUnreachable, Ref
+from agent.runtimes.runtime import ContainerSpec, ContainerState, ContainerStatus, EngineUnreachable, Ref, Waiting
 from headrace.attempts import Platform
 
 REF = Ref("train-1", 0, 1)
@@ -48,14 +49,16 @@ def saying(**answers: bytes) -> Says:
 
 
 @asynccontextmanager
-async def engine(folder: Path, says: Says) -> AsyncIterator[DockerRuntime]:
+async def engine(
+    folder: Path, says: Says, *, devices: Callable[[], tuple[Known, ...]] = tuple
+) -> AsyncIterator[DockerRuntime]:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         writer.write(says(head.split("\r\n")[0]))
         writer.close()
 
     server = await asyncio.start_unix_server(talk, folder / "engine.sock")
-    runtime = DockerRuntime(f"unix://{folder}/engine.sock", "node", timeout_seconds=5)
+    runtime = DockerRuntime(f"unix://{folder}/engine.sock", "node", timeout_seconds=5, devices=devices)
     async with server:
         yield runtime
         runtime.close()
@@ -170,3 +173,46 @@ async def test_a_start_during_which_the_engines_ground_gives_way_is_not_refused_
     async with engine(tmp_path, saying(start=gone, json=created)) as runtime:
         with pytest.raises(EngineUnreachable, match=r"containerd\.sock"):
             await runtime.start(REF)
+
+
+async def test_what_an_engine_that_fell_silent_was_to_rename_is_not_left_beside_its_attempt(tmp_path: Path) -> None:
+    standby = f"{NAME}.standby"
+    asked: list[str] = []
+
+    def says(line: str) -> bytes:
+        asked.append(line.partition(" HTTP")[0])
+        if "/rename" in line:
+            return b""
+        if "/json" in line:
+            return answer({"State": {"Status": "running"}, "Config": {}})
+        return PONG if "_ping" in line else answer({"Id": "new", "Warnings": []}, status=201)
+
+    spec = ContainerSpec(REF, IMAGE, Platform("linux", "amd64"))
+    async with engine(tmp_path, says) as runtime, asyncio.timeout(PATIENCE_SECONDS):
+        await runtime.stand_by(spec, Waiting("/headrace/init", str(tmp_path / "word")))
+        with pytest.raises(EngineUnreachable):
+            await runtime.create(spec)
+        asked.clear()
+
+        await runtime.create(spec)
+
+    removed, made = (line.split("?")[0].split("/containers")[-1] for line in asked if "/containers/" in line)
+    assert (removed, made) == (f"/{standby}", "/create")
+
+
+async def test_an_end_of_a_log_that_was_cut_off_is_not_taken_for_an_empty_log(tmp_path: Path) -> None:
+    states = ["running", "exited", "exited"]
+    line = b"2026-11-23T04:28:24.422405165Z said\n"
+    frame = b"\x01\x00\x00\x00" + len(line).to_bytes(4, "big") + line
+
+    def says(asked: str) -> bytes:
+        if "/logs" in asked:
+            # What is followed breaks off, and so does the question for the last line.
+            return answer(b"" if "follow=1" in asked or "tail=1" in asked else frame)
+        if f"/{NAME}/json" in asked:
+            details = {"State": {"Status": states.pop(0), "ExitCode": 0}, "Config": {"Labels": LABELS}}
+            return answer({**details, "Id": "ours", "Name": f"/{NAME}"})
+        return PONG
+
+    async with engine(tmp_path, says) as runtime, asyncio.timeout(PATIENCE_SECONDS):
+        assert (await first_words(runtime)).data == b"said\n"

@@ -1,10 +1,12 @@
 """The vendors of accelerators that there are, each against the suite, and what only NVIDIA's cards can do wrong."""
 
+import shutil
+
 import pytest
 
 from agent.accelerators.nvidia import Nvidia
 from agent.accelerators.nvml import Code
-from headrace.nodes import Health
+from headrace.nodes import Health, Link
 from tests.contract.fake_nvml import GIB, Gpu, Nvml, Partition
 from tests.contract.vendor_suite import VendorSuite
 
@@ -45,7 +47,7 @@ class TestNvidia(VendorSuite):
     def undriven(self, root):
         return nvidia(root, Gpu(1), driver="", closed=Code.LIBRARY_NOT_FOUND)
 
-    def break_first(self, vendor):
+    def break_one(self, vendor):
         vendor._library.gpus[0].lost = Code.UNKNOWN
 
 
@@ -122,11 +124,12 @@ def test_a_gpu_without_mig_devices_in_mig_mode_is_not_offered_and_the_remedy_is_
     assert "MIG mode" in probe.message
 
 
-def test_plain_device_nodes_are_the_given_gpus_and_those_that_all_share(tmp_path):
+def test_plain_device_nodes_are_the_given_gpus_and_apart_from_them_those_that_all_share(tmp_path):
     vendor = nvidia(tmp_path, Gpu(1), Gpu(2))
     vendor.probe()
 
-    assert vendor.grant([Gpu(2).uuid]).device_nodes == ("/dev/nvidia2", "/dev/nvidiactl")
+    grant = vendor.grant([Gpu(2).uuid])
+    assert (grant.device_nodes, grant.shared_nodes) == (("/dev/nvidia2",), ("/dev/nvidiactl",))
 
 
 def test_a_mig_device_is_never_given_as_the_node_of_its_whole_gpu(tmp_path):
@@ -156,18 +159,20 @@ def test_a_mig_device_is_never_given_as_the_node_of_its_whole_gpu(tmp_path):
 def test_a_card_that_cannot_be_used_comes_with_the_remedy_for_just_that(tmp_path, code, driver, said):
     probe = nvidia(tmp_path, Gpu(1), driver=driver, closed=code).probe()
 
-    assert probe.devices == ()
+    assert [(device.id, device.health) for device in probe.devices] == [("0000:01:00.0", Health.UNHEALTHY)]
     assert "0000:01:00.0 (10de:20b7" in probe.message
     assert said in probe.remedy
 
 
 def test_a_driver_that_is_loaded_later_is_found_by_the_next_probe(tmp_path):
     vendor = nvidia(tmp_path, Gpu(1), closed=Code.DRIVER_NOT_LOADED)
-    assert vendor.probe().devices == ()
+    before = vendor.probe().devices
 
     vendor._library.closed = 0
 
-    assert len(vendor.probe().devices) == 1
+    after = vendor.probe().devices
+    assert [device.health for device in before] == [Health.UNHEALTHY]
+    assert [(device.id, device.health) for device in after] == [(Gpu(1).uuid, Health.HEALTHY)]
 
 
 def test_a_driver_that_is_unloaded_takes_its_devices_and_brings_them_back(tmp_path):
@@ -179,6 +184,68 @@ def test_a_driver_that_is_unloaded_takes_its_devices_and_brings_them_back(tmp_pa
     vendor._library.closed = 0
 
     assert vendor.sample(devices) == devices
+
+
+def test_gpus_with_links_between_them_say_so_with_their_number(tmp_path):
+    first, second, alone = nvidia(tmp_path, Gpu(1, linked=(2, 2)), Gpu(2, linked=(1, 1)), Gpu(3)).probe().devices
+
+    assert first.links == (Link(second.id, "nvlink", 2),)
+    assert second.links == (Link(first.id, "nvlink", 2),)
+    assert alone.links == ()
+
+
+def test_gpus_on_one_switch_reach_each_other(tmp_path):
+    devices = nvidia(tmp_path, *(Gpu(number, linked=(0,) * 18) for number in (1, 2, 3))).probe().devices
+
+    assert devices[0].links == (Link(devices[1].id, "nvlink", 18), Link(devices[2].id, "nvlink", 18))
+
+
+def test_an_error_that_the_driver_tells_of_makes_its_gpu_degraded_and_a_job_s_own_does_not(tmp_path):
+    vendor = nvidia(tmp_path, Gpu(1), Gpu(2))
+    before = vendor.probe().devices
+    vendor._library.xids += [(1, 79), (2, 31)]
+
+    ill, well = vendor.sample(before)
+
+    assert (ill.health, "Xid 79" in ill.health_reason, ill.busy_percent) == (Health.DEGRADED, True, 37)
+    assert well == before[1]
+    assert vendor.probe().devices == (ill, well)
+
+
+def test_a_gpu_that_another_driver_holds_is_told_of_beside_those_that_answer(tmp_path):
+    vendor = nvidia(tmp_path, Gpu(1))
+    card(tmp_path, 2, driver="vfio-pci")
+
+    well, held = vendor.probe().devices
+
+    assert (well.id, well.health) == (Gpu(1).uuid, Health.HEALTHY)
+    assert (held.id, held.health) == ("0000:02:00.0", Health.UNHEALTHY)
+    assert "virtual machine" in held.health_reason
+    assert vendor.sample((well, held)) == (well, held)
+
+
+def test_a_gpu_that_left_the_bus_is_still_shown_by_its_id(tmp_path):
+    vendor = nvidia(tmp_path, Gpu(1), Gpu(2))
+    before = vendor.probe().devices
+    del vendor._library.gpus[1]
+    shutil.rmtree(tmp_path / "sys/bus/pci/devices/0000:02:00.0")
+
+    after = vendor.probe().devices
+
+    assert [device.id for device in after] == [device.id for device in before]
+    assert after[1].health is Health.UNHEALTHY
+
+
+def test_a_driver_that_is_unloaded_leaves_the_cards_their_ids(tmp_path):
+    vendor = nvidia(tmp_path, Gpu(1))
+    before = vendor.probe().devices
+
+    vendor._library.closed = Code.DRIVER_NOT_LOADED
+    vendor._close()
+    after = vendor.probe().devices
+
+    assert [device.id for device in after] == [device.id for device in before]
+    assert after[0].health is Health.UNHEALTHY
 
 
 def test_a_graphics_card_s_sound_is_no_gpu(tmp_path):

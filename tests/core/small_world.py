@@ -85,6 +85,7 @@ class World:
         self.now_ms = 1_000
         self.store: dict[str, Job | Node] = {}
         self.happenings: list[str] = []
+        self.changed: list[str] = []
         self.answers: dict[int, object] = {}
         self.cluster = Cluster(Book("cluster-1", Policy(), (), ()))
         self.sites: dict[str, Site] = {}
@@ -213,6 +214,8 @@ class World:
                         self.store[record.name] = record
                     else:
                         self.happenings.append(record.reason)
+                case controller.Changed(node):
+                    self.changed.append(node)
                 case controller.Assign(node, assignment):
                     site = self.sites.get(node)
                     if site is not None and not site.cut and site.session == assignment.session:

@@ -45,7 +45,7 @@ def test_a_job_goes_only_where_what_it_says_of_nodes_holds() -> None:
 def test_a_node_whose_engine_does_not_answer_takes_no_job_and_says_why() -> None:
     node = replace(HERE, engine=Engine(reachable=False, message="no such socket"))
 
-    assert refused(job(), node) == "its engine does not answer (no such socket)"
+    assert refused(job(), node) == "has an engine that does not answer (no such socket)"
 
 
 @pytest.mark.parametrize(

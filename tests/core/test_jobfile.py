@@ -113,6 +113,15 @@ def test_words_are_taken_for_what_their_field_makes_of_them() -> None:
     )
 
 
+def test_a_gang_has_a_time_in_which_all_its_tasks_must_run() -> None:
+    said = load(LEAST + "tasks: 4\ntimeouts: {start: 2m}\n", source="train.yaml")
+    not_said = load(LEAST + "tasks: 4\n", source="train.yaml")
+
+    assert (said.task_count, said.timeouts.start_ms) == (4, 120_000)
+    assert (not_said.task_count, not_said.timeouts.start_ms) == (4, 900_000)
+    assert load(LEAST, source="train.yaml").timeouts.start_ms is None
+
+
 @pytest.mark.parametrize(
     ("asked", "where"),
     [
@@ -134,8 +143,33 @@ def test_what_is_asked_of_an_accelerator_becomes_a_query_over_devices(asked: str
 
 
 @pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        ("{count: 2}", AcceleratorRequest(2)),
+        ("{count: 2.0}", AcceleratorRequest(2)),
+        ("{count: 0.5}", AcceleratorRequest(1, "", 500)),
+        ("{count: 0.001}", AcceleratorRequest(1, "", 1)),
+        ("{share: {memory: 8GiB}}", AcceleratorRequest(1, "", 0, 8 << 30)),
+        ("{count: 0.3, share: {memory: 2GiB}}", AcceleratorRequest(1, "", 300, 2 << 30)),
+        ("{count: 0.5, memory: 8GiB}", AcceleratorRequest(1, "memory >= 8GiB", 500)),
+    ],
+)
+def test_a_part_of_a_device_is_asked_for_by_its_size_its_memory_or_both(asked: str, wanted: AcceleratorRequest) -> None:
+    assert load(f"{LEAST}resources: {{accelerators: {asked}}}\n", source="train.yaml").resources == Requests(
+        accelerators=wanted
+    )
+
+
+@pytest.mark.parametrize(
     ("asked", "problem"),
     [
+        ("{count: 1.5}", "count: 1.5 is neither a whole number nor a part of one device"),
+        ("{count: -0.5}", "count: -0.5 is neither"),
+        ("{count: 0.0001}", "count: 0.0001 is neither"),
+        ("{count: half}", "count: 'half' is no number"),
+        ("{share: {}}", "share: says how much memory of a device is the job's; write e.g. {memory: 8GiB}"),
+        ("{share: {cores: 3}}", "share.cores: unknown key 'cores'"),
+        ("{count: 2, share: {memory: 8GiB}}", "share: is a part of one device; ask for count: 1, or leave it out"),
         ("{memory: '>= 24GiB or index == 0'}", "'>= 24GiB or index == 0' is no condition"),
         ("{memory: big}", "memory"),
         ("{health: helthy}", 'health is never "helthy"; did you mean "healthy"?'),
@@ -235,6 +269,14 @@ def test_no_text_does_worse_than_being_refused(text: str) -> None:
         (
             replace(SPEC, resources=Requests(accelerators=AcceleratorRequest(1, "nope > 1"))),
             "resources.accelerators.where: devices have no field 'nope'",
+        ),
+        (
+            replace(SPEC, resources=Requests(accelerators=AcceleratorRequest(1, "", 1000))),
+            "resources.accelerators.count: 1000 thousandths are no part of a device",
+        ),
+        (
+            replace(SPEC, resources=Requests(accelerators=AcceleratorRequest(1, "", 0, -1))),
+            "resources.accelerators.share.memory: is less than nothing",
         ),
         (replace(SPEC, prefer=(Preference("emulated", float("nan")),)), "prefer[0]: a weight is a number"),
         (replace(SPEC, prefer=(Preference(" ", 1),)), "prefer[0]: the condition is missing"),

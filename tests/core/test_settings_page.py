@@ -23,3 +23,4 @@ def test_the_agents_settings_on_the_page_are_read(tmp_path: Path) -> None:
 
     assert settings.node == "east-1"
     assert settings.reserve.memory_bytes == 1 << 30
+    assert settings.devices.shareable == ("*T4*",)

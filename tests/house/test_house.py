@@ -30,12 +30,16 @@ CATCHES_ALL = {
 
 CLOCKS = {
     "agent/cpu_trial.py": "measures processors",
+    "agent/accelerators/remote.py": "deadlines of calls, and how long a library that failed is left alone",
+    "agent/accelerators/tooled.py": "how long a tool that failed is left alone",
+    "agent/accelerators/tools.py": "deadlines of tools",
     "agent/daemon.py": "makes Ticked",
     "agent/doctor.py": "looks whether the clock is right",
     "agent/identity.py": "when a record was signed, and until when it holds",
     "agent/journal.py": "a session's number for a node that lost its journal; the age of epochs",
     "agent/phases.py": "measures phases",
     "agent/prefetches.py": "measures phases",
+    "agent/runtimes/docker_inside.py": "for how long a container's first process is waited for",
     "agent/runtimes/docker_logs.py": "how long pieces of a log are gathered",
     "agent/runtimes/docker_sandboxes.py": "since when a network is free; how old a list is",
     "agent/runtimes/docker.py": "from when on the engine tells events, by the engine's clock, which is this machine's",
@@ -43,9 +47,9 @@ CLOCKS = {
     "agent/snapshots.py": "whether the kernel's stamps of a file have rested",
     "agent/works.py": "measures phases",
     "controller/checkpoint_store.py": "the age of chunks; its clock is an argument",
+    "controller/clock.py": "makes Ticked",
     "controller/identifiers.py": "whether a record still holds",
     "controller/registry.py": "for how long an answer is kept",
-    "controller/shell.py": "makes Ticked",
     "headrace/cli/identifiers.py": "whether a record still holds, and until when a delegation does",
     "headrace/cli/words.py": "how long ago",
     "headrace/connection.py": "for how long a controller has not answered",
@@ -56,6 +60,7 @@ SLEEPS = {
     "agent/identity.py": "the beat of signed records",
     "agent/logs.py": "a pause before a retry",
     "agent/measurements.py": "how long no job has been here",
+    "agent/runtimes/docker_inside.py": "a pause before a container's first process is looked at again",
     "agent/runtimes/docker_log_reader.py": "a pause before a log that broke off is asked for again",
     "agent/session.py": "a pause before a retry, of random length",
     "agent/works.py": "how long a checkpoint directory must be quiet",
@@ -75,6 +80,7 @@ SLEEPS_IN_TESTS = {
 # Where programs start: from there on, it is an argument.
 ENVIRONMENT = {
     "agent/cpu_trial.py": "writes there how many threads NumPy's library may make; reads nothing",
+    "agent/accelerators/tools.py": "a vendor's tool gets the agent's own, in no language",
     "agent/main.py": "hands it to headrace.settings",
     "controller/docker_config.py": "DOCKER_CONFIG, as Docker's own programs read it",
     "controller/main.py": "hands it to headrace.settings",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from agent.accelerators.grants import Granted
 from agent.checkpoints import Checkpoints
 from agent.core.model import Event
 from agent.prefetches import Prefetches
@@ -24,8 +25,12 @@ def works_and_prefetches(
     vendor: str = "",
 ) -> tuple[Works, Prefetches]:
     """Of a node whose devices, if it has any, are all this vendor's."""
-    standbys = Standbys(state, runtime)
-    preparations = Preparations(state, runtime, checkpoints, standbys, lambda _devices: vendor)
+
+    def granted(devices: tuple[str, ...]) -> Granted:
+        return Granted(vendor if devices else "")
+
+    standbys = Standbys(state, runtime, granted)
+    preparations = Preparations(state, runtime, checkpoints, standbys, granted)
     return (
         Works(node, state, runtime, checkpoints, stub, tell, preparations),
         Prefetches(runtime, checkpoints, standbys, tell),

@@ -15,6 +15,8 @@ from headrace.status import RefusalInterceptor
 from headrace.v1 import (
     checkpoint_service_pb2,
     checkpoint_service_pb2_grpc,
+    find_service_pb2,
+    find_service_pb2_grpc,
     job_pb2,
     job_service_pb2,
     job_service_pb2_grpc,
@@ -52,6 +54,7 @@ class Controller:
             (job_service_pb2, job_service_pb2_grpc),
             (node_service_pb2, node_service_pb2_grpc),
             (checkpoint_service_pb2, checkpoint_service_pb2_grpc),
+            (find_service_pb2, find_service_pb2_grpc),
         ):
             for service in module.DESCRIPTOR.services_by_name.values():
                 getattr(stubs, f"add_{service.name}Servicer_to_server")(self._servicer(service), server)

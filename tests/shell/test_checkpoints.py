@@ -5,6 +5,7 @@ import os
 import pytest
 
 from agent.snapshots import memo_of
+from controller.checkpoint_store import FolderStore
 from headrace.attempts import Checkpoint
 from headrace.chunks import CHUNK_BYTES, ZEROS, digest_of
 from headrace.manifests import File, load, manifest_of
@@ -12,6 +13,15 @@ from headrace.refusals import Code, Refusal
 from tests.shell.checkpoint_world import World, contents, flip_a_bit, saved
 
 MIB = 1 << 20
+
+
+class OverABadWire(FolderStore):
+    """A store whose chunks are whole, and come broken."""
+
+    def get_chunk(self, digest: str) -> bytes:
+        data = bytearray(super().get_chunk(digest))
+        data[len(data) // 2] ^= 1
+        return bytes(data)
 
 
 async def test_a_checkpoint_is_laid_down_elsewhere_as_it_was_saved(world: World) -> None:
@@ -152,6 +162,35 @@ async def test_a_flipped_bit_in_the_store_is_found_and_names_the_chunk(world: Wo
 
     assert (refused.value.code, refused.value.reason) == (Code.INTERNAL, "CHUNK_CORRUPT")
     assert not (world.folder / "target").exists()
+
+
+async def test_a_checkpoint_that_has_rotted_in_the_store_is_whole_again_once_it_is_saved_again(world: World) -> None:
+    (world.directory() / "state").write_bytes(os.urandom(3 * CHUNK_BYTES))
+    checkpoint = await saved(world, world.directory())
+    flip_a_bit(world.stored_chunks()[:2])
+    with pytest.raises(Refusal, match="broken copy"):
+        await world.agent("b").lay_down(checkpoint.digest, world.folder / "target")
+
+    again = await saved(world, world.directory(), sequence=2)
+
+    assert again.digest == checkpoint.digest
+    assert 2 * CHUNK_BYTES <= again.sent_bytes < 2 * CHUNK_BYTES + 200
+    await world.agent("b").lay_down(checkpoint.digest, world.folder / "target")
+    assert contents(world.folder / "target") == contents(world.directory())
+
+
+async def test_a_chunk_that_comes_broken_twice_of_a_store_whose_copy_is_whole_is_not_the_stores_fault(
+    world: World,
+) -> None:
+    (world.directory() / "state").write_bytes(os.urandom(1000))
+    checkpoint = await saved(world, world.directory())
+    world.service._store = OverABadWire(world.folder / "store")
+
+    with pytest.raises(Refusal, match=r"chunk sha256:.*twice, and the checkpoint store's copy is whole") as refused:
+        await world.agent("b").lay_down(checkpoint.digest, world.folder / "target")
+
+    assert refused.value.reason == "CHUNK_CORRUPT"
+    assert len(world.stored_chunks()) == 1
 
 
 async def test_a_flipped_bit_in_the_cache_costs_another_fetch_only(world: World) -> None:

@@ -34,6 +34,17 @@ async def test_a_job_is_shown_with_attempts_migrations_and_phases(controller: Co
     assert "freeze  210 ms  1.50MiB" in shown
 
 
+async def test_a_part_of_a_device_is_shown_as_advisory(controller: Controller) -> None:
+    attempt = attempt_pb2.Attempt(job="pi-1a2b", epoch=1, node="east-1", devices=["GPU-1"])
+    shown = job(node="east-1", attempts=[attempt])
+    shown.spec.resources.accelerators.share_millis = 500
+    controller.answer("GetJob", shown)
+
+    ended = await headrace("job", "pi", controller=controller.address)
+
+    assert "GPU-1: 0.5 of it (advisory: it keeps to that by itself)" in ended.out.decode()
+
+
 async def test_a_job_of_very_many_moves_counts_those_that_are_no_longer_kept(controller: Controller) -> None:
     much_moved = job(migrations=[moved()] * 11, omitted_migration_count=30)
     controller.answer("GetJob", much_moved)

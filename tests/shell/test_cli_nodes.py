@@ -152,3 +152,42 @@ async def test_a_drain_that_goes_on_long_after_its_deadline_names_what_is_in_the
     assert code == 1
     assert "pi-1a2b was asked to save and leave, 200ms after its deadline" in complaint
     assert complaint.endswith("[DRAIN_DEADLINE]")
+
+
+async def test_a_node_shows_how_its_devices_are_linked_and_what_is_wrong_with_a_vendor(controller: Controller) -> None:
+    links = [node_pb2.Link(peer="GPU-b", kind="nvlink", count=12)]
+    devices = [
+        node_pb2.Device(id="GPU-a", kind="gpu", vendor="nvidia", model="H100", index=0, links=links),
+        node_pb2.Device(id="GPU-b", kind="gpu", vendor="nvidia", model="H100", index=1),
+    ]
+    report = node_pb2.VendorReport(
+        vendor="huawei",
+        state=node_pb2.VendorReport.DEGRADED,
+        message="npu-smi is missing",
+        remedy="install the driver package",
+    )
+    about = node_pb2.NodeDescription(vendors=[report])
+    controller.answer("GetNode", node(devices=devices, description=about))
+
+    lines = (await headrace("node", "east", controller=controller.address)).lines
+
+    assert any("LINKS" in line for line in lines)
+    assert any("GPU-a" in line and "nvlink 1 (x12)" in line for line in lines)
+    assert any(
+        line.split("  ")[-1] == "install the driver package" and "DEGRADED" in line and "npu-smi is missing" in line
+        for line in lines
+    )
+
+
+async def test_nodes_wide_show_what_their_devices_do_now(controller: Controller) -> None:
+    gpus = [
+        node_pb2.Device(id="a", model="H100", memory_bytes=80 << 30, memory_used_bytes=20 << 30, busy_percent=10),
+        node_pb2.Device(id="b", model="H100", memory_bytes=80 << 30, memory_used_bytes=0, busy_percent=90),
+        node_pb2.Device(id="c", model="H100", health=node_pb2.Device.UNHEALTHY),
+    ]
+    controller.answer("ListNodes", ListNodesResponse(nodes=[node(devices=gpus)]))
+
+    line = (await headrace("nodes", "-o", "wide", controller=controller.address)).lines[1]
+
+    assert "3 x H100 (1 unhealthy)" in line
+    assert "20.0GiB of 160GiB   50 %" in line

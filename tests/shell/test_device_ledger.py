@@ -87,11 +87,15 @@ async def job_that(client: Client, job: Job, holds: Callable[[Job], bool]) -> Jo
 
 
 @asynccontextmanager
-async def agent(state: Path, runtime: FakeRuntime, address: str) -> AsyncIterator[None]:
-    """The agent of node n1, which has one card."""
-    await asyncio.to_thread(state.mkdir)
-    card = Nvidia(Nvml([CARD]))
+async def agent(
+    state: Path, runtime: FakeRuntime, address: str, cards: tuple[Gpu, ...] = (CARD,)
+) -> AsyncIterator[None]:
+    """The agent of node n1, which has these cards."""
+    await asyncio.to_thread((state / "dev").mkdir, parents=True)
+    await asyncio.to_thread((state / "dev/nvidia0").touch)
+    card = Nvidia(Nvml(list(cards)), state)
     senses = NodeSenses(state, (card,), region="", owner="", labels={}, host_network=False, reserved=Capacity())
+    senses.root = state
     with closing(Journal(state / "journal.db")) as journal:
         async with aio.insecure_channel(address) as channel:
             stub, checkpoints = NodeServiceStub(channel), Checkpoints(CheckpointServiceStub(channel), state / "chunks")

@@ -13,6 +13,7 @@ import pytest
 from grpc import aio
 
 from agent import daemon as daemons
+from agent.accelerators.pci import Function, Machine
 from agent.accelerators.vendor import Probe
 from agent.checkpoints import Checkpoints
 from agent.chunk_cache import ChunkCache
@@ -38,6 +39,13 @@ class Acme:
     """A vendor whose driver may be one that its module does not understand."""
 
     name = "acme"
+    seconds = 0.0
+
+    def claims(self, _function: Function) -> bool:
+        return False
+
+    def is_in(self, _machine: Machine) -> bool:
+        return True
 
     def __init__(self) -> None:
         self.broken = False

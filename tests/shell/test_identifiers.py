@@ -68,7 +68,6 @@ class World:
 
     def publisher(self, senses: Identified) -> Publisher:
         credentials = credentials_of(self.settings, now_ms=self.now_ms)
-        assert credentials is not None
         return Publisher(self.stub, senses, credentials, address=self.address, now_ms=lambda: self.now_ms)
 
     async def published(self) -> str:
@@ -238,10 +237,6 @@ def test_settings_that_will_not_do_are_refused_when_the_agent_starts(
 
     with pytest.raises(Refusal, match=why):
         credentials_of(replace(settings, **change), now_ms=NOW_MS)  # type: ignore[arg-type]
-
-
-def test_a_node_without_a_prefix_has_no_identifier() -> None:
-    assert credentials_of(IdentifierSettings(), now_ms=NOW_MS) is None
 
 
 def test_trust_is_put_into_authorities_alone() -> None:

@@ -151,6 +151,17 @@ async def test_of_a_move_that_is_given_up_nothing_is_left(tmp_path: Path) -> Non
         assert not target.folders.path.exists()
 
 
+async def test_what_stood_by_leaves_no_folders_though_its_engine_does_not_answer(tmp_path: Path) -> None:
+    async with bench(tmp_path) as target:
+        await target.stands_by()
+        target.runtime.unreachable = True
+
+        target.prefetches.drop(HINT)
+        await target.settled()
+
+        assert not target.folders.path.exists()
+
+
 async def test_a_hint_that_is_given_up_while_the_engine_works_leaves_nothing(tmp_path: Path) -> None:
     slow = SlowRuntime()
     async with bench(tmp_path, slow) as target:

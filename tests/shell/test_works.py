@@ -23,12 +23,13 @@ from agent.core.model import (
     NotStarted,
     Pause,
     Prepare,
+    Prepared,
     Remove,
     Start,
     Unpause,
 )
 from agent.folders import Folders
-from agent.runtimes.runtime import Ref, RuntimeRefused
+from agent.runtimes.runtime import ContainerSpec, ContainerState, Ref, RuntimeRefused, Waiting
 from agent.works import Work, Works, _left_in_order
 from headrace.attempts import EXIT_SIGKILL, Attempt, AttemptState
 from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceStub
@@ -160,3 +161,47 @@ def test_what_a_job_left_that_crashed_before_it_was_killed_is_not_taken() -> Non
     assert _left_in_order(replace(ended, exit_code=EXIT_SIGKILL))
     assert not _left_in_order(replace(ended, exit_code=1))
     assert not _left_in_order(replace(ended, reason=NODE_REBOOTED))
+
+
+class Given(FakeRuntime):
+    """An engine that refuses what waits with devices in this way, if in any, and remembers what waited."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__()
+        self.reason = reason
+        self.waited: list[tuple[str, ...]] = []
+
+    async def stand_by(self, spec: ContainerSpec, waiting: Waiting) -> None:
+        self.waited.append(spec.devices)
+        if self.reason:
+            raise RuntimeRefused(self.reason, "not here")
+        await super().stand_by(spec, waiting)
+
+
+@pytest.mark.parametrize(("devices", "waited"), [((), []), (("gpu-0",), [("gpu-0",)])])
+async def test_a_job_with_devices_waits_until_they_were_looked_for_and_one_without_does_not(
+    tmp_path: Path, devices: tuple[str, ...], waited: list[tuple[str, ...]]
+) -> None:
+    runtime = Given()
+    async with bench(tmp_path, runtime) as works:
+        [event] = await works.after(Prepare(placement(devices=devices)))
+
+    assert isinstance(event, Prepared)
+    assert runtime.waited == waited
+    assert runtime.container(REF).status.state is ContainerState.CREATED
+    assert not runtime.engine.standbys
+
+
+@pytest.mark.parametrize("reason", ["DEVICE_NOT_GIVEN", "DEVICE_NOT_THERE"])
+async def test_a_job_whose_devices_are_not_there_is_not_started(tmp_path: Path, reason: str) -> None:
+    async with bench(tmp_path, Given(reason)) as works:
+        [event] = await works.after(Prepare(placement(devices=("gpu-0",))))
+
+    assert event == NotStarted(REF, reason, "not here")
+
+
+async def test_where_no_container_can_wait_a_job_with_devices_is_started_as_any_other(tmp_path: Path) -> None:
+    async with bench(tmp_path, Given("STANDBY_FAILED")) as works:
+        [event] = await works.after(Prepare(placement(devices=("gpu-0",))))
+
+    assert isinstance(event, Prepared)

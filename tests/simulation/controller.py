@@ -19,7 +19,7 @@ from tests.simulation.process import Process
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-POLICY = Policy(lease_ms=6_000, prefetch_ms=30_000, exclusion_ms=8_000)
+POLICY = Policy(lease_ms=6_000, prefetch_ms=30_000, exclusion_ms=8_000, doubt_ms=3_000)
 AWAY_MS = (0, 1_000, 4_000, 15_000)
 SWEEPS_EVERY_MS = 8_000
 EPOCH_BEGAN_MS = 1_700_000_000_000

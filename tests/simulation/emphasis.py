@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from headrace.jobs import AcceleratorRequest, CheckpointPolicy, Partition, Requests
+from headrace.jobs import AcceleratorRequest, CheckpointPolicy, Partition, Requests, Timeouts
 from tests.core.small_world import GIB
 
 _SAVING = CheckpointPolicy("/checkpoint", interval_ms=3_000, grace_ms=12_000)
@@ -93,6 +93,20 @@ STUBBORN = Emphasis(
     {"lost_after_ms": 1, "partition": Partition.STOP, "checkpoint": CheckpointPolicy("/checkpoint", grace_ms=1_000)},
     unrest=0.5,
 )
+GANGS = Emphasis(
+    "gangs that fit only alone",
+    {},
+    {"network": 3, "engine": 1, "kill_agent": 2, "kill_controller": 2, "drain": 1, "cancel": 1},
+    {
+        "lost_after_ms": 1,
+        "task_count": 2,
+        "resources": Requests(3000, GIB),
+        "timeouts": Timeouts(start_ms=15_000),
+        "partition": Partition.PAUSE,
+    },
+    unrest=0.4,
+    at_once=4,
+)
 
 EMPHASES = (
     ANY,
@@ -108,4 +122,5 @@ EMPHASES = (
     STRAYS,
     MOVES,
     STUBBORN,
+    GANGS,
 )

@@ -10,6 +10,7 @@ from headrace.attempts import EXIT_SAVED, EXIT_SIGKILL, EXIT_SIGTERM
 from headrace.sessions import Placement
 from tests.simulation.checkpoints import Folder
 from tests.simulation.occurrences import Occurrence
+from tests.simulation.programs import FAILED
 
 if TYPE_CHECKING:
     from tests.simulation.node import SimulatedNode
@@ -38,6 +39,9 @@ class Container:
     asked: bool = False
     # It ended with its engine, not by itself.
     went_along: bool = False
+    # It was started ahead, and its init waits for the word.
+    waits: bool = False
+    has_begun: bool = False
 
     @property
     def ref(self) -> Ref:
@@ -60,23 +64,39 @@ class Engine:
 
     # Off, a world shows what `restart: no` is good for.
     restarts_containers = False
+    # The same of an init that waits for a word.
+    waits_for_word = True
 
     def __init__(self, world: "World", site: "SimulatedNode") -> None:
         self.world = world
         self.site = site
         self.is_up = True
         self.containers: dict[Ref, Container] = {}
+        # Under names of their own, by the attempts that they are for.
+        self.standbys: dict[Ref, Container] = {}
 
     def statuses(self) -> tuple[ContainerStatus, ...]:
-        """What it lists."""
+        """What it lists, but for what stands by; a container that waits for its word is as good as not started."""
         return tuple(ContainerStatus(ref, one.state, one.exit_code) for ref, one in self.containers.items())
 
     def at_work(self) -> list[Ref]:
         """Containers that run and are not paused."""
         return [ref for ref, one in self.containers.items() if one.is_at_work]
 
+    def stand_by(self, container: Container) -> None:
+        """It is started ahead, in the place of one that was there."""
+        self.standbys[container.ref] = container
+        container.waits = True
+        self.world.note(self.site.name, "container", f"{container.ref.job} epoch {container.ref.epoch} stands by")
+        if not self.waits_for_word:
+            self.start(container)
+
     def start(self, container: Container) -> None:
-        """Its program begins."""
+        """Its program begins: it is started, or given the word that it waits for."""
+        if container.waits:
+            what = f"{container.ref.job} epoch {container.ref.epoch} has its word, and begins"
+            self.world.note(self.site.name, "container", what)
+        container.waits, container.has_begun = False, True
         container.done_ms = container.folder.work_ms
         self.world.look(Occurrence.CONTAINER_STARTED, self.site, container)
         self._go(container)
@@ -99,8 +119,9 @@ class Engine:
 
     def exit(self, container: Container, code: int) -> None:
         """It ends: by itself, or as it is made to. Whoever watches the engine hears of it, or does not."""
-        if not container.is_alive:
+        if not (container.is_alive or container.waits):
             return
+        container.waits = False
         self._halt(container, ContainerState.EXITED)
         container.exit_code = code
         self.world.note(self.site.name, "container", f"{container.ref.job} epoch {container.ref.epoch} exits {code}")
@@ -114,12 +135,22 @@ class Engine:
         self.world.exited(container)
         self.containers.pop(container.ref, None)
 
+    def fail_on(self, device: str) -> None:
+        """What is at work on a device that fails crashes, perhaps in the midst of a write."""
+        for container in [one for one in self.containers.values() if device in one.placement.devices]:
+            if container.is_at_work:
+                container.folder.torn = True
+                self.world.past.worn[container.ref] = None
+                self.exit(container, FAILED)
+
     def goes_down(self, code: Callable[[Container], int | None]) -> None:
         """It ends with all that runs, for which `code` says how; None leaves it running."""
-        for container in [one for one in self.containers.values() if one.is_alive]:
+        for container in list(self.standbys.values()):
+            container.waits = container.waits and code(container) is None
+        for container in [one for one in self.containers.values() if one.is_alive or one.waits]:
             left_with = code(container)
             if left_with is not None:
-                container.went_along = True
+                container.went_along = container.is_alive
                 self.exit(container, left_with)
         self.is_up = False
 

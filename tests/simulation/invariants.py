@@ -4,12 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from agent.core.device_losses import DEVICE_LOST
 from agent.core.model import Held
 from agent.runtimes.runtime import Ref
 from controller.core.ticks import STOOD_STILL_MS
 from headrace.attempts import EXIT_SAVED, Attempt, AttemptState, Checkpoint
-from headrace.jobs import Job, JobState, Level, MigrationState
+from headrace.ids import task_id
+from headrace.jobs import Job, JobSpec, JobState, Level, MigrationState, RetryCause
 from headrace.nodes import Drain, Node
+from headrace.shares import WHOLE_MILLIS, part_of
 from tests.simulation.engine import Container
 from tests.simulation.occurrences import Occurrence
 from tests.simulation.programs import FAILED
@@ -43,6 +46,8 @@ class Past:
     # Nodes of which somebody emptied the state folder, and jobs that had a container removed by hand.
     forgetful: dict[str, None] = field(default_factory=dict)
     robbed: dict[str, None] = field(default_factory=dict)
+    # Attempts that a device of theirs has ended.
+    worn: dict[Ref, None] = field(default_factory=dict)
 
 
 Invariant = Callable[["World", Any, Any], "str | None"]
@@ -51,6 +56,8 @@ ALL: list[Invariant] = []
 
 # An agent holds its jobs still before: until then none is anybody else's, however short its `lost_after` is.
 GIVEN_UP_MS = 9_000
+
+_PLACED = (JobState.STARTING, JobState.RUNNING)
 
 # How far an attempt has come.
 PROGRESS = {
@@ -117,14 +124,28 @@ def what_starts_is_the_jobs_present_epoch_from_its_newest_checkpoint(
 
 
 @at(Occurrence.CONTAINER_STARTED)
-def a_device_is_granted_to_one_attempt_at_a_time(
+def a_program_begins_in_its_attempts_container_once_that_is_written_down(
     _world: "World", site: "SimulatedNode", container: Container
 ) -> str | None:
-    """No device is given to a container while another one that has it is not over, even if that is held still."""
-    for other in site.engine.containers.values():
-        shared = [one for one in container.placement.devices if one in other.placement.devices]
-        if shared and other.is_alive and other is not container:
-            return f"{container.ref} starts with {shared[0]}, which {other.ref} has"
+    """What stands by runs no program; and which epoch is used can be seen from the journal."""
+    held = site.held.get(container.ref)
+    if site.engine.containers.get(container.ref) is not container:
+        return f"{container.ref} stands by on {site.name}, and runs"
+    if held is None or PROGRESS[held.attempt.state] < PROGRESS[AttemptState.STARTING]:
+        return f"{container.ref} starts on {site.name}, and is {_state(held.attempt if held else None)} in its journal"
+    return None
+
+
+@at(Occurrence.CONTAINER_STARTED)
+def no_more_of_a_device_is_granted_to_attempts_than_there_is(
+    _world: "World", site: "SimulatedNode", container: Container
+) -> str | None:
+    """All that containers which are not over have of a device, those held still too, is no more than there is of it."""
+    for device in container.placement.devices:
+        having = [one for one in site.engine.containers.values() if device in one.placement.devices]
+        alive = [one for one in having if one.is_alive or one is container]
+        if sum(_millis(one.placement.spec) for one in alive) > WHOLE_MILLIS:
+            return f"{container.ref} starts with {device}, and {[one.ref for one in alive]} have it"
     return None
 
 
@@ -248,15 +269,52 @@ def a_job_ends_only_for_a_reason_of_its_own(world: "World", before: Job | None, 
     """A job succeeds because it was done, fails because it failed, and is cancelled because somebody asked for it."""
     if not after.ended or (before is not None and before.ended):
         return None
-    codes = world.past.codes.get(after.id, {})
+    gang = after if after.is_gang else world.controller.jobs.get(after.gang)
+    of_all = (
+        [world.past.codes.get(task_id(gang.id, number), {}) for number in range(gang.spec.task_count)] if gang else []
+    )
+    own = of_all if after.is_gang else [world.past.codes.get(after.id, {})]
+    timed_out = any(one is not None and one.reason.startswith("timeouts.") for one in (after, gang))
     match after.state:
-        case JobState.SUCCEEDED if 0 in codes:
+        case JobState.SUCCEEDED if all(0 in codes for codes in own):
             return None
-        case JobState.FAILED if FAILED in codes or after.reason.startswith("timeouts."):
+        case JobState.FAILED if any(FAILED in codes for codes in own) or timed_out:
             return None
-        case JobState.CANCELLED if after.id in world.past.cancelled:
+        case JobState.CANCELLED if (after.gang or after.id) in world.past.cancelled:
             return None
-    return f"{after.name} is {after.state.name} ({after.reason}), its containers left with {list(codes)}"
+        case JobState.CANCELLED if after.gang and (timed_out or any(FAILED in codes for codes in of_all)):
+            # A fellow of its has failed, and with it the gang.
+            return None
+    return f"{after.name} is {after.state.name} ({after.reason}), its containers left with {list(map(list, own))}"
+
+
+@at(Occurrence.JOB_SAVED)
+def a_gang_has_places_for_all_its_tasks_or_for_none(world: "World", _before: Job | None, after: Job) -> str | None:
+    """A gang that waits holds nothing, and one that was placed has places for all its tasks, in one epoch."""
+    gang = world.controller.jobs.get(after.gang or after.id)
+    if gang is None or not gang.is_gang or gang.state not in (JobState.QUEUED, *_PLACED):
+        return None
+    wanted = gang.state in _PLACED
+    for number in range(gang.spec.task_count):
+        task = world.controller.jobs[task_id(gang.id, number)]
+        if bool(task.node) is not wanted or task.epoch != gang.epoch or task.ended:
+            return f"{gang.name} is {gang.state.name} in epoch {gang.epoch}, and its task {number} is {_told(task)}"
+    return None
+
+
+@at(Occurrence.JOB_SAVED)
+def a_failure_with_its_device_is_not_held_against_a_job(world: "World", _before: Job | None, after: Job) -> str | None:
+    """A job that a lost device ended goes on where its rules name that cause, or its retries are used up."""
+    lost = Ref(after.id, after.task, after.epoch) in world.past.worn
+    rules = world.controller.jobs[after.gang] if after.gang else after
+    if after.gang and not rules.reason.startswith(f"task {after.task}: "):
+        # Another task had ended the gang before.
+        return None
+    if after.state is not JobState.FAILED or not lost or after.reason.startswith("timeouts."):
+        return None
+    may_retry = RetryCause.DEVICE_ERROR in after.spec.retry.on and rules.failures < after.spec.retry.limit
+    told = after.attempt is not None and after.attempt.reason == DEVICE_LOST
+    return f"{after.name} is FAILED ({after.reason}), and its device was lost" if may_retry or not told else None
 
 
 @at(Occurrence.JOB_SAVED)
@@ -279,7 +337,7 @@ def a_job_is_replaced_only_if_its_attempt_is_over_or_its_node_was_silent_for_its
     # What has come and waits while the controller saves counts as heard when it came, if that takes long.
     until_ms = min(world.controller.waiting_ms.get(before.node, world.now_ms) + STOOD_STILL_MS, world.now_ms)
     silent_ms = until_ms - world.controller.heard_ms.get(before.node, 0)
-    ref = Ref(before.id, 0, before.epoch)
+    ref = Ref(before.id, before.task, before.epoch)
     held = next((one for one in (site.core.held.get(ref), site.held.get(ref)) if one is not None), None)
     container = site.engine.containers.get(ref)
     over = (held is not None and held.attempt.ended) or (container is not None and container.exit_code is not None)
@@ -289,17 +347,18 @@ def a_job_is_replaced_only_if_its_attempt_is_over_or_its_node_was_silent_for_its
 
 
 @at(Occurrence.JOB_SAVED)
-def a_device_is_granted_to_one_job_at_a_time(world: "World", _before: Job | None, after: Job) -> str | None:
-    """No two jobs of a node have the same device in their records."""
+def no_more_of_a_device_is_granted_to_jobs_than_there_is(world: "World", _before: Job | None, after: Job) -> str | None:
+    """All that the jobs of a node have of a device, in their records, is no more than there is of it."""
     attempt = after.attempt
     # What a later record of the same transaction has replaced was never on the disk.
     replaced = world.controller.jobs.get(after.id) is not after
     if attempt is None or not attempt.devices or after.ended or replaced:
         return None
-    for other in world.controller.jobs.values():
-        theirs = other.attempt if other.id != after.id and not other.ended and other.node == after.node else None
-        if theirs is not None and any(one in theirs.devices for one in attempt.devices):
-            return f"{after.name} and {other.name} both have {attempt.devices}"
+    here = [one for one in world.controller.jobs.values() if not one.ended and one.node == after.node]
+    for device in attempt.devices:
+        having = [one for one in here if one.attempt is not None and device in one.attempt.devices]
+        if sum(_millis(one.spec) for one in having) > WHOLE_MILLIS:
+            return f"{[one.name for one in having]} have {device}"
     return None
 
 
@@ -311,6 +370,11 @@ def a_drained_node_runs_nothing(world: "World", _: object, node: Node) -> str | 
     if node.drain is Drain.DRAINED and left and node.id not in world.past.forgetful:
         return f"{node.name} is drained and still has {left}"
     return None
+
+
+def _millis(spec: JobSpec) -> int:
+    """The part of each of its devices that a job has."""
+    return part_of(spec.resources.accelerators, None).millis
 
 
 def _age(checkpoint: Checkpoint | None) -> tuple[int, int]:

@@ -1,5 +1,7 @@
 """A simulated node: its machine, its engine, and the agent on it with the real core."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,6 +21,7 @@ from tests.simulation.engine import Container, Engine
 from tests.simulation.network import Line
 from tests.simulation.occurrences import Occurrence
 from tests.simulation.process import Process
+from tests.simulation.standbys import Standbys
 from tests.simulation.works import LOCAL_MS, Works
 
 if TYPE_CHECKING:
@@ -31,6 +34,12 @@ AWAY_MS = (0, 500, 5_000, 20_000)
 # What an agent that reaches its engine needs to have all in hand: to end what is under way, and to pause.
 IN_HAND_MS = 3_000
 POWER_LOST = 255
+SENSES_EVERY_MS = 5_000
+# How likely it is, each time, that a device fails and that one which has failed is well again; and that a failure ends
+# the jobs on it.
+FAILS, RECOVERS, ENDS_JOBS = 0.05, 0.3, 0.5
+# An engine that answers has listed a container that is over by then, whatever else it has kept to itself.
+STAYS_ILL_MS = 15_000
 
 
 class SimulatedNode(Process):
@@ -44,11 +53,12 @@ class SimulatedNode(Process):
         super().__init__(world, name)
         self.platform = platform
         self.devices = tuple(
-            Device(f"{name}-gpu-{number}", "gpu", "nvidia", "H100", number, health=Health.HEALTHY)
+            Device(f"{name}-gpu-{number}", "gpu", "nvidia", "H100", number, health=Health.HEALTHY, shareable=True)
             for number in range(DEVICES)
         )
         self.engine = Engine(world, self)
         self.line = Line(world, self)
+        self.standbys = Standbys(world, self)
         self.works = Works(world, self)
         # The disk.
         self.memory = agent.Memory()
@@ -61,6 +71,8 @@ class SimulatedNode(Process):
         self._reaches = False
         self._reaches_since_ms = 0
         self._is_listing = False
+        self._told = self.devices
+        self._ill_since_ms: dict[str, int] = {}
         # What a full disk holds up, and notes that need only be written soon.
         self._late: list[Any] = []
         self._soon: list[Any] = []
@@ -79,20 +91,27 @@ class SimulatedNode(Process):
         self._reaches = False
         recollection = agent.Recollection(self.memory, tuple(self.held.values()), dict(self.epochs))
         self.begin(AgentCore(self.name, recollection, boot_id=f"boot-{self.boots}"))
-        self.tell(agent.Sensed(description(self.platform), self.devices, Load()))
+        self._sensed()
         self._lists(self.life)
+        self.world.after(SENSES_EVERY_MS, partial(self._senses, self.life))
 
     def crash(self) -> None:
         """The agent is killed; its containers run on. Something starts it again."""
         if not self.is_up:
             return
         self.world.note(self.name, "fault", "the agent is killed")
+        self._forgets_wear()
         if self.world.rng.random() < 0.5 and not self.disk_is_full:
             self._written_down(self._soon)
         self.kill()
         self.line.is_open, self.line.wanted = False, 0
         self.works.die()
         self.world.after(self.world.draw(self.world.rng.choice(AWAY_MS)), self.start)
+
+    def _forgets_wear(self) -> None:
+        """By when agent and engine are both there again, a device that has ended a job may be well: nobody can know."""
+        for ref in self.engine.containers:
+            self.world.past.worn.pop(ref, None)
 
     def lose_journal(self) -> None:
         """The agent is killed, and the next one finds no journal: the time is its session."""
@@ -123,6 +142,7 @@ class SimulatedNode(Process):
 
     def _engine_goes(self, code: Any) -> None:
         self.world.note(self.name, "fault", "the engine goes down")
+        self._forgets_wear()
         self.engine.goes_down(code)
         self.world.after(self.world.draw(LOCAL_MS), partial(self._heard, self.life, agent.EngineLost("no answer")))
 
@@ -170,17 +190,57 @@ class SimulatedNode(Process):
             self.list_containers()
             self.world.after(LISTS_EVERY_MS, partial(self._lists, life))
 
+    def _sensed(self) -> None:
+        self._told = self.devices
+        self.tell(agent.Sensed(description(self.platform), self.devices, Load()))
+
+    def _senses(self, life: int) -> None:
+        """Where jobs have devices, these are looked at; and those that have failed, until they are well again."""
+        if life != self.life:
+            return
+        self.world.after(SENSES_EVERY_MS, partial(self._senses, life))
+        if any(held.placement.devices for held in self.core.held.values()) or self.devices != self._told:
+            self._wear_devices()
+            self._sensed()
+
+    def _wear_devices(self) -> None:
+        wear = self.world.wear
+        if wear is None:
+            return
+        for device in self.devices:
+            ill = device.health is Health.UNHEALTHY
+            if ill and self.world.now_ms < self._ill_since_ms[device.id] + STAYS_ILL_MS:
+                continue
+            if wear.random() < (RECOVERS if ill else FAILS):
+                self._turn_device(device, Health.HEALTHY if ill else Health.UNHEALTHY)
+                if not ill and wear.random() < ENDS_JOBS:
+                    self.engine.fail_on(device.id)
+
+    def _turn_device(self, device: Device, health: Health) -> None:
+        self.world.note(self.name, "fault", f"{device.id} is {health.name}")
+        self._ill_since_ms[device.id] = self.world.now_ms
+        worn = replace(device, health=health, health_reason="worn" if health is Health.UNHEALTHY else "")
+        self.devices = tuple(worn if one.id == device.id else one for one in self.devices)
+
+    def repair_devices(self) -> None:
+        """All devices are well, from now on."""
+        for device in self.devices:
+            if device.health is not Health.HEALTHY:
+                self._turn_device(device, Health.HEALTHY)
+
     def list_containers(self) -> None:
         """The engine's list, as old as it is when it comes."""
         if self.is_up and self.engine.is_up and not self._is_listing:
             self._is_listing = True
             found = agent.EngineFound("test", self.engine.statuses())
-            self.world.after(self.world.draw(LOCAL_MS), partial(self._listed, self.life, found))
+            standbys = dict(self.engine.standbys)
+            self.world.after(self.world.draw(LOCAL_MS), partial(self._listed, self.life, found, standbys))
 
-    def _listed(self, life: int, found: agent.EngineFound) -> None:
+    def _listed(self, life: int, found: agent.EngineFound, standbys: Mapping[Ref, Container]) -> None:
         if life != self.life:
             return
         self._is_listing = False
+        self.standbys.seen(standbys)
         # Asked afterwards whether it answers: of one that has gone down meanwhile nothing is concluded.
         if self.engine.is_up:
             self.tell(found)

@@ -11,8 +11,9 @@ from agent.core import agent as agent_core
 from agent.core.agent import AgentCore
 from agent.core.attempts import Desire
 from agent.daemon import newest
-from controller.core import assignments, reports, ticks
+from controller.core import assignments, gangs, reports, ticks
 from controller.core.book import Book, Policy
+from controller.core.placement.fit import Place, choose
 from controller.services.checkpoints import CheckpointService
 from headrace.attempts import AttemptState
 from headrace.jobs import JobState, Partition, RetryCause
@@ -25,6 +26,7 @@ from tests.simulation.emphasis import (
     DEVICES,
     FULL,
     FULL_STOPPING,
+    GANGS,
     KEEPING,
     LATE,
     MOVES,
@@ -36,6 +38,7 @@ from tests.simulation.emphasis import (
 )
 from tests.simulation.engine import Engine
 from tests.simulation.node import SimulatedNode
+from tests.simulation.standbys import Standbys
 
 
 class Rule(NamedTuple):
@@ -164,6 +167,8 @@ def _same_epoch(leave: Any, book: Book, job: Any, reason: str) -> Any:
 
 _switch("8, engine", "The engine restarts nothing by itself", (Engine, "restarts_containers"), value=True)
 
+_switch("8, word", "What is started ahead runs nothing before its word", (Engine, "waits_for_word"), value=False)
+
 # What the shells owe the cores.
 
 _switch("saved first", "The controller saves before it sends", (SimulatedController, "saves_first"), value=False)
@@ -188,6 +193,12 @@ _switch(
     (SimulatedController, "waits_for_reports"),
     value=False,
     worlds=RESTARTS,
+)
+_switch(
+    "standbys",
+    "What was started ahead, and nobody knows of any more, is removed",
+    (Standbys, "sweeps"),
+    value=False,
 )
 _switch("in order", "What a job that crashed left is not taken", (works, "_left_in_order"), lambda _: True)
 
@@ -257,7 +268,7 @@ def _committed_early(attempt_seen: Any, book: Book, name: str, seen: Any) -> Non
 
 @_rule("ledger", "A device that a job has is nobody else's", assignments, "usage")
 def _nobody_has_devices(usage: Any, *arguments: Any) -> Any:
-    return replace(usage(*arguments), devices=())
+    return replace(usage(*arguments), devices=(), parts=())
 
 
 # What else the agent needs.
@@ -315,3 +326,25 @@ def _strays_are_nothing(listed: Any, core: AgentCore, containers: Any) -> Any:
 def _no_strays_at_first(init: Any, core: AgentCore, *arguments: Any, **named: Any) -> None:
     init(core, *arguments, **named)
     core._strays = {}
+
+
+# What gangs need.
+
+
+@_rule("gang placed", "A gang is placed when all its tasks fit at once", Book, "_place", GANGS)
+def _one_by_one(place: Any, book: Book, job: Any, usage: Any) -> Any:
+    if not job.is_gang:
+        return place(book, job, usage)
+    for task in book.tasks(job):
+        found = choose(task, book.nodes.values(), book.usage, now_wall_ms=book.wall_ms)
+        if isinstance(found, Place):
+            book.put(book.begin(task, found))
+            job = job if job.state is JobState.STARTING else replace(job, state=JobState.STARTING)
+            book.put(job)
+    return ()
+
+
+@_rule("gang leaves", "Where one task of a gang has left its node, all leave", gangs, "_leaves")
+def _the_others_stay(leaves: Any, book: Book, gang: Any) -> None:
+    if all(task.state is JobState.QUEUED or gangs.is_done(task) for task in book.tasks(gang)):
+        leaves(book, gang)

@@ -27,7 +27,8 @@ def run(seed: int, story: Story | None = None, emphasis: Emphasis = ANY) -> str:
     rng = Random(seed)
     world = World(rng, story=story)
     world.faults = replace(Faults.drawn(rng), **emphasis.faults)
-    users = Users(world, emphasis)
+    world.wear = Random(f"what becomes of devices in {seed}")
+    users = Users(world, emphasis, Random(f"gangs of {seed}"))
     while world.now_ms < ROUGH_MS:
         users.act()
         world.pass_time(STEP_MS)
@@ -44,11 +45,13 @@ def digest(world: World) -> str:
 def _calm(world: World) -> None:
     world.note("world", "calm", "nothing fails from here on")
     world.faults = Faults()
+    world.wear = None
     world.controller.disk_is_full = False
     world.controller.start()
     for site in world.sites.values():
         site.disk_is_full = False
         site.start()
+        site.repair_devices()
         site.line.mend()
         site.engine_up()
     # Once every node has reported there is one of that name to drain.
@@ -89,7 +92,7 @@ def amiss(world: World, drained: str) -> str:
     for site, ref in world.at_work():
         if world.programs[ref.job].next_exit(site.engine.containers[ref].done_ms)[1] is not None:
             return f"{ref} is about to leave"
-    wanted = sorted((job.node, job.id, job.epoch) for job in live)
+    wanted = sorted((job.node, job.id, job.epoch) for job in live if not job.is_gang)
     for what, found in _there(world).items():
         if found != wanted:
             return f"{what} are {found}, and should be {wanted}"
@@ -119,13 +122,15 @@ def _left_over(world: World) -> str:
     for site in world.sites.values():
         if site.fetched or site.core.prefetches:
             return f"{site.name} still has what was brought ahead: {list(site.fetched)}"
+        if site.engine.standbys:
+            return f"{site.name} still has what was started ahead: {list(site.engine.standbys)}"
         granted = [
             one
             for job in world.jobs
             if not job.ended and job.attempt and job.node == site.name
             for one in job.attempt.devices
         ]
-        used = world.controller.book.usage(site.name).devices
+        used = world.controller.book.usage(site.name).touched
         if sorted(granted) != sorted(used):
             return f"{used} of {site.name} are taken, and {granted} should be"
     store, live = world.checkpoints, [job for job in world.jobs if not job.ended]

@@ -91,7 +91,7 @@ def a_move_whose_target_fails(world: World) -> None:
     _move(world)
     world.pass_time(1_500)
     world.faults = replace(world.faults, no_start=1.0)
-    world.pass_time(2_500)
+    world.pass_time(3_500)
     world.faults = replace(world.faults, no_start=0.0)
     world.pass_time(5_000)
 
@@ -162,7 +162,7 @@ def a_cancel_during_a_move(world: World) -> None:
     """A job is cancelled while it moves: the move ends, and so does the job."""
     _submit(world)
     _move(world)
-    world.pass_time(900)
+    world.pass_time(1_200)
     world.past.cancelled["train"] = None
     world.ask(lambda token: CancelAsked(token, "train"))
     world.pass_time(6_000)

@@ -103,7 +103,7 @@ class Transcript:
                 return f"→ controller: {text}" if text else ""
             case agent.OpenSession(session):
                 return f"→ controller: opens session {session}"
-            case agent.Relist() | agent.Follow() | agent.Warn():
+            case agent.Relist() | agent.Follow() | agent.Warn() | controller.Changed():
                 return ""
             case agent.Fetch(hint) | agent.DropFetched(hint):
                 what = "brings" if isinstance(effect, agent.Fetch) else "drops"

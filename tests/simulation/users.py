@@ -24,8 +24,12 @@ from tests.simulation.node import SimulatedNode
 from tests.simulation.programs import Program
 from tests.simulation.world import World
 
+# How likely a world has gangs, where nothing is emphasised.
+WITH_GANGS = 0.3
 # Two of the three nodes have room for all of them.
 JOBS_AT_ONCE = 7
+# A job of which several fit on a node.
+SMALL_CPU_MILLIS = 1_000
 # And devices, of which each has two.
 JOBS_WITH_DEVICES_AT_ONCE = 2
 
@@ -40,7 +44,7 @@ def drawn_spec(rng: Random) -> JobSpec:
         partition=rng.choice((Partition.PAUSE, Partition.PAUSE, Partition.STOP, Partition.KEEP)),
         lost_after_ms=rng.choice((1, 1, 25_000)),
         timeouts=Timeouts(run_ms=rng.choice((None, None, None, 20_000))),
-        retry=Retry(rng.choice((0, 2)), (RetryCause.NODE_LOST, RetryCause.EXIT_NONZERO)),
+        retry=Retry(rng.choice((0, 2)), (RetryCause.NODE_LOST, RetryCause.EXIT_NONZERO, RetryCause.DEVICE_ERROR)),
         output_path=rng.choice(("", "/output")),
     )
 
@@ -48,17 +52,23 @@ def drawn_spec(rng: Random) -> JobSpec:
 class Users:
     """A few kinds of jobs, and things that are done now and then. Some seeds know some of them only."""
 
-    def __init__(self, world: World, emphasis: Emphasis = ANY) -> None:
+    def __init__(self, world: World, emphasis: Emphasis = ANY, gangs: Random | None = None) -> None:
+        """`gangs` draws what only worlds with gangs have: all others are as they were without any."""
         rng = world.rng
         self.world = world
         self.rng = rng
         drawn = [drawn_spec(rng) for _ in range(rng.randint(1, 4))]
-        self.specs = [replace(one, **emphasis.spec) for one in drawn]  # type: ignore[arg-type]
+        self.specs = [replace(one, **emphasis.spec) for one in map(self._sharing, drawn)]  # type: ignore[arg-type]
         with_devices = any(one.resources.accelerators is not None for one in self.specs)
         self.at_once = rng.randint(1, JOBS_WITH_DEVICES_AT_ONCE if with_devices else JOBS_AT_ONCE)
-        self.at_once = emphasis.at_once or self.at_once
+        if gangs is not None and emphasis is ANY and gangs.random() < WITH_GANGS:
+            self._form_gangs(gangs, 2 if with_devices else 3)
+        # Of which the largest has room beside the others.
+        self.largest = max(one.task_count for one in self.specs)
+        self.at_once = emphasis.at_once or max(self.at_once, self.largest)
         self.unrest = rng.random() if emphasis.unrest is None else emphasis.unrest
-        self._submitted = 0
+        # How many tasks each has.
+        self._submitted: dict[str, int] = {}
         self._cuts = emphasis.cuts
         self._weights = [weight * rng.choice((0, 1, 1, 4)) for _, weight in ACTIONS]
         if emphasis.does:
@@ -66,16 +76,41 @@ class Users:
         # What neither a journal nor a container tells of any more, nobody can know: one of both is lost, if at all.
         self._may_lose = emphasis.loses or rng.choice(("container", "journal"))
 
+    def _sharing(self, spec: JobSpec) -> JobSpec:
+        """Some of those that ask for one device ask for a part of it instead."""
+        asked, wear = spec.resources.accelerators, self.world.wear
+        if asked is None or asked.count > 1 or wear is None or wear.random() < 0.5:
+            return spec
+        part = replace(asked, share_millis=wear.choice((300, 500, 600)))
+        return replace(spec, resources=replace(spec.resources, accelerators=part))
+
     def act(self) -> None:
         """What they do in a second."""
-        live = sum(not job.ended for job in self.world.controller.jobs.values())
-        if live + self._submitted - len(self.world.controller.jobs) < self.at_once:
-            self._submitted += 1
-            wanted = self.rng.choice(self.specs)
-            program = Program.drawn(self.rng, self.world.faults, can_save=wanted.checkpoint is not None)
-            self.world.submit(f"job-{self._submitted}", wanted, program)
+        jobs = self.world.controller.jobs
+        live = sum(count for job, count in self._submitted.items() if job not in jobs or not jobs[job].ended)
+        if live + self.largest <= self.at_once:
+            self._submit(self.rng.choice(self.specs))
         if self.rng.random() < self.unrest and any(self._weights):
             self.rng.choices([action for action, _ in ACTIONS], self._weights)[0](self)
+
+    def _submit(self, wanted: JobSpec) -> None:
+        name = f"job-{len(self._submitted) + 1}"
+        self._submitted[name] = wanted.task_count
+        drawn = [
+            Program.drawn(self.rng, self.world.faults, can_save=wanted.checkpoint is not None)
+            for _ in range(wanted.task_count)
+        ]
+        # One that never ends would have its gang never end, and what waits for its room.
+        endless = drawn[0].total_ms is None and wanted.resources.cpu_millis <= SMALL_CPU_MILLIS
+        for program in drawn if wanted.task_count > 1 else ():
+            program.total_ms = None if endless else program.total_ms or 6_000
+        self.world.submit(name, wanted, *drawn)
+
+    def _form_gangs(self, gangs: Random, largest: int) -> None:
+        for number in range(gangs.randint(1, len(self.specs))):
+            one = self.specs[number]
+            limits = replace(one.timeouts, start_ms=gangs.choice((None, 15_000)))
+            self.specs[number] = replace(one, task_count=gangs.randint(2, largest), timeouts=limits)
 
     # Whom it concerns: mostly what matters.
 
@@ -103,7 +138,7 @@ class Users:
         """A user cancels a job."""
         job = self._job()
         if job is not None:
-            self.world.past.cancelled[job.id] = None
+            self.world.past.cancelled[job.gang or job.id] = None
             self.world.ask(lambda token: CancelAsked(token, job.id))
 
     def drain(self) -> None:

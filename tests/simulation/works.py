@@ -38,6 +38,7 @@ class Works:
         self.world = world
         self.site = site
         self._under_way: dict[int, Any] = {}
+        self._hints: dict[Prefetch, None] = {}
         self._count = 0
 
     def begin(self, work: Any) -> None:
@@ -50,6 +51,10 @@ class Works:
             self.world.after(self.world.draw(LOCAL_MS), partial(self._killed, self._count + 1))
         elif isinstance(work, agent.Collect):
             self._overtake(ref_of(work))
+        elif isinstance(work, agent.Fetch):
+            self._hints[work.prefetch] = None
+        elif isinstance(work, agent.Prepare):
+            self.site.standbys.claim(ref_of(work))
         self._count += 1
         self._under_way[self._count] = work
         slow = isinstance(work, PATIENT) and self.world.roll(self.world.faults.slow)
@@ -69,13 +74,23 @@ class Works:
             self.site.engine.exit(container, EXIT_SIGKILL)
 
     def drop(self, hint: Prefetch) -> None:
-        """A hint is gone."""
+        """A hint is gone; and what stands by for it, unless an attempt or a hint that came with this wants it."""
+        self._hints.pop(hint, None)
         self._give_up(lambda one: isinstance(one, agent.Fetch) and one.prefetch == hint)
         self.site.fetched.pop(hint, None)
+        if hint.standby is not None:
+            self.world.after(0, partial(self._drop_standby, self.site.life, hint.standby))
+
+    def _drop_standby(self, life: int, wanted: Placement) -> None:
+        named = [(one.standby.job, one.standby.epoch) for one in self._hints if one.standby is not None]
+        if life == self.site.life and (wanted.job, wanted.epoch) not in named:
+            self.site.standbys.drop(Ref(wanted.job, wanted.task, wanted.epoch))
 
     def die(self) -> None:
         """The agent is killed."""
         self._give_up(lambda _: True)
+        self._hints.clear()
+        self.site.standbys.die()
 
     def _give_up(self, which: Callable[[Any], bool]) -> None:
         for number, work in list(self._under_way.items()):
@@ -88,12 +103,15 @@ class Works:
         work = self._under_way.get(number)
         if work is None:
             return
-        if self._needs_network(work) and not self.site.line.is_whole:
-            # A transfer that is cut goes on when it can.
+        # A transfer that is cut goes on when it can; what stands by and is not claimed has to be gone first.
+        cut = self._needs_network(work) and not self.site.line.is_whole
+        if cut or (isinstance(work, agent.Prepare) and self.site.standbys.is_under_way(ref_of(work))):
             self.world.after(AGAIN_MS, partial(self._due, number))
             return
         del self._under_way[number]
         answer = self._attempted(work)
+        if isinstance(work, agent.Prepare):
+            self.site.standbys.spent(ref_of(work))
         if answer is not None:
             self.site.tell(answer)
 
@@ -142,9 +160,10 @@ class Works:
                 if container is not None:
                     self.site.engine.lose(container)
                 self.site.folders.pop(ref, None)
+                self.site.standbys.removed(ref)
                 return agent.Removed(ref)
             case agent.Fetch(hint):
-                return agent.Fetched(self._fetched(hint))
+                return self._fetched(hint)
             case agent.Pause(ref):
                 if ref in containers:
                     self.site.engine.pause(containers[ref])
@@ -170,24 +189,30 @@ class Works:
         if world.roll(world.faults.no_pull):
             return agent.NotStarted(ref, "IMAGE_PULL_FAILED", "no such image")
         containers = self.site.engine.containers
-        if ref in containers and containers[ref].state is not ContainerState.CREATED:
+        if ref in containers and containers[ref].has_begun:
             return agent.Prepared(ref)
-        folder = Folder()
+        found = Folder()
         if placement.restore:
             try:
                 manifest = world.checkpoints.get(placement.restore)
             except Refusal as refusal:
                 return agent.NotStarted(ref, refusal.reason, refusal.message)
-            folder = Folder(manifest.work_ms, manifest.torn)
-        self.site.folders[ref] = folder
-        containers[ref] = Container(placement, folder)
+            found = Folder(manifest.work_ms, manifest.torn)
+        container = self.site.standbys.taken_over(placement)
+        if container is None:
+            container = containers[ref] = Container(placement, Folder())
+        folder = self.site.folders[ref] = container.folder
+        folder.work_ms, folder.torn = found.work_ms, found.torn
         return agent.Prepared(ref, (Phase("create", 1),))
 
     def _started(self, ref: Ref) -> object:
         container = self.site.engine.containers.get(ref)
         if container is None:
             return agent.NotStarted(ref, "CONTAINER_MISSING", "there is no such container")
+        if container.waits and container.folder is not self.site.folders.get(ref):
+            return agent.NotStarted(ref, "START_FAILED", "nobody can give it its word")
         if container.state is ContainerState.CREATED:
+            # One that waits may have been ended by somebody.
             if self.world.roll(self.world.faults.no_start):
                 return agent.NotStarted(ref, "START_FAILED", "it does not start")
             self.site.engine.start(container)
@@ -229,7 +254,7 @@ class Works:
             return None
         return self.world.checkpoints.save_outputs(held.ref, self._folder(held.ref), self.world.now_ms)
 
-    def _fetched(self, hint: Prefetch) -> Prefetched:
+    def _fetched(self, hint: Prefetch) -> object | None:
         state, reason = PrefetchState.READY, ""
         try:
             if hint.checkpoint:
@@ -241,7 +266,15 @@ class Works:
         if state is PrefetchState.READY:
             self.site.fetched[hint] = None
         message = "" if state is PrefetchState.READY else "not this one"
-        return Prefetched(hint.job, hint.image, hint.checkpoint, state, reason, message)
+        fetched = agent.Fetched(Prefetched(hint.job, hint.image, hint.checkpoint, state, reason, message))
+        if state is PrefetchState.READY and hint.standby is not None and hint in self._hints:
+            self.site.standbys.make(hint.standby, partial(self._stands_by, hint, fetched))
+            return None
+        return fetched
+
+    def _stands_by(self, hint: Prefetch, fetched: agent.Fetched) -> None:
+        if hint in self._hints:
+            self.site.tell(fetched)
 
 
 def ref_of(work: Any) -> Ref:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from agent.runtimes.runtime import Ref
 from controller.core.model import Submitted
 from headrace.attempts import Platform
+from headrace.ids import task_id
 from headrace.jobs import Job, JobSpec
 from tests.core.small_world import AMD64, ARM64, PINS
 from tests.simulation import invariants
@@ -49,6 +50,8 @@ class World:
         self.story = story
         self.tick_ms = TICK_MS
         self.faults = Faults()
+        # Chance of its own for devices, so that worlds without jobs on them are what they would be without it.
+        self.wear: Random | None = None
         self.handled = 0
         self.programs: dict[str, Program] = {}
         self.past = invariants.Past()
@@ -125,9 +128,11 @@ class World:
         self.controller.tell(make(self._token))
         return self._token
 
-    def submit(self, job_id: str, spec: JobSpec, program: Program) -> None:
-        """A user submits a job, again and again until there is an answer."""
-        self.programs[job_id] = program
+    def submit(self, job_id: str, spec: JobSpec, *programs: Program) -> None:
+        """A user submits a job, again and again until there is an answer; a gang has a program for each task."""
+        self.programs[job_id] = programs[0]
+        if spec.task_count > 1:
+            self.programs |= {task_id(job_id, number): one for number, one in enumerate(programs)}
         self._submit(job_id, spec)
 
     def _submit(self, job_id: str, spec: JobSpec) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from agent.accelerators.parsers.cards import Card, driver_version, powers, read_cards, share, temperature
+from agent.accelerators.parsers.enflame_models import MODELS
 from agent.accelerators.parsers.fields import Fields, Names, blocks, reading
 from agent.accelerators.parsers.nvml_tools import read_with_failures
 from agent.accelerators.parsers.text import celsius, line, memory, percent, told, watts, whole
@@ -13,24 +14,6 @@ from headrace.nodes import Health
 
 VENDOR = "enflame"
 
-# Names that the queries of one section leave out, by PCI device.
-_MODELS = {
-    "0001": "T10",
-    "0002": "T11",
-    "0021": "T20",
-    "0022": "T20",
-    "0023": "T21",
-    "0024": "T21",
-    "8001": "I20",
-    "8011": "I10",
-    "8031": "S6",
-    "c031": "S30",
-    "c032": "S90",
-    "c033": "S60G",
-    "c035": "S60",
-    "c041": "L300",
-    "c042": "L600",
-}
 _STANDARD = (
     ("DEV    NAME", "FW VER", "BUS-ID      ECC"),
     ("TEMP   Dpm   Pwr(Usage/Cap)", "Mem     GCU Virt", "DUsed       SN"),
@@ -99,7 +82,7 @@ def _device(index: int, fields: Fields) -> Reading:
     return replace(
         device,
         index=index,
-        model=device.model or (_MODELS.get(model) if vendor == "1e36" else None),
+        model=device.model or (MODELS.get(model) if vendor == "1e36" else None),
         pci_id=f"{vendor}:{model}" if re.fullmatch(r"[0-9a-f]{4}:[0-9a-f]{4}", f"{vendor}:{model}") else None,
         pci_address="{}:{}:{}.{}".format(*place)
         if re.fullmatch(r"[0-9a-f]{4} [0-9a-f]{2} [0-9a-f]{2} [0-7]", " ".join(place))

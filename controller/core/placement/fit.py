@@ -4,35 +4,56 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from headrace import platforms, query
+from controller.core.placement import links
+from headrace import platforms, query, shares
 from headrace.attempts import Platform
 from headrace.jobs import AcceleratorRequest, Emulation, ImagePin, Job, JobSpec, Network, Requests
 from headrace.nodes import Capacity, Device, Drain, Health, Node, NodeState
+from headrace.shares import Part
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the jobs of a node hold of it."""
+    """What the jobs of a node hold of it. `devices` are held whole; of others, jobs have parts."""
 
     cpu_millis: int = 0
     memory_bytes: int = 0
     devices: tuple[str, ...] = ()
+    parts: tuple[tuple[str, AcceleratorRequest], ...] = ()
     # What jobs that are about to come will have of the devices: which ones is settled when they are there.
     coming: tuple[AcceleratorRequest, ...] = ()
 
     def plus(self, requests: Requests, devices: tuple[str, ...]) -> "Usage":
         """With one more attempt."""
+        asked = requests.accelerators
+        has_part = asked is not None and asked.is_part
         return replace(
             self,
             cpu_millis=self.cpu_millis + requests.cpu_millis,
             memory_bytes=self.memory_bytes + requests.memory_bytes,
-            devices=self.devices + devices,
+            devices=self.devices if has_part else self.devices + devices,
+            parts=self.parts + tuple((device, asked) for device in devices if asked is not None and asked.is_part),
         )
 
     def with_coming(self, requests: Requests) -> "Usage":
         """With a job that is about to come."""
         wanted = (requests.accelerators,) if requests.accelerators is not None else ()
         return replace(self.plus(requests, ()), coming=self.coming + wanted)
+
+    def with_part(self, device: str, request: AcceleratorRequest) -> "Usage":
+        """With a part of a device."""
+        return replace(self, parts=(*self.parts, (device, request)))
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """The devices of which anything is held."""
+        return self.devices + tuple(device for device, _ in self.parts)
+
+    def parts_of(self, device: Device) -> tuple[Part, ...]:
+        """What is held of one."""
+        whole = (Part(shares.WHOLE_MILLIS, device.memory_bytes),) if device.id in self.devices else ()
+        parts = (shares.part_of(request, device.memory_bytes) for held, request in self.parts if held == device.id)
+        return (*whole, *parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +106,8 @@ def fit(job: Job, node: Node, usage: Usage, *, now_wall_ms: int) -> Place | Unfi
     devices = _devices(spec.resources, node, usage)
     if isinstance(devices, str):
         return Unfit(node.id, devices)
-    return Place(node.id, pin, platform, devices, variant, _score(spec, node, usage, platform))
+    ids = tuple(device.id for device in devices)
+    return Place(node.id, pin, platform, ids, variant, _score(spec, node, usage, platform, devices))
 
 
 def choose(
@@ -121,7 +143,7 @@ def _closed(job: Job, node: Node, now_wall_ms: int) -> str:
     if node.drain is not Drain.NONE:
         return f"takes no jobs ({node.drain.name.lower()})"
     if not node.engine.reachable:
-        return f"its engine does not answer ({node.engine.message})"
+        return f"has an engine that does not answer ({node.engine.message})"
     for exclusion in job.exclusions:
         if exclusion.node == node.id and now_wall_ms < exclusion.expire_time_ms:
             return f"is kept away from for now ({exclusion.reason})"
@@ -176,23 +198,52 @@ def _lacking(spec: JobSpec, node: Node) -> str:
     return ""
 
 
-def _devices(wants: Requests, node: Node, usage: Usage) -> tuple[str, ...] | str:
+def _devices(wants: Requests, node: Node, usage: Usage) -> tuple[Device, ...] | str:
     request = wants.accelerators
     if request is None:
         return ()
-    idle = [device for device in node.devices if device.id not in usage.devices]
     for other in usage.coming:
-        spoken_for = _matching(other, idle)[: other.count]
-        idle = [device for device in idle if device.id not in spoken_for]
-    found = _matching(request, idle)
-    if len(found) >= request.count:
-        return found[: request.count]
+        taken = _chosen(other, node, usage)
+        if other.is_part:
+            for device in taken:
+                usage = usage.with_part(device.id, other)
+        else:
+            usage = replace(usage, devices=usage.devices + tuple(device.id for device in taken))
+    found = _chosen(request, node, usage)
+    if len(found) == request.count:
+        return found
+    if request.is_part:
+        return _no_part(request, node)
     wanted = f"fewer than {request.count} devices" if request.count > 1 else "no device"
     return f"has {wanted} free" + (f" with {request.where}" if request.where else "")
 
 
-def _matching(request: AcceleratorRequest, devices: Iterable[Device]) -> tuple[str, ...]:
-    return tuple(device.id for device in devices if _matches(request.where, device))
+def _chosen(request: AcceleratorRequest, node: Node, usage: Usage) -> tuple[Device, ...]:
+    """What would be given; where there is too little, less than is asked for."""
+    matching = [device for device in node.devices if _matches(request.where, device)]
+    if not request.is_part:
+        idle = [device for device in matching if device.id not in usage.touched]
+        return links.together(idle, request.count) or tuple(idle[: request.count - 1])
+    roomy = [device for device in matching if device.shareable and _has_room(request, device, usage)]
+    # The fullest one: whole devices are kept for those that need one.
+    fullest = max(roomy, key=lambda device: sum(part.millis for part in usage.parts_of(device)), default=None)
+    return (fullest,) if fullest is not None else ()
+
+
+def _has_room(request: AcceleratorRequest, device: Device, usage: Usage) -> bool:
+    if request.memory_bytes and device.memory_bytes is None:
+        return False
+    part = shares.part_of(request, device.memory_bytes)
+    return shares.fits(part, usage.parts_of(device), device.memory_bytes)
+
+
+def _no_part(request: AcceleratorRequest, node: Node) -> str:
+    matching = [device for device in node.devices if _matches(request.where, device)]
+    such = f" with {request.where}" if request.where else ""
+    if matching and not any(device.shareable for device in matching):
+        return f"shares no device{such} (devices.shareable in its agent's settings lets it)"
+    amount = f"{request.share_millis / 1000:g} of a device" if request.share_millis else "so much of a device's memory"
+    return f"has not {amount} free{such}"
 
 
 def _matches(where: str, device: Device) -> bool:
@@ -201,16 +252,19 @@ def _matches(where: str, device: Device) -> bool:
     return not where or query.parse(where, query.DEVICE_FIELDS).holds(query.device_row(device))
 
 
-def _score(spec: JobSpec, node: Node, usage: Usage, platform: Platform) -> tuple[float, ...]:
+def _score(
+    spec: JobSpec, node: Node, usage: Usage, platform: Platform, devices: tuple[Device, ...]
+) -> tuple[float, ...]:
     liked = sum(one.weight for one in spec.prefer if holds(one.where, node, usage))
     capacity = node.description.capacity
     idle_cpu = node.free.cpu_millis / capacity.cpu_millis if capacity.cpu_millis else 0.0
     idle_memory = node.free.memory_bytes / capacity.memory_bytes if capacity.memory_bytes else 0.0
     # A job that needs no device keeps away from nodes that have some.
     spared = 0.0 if spec.resources.accelerators is not None else -float(len(node.devices))
-    return (0.0 if platform.emulated else 1.0, liked, spared, min(idle_cpu, idle_memory))
+    near = float(links.closeness(devices))
+    return (0.0 if platform.emulated else 1.0, liked, near, spared, min(idle_cpu, idle_memory))
 
 
 def holds(where: str, node: Node, usage: Usage) -> bool:
     """Whether an expression over nodes holds for this one, of which jobs hold that much."""
-    return query.parse(where, query.NODE_FIELDS).holds(query.node_row(node, held=usage.devices))
+    return query.parse(where, query.NODE_FIELDS).holds(query.node_row(node, held=usage.touched))

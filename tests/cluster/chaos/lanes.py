@@ -13,20 +13,19 @@ import psutil
 import pytest
 
 from deploy.local import engine
+from deploy.local.cluster import Settings
 from deploy.local.processes import Process
 from headrace.client import Client
 from headrace.jobs import Job, JobState
 from headrace.refusals import Refusal
 from tests.cluster import fragile
-from tests.cluster.chaos.cases import AMD64, ARM64, BACK, CONTROLLER, ENGINE, TARGET, Case
+from tests.cluster.chaos.cases import AMD64, ARM64, BACK, CONTROLLER, ENGINES, TARGET, TARGET_ENGINE, Case
 from tests.cluster.chaos.scenarios import LINKS, SCENARIOS, Stage, chain, result
 from tests.cluster.observer import Observer
 from tests.cluster.parts import Parts
 from tests.cluster.world import World
 
 SETTINGS = {"lease": "3s"}
-# What is started ahead comes to other points; tests/cluster/test_standby.py kills agents that have such containers.
-COLD = {"engine": {"standby": False}}
 OWN_ENGINE = "tests-chaos"
 LANES = {"amd64": 3, "arm64": 1, "engine": 1}
 SECONDS = 60.0
@@ -44,7 +43,7 @@ class Outcome:
 
 def lane_of(case: Case) -> str:
     """Which lanes can run it."""
-    if case.victim == ENGINE:
+    if case.victim in ENGINES:
         return "engine"
     return "amd64" if case.way == AMD64 else "arm64"
 
@@ -67,10 +66,10 @@ async def _lane(kind: str, waiting: list[Case], parts: Parts, folder: Path, foun
     worlds = 0
     while waiting:
         # After what went wrong, nothing of that world is relied on.
-        worlds += 1
-        async with _world(kind, parts, folder / str(worlds)) as eyes:
+        worlds, ahead = worlds + 1, waiting[-1].ahead
+        async with _world(kind, parts, folder / str(worlds), ahead=ahead) as eyes:
             digest = await _undisturbed(eyes)
-            while waiting:
+            while waiting and waiting[-1].ahead is ahead:
                 case = waiting.pop()
                 try:
                     found[case] = Outcome(await _run(case, eyes, digest))
@@ -80,7 +79,7 @@ async def _lane(kind: str, waiting: list[Case], parts: Parts, folder: Path, foun
 
 
 @asynccontextmanager
-async def _world(kind: str, parts: Parts, folder: Path) -> AsyncIterator[Observer]:
+async def _world(kind: str, parts: Parts, folder: Path, *, ahead: bool) -> AsyncIterator[Observer]:
     with ExitStack() as engines:
         host = ""
         if kind == "engine":
@@ -88,9 +87,9 @@ async def _world(kind: str, parts: Parts, folder: Path) -> AsyncIterator[Observe
         world = World(folder, parts)
         try:
             await asyncio.to_thread(world.start_controller, SETTINGS)
-            await asyncio.to_thread(world.start_agent, "one", host=host, settings=COLD)
+            await asyncio.to_thread(world.start_agent, "one", host=host, settings=_settings(ahead=ahead))
             other = "arm64" if kind == "arm64" else "two"
-            await asyncio.to_thread(world.start_agent, other, settings=COLD)
+            await asyncio.to_thread(world.start_agent, other, settings=_settings(ahead=ahead))
             async with Client(world.address) as client:
                 eyes = Observer(client, world)
                 await eyes.ready("one", other)
@@ -111,12 +110,16 @@ async def _undisturbed(eyes: Observer) -> str:
 
 async def _run(case: Case, eyes: Observer, digest: str) -> str:
     source, target = {AMD64: ("one", "two"), ARM64: ("one", "arm64"), BACK: ("arm64", "one")}[case.way]
-    victim = {CONTROLLER: "controller", TARGET: target}.get(case.victim, source)
-    stage, scenario = Stage(eyes, source, target), SCENARIOS[case.scenario]
+    if case.victim == TARGET_ENGINE:
+        # The agent "one" is the one that has an engine to be killed.
+        source, target = target, source
+    victim = {CONTROLLER: "controller", TARGET: target, TARGET_ENGINE: target}.get(case.victim, source)
+    insists = case.victim == TARGET_ENGINE or case.may_be_given_up
+    stage, scenario = Stage(eyes, source, target, insists=insists), SCENARIOS[case.scenario]
     job = await scenario.prepared(stage, case.point)
     before = await eyes.client.node(eyes.world.node(target))
-    await asyncio.to_thread(_started, eyes.world, victim, case.fault)
-    if case.victim == TARGET:
+    await asyncio.to_thread(_started, eyes.world, victim, case.faults[0], ahead=case.ahead)
+    if victim == target:
         # It may take long to start, and nobody goes where nothing is heard of.
         await eyes.node_until(victim, lambda node: node.session > before.session, "is heard anew")
         await eyes.ready(victim)
@@ -137,27 +140,38 @@ async def _run(case: Case, eyes: Observer, digest: str) -> str:
     return await _seen(case, eyes, job, digest)
 
 
-def _started(world: World, victim: str, fault: str = "") -> None:
+def _started(world: World, victim: str, fault: str = "", *, ahead: bool) -> None:
     """The daemon anew, as a supervisor would, or with a fault."""
     world.kill(victim)
     if victim == "controller":
         world.start_controller(SETTINGS, fault=fault)
     else:
-        world.start_agent(victim, fault=fault, settings=COLD)
+        world.start_agent(victim, fault=fault, settings=_settings(ahead=ahead))
+
+
+def _settings(*, ahead: bool) -> Settings:
+    """An agent's: what is started ahead comes to other points than what is not."""
+    return {"engine": {"standby": ahead}}
 
 
 async def _struck(case: Case, eyes: Observer, victim: str) -> None:
     """Waits until the victim has come to the point, and does the rest."""
-    daemon = eyes.world.daemon(victim)
-    if case.victim != ENGINE:
-        await eyes.comes(lambda: not daemon.alive(), f"{victim} comes to {case.fault}", SECONDS)
-        await asyncio.to_thread(_started, eyes.world, victim)
+    if case.victim not in ENGINES:
+        for fault, then in zip(case.faults, [*case.faults[1:], ""], strict=True):
+            await _died(eyes, victim, fault)
+            await asyncio.to_thread(_started, eyes.world, victim, then, ahead=case.ahead)
         return
+    daemon = eyes.world.daemon(victim)
     assert isinstance(daemon, Process)
-    await eyes.comes(lambda: _is_held(daemon), f"{victim} comes to {case.fault}", SECONDS)
+    await eyes.comes(lambda: _is_held(daemon), f"{victim} comes to {case.faults[-1]}", SECONDS)
     await asyncio.to_thread(fragile.dockerd(OWN_ENGINE).kill)
     os.kill(daemon.pid, signal.SIGCONT)
     await asyncio.to_thread(fragile.start_again, OWN_ENGINE)
+
+
+async def _died(eyes: Observer, victim: str, fault: str) -> None:
+    daemon = eyes.world.daemon(victim)
+    await eyes.comes(lambda: not daemon.alive(), f"{victim} comes to {fault}", SECONDS)
 
 
 def _is_held(daemon: Process) -> bool:
@@ -176,7 +190,7 @@ async def _seen(case: Case, eyes: Observer, job: Job, digest: str) -> str:
     log = await eyes.log(job)
     begun = [line.split()[1] for line in log.splitlines() if line.startswith("epoch ")]
     assert len(begun) == len(set(begun)), f"an epoch was begun twice: {log}"
-    if job.outputs is not None and case.victim != ENGINE:
+    if job.outputs is not None and case.victim not in ENGINES:
         links = [line for line in log.splitlines() if line.startswith("link ")]
         assert links == [f"link {step}" for step in range(1, LINKS + 1)], f"not each link once: {log}"
     await eyes.comes(lambda: not world.containers(), "no container is left", SECONDS)
@@ -184,8 +198,10 @@ async def _seen(case: Case, eyes: Observer, job: Job, digest: str) -> str:
     aside = [path for path in world.folder.glob("*/state/*/aside/*") if path.is_file()]
     assert not aside, f"left aside: {aside}"
     moves = [f"the move {move.state.name.lower()}" for move in job.migrations]
+    if case.may_be_given_up:
+        moves = moves[-1:]
     ran = f"ran in epoch{'s' * (len(begun) > 1)} {' and '.join(begun)}" if begun else "never ran"
-    if case.victim == ENGINE and job.state is JobState.SUCCEEDED:
+    if case.victim in ENGINES and job.state is JobState.SUCCEEDED:
         # Before the engine is back and ends it, the job may come to its end, or may leave: that is a race.
         assert len(begun) <= 2 + len(moves), f"again and again: {log}"
         ran, moves = "ran in one epoch, or again in the next", ["moved or stayed"] * bool(moves)

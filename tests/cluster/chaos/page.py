@@ -14,7 +14,9 @@ POINTS_HEAD = ("| point | what has happened by then |", "|---|---|")
 def row(case: Case, outcome: str) -> str:
     """A case's line of the table."""
     way = {AMD64: ""}.get(case.way, f" ({case.way})" if case.way.startswith("from") else f" (to {case.way})")
-    return f"| {case.scenario}{way} | {case.victim} | `{case.point}` | {case.words} | {outcome} |"
+    ahead = ", started ahead" if case.ahead else ""
+    point = f"`{case.before}`, then `{case.point}`" if case.before else f"`{case.point}`"
+    return f"| {case.scenario}{way}{ahead} | {case.victim} | {point} | {case.words} | {outcome} |"
 
 
 def points() -> list[str]:

@@ -33,11 +33,21 @@ done
 echo "$sum" > /output/result
 """
 NEVER = 99
+# Long enough to see that it does not heed, and to do something meanwhile.
+DEAF_GRACE_MS, LONG_GRACE_MS = 1_500, 8_000
 
 Answer = TypeVar("Answer")
 
 
-def chain(node: str, *, until: int = 1, interval_ms: int = 0, pause: float = 0.05, deaf: bool = False) -> JobSpec:
+def chain(
+    node: str,
+    *,
+    until: int = 1,
+    interval_ms: int = 0,
+    pause: float = 0.05,
+    deaf: bool = False,
+    grace_ms: int = DEAF_GRACE_MS,
+) -> JobSpec:
     """The job, which prefers that node; a deaf one does not leave when it is asked to."""
     return JobSpec(
         "chain",
@@ -51,7 +61,7 @@ def chain(node: str, *, until: int = 1, interval_ms: int = 0, pause: float = 0.0
             "DEAF": "1" if deaf else "",
         },
         resources=Requests(cpu_millis=100, memory_bytes=64 << 20),
-        checkpoint=CheckpointPolicy("/checkpoint", interval_ms=interval_ms, grace_ms=1_500 if deaf else 20_000),
+        checkpoint=CheckpointPolicy("/checkpoint", interval_ms=interval_ms, grace_ms=grace_ms if deaf else 20_000),
         emulation=Emulation.ALLOWED,
         output_path="/output",
         prefer=(Preference(f'node == "{node}"', 1000),),
@@ -68,11 +78,12 @@ def result() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Who looks, and the agents that jobs are at and move to."""
+    """Who looks, and the agents that jobs are at and move to; who `insists` asks anew if a move is given up."""
 
     eyes: Observer
     source: str
     target: str
+    insists: bool = False
 
     async def submitted(self, spec: JobSpec) -> Job:
         """The job, made once, though the controller may be killed meanwhile."""
@@ -145,6 +156,15 @@ class Move(Scenario):
     async def acted(self, stage: Stage, job: Job | None) -> Job:
         """Asks until there is a move: of one that nobody was told of there may be no trace."""
         assert job is not None
+        job = await self.moving(stage, job)
+        while stage.insists and job.epoch == 1:
+            job = await stage.eyes.until(job, lambda now: now.epoch > 1 or now.migration is None, "has moved, or not")
+            if job.epoch == 1:
+                job = await self.moving(stage, job)
+        return job
+
+    async def moving(self, stage: Stage, job: Job) -> Job:
+        """The job, once it has a move more."""
         name, moves = job.name, len(job.migrations)
         while len((job := await stage.answered(lambda: stage.eyes.client.job(name))).migrations) == moves:
             try:
@@ -154,6 +174,28 @@ class Move(Scenario):
                 if refusal.code is not Code.UNAVAILABLE and refusal.reason not in ("TARGET_UNFIT", "SOURCE_SILENT"):
                     raise
         return job
+
+
+class CancelledMove(Move):
+    """A job is cancelled that is asked to leave for its move, and takes its time."""
+
+    ends = JobState.CANCELLED
+
+    async def prepared(self, stage: Stage, point: str) -> Job | None:
+        """It does not leave by itself."""
+        del point
+        return await stage.waiting(until=NEVER, deaf=True, grace_ms=LONG_GRACE_MS)
+
+    async def acted(self, stage: Stage, job: Job | None) -> Job:
+        """Has it moved, and cancels that."""
+        assert job is not None
+        name = job.name
+        while job.state is not JobState.FREEZING:
+            job = await self.moving(stage, job)
+            job = await stage.eyes.until(
+                job, lambda now: now.state is JobState.FREEZING or now.migration is None, "is asked to leave, or not"
+            )
+        return await stage.answered(lambda: stage.eyes.client.cancel(name))
 
 
 class Draining(Scenario):
@@ -202,4 +244,5 @@ SCENARIOS: dict[str, Scenario] = {
     "move": Move(),
     "drain": Draining(),
     "cancel": Cancelling(),
+    "cancel of a move": CancelledMove(),
 }

@@ -9,6 +9,7 @@ import pytest
 
 from deploy.local.engine import OwnEngine
 from headrace.attempts import AttemptState
+from headrace.chunks import expanded
 from headrace.jobs import JobState, MigrationState
 from tests.cluster.chaos.waiting import begun, ended, may_end, waiting
 from tests.cluster.observer import Observer
@@ -68,17 +69,25 @@ async def test_a_job_that_is_deaf_and_killed_while_it_writes_goes_on_from_what_i
     assert eyes.world.starts(job.id) == [1, 2]
 
 
-async def test_a_bit_that_flips_in_the_store_is_found_before_the_job_is_stopped_and_named(eyes: Observer) -> None:
+async def test_a_bit_that_flips_in_the_store_is_found_before_the_job_is_stopped_and_the_next_save_mends_it(
+    eyes: Observer,
+) -> None:
     job = await begun(eyes, "one")
-    chunks = flipped(eyes.world.folder / "controller" / "state" / "checkpoints" / "chunks")
+    store = eyes.world.folder / "controller" / "state" / "checkpoints"
+    chunks = flipped(store / "chunks")
     move = await eyes.moved(job, "bare")
     after = await eyes.client.job(job.name)
+    aside = [path.name.removeprefix("chunks-") for path in (store / "broken").iterdir()]
+    again = [store / "chunks" / one[:2] / one for one in aside]
+    await eyes.comes(lambda: all(path.exists() for path in again), "they are saved again")
     may_end(eyes, job)
 
     assert move.state is MigrationState.ABORTED
     assert "the checkpoint store holds a broken copy of" in move.reason
     assert any(chunk in move.reason for chunk in chunks)
     assert (after.state, after.epoch) == (JobState.RUNNING, 1)
+    assert set(aside) & set(chunks)
+    assert all(expanded(f"sha256:{path.name}", path.read_bytes()) for path in again)
     assert await ended(eyes, job) == "ended in epoch 1\n"
 
 

@@ -1,15 +1,16 @@
-"""Clocks that are set back an hour under running daemons: leases and jobs do not notice."""
+"""Clocks that are set by an hour under running daemons: leases, jobs and what is timed do not notice."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deploy.local import packages
 from headrace.client import Client
-from headrace.jobs import MigrationState
-from tests.cluster.chaos.waiting import begun, ended, may_end
+from headrace.jobs import JobState, MigrationState, Timeouts
+from tests.cluster.chaos.waiting import begun, ended, may_end, waiting
 from tests.cluster.observer import Observer
 from tests.cluster.parts import Parts
 from tests.cluster.world import World
@@ -17,6 +18,7 @@ from tests.cluster.world import World
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 HOUR_MS = 3_600_000
+BRIEF_MS = 15_000
 
 
 @pytest.fixture
@@ -58,9 +60,7 @@ async def eyes(world: World) -> AsyncIterator[Observer]:
 
 async def test_clocks_that_are_set_back_an_hour_cost_no_lease_and_no_epoch(eyes: Observer, clock: Path) -> None:
     job = await begun(eyes, "one")
-    before = (await eyes.client.node(eyes.world.node("one"))).report_time_ms or 0
-    await asyncio.to_thread(clock.write_text, "-3600")
-    await eyes.node_until("one", lambda node: (node.report_time_ms or before) < before - HOUR_MS / 2, "is told earlier")
+    await clock_set(eyes, clock, "-3600")
     meanwhile = await eyes.running(job, on="one")
     move = await eyes.moved(job, "two")
     await eyes.said(job, "epoch 2 found left-in-1")
@@ -72,3 +72,29 @@ async def test_clocks_that_are_set_back_an_hour_cost_no_lease_and_no_epoch(eyes:
     assert eyes.world.starts(job.id) == [1, 2]
     assert eyes.world.pauses(job.id) == []
     assert "NODE_SUSPECT" not in [event.reason async for event in eyes.client.events()]
+
+
+@pytest.mark.parametrize("by", ["-3600", "+3600"])
+async def test_a_clock_that_is_set_by_an_hour_neither_stretches_nor_shortens_a_timeout(
+    eyes: Observer, clock: Path, by: str
+) -> None:
+    brief, long = [
+        await eyes.client.create_job(replace(waiting(eyes, "one"), timeouts=Timeouts(run_ms=run_ms)))
+        for run_ms in (BRIEF_MS, HOUR_MS // 2)
+    ]
+    await eyes.running(brief)
+    await eyes.running(long)
+    await clock_set(eyes, clock, by)
+    brief = await eyes.ended(brief, JobState.FAILED, seconds=4 * BRIEF_MS / 1000)
+    long = await eyes.running(long)
+    may_end(eyes, long)
+
+    assert brief.reason.startswith("timeouts.run")
+    assert await ended(eyes, long) == "ended in epoch 1\n"
+
+
+async def clock_set(eyes: Observer, clock: Path, by: str) -> None:
+    """Sets the daemons' clocks, and waits until the controller has seen that."""
+    log = eyes.world.folder / "controller" / "controller.log"
+    await asyncio.to_thread(clock.write_text, by)
+    await eyes.comes(lambda: f"clock was set, by {by[0]}" in log.read_text(), "the controller sees it")

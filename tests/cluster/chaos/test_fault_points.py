@@ -10,7 +10,7 @@ from tests.cluster.chaos.cases import Case, cases
 from tests.cluster.chaos.lanes import Outcome, outcomes
 from tests.cluster.parts import Parts
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 
 CASES = tuple(cases())
 Found = dict[Case, Outcome]

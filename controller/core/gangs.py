@@ -1,0 +1,179 @@
+"""Gangs: jobs of several tasks that run all at once or not at all.
+
+Each task is a job in its record, and keeps the rules of one: agents know no other. The gang is a record beside them
+that runs nothing. What it is follows from its tasks (`settled`), at the end of each event that has changed one of them.
+"""
+
+from dataclasses import replace
+
+from controller.core.book import Book
+from controller.core.model import moved
+from controller.core.outcome import is_retried
+from controller.core.placement.gang import choose_all
+from headrace.attempts import AttemptState
+from headrace.ids import task_id
+from headrace.jobs import Job, JobState, RetryCause
+from headrace.refusals import Code, Refusal
+
+TIMED_OUT = "timeouts."
+# How the reason of a gang begins that ends because a task of it has failed.
+_FAILED_BY = "task "
+
+_PLACED = (JobState.STARTING, JobState.RUNNING)
+
+
+def submitted(book: Book, gang: Job) -> None:
+    """A gang was taken on: here are its tasks."""
+    for task in range(gang.spec.task_count):
+        name = f"jobs/{task_id(gang.id, task)}"
+        book.put(replace(gang, name=name, gang=gang.id, task=task, request_id=""))
+
+
+def is_done(job: Job) -> bool:
+    """Whether it is a task that has done its work, and keeps its place until the others have too."""
+    attempt = job.attempt
+    return bool(job.gang) and not job.ended and attempt is not None and attempt.state is AttemptState.EXITED
+
+
+def failed(book: Book, task: Job, cause: RetryCause, message: str) -> None:
+    """An attempt of a task failed: that is the gang's failure, once, whatever its other tasks come to by that."""
+    gang = book.jobs[task.gang]
+    if gang.state is JobState.FREEZING:
+        book.put(book.leave(task, message))
+        return
+    if gang.state is JobState.CANCELLING or not is_retried(gang, _blamed(book, task, cause)):
+        fail(book, task, message)
+        return
+    if _blamed(book, task, cause) is not RetryCause.NODE_LOST:
+        gang = replace(gang, failures=gang.failures + 1)
+    _regroup(book, book.excluding(gang, task.node, message), f"task {task.task} failed, and all begin again: {message}")
+    book.put(book.leave(task, f"failed, tries again: {message}"))
+
+
+def _blamed(book: Book, task: Job, cause: RetryCause) -> RetryCause:
+    """A task that leaves because another one's node is lost does not use up the gang's retries."""
+    nodes = [book.nodes[one.node] for one in book.tasks(book.jobs[task.gang]) if one.node]
+    silent = any(book.now_ms - book.heard_ms.get(node.id, book.now_ms) > book.policy.node_lease_ms for node in nodes)
+    return RetryCause.NODE_LOST if silent else cause
+
+
+def fail(book: Book, task: Job, message: str) -> None:
+    """A task has failed for good, and with it the gang."""
+    gang = book.jobs[task.gang]
+    if gang.state is not JobState.CANCELLING:
+        book.put(moved(gang, JobState.CANCELLING, reason=f"{_FAILED_BY}{task.task}: {message}"))
+    book.end(task, JobState.FAILED, message)
+
+
+def end(book: Book, gang: Job, state: JobState, reason: str) -> Job:
+    """A gang that waits has ended."""
+    for task in book.tasks(gang):
+        book.end(task, state, reason)
+    return book.end(gang, state, reason)
+
+
+def ticked(book: Book, gang: Job) -> None:
+    """A gang of which not all tasks run in time gives back what it has, and waits anew."""
+    if gang.state is not JobState.STARTING:
+        book.starting_since_ms.pop(gang.id, None)
+        return
+    limit_ms = gang.spec.timeouts.start_ms
+    if limit_ms is None or book.now_ms - book.starting_since_ms.setdefault(gang.id, book.now_ms) <= limit_ms:
+        return
+    late = [task for task in book.tasks(gang) if task.state is JobState.STARTING]
+    for task in late:
+        gang = book.excluding(gang, task.node, "did not start it in time")
+    numbers = ", ".join(str(task.task) for task in late)
+    _regroup(book, gang, f"{TIMED_OUT}start: task {numbers} did not run in time; all give back what they have")
+
+
+def unmovable(job: Job) -> Refusal | None:
+    """Why a user cannot move this one, where it is a gang or a task of one."""
+    if not job.gang and not job.is_gang:
+        return None
+    name = f"jobs/{job.gang}" if job.gang else job.name
+    message = (
+        f"{name} is a gang of {job.spec.task_count} tasks, which are not moved one by one; drain the node that it "
+        "should leave (it saves and goes on elsewhere, as a whole), or cancel it and submit it again"
+    )
+    return Refusal(Code.FAILED_PRECONDITION, "GANG_NOT_MOVABLE", message)
+
+
+def room_elsewhere(book: Book, task: Job, node: str = "") -> str:
+    """Why the task's gang would not find places for all if it left (and kept away from `node`); empty: it would."""
+    gang = book.jobs[task.gang]
+    others = [one for one in book.nodes.values() if one.id != node]
+    found = choose_all(book.tasks(gang), others, lambda one: book.usage(one, without=gang.id), now_wall_ms=book.wall_ms)
+    return found.removeprefix("waits ") if isinstance(found, str) else ""
+
+
+def leaves(book: Book, task: Job, why: str, *, node: str = "") -> str:
+    """Has a gang that runs save and leave, where it will find other places (but on `node`); else what keeps it."""
+    gang = book.jobs[task.gang]
+    if gang.state is not JobState.RUNNING:
+        return f"{gang.name} is {gang.state.name}"
+    kept = room_elsewhere(book, task, node)
+    if kept:
+        return f"{gang.name} has nowhere to go; it would wait {kept}"
+    _regroup(book, gang, f"{why}: all save, and go on elsewhere")
+    return ""
+
+
+def _regroup(book: Book, gang: Job, reason: str) -> None:
+    """All tasks are to leave, saving first; once they have, the gang waits for places again."""
+    book.put(moved(gang, JobState.FREEZING, reason=reason))
+    book.note(gang.name, "GANG_LEAVES", reason)
+
+
+def settled(book: Book) -> None:
+    """Makes each gang whole again of which a task has changed."""
+    for gang_id in list(book.gangs_changed):
+        gang = book.jobs.get(gang_id)
+        if gang is not None:
+            _settle(book, gang)
+    book.gangs_changed.clear()
+
+
+def _settle(book: Book, gang: Job) -> None:
+    tasks = book.tasks(gang)
+    if gang.state is JobState.CANCELLING:
+        _ends(book, gang)
+    elif tasks and all(map(is_done, tasks)):
+        for task in tasks:
+            book.end(task, JobState.SUCCEEDED)
+        book.end(gang, JobState.SUCCEEDED)
+    elif gang.state is JobState.FREEZING:
+        _leaves(book, gang)
+    elif gang.state in _PLACED and not all(task.state in _PLACED for task in tasks):
+        left = next(task for task in tasks if task.state not in _PLACED)
+        _regroup(book, gang, f"task {left.task} left its node, and all go on together: {left.reason}")
+        _leaves(book, book.jobs[gang.id])
+    elif gang.state is JobState.STARTING and all(task.state is JobState.RUNNING for task in tasks):
+        start_ms = gang.start_time_ms or book.wall_ms
+        book.put(moved(gang, JobState.RUNNING, start_time_ms=start_ms))
+        book.note(gang.name, "JOB_RUNNING", f"all {len(tasks)} tasks run")
+
+
+def _ends(book: Book, gang: Job) -> None:
+    for task in book.tasks(gang):
+        if task.state is not JobState.QUEUED and task.state is not JobState.CANCELLING:
+            book.put(moved(task, JobState.CANCELLING, reason=gang.reason))
+        if task.state is JobState.QUEUED or is_done(task):
+            book.end(book.jobs[task.id], JobState.CANCELLED, gang.reason)
+    if not book.tasks(gang):
+        has_failed = gang.reason.startswith((_FAILED_BY, TIMED_OUT))
+        book.end(gang, JobState.FAILED if has_failed else JobState.CANCELLED, gang.reason)
+
+
+def _leaves(book: Book, gang: Job) -> None:
+    for task in book.tasks(gang):
+        if task.state in _PLACED and not is_done(task):
+            book.put(moved(task, JobState.FREEZING, reason=gang.reason))
+    tasks = book.tasks(gang)
+    if not all(task.state is JobState.QUEUED or is_done(task) for task in tasks):
+        return
+    for task in tasks:
+        if is_done(task):
+            # What one has done alone is not the gang's result: it goes on with the others, from its last checkpoint.
+            book.put(book.leave(replace(task, outputs=None), gang.reason))
+    book.put(book.leave(gang, gang.reason))

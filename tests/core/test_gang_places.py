@@ -1,0 +1,163 @@
+"""Properties of places for gangs: all tasks have one, or none has; where there are enough, they are found."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.core.placement.fit import Usage
+from controller.core.placement.gang import FIRST_PORT, PORTS, choose_all, meeting_point
+from headrace.ids import task_id
+from headrace.jobs import AcceleratorRequest, Exclusion, Job, JobState, Requests, Retry, RetryCause
+from headrace.nodes import Device, Drain, Engine, Node, NodeState
+from tests.core.small_world import AMD64, ARM64, GIB, PINS, World, description, spec
+
+GPUS = tuple(Device(f"GPU-{number}", "gpu", "nvidia", "H100", memory_bytes=80 * GIB) for number in range(4))
+
+
+def _gangs(world: World) -> list[Job]:
+    return [job for job in world.store.values() if isinstance(job, Job) and job.is_gang]
+
+
+def _submit(world: World, which: int) -> None:
+    tries = Retry(which % 3, (RetryCause.NODE_LOST, RetryCause.EXIT_NONZERO))
+    world.submit(
+        f"gang-{len(_gangs(world))}",
+        task_count=2 + which % 2,
+        resources=Requests(1000 * (1 + which % 3), GIB),
+        retry=tries,
+        lost_after_ms=5_000,
+    )
+
+
+def _leaves(code: int) -> Callable[[World, int], None]:
+    def leave(world: World, which: int) -> None:
+        running = [ref for refs in world.running().values() for ref in refs]
+        if running:
+            world.exit(running[which % len(running)], code)
+
+    return leave
+
+
+def _cancel(world: World, which: int) -> None:
+    gangs = [gang for gang in _gangs(world) if not gang.ended]
+    if gangs:
+        world.cancel(gangs[which % len(gangs)].id)
+
+
+def _cut(world: World, which: int) -> None:
+    list(world.sites.values())[which % 3].cut = True
+    world.pass_time(30_000)
+
+
+def _mend(world: World, _which: int) -> None:
+    for site in world.sites.values():
+        site.cut = False
+    world.pass_time(10_000)
+
+
+def _drain(world: World, which: int) -> None:
+    drain = (Drain.DRAINING, Drain.NONE)[which % 2]
+    world.drain(list(world.sites)[which % 3], drain, force=True, deadline_ms=(None, 0)[which % 4 // 2])
+
+
+DOES: dict[str, Callable[[World, int], object]] = {
+    "submit": _submit,
+    "done": _leaves(0),
+    "saved": _leaves(85),
+    "failed": _leaves(1),
+    "cancel": _cancel,
+    "cut": _cut,
+    "mend": _mend,
+    "drain": _drain,
+    "restart": lambda world, _which: world.restart_controller(),
+    "wait": lambda world, which: world.pass_time(10_000 * which),
+}
+
+nodes_of = st.lists(
+    st.tuples(st.sampled_from((AMD64, ARM64)), st.integers(0, 8), st.integers(0, 4)), min_size=0, max_size=5
+)
+
+
+def node(number: int, described: tuple[object, int, int]) -> Node:
+    platform, cores, devices = described
+    return Node(
+        f"nodes/n{number}",
+        state=NodeState.READY,
+        description=description(platform, cpu_millis=1000 * cores),  # type: ignore[arg-type]
+        engine=Engine(reachable=True, message="test"),
+        devices=GPUS[:devices],
+    )
+
+
+def gang(count: int, requests: Requests, **changes: object) -> list[Job]:
+    whole = spec(task_count=count, resources=requests)
+    one = Job("jobs/train-1", whole, images=PINS, gang="train-1")
+    return [replace(one, name=f"jobs/train-1-{number}", task=number, **changes) for number in range(count)]  # type: ignore[arg-type]
+
+
+@given(nodes_of, st.integers(2, 8), st.integers(1, 4), st.integers(0, 2))
+def test_all_tasks_have_places_that_there_are_or_none_has_one(
+    described: list[tuple[object, int, int]], count: int, cores: int, gpus: int
+) -> None:
+    nodes = [node(number, one) for number, one in enumerate(described)]
+    requests = Requests(1000 * cores, GIB, AcceleratorRequest(gpus) if gpus else None)
+
+    found = choose_all(gang(count, requests), nodes, lambda _: Usage(), now_wall_ms=0)
+
+    # How many of such tasks a node has room for, beside each other: eight GiB, and what was drawn.
+    room = [min(one[1] // cores, 8, one[2] // gpus if gpus else 8) for one in described]
+    assert isinstance(found, tuple) is (sum(room) >= count)
+    if isinstance(found, str):
+        return
+    placed = Counter(place.node for place in found)
+    assert sum(placed.values()) == count
+    assert all(placed[f"n{number}"] <= most for number, most in enumerate(room))
+    granted = [(place.node, device) for place in found for device in place.devices]
+    assert len(granted) == len(set(granted)) == count * gpus
+
+
+@given(nodes_of, st.integers(2, 4))
+def test_no_task_has_a_place_that_its_gang_keeps_away_from(
+    described: list[tuple[object, int, int]], count: int
+) -> None:
+    nodes = [node(number, one) for number, one in enumerate(described)]
+    away = (Exclusion("n0", "failed there", expire_time_ms=10),)
+
+    found = choose_all(gang(count, Requests(1000, GIB), exclusions=away), nodes, lambda _: Usage(), now_wall_ms=0)
+
+    assert isinstance(found, str) or all(place.node != "n0" for place in found)
+
+
+@given(st.integers(1, 5), st.sampled_from(("host", "10.0.0.7", "fd00::7")), st.integers(0, 30))
+def test_gangs_on_one_host_meet_at_different_ports(epoch: int, host: str, others: int) -> None:
+    taken: list[str] = []
+    for number in range(others + 1):
+        taken.append(meeting_point(Job(f"jobs/train-{number}", spec(), epoch=epoch), host, taken))
+
+    ports = [int(point.rpartition(":")[2]) for point in taken]
+    assert len(set(ports)) == len(ports)
+    assert all(FIRST_PORT <= port < FIRST_PORT + PORTS for port in ports)
+    assert all(point.rpartition(":")[0].strip("[]") == host for point in taken)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(tuple(DOES)), st.integers(0, 11)), max_size=20))
+def test_whatever_happens_a_gang_has_all_its_places_or_none_and_fails_once(does: list[tuple[str, int]]) -> None:
+    world = World(a=AMD64, b=ARM64, c=AMD64)
+    for what, which in does:
+        DOES[what](world, which)
+        world.pass_time(1_000)
+        for gang in _gangs(world):
+            tasks = [world.job(task_id(gang.id, number)) for number in range(gang.spec.task_count)]
+            assert gang.failures <= max(gang.epoch - 1, 0) + gang.ended
+            if gang.state in (JobState.STARTING, JobState.RUNNING):
+                assert all(task.node and task.epoch == gang.epoch for task in tasks)
+            if gang.state is JobState.QUEUED:
+                assert not any(task.node for task in tasks)
+            if gang.ended:
+                assert all(task.ended for task in tasks)
+            if gang.state is JobState.SUCCEEDED:
+                assert all(task.state is JobState.SUCCEEDED for task in tasks)
