@@ -14,6 +14,8 @@ class Watchlist:
         self.pausing: dict[str, Job] = {}
         # Those that may reach a limit.
         self.limited: dict[str, Job] = {}
+        # Those that run on devices.
+        self.on_devices: dict[str, Job] = {}
 
     def put(self, job: Job) -> None:
         """The job is like this now."""
@@ -22,6 +24,7 @@ class Watchlist:
         _keep(self.choosy, job, holds=waits and _is_choosy(job))
         # What an attempt came to decides on a pause.
         _keep(self.pausing, job, holds=waits and bool(job.exclusions or job.attempts))
+        _keep(self.on_devices, job, holds=_is_on_devices(job))
         _keep(self.limited, job, holds=not job.ended and _is_limited(job))
 
 
@@ -37,6 +40,11 @@ def _is_choosy(job: Job) -> bool:
     spec = job.spec
     devices = spec.resources.accelerators
     return bool(spec.where or spec.variants or (devices is not None and devices.where))
+
+
+def _is_on_devices(job: Job) -> bool:
+    attempt = job.attempt if job.state is JobState.RUNNING else None
+    return attempt is not None and bool(attempt.devices)
 
 
 def _is_limited(job: Job) -> bool:
