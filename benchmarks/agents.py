@@ -62,6 +62,7 @@ class SimulatedAgent:
         self._session = time.time_ns() // 1_000_000
         self._sequence = 0
         self._probe = 0
+        # Not told yet: as an agent that has no lease, it then reports once a second.
         self._lease_seconds = 3.0
         self._sent: dict[int, float] = {}
         self._acked = 0
@@ -114,7 +115,7 @@ class SimulatedAgent:
             counts = self._settings.counts
             counts.reports += 1
             counts.bytes += report.ByteSize()
-            counts.lapses += self._told and now - self._renewed > self._lease_seconds
+            counts.lapses += self.connected and now - self._renewed > self._lease_seconds
             yield report
             self._told = True
             if self._advanced() or self._settings.flood:

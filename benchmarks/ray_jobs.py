@@ -6,17 +6,20 @@
 import json
 import sys
 import time
+from typing import Any
 
 import ray
 
 
-@ray.remote(num_cpus=0.1)
-class Nothing:
+class _Process:
     """A process that says when it is there."""
 
     def started(self) -> float:
         """By this machine's clock."""
         return time.time()
+
+
+Nothing: Any = ray.remote(num_cpus=0.1)(_Process)
 
 
 def main() -> None:

@@ -30,7 +30,9 @@ async def measure(scale: "Scale") -> Row:
     """Row 9: from the start of the process until it answers, and its memory; beside it one with an empty store."""
     folder = scale.folder / "restart"
     seed(folder, scale)
-    full, empty, rss = [], [], []
+    full: list[float] = []
+    empty: list[float] = []
+    rss: list[float] = []
     for number in range(ROUNDS):
         empty.append(await _until_it_answers(scale, f"empty-{number}"))
         full.append(await _until_it_answers(scale, "restart", rss))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import restarts
-from benchmarks.figures import Row, Series, of_rounds
+from benchmarks.figures import Ratio, Row, Series, of_rounds
 from controller.store import Store
 from headrace import wire
 from headrace.jobs import Job, JobSpec
@@ -30,7 +30,8 @@ _UPSERT = (
 async def measure(scale: "Scale") -> Row:
     """Row 10: both in turn; WAL, synchronous FULL, a thousand jobs that change again and again."""
     jobs = [restarts.job(number, "sim-00000", JobSpec("run", scale.image)) for number in range(JOBS)]
-    series, ratios = [], []
+    series: list[Series] = []
+    ratios: list[Ratio] = []
     for batch in BATCHES:
         ours, bare = [], []
         for number in range(ROUNDS):
