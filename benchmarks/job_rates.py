@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 IN_FLIGHT = 64
 OFFERED_PER_SECOND = 1_000
-# gRPC's server resets calls when a thousand of them wait to be looked at.
+# With more than a thousand calls that wait, further ones were seen to end at once.
 OFFERED_AT_ONCE = 512
 # As many as devices are full of, so that which nodes fit is not the same for all.
 SHAPES = tuple(
