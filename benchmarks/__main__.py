@@ -13,6 +13,7 @@ from benchmarks import (
     flights,
     hop_states,
     hops,
+    job_systems,
     placements,
     predictions,
     record,
@@ -36,6 +37,7 @@ ROWS: dict[int, Callable[[settings.Setting], Coroutine[Any, Any, Row]]] = {
     14: commands.measure,
     15: predictions.measure,
     16: hop_states.measure_large,
+    17: job_systems.measure,
     18: resolutions.measure,
     19: finding.measure,
 }

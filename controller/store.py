@@ -11,7 +11,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -304,7 +304,13 @@ def _job_row(job: Job) -> dict[str, Any]:
 
 def _event_row(event: Event) -> dict[str, Any]:
     # What people and programs wrote may have a zero byte in it, which PostgreSQL's texts cannot.
-    return asdict(event) | {"message": event.message.replace("\0", "\N{REPLACEMENT CHARACTER}")}
+    return {
+        "sequence": event.sequence,
+        "create_time_ms": event.create_time_ms,
+        "subject": event.subject,
+        "reason": event.reason,
+        "message": event.message.replace("\0", "\N{REPLACEMENT CHARACTER}"),
+    }
 
 
 def _node_row(node: Node) -> dict[str, Any]:

@@ -5,6 +5,7 @@ A record and its message have the same field names; a test holds them to it. Wha
 zero value), `None` is absence. The plans are made once a class, so that a report costs microseconds.
 """
 
+import contextlib
 import types
 import typing
 from collections.abc import Callable
@@ -12,14 +13,14 @@ from dataclasses import MISSING, fields
 from enum import Enum
 from typing import Any, NamedTuple, TypeVar
 
-from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from headrace.attempts import Attempt, Checkpoint, Outputs, Phase, Platform
 from headrace.events import Event
-from headrace.jobs import Candidate, Job, JobSpec, Migration, MigrationPlan
-from headrace.nodes import Device, Load, Node, NodeDescription
+from headrace.jobs import Candidate, ImagePin, Job, JobSpec, Migration, MigrationPlan, Requests, Retry, Timeouts
+from headrace.nodes import Capacity, Cpu, Device, Engine, Load, Node, NodeDescription
 from headrace.searches import Found, Search
 from headrace.sessions import Assignment, Placement, Report
 from headrace.v1 import attempt_pb2, event_pb2, find_service_pb2, job_pb2, node_pb2, session_pb2
@@ -53,23 +54,51 @@ _TIMES = ("google.protobuf.Timestamp", "google.protobuf.Duration")
 
 
 class FieldPlan(NamedTuple):
-    """How one field is read from a message (`load`) and written into one (`dump`).
+    """How one field's value is made of a message's (`load`), and the other way round; `absent` makes the value of none.
 
     Where an empty value is what the message has anyway, `writes_empty` is false.
     """
 
     load: Callable[[Any], Any]
-    dump: Callable[[Any, Any], None]
+    dump: Callable[[Any], Any]
+    absent: Callable[[], Any]
     writes_empty: bool = True
 
 
+class LoadPlan(NamedTuple):
+    """How messages of one class are read. Most fields of most are empty: only the others are looked at."""
+
+    # By the field's number: the record's name, and how the value is read.
+    fields: dict[int, tuple[str, Callable[[Any], Any]]]
+    # What a record has where the message has nothing.
+    absent: dict[str, Any]
+    # That is made anew for each record: dicts can be changed, and what has to be there is refused.
+    made: tuple[tuple[str, Callable[[], Any]], ...]
+
+
+class DumpPlan(NamedTuple):
+    """How a field of a record is written: the record's name and the message's, and how its value is made, if it is."""
+
+    name: str
+    field: str
+    make: Callable[[Any], Any] | None
+    writes_empty: bool
+
+
 _PLANS: dict[type, dict[str, FieldPlan]] = {}
+_LOADS: dict[type, LoadPlan] = {}
+_DUMPS: dict[type, tuple[DumpPlan, ...]] = {}
 
 # What is part of many records and stays as it is, with its message: to copy a message costs a twentieth of making it.
 # The oldest half goes when there are too many.
-_SHARED = (JobSpec, NodeDescription)
-_SHARED_KEPT = 512
+_SHARED = (ImagePin, JobSpec, NodeDescription)
+_SHARED_KEPT = 8192
 _shared: dict[int, tuple[object, Message]] = {}
+
+# Small parts that are the same in many records: read once, and shared. All of them go when there are too many.
+_ALIKE = (Capacity, Cpu, Engine, ImagePin, Platform, Requests, Retry, Timeouts)
+_ALIKE_KEPT = 4096
+_alike: dict[tuple[type, bytes], Any] = {}
 
 # Records that several ask for one after the other: the store, and whoever watches.
 _RECENT_KEPT = 256
@@ -88,21 +117,38 @@ def dump_once(record: object) -> Any:
 
 def load(kind: type[Record], message: Message) -> Record:
     """The record of a message. Raises ValueError where an enum has a value that `kind` does not know."""
-    plans = _plans(kind, message.DESCRIPTOR)
-    return kind(**{name: plan.load(message) for name, plan in plans.items()})
+    plan = _LOADS.get(kind) or _load_plan(kind, message.DESCRIPTOR)
+    values = plan.absent.copy()
+    for field, value in message.ListFields():
+        known = plan.fields.get(field.number)
+        if known is not None:
+            name, read = known
+            values[name] = read(value)
+    for name, absent in plan.made:
+        if name not in values:
+            values[name] = absent()
+    return kind(**values)
 
 
 def _dump(record: object, kind: type[Message]) -> Message:
-    message = kind()
-    _fill(record, message)
-    return message
-
-
-def _fill(record: object, message: Message) -> None:
-    for name, (_, write, writes_empty) in _plans(type(record), message.DESCRIPTOR).items():
+    values = {}
+    for name, field, make, writes_empty in _dump_plan(type(record), kind.DESCRIPTOR):
         value = getattr(record, name)
         if value or (writes_empty and value is not None):
-            write(message, value)
+            values[field] = make(value) if make is not None else value
+    return kind(**values)
+
+
+def _dump_plan(kind: type, descriptor: Any) -> tuple["DumpPlan", ...]:
+    known = _DUMPS.get(kind)
+    if known is None:
+        plans = _plans(kind, descriptor).items()
+        known = tuple(
+            DumpPlan(name, _field(name, descriptor).name, None if plan.dump is _same else plan.dump, plan.writes_empty)
+            for name, plan in plans
+        )
+        _DUMPS[kind] = known
+    return known
 
 
 def _known(kept: dict[int, tuple[object, Message]], most: int, record: object, kind: type[Message]) -> Message:
@@ -126,17 +172,48 @@ def _plans(kind: type, descriptor: Any) -> dict[str, FieldPlan]:
     return plans
 
 
-def _plan(name: str, hint: Any, descriptor: Any, default: object) -> FieldPlan:
+def _load_alike(kind: type[Record], message: Message) -> Record:
+    key = (kind, message.SerializeToString())
+    found: Record | None = _alike.get(key)
+    if found is None:
+        found = load(kind, message)
+        if len(_alike) >= _ALIKE_KEPT:
+            _alike.clear()
+        _alike[key] = found
+    return found
+
+
+def _load_plan(kind: type, descriptor: Any) -> LoadPlan:
+    plans = _plans(kind, descriptor)
+    absent: dict[str, Any] = {}
+    made = []
+    for name, plan in plans.items():
+        if plan.absent is not dict:
+            with contextlib.suppress(ValueError):
+                absent[name] = plan.absent()
+        if name not in absent:
+            made.append((name, plan.absent))
+    reads = {_field(name, descriptor).number: (name, plan.load) for name, plan in plans.items()}
+    _LOADS[kind] = LoadPlan(reads, absent, tuple(made))
+    return _LOADS[kind]
+
+
+def _field(name: str, descriptor: Any) -> FieldDescriptor:
     by_name = descriptor.fields_by_name
-    field = by_name.get(name) or by_name.get(name.removesuffix("_ms"))
+    field: FieldDescriptor | None = by_name.get(name) or by_name.get(name.removesuffix("_ms"))
     if field is None:
         raise TypeError(f"{descriptor.full_name} has no field for {name}")
+    return field
+
+
+def _plan(name: str, hint: Any, descriptor: Any, default: object) -> FieldPlan:
+    field = _field(name, descriptor)
     inner, optional = _without_none(hint)
     origin = typing.get_origin(inner)
     if origin is tuple:
         return _repeated(field, typing.get_args(inner)[0])
     if origin is dict:
-        return _mapping(field)
+        return FieldPlan(dict, _same, dict, writes_empty=False)
     if field.message_type is not None:
         if field.message_type.full_name in _TIMES:
             return _time(field, absent=None if optional else 0 if default is MISSING else default)
@@ -154,31 +231,20 @@ def _without_none(hint: Any) -> tuple[Any, bool]:
 
 
 def _scalar(field: FieldDescriptor, *, optional: bool) -> FieldPlan:
-    name = field.name
+    return FieldPlan(_same, _same, lambda: None if optional else field.default_value, writes_empty=optional)
 
-    def load_optional(message: Any) -> Any:
-        return getattr(message, name) if message.HasField(name) else None
 
-    def load_plain(message: Any) -> Any:
-        return getattr(message, name)
-
-    def dump_scalar(message: Any, value: Any) -> None:
-        setattr(message, name, value)
-
-    return FieldPlan(load_optional if optional else load_plain, dump_scalar, writes_empty=optional)
+def _same(value: Any) -> Any:
+    return value
 
 
 def _enum(field: FieldDescriptor, kind: type[Enum], default: object) -> FieldPlan:
-    name = field.name
     to_record, to_message = _enum_tables(field.enum_type, kind, default)
 
-    def load_enum(message: Any) -> Any:
-        return _member(to_record, getattr(message, name), field, kind)
+    def load_enum(number: Any) -> Any:
+        return _member(to_record, number, field, kind)
 
-    def dump_enum(message: Any, value: Any) -> None:
-        setattr(message, name, to_message[value])
-
-    return FieldPlan(load_enum, dump_enum)
+    return FieldPlan(load_enum, to_message.__getitem__, lambda: load_enum(0))
 
 
 def _enum_tables(
@@ -201,69 +267,64 @@ def _member(to_record: dict[int, Enum], number: int, field: FieldDescriptor, kin
 
 
 def _time(field: FieldDescriptor, *, absent: Any) -> FieldPlan:
-    name = field.name
+    message_class: Any = GetMessageClass(_message_type(field))
 
-    def load_time(message: Any) -> Any:
-        if not message.HasField(name):
-            return absent
-        value = getattr(message, name)
+    def load_time(value: Any) -> Any:
         return value.seconds * 1000 + value.nanos // 1_000_000
 
-    def dump_time(message: Any, millis: int) -> None:
-        value = getattr(message, name)
-        value.SetInParent()
-        value.seconds, rest = divmod(millis, 1000)
-        value.nanos = rest * 1_000_000
+    def dump_time(millis: int) -> Any:
+        seconds, rest = divmod(millis, 1000)
+        return message_class(seconds=seconds, nanos=rest * 1_000_000)
 
-    return FieldPlan(load_time, dump_time)
+    return FieldPlan(load_time, dump_time, lambda: absent)
 
 
 def _message(field: FieldDescriptor, kind: type, *, optional: bool) -> FieldPlan:
-    name = field.name
+    load_one, dump_one = _of_one(field, kind)
 
-    def load_message(message: Any) -> Any:
-        if optional and not message.HasField(name):
-            return None
-        return load(kind, getattr(message, name))
+    def absent() -> Any:
+        return None if optional else load(kind, GetMessageClass(_message_type(field))())
 
-    def dump_message(message: Any, value: Any) -> None:
-        inner = getattr(message, name)
-        inner.SetInParent()
-        _fill(value, inner)
+    return FieldPlan(load_one, dump_one, absent)
 
-    def copy_message(message: Any, value: Any) -> None:
-        getattr(message, name).CopyFrom(_known(_shared, _SHARED_KEPT, value, MESSAGES[kind]))
 
-    return FieldPlan(load_message, copy_message if kind in _SHARED else dump_message)
+def _of_one(field: FieldDescriptor, kind: type) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    """How a record that is part of another one is read and written."""
+    message_class, read = GetMessageClass(_message_type(field)), _load_alike if kind in _ALIKE else load
+
+    def load_one(message: Any) -> Any:
+        return read(kind, message)
+
+    def dump_one(value: Any) -> Any:
+        return _dump(value, message_class)
+
+    def dump_shared(value: Any) -> Any:
+        return _known(_shared, _SHARED_KEPT, value, message_class)
+
+    return load_one, dump_shared if kind in _SHARED else dump_one
+
+
+def _message_type(field: FieldDescriptor) -> Descriptor:
+    if field.message_type is None:
+        raise TypeError(f"{field.full_name} is no message")
+    return field.message_type
 
 
 def _repeated(field: FieldDescriptor, kind: type) -> FieldPlan:
-    name = field.name
     if field.message_type is not None:
-        message_class = GetMessageClass(field.message_type)
+        load_one, dump_one = _of_one(field, kind)
         return FieldPlan(
-            lambda message: tuple(load(kind, item) for item in getattr(message, name)),
-            lambda message, values: getattr(message, name).extend([_dump(value, message_class) for value in values]),
+            lambda items: tuple([load_one(item) for item in items]),
+            lambda values: [dump_one(value) for value in values],
+            tuple,
             writes_empty=False,
         )
     if field.enum_type is not None:
         to_record, to_message = _enum_tables(field.enum_type, kind, MISSING)
         return FieldPlan(
-            lambda message: tuple(_member(to_record, number, field, kind) for number in getattr(message, name)),
-            lambda message, values: getattr(message, name).extend([to_message[value] for value in values]),
+            lambda numbers: tuple(_member(to_record, number, field, kind) for number in numbers),
+            lambda values: [to_message[value] for value in values],
+            tuple,
             writes_empty=False,
         )
-    return FieldPlan(
-        lambda message: tuple(getattr(message, name)),
-        lambda message, values: getattr(message, name).extend(values),
-        writes_empty=False,
-    )
-
-
-def _mapping(field: FieldDescriptor) -> FieldPlan:
-    name = field.name
-    return FieldPlan(
-        lambda message: dict(getattr(message, name)),
-        lambda message, values: getattr(message, name).update(values),
-        writes_empty=False,
-    )
+    return FieldPlan(tuple, _same, tuple, writes_empty=False)

@@ -11,12 +11,13 @@ from controller.core.model import Answer, Assign, Changed, Effect, MoveAnswer, R
 from controller.core.past_runs import PastRuns
 from controller.core.placement.fit import Place, Usage, choose, free
 from controller.core.placement.gang import choose_all, meeting_point
+from controller.core.watchlist import Watchlist
 from headrace import shares
 from headrace.attempts import Attempt
 from headrace.events import Event as Happening
 from headrace.ids import task_id
 from headrace.jobs import Exclusion, Job, JobState, Network
-from headrace.nodes import Node
+from headrace.nodes import Drain, Node
 from headrace.refusals import Refusal
 from headrace.sessions import Assignment, Placement, Prefetch
 
@@ -72,7 +73,8 @@ class Book:
         self.wall_ms = 0
         self.jobs: dict[str, Job] = {}
         self.nodes: dict[str, Node] = {node.id: node for node in nodes}
-        # When a node was last heard, by this process: a restarted controller gives every node a whole lease.
+        # When a node was last heard, by this process: a restarted controller gives every node a whole lease. Those that
+        # were silent for longest come first.
         self.heard_ms: dict[str, int] = {}
         # Streams ended with the process before: what comes of their sessions may be older than what that had heard.
         self.newest: dict[str, tuple[int, int]] = {node.id: (node.session + 1, 0) for node in nodes}
@@ -90,6 +92,8 @@ class Book:
         self.endings = Endings(policy.ends_ms)
         self.foresight = Foresight()
         self.past_runs = PastRuns()
+        self.watchlist = Watchlist()
+        self.draining = {node.id: None for node in nodes if node.drain is Drain.DRAINING}
         self._at: dict[str, dict[str, None]] = {}
         self._requests: dict[str, str] = {}
         self._told: dict[str, tuple[tuple[Placement, ...], tuple[Prefetch, ...]]] = {}
@@ -136,6 +140,15 @@ class Book:
         """Takes over a node as it now is; it is saved."""
         self.nodes[node.id] = node
         self._saves[node.name] = node
+        if node.drain is Drain.DRAINING:
+            self.draining[node.id] = None
+        else:
+            self.draining.pop(node.id, None)
+
+    def node_heard(self, node: str) -> None:
+        """The node has reported."""
+        self.heard_ms.pop(node, None)
+        self.heard_ms[node] = self.now_ms
 
     def note(self, subject: str, reason: str, message: str) -> None:
         """Records that something happened."""
@@ -174,10 +187,9 @@ class Book:
         """Whether a job that waits may find a place by now that it had not when it was looked at last."""
         if self._nodes_changed:
             return True
-        waiting = [job for job in self.jobs.values() if job.state is JobState.QUEUED]
-        if self.wall_ms - self._unplaced_at_wall_ms >= self.policy.readings_ms and any(map(_is_choosy, waiting)):
+        if self.wall_ms - self._unplaced_at_wall_ms >= self.policy.readings_ms and self.watchlist.choosy:
             return True
-        ends = (end for job in waiting for end in _waits_for_ms(job))
+        ends = (end for job in self.watchlist.pausing.values() for end in _waits_for_ms(job))
         return any(self._unplaced_at_wall_ms < end <= self.wall_ms for end in ends)
 
     def requested(self, request_id: str, job_id: str) -> Job | None:
@@ -258,8 +270,10 @@ class Book:
         """Finds places for the jobs that wait, the most urgent first."""
         self._unplaced = self._nodes_changed = False
         self._unplaced_at_wall_ms = self.wall_ms
+        waiting = [job for job in self.watchlist.waiting.values() if not job.gang]
+        if not waiting:
+            return
         held = {node: self.usage(node) for node in self.nodes}
-        waiting = [job for job in self.jobs.values() if job.state is JobState.QUEUED and not job.gang]
         for job in sorted(waiting, key=lambda one: (-one.spec.priority, one.queue_time_ms or 0, one.id)):
             for node in self._place(job, held.__getitem__):
                 held[node] = self.usage(node)
@@ -345,6 +359,7 @@ class Book:
 
     def _index(self, job: Job) -> None:
         before = self.jobs.get(job.id)
+        self.watchlist.put(job)
         nodes = () if job.ended else _nodes_of(job)
         for node in _nodes_of(before) if before is not None else ():
             # A job that stays keeps its turn: in another order, the node's assignment would look like a new one.
@@ -365,13 +380,6 @@ class Book:
 def _waits_for_ms(job: Job) -> tuple[int, ...]:
     """The moments from which on it may start, or may go where it could not."""
     return (backoff.until_ms(job), *(one.expire_time_ms for one in job.exclusions))
-
-
-def _is_choosy(job: Job) -> bool:
-    """Whether a node that was none for it may become one by what its sensors read."""
-    spec = job.spec
-    devices = spec.resources.accelerators
-    return bool(spec.where or spec.variants or (devices is not None and devices.where))
 
 
 def _nodes_of(job: Job) -> tuple[str, ...]:

@@ -74,8 +74,8 @@ def _look_for_room(book: Book, node: Node, *, stops: bool) -> None:
 
 def ticked(book: Book) -> None:
     """Goes on with the drains under way."""
-    for node in list(book.nodes.values()):
-        _advance(book, node)
+    for node in list(book.draining):
+        _advance(book, book.nodes[node])
 
 
 def _advance(book: Book, node: Node) -> None:

@@ -24,6 +24,8 @@ class Drift(NamedTuple):
 
 def compared(book: Book, node: Node) -> Node:
     """The node, as its report has just told of it, with what drifts; what is new or over is noted."""
+    if not (node.drifts or book.drifting_since_ms or any(device.holders for device in node.devices)):
+        return node
     here = dict.fromkeys(_drifts(book, node))
     for drift in [one for one in book.drifting_since_ms if one[0] == node.id and one not in here]:
         del book.drifting_since_ms[drift]

@@ -15,9 +15,9 @@ _LOST = "its device "
 def ticked(book: Book) -> None:
     """Looks at what each job runs on."""
     missing: dict[tuple[str, str], int] = {}
-    for job in list(book.jobs.values()):
+    for job in list(book.watchlist.on_devices.values()):
         node = book.nodes.get(job.node)
-        if job.state is not JobState.RUNNING or node is None or job.attempt is None or not job.attempt.devices:
+        if node is None:
             continue
         if gangs.is_done(job):
             continue

@@ -6,7 +6,7 @@ from controller.core import backoff, drains, gangs, lost_devices, reports
 from controller.core.book import Book
 from controller.core.model import aborted, moved
 from headrace.jobs import Job, JobState, MigrationState, Partition, RetryCause
-from headrace.nodes import NodeState
+from headrace.nodes import Node, NodeState
 
 # Ticks come far more often than this.
 STOOD_STILL_MS = 5_000
@@ -18,17 +18,15 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
     """Time has passed."""
     _stood_still(book, now_ms - book.now_ms)
     book.now_ms, book.wall_ms = now_ms, wall_ms
-    for node in list(book.nodes.values()):
-        # By this process's own clock: a controller that has just started gives every node a whole lease.
-        silent_ms = now_ms - book.heard_ms.setdefault(node.id, now_ms)
-        if silent_ms > book.policy.suspect_ms and node.state is NodeState.READY:
+    for node, silent_ms in _silent_nodes(book, book.policy.suspect_ms):
+        if node.state is NodeState.READY:
             book.put_node(replace(node, state=NodeState.SUSPECT))
             book.note(node.name, "NODE_SUSPECT", f"has not reported for {silent_ms / 1000:.0f} s")
         if silent_ms <= book.policy.node_lease_ms:
             continue
         for job in book.jobs_at(node.id):
             _silent(book, job, node.id, silent_ms)
-    for job in list(book.jobs.values()):
+    for job in list(book.watchlist.limited.values()):
         # A task's limits are its gang's.
         if not job.gang:
             _limits(book, job)
@@ -36,6 +34,20 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
         book.capacity_changed()
     drains.ticked(book)
     lost_devices.ticked(book)
+
+
+def _silent_nodes(book: Book, millis: int) -> list[tuple[Node, int]]:
+    """The nodes that have been silent for longer than that, and for how long."""
+    if len(book.heard_ms) < len(book.nodes):
+        # By this process's own clock: a controller that has just started gives every node a whole lease.
+        for node in book.nodes:
+            book.heard_ms.setdefault(node, book.now_ms)
+    found = []
+    for node, heard_ms in book.heard_ms.items():
+        if book.now_ms - heard_ms <= millis:
+            break
+        found.append((book.nodes[node], book.now_ms - heard_ms))
+    return found
 
 
 def _stood_still(book: Book, millis: int) -> None:

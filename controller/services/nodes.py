@@ -2,8 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from controller.core import moves
@@ -99,9 +100,8 @@ class NodeService(NodeServiceServicer):
 
     async def ListNodes(self, request: pb.ListNodesRequest, context: Any) -> pb.ListNodesResponse:  # noqa: ARG002, N802, D102
         wanted = page_size(request.page_size, PAGE_SIZE, PAGE_SIZE_MAX)
-        matching = [
-            node for node in self._matching(request.filter) if not request.page_token or node.id > request.page_token
-        ]
+        # One more than is wanted tells whether there is another page.
+        matching = list(islice(self._matching(request.filter, after=request.page_token), wanted + 1))
         page = matching[:wanted]
         token = page[-1].id if len(matching) > wanted else ""
         return pb.ListNodesResponse(nodes=[wire.dump(node) for node in page], next_page_token=token)
@@ -139,11 +139,14 @@ class NodeService(NodeServiceServicer):
         message: node_pb2.Node = wire.dump(changed)
         return message
 
-    def _matching(self, where: str, *, only: str = "") -> list[Node]:
+    def _matching(self, where: str, *, only: str = "", after: str = "") -> Iterator[Node]:
+        """The nodes for which `where` holds: the one that is named, else all behind `after`, by their ids."""
         matches = query.parse(where, query.NODE_FIELDS) if where else None
-        nodes = [self._book.nodes[only]] if only else sorted(self._book.nodes.values(), key=lambda node: node.id)
-        now = [self._book.node_now(node) for node in nodes]
-        return [node for node in now if matches is None or matches.holds(self._row(node))]
+        ids = [only] if only else sorted(one for one in self._book.nodes if one > after)
+        for one in ids:
+            node = self._book.node_now(self._book.nodes[one])
+            if matches is None or matches.holds(self._row(node)):
+                yield node
 
     def _row(self, node: Node) -> query.Row:
         return query.node_row(node, held=self._book.usage(node.id).touched)
@@ -183,7 +186,8 @@ def _load(
             key = one.SerializeToString()
             attempts[key] = known.get(key) or wire.load(Attempt, one)
         message.ClearField("attempts")
-        return replace(wire.load(Report, message), attempts=tuple(attempts.values())), attempts
+        report = wire.load(Report, message)
+        return replace(report, attempts=tuple(attempts.values())) if attempts else report, attempts
     except ValueError as error:
         remedy = "bring agent and controller to the same version"
         raise Refusal(Code.INVALID_ARGUMENT, "REPORT_INVALID", f"{error}; {remedy}") from error

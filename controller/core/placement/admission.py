@@ -1,6 +1,6 @@
 """Whether a job's images are for any node that there is: asked once, when the job is submitted."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from controller.core.placement.fit import bound, runnable
@@ -10,13 +10,15 @@ from headrace.nodes import Node
 from headrace.refusals import Code, Refusal
 
 
-def unrunnable(spec: JobSpec, images: tuple[ImagePin, ...], nodes: Iterable[Node]) -> Refusal | None:
+def unrunnable(spec: JobSpec, images: tuple[ImagePin, ...], nodes: Collection[Node]) -> Refusal | None:
     """The refusal of a job that no node could run, in whatever state the nodes are just now.
 
     `None` where one could run some image of it (its own, or a variant's), and where no node is known yet.
     """
+    if _runs_on_any(spec, images, nodes):
+        return None
     known = [node for node in nodes if node.description.platforms]
-    if not known or _runs_on_any(spec, images, known):
+    if not known:
         return None
     platforms = [platform for node in known for platform in node.description.platforms]
     emulates = spec.emulation is Emulation.ALLOWED
@@ -30,7 +32,7 @@ def unrunnable(spec: JobSpec, images: tuple[ImagePin, ...], nodes: Iterable[Node
     return Refusal(Code.FAILED_PRECONDITION, "IMAGE_NO_NODE", message, image=spec.image)
 
 
-def _runs_on_any(spec: JobSpec, images: tuple[ImagePin, ...], nodes: list[Node]) -> bool:
+def _runs_on_any(spec: JobSpec, images: tuple[ImagePin, ...], nodes: Iterable[Node]) -> bool:
     # Which variant a node gets may depend on what is free there, so each counts on each node.
     variants = [bound(spec, number) for number in range(len(spec.variants) + 1)]
     return any(not isinstance(runnable(images, one, node), str) for node in nodes for one in variants)

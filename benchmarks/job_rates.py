@@ -1,0 +1,161 @@
+"""Jobs through the whole controller: submitted, saved, placed, started and ended by simulated agents (rows 3 and 5)."""
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from benchmarks import restarts, swarm
+from benchmarks.figures import Ratio, Row, Series
+from benchmarks.report_rates import connected
+from headrace import wire
+from headrace.connection import Connection
+from headrace.jobs import JobSpec, Requests
+from headrace.v1 import job_pb2
+from headrace.v1.job_service_pb2 import CreateJobRequest
+
+if TYPE_CHECKING:
+    from benchmarks.scale import Scale
+
+IN_FLIGHT = 64
+OFFERED_PER_SECOND = 1_000
+# With more than a thousand calls that wait, further ones were seen to end at once.
+OFFERED_AT_ONCE = 512
+# As many as devices are full of, so that which nodes fit is not the same for all.
+SHAPES = tuple(
+    Requests(cpu_millis=100 * cpu, memory_bytes=memory << 28) for cpu in range(1, 9) for memory in range(1, 9)
+)
+
+
+def spec(number: int, image: str) -> JobSpec:
+    """A job of one of 64 shapes."""
+    return JobSpec(f"nothing-{number}", image, command=("true", str(number)), resources=SHAPES[number % len(SHAPES)])
+
+
+class Submitter:
+    """A client that makes jobs, each another one."""
+
+    def __init__(self, connection: Connection, image: str) -> None:
+        self._connection = connection
+        # The image differs in no job: what a client would make anew for each is made ahead.
+        self._specs = [wire.dump(spec(number, image)) for number in range(len(SHAPES))]
+        self._number = 0
+        self.seconds: list[float] = []
+        self.placed = 0
+
+    async def submit(self, since: float | None = None) -> job_pb2.Job:
+        """Makes one; it is in the store when this is back, and placed if it could be. Timed from `since` on."""
+        self._number += 1
+        number = self._number
+        request = CreateJobRequest(spec=self._specs[number % len(SHAPES)], request_id=f"scale-{id(self)}-{number}")
+        request.spec.display_name, request.spec.command[1] = f"nothing-{number}", str(number)
+        since = since or time.monotonic()
+        job = await self._connection.call(self._connection.jobs.CreateJob, request, timeout_seconds=120)
+        self.seconds.append(time.monotonic() - since)
+        self.placed += job.state == job_pb2.Job.STARTING
+        return job
+
+
+async def measure(scale: "Scale") -> Row:
+    """Row 3: jobs a second, one after the other and many at a time, from the first submission to the last end."""
+    with (
+        scale.controller("jobs") as controller,
+        swarm.agents(controller.address, scale.agents, start_seconds=scale.agents / 500) as agents,
+    ):
+        await connected(agents, scale.agents)
+        one, one_seconds, one_cpu = await _run(controller, agents, scale, in_flight=1)
+        many, many_seconds, many_cpu = await _run(controller, agents, scale, in_flight=IN_FLIGHT)
+    series = (
+        Series("one at a time", "jobs/s", (one,)),
+        Series(f"{IN_FLIGHT} in flight", "jobs/s", (many,)),
+        Series("one at a time: submitted → placed", "ms", _millis(one_seconds)),
+        Series(f"{IN_FLIGHT} in flight: submitted → placed", "ms", _millis(many_seconds)),
+        Series("controller's processor time, a job, one at a time", "ms", (one_cpu,)),
+        Series("controller's processor time, a job, many", "ms", (many_cpu,)),
+    )
+    ratios = (
+        Ratio("one at a time, jobs/s", one, 700, at_least=True),
+        Ratio(f"{IN_FLIGHT} in flight, jobs/s", many, 1_000, at_least=True),
+    )
+    notes = ("no batches: there is no call that makes several jobs", "no TLS: this version has none")
+    return Row(3, f"jobs a second, {scale.agents} nodes", series, ratios, notes)
+
+
+async def _run(
+    controller: swarm.Measured, agents: swarm.Swarm, scale: "Scale", *, in_flight: int
+) -> tuple[float, list[float], float]:
+    """Jobs a second, how long each took to be placed, and what of processor time (ms) the controller needed a job."""
+    async with Connection(controller.address) as connection:
+        submitter = Submitter(connection, scale.image)
+        await submitter.submit()
+        await _all_ended(agents, 1)
+        submitter.seconds.clear()
+        cpu, since = controller.cpu_seconds, time.monotonic()
+
+        async def submit() -> None:
+            while time.monotonic() < since + scale.seconds:
+                await submitter.submit()
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(in_flight):
+                tasks.create_task(submit())
+        made = len(submitter.seconds)
+        await _all_ended(agents, made)
+        seconds = time.monotonic() - since
+        return made / seconds, submitter.seconds, 1000 * (controller.cpu_seconds - cpu) / made
+
+
+async def _all_ended(agents: swarm.Swarm, count: int) -> None:
+    ended = 0
+    while ended < count:
+        await asyncio.sleep(0.01)
+        ended += agents.count()["ended"]
+
+
+async def queued(scale: "Scale") -> Row:
+    """Row 5: from a submission to its place, at a rate that is offered, where many wait for what is not there."""
+    folder = scale.folder / "queue"
+    restarts.seed_queued(folder, scale.queued, replace(spec(0, scale.image), resources=Requests(cpu_millis=1_000_000)))
+    with (
+        scale.controller("queue") as controller,
+        swarm.agents(controller.address, scale.agents, "--run-seconds=-1", start_seconds=scale.agents / 500) as agents,
+    ):
+        await connected(agents, scale.agents)
+        async with Connection(controller.address) as connection:
+            submitter = Submitter(connection, scale.image)
+            await submitter.submit()
+            submitter.seconds.clear()
+            since = time.monotonic()
+            await _offered(submitter, since, scale.seconds)
+            done = len(submitter.seconds) / (time.monotonic() - since)
+    placed = Series("submitted → placed", "ms", _millis(submitter.seconds))
+    ratios = (Ratio("p50, ms", placed.p50, 20.0), Ratio("p99, ms", placed.p99, 100.0))
+    title = f"{OFFERED_PER_SECOND} submissions a second, {scale.agents} nodes, {scale.queued} queued"
+    notes = (
+        f"{submitter.placed} of {len(submitter.seconds) + 1} were placed at once; jobs run on: no place is given up",
+    )
+    return Row(5, title, (placed, Series("answered", "jobs/s", (done,))), ratios, notes)
+
+
+async def _offered(submitter: Submitter, since: float, seconds: float) -> None:
+    """Submits at a steady rate; what has to wait for its turn is timed from when it was due."""
+    slots = asyncio.Semaphore(OFFERED_AT_ONCE)
+
+    async def submit(due: float) -> None:
+        try:
+            await submitter.submit(due)
+        finally:
+            slots.release()
+
+    number = 0
+    async with asyncio.TaskGroup() as tasks:
+        while time.monotonic() < since + seconds:
+            due = since + number / OFFERED_PER_SECOND
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            await slots.acquire()
+            tasks.create_task(submit(due))
+            number += 1
+
+
+def _millis(seconds: list[float]) -> tuple[float, ...]:
+    return tuple(1000 * one for one in seconds)
