@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from deploy.local import oddities, places, prepared
 from deploy.local.command import ENDED_BY_SIGNAL
 
+# Those that need the engine wait for it most of the time: one process has them all (tests/conftest.py), the other the rest.
+ALL = ("-n", "2", "--dist", "loadgroup")
 # What worlds of daemons and engines of their own may need to be taken down.
 TIDY_SECONDS = 120.0
 
 
 def run(arguments: list[str]) -> int:
-    """Runs pytest; answers with its exit code."""
+    """Runs pytest, with all tests if it is not told otherwise; answers with its exit code."""
     with prepared.prepare() as local:
         local.agent_image()
         oddities.foreign(local.registry)
@@ -22,7 +24,7 @@ def run(arguments: list[str]) -> int:
             "HEADRACE_TEST_ENGINE": local.engine,
             "HEADRACE_TEST_REGISTRY": local.registry,
         }
-        code = to_its_end([sys.executable, "-m", "pytest", *arguments], environment)
+        code = to_its_end([sys.executable, "-m", "pytest", *(arguments or ALL)], environment)
     return code if code >= 0 else ENDED_BY_SIGNAL - code
 
 
