@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from deploy.local import oddities, places, prepared
 from deploy.local.command import ENDED_BY_SIGNAL
 
-# Those that need the engine wait for it most of the time: one process has them all (tests/conftest.py), the other the rest.
+# Tests that need the engine mostly wait for it: one process has all of them (tests/conftest.py), the other the rest.
 ALL = ("-n", "2", "--dist", "loadgroup")
 # What worlds of daemons and engines of their own may need to be taken down.
 TIDY_SECONDS = 120.0
