@@ -3,7 +3,6 @@
 import signal
 from types import FrameType
 
-import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("headrace", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -14,14 +13,6 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, _leave)
     # What a shell starts in the background is deaf to Ctrl-C, and so would be all that tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes run the tests, one has all that need an engine: they share it, and worlds on it."""
-    for item in items:
-        if item.get_closest_marker("engine") is not None:
-            item.add_marker(pytest.mark.xdist_group("engine"))
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

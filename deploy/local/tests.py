@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from deploy.local import oddities, places, prepared
 from deploy.local.command import ENDED_BY_SIGNAL
 
-# Tests that need the engine mostly wait for it: one process has all of them (tests/conftest.py), the other the rest.
-ALL = ("-n", "2", "--dist", "loadgroup")
 # What worlds of daemons and engines of their own may need to be taken down.
 TIDY_SECONDS = 120.0
 
@@ -24,8 +22,27 @@ def run(arguments: list[str]) -> int:
             "HEADRACE_TEST_ENGINE": local.engine,
             "HEADRACE_TEST_REGISTRY": local.registry,
         }
-        code = to_its_end([sys.executable, "-m", "pytest", *(arguments or ALL)], environment)
+        pytest = [sys.executable, "-m", "pytest"]
+        code = to_its_end([*pytest, *arguments], environment) if arguments else _all(pytest, environment)
     return code if code >= 0 else ENDED_BY_SIGNAL - code
+
+
+def _all(pytest: list[str], environment: Mapping[str, str]) -> int:
+    """Those that need the engine mostly wait for it: the others run meanwhile, and are shown afterwards."""
+    log = places.LOGS / "tests-without-engine.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        log.open("wb") as output,
+        subprocess.Popen([*pytest, "-m", "not engine"], cwd=places.ROOT, env=environment, stdout=output) as others,
+    ):
+        try:
+            code = to_its_end([*pytest, "-m", "engine"], environment)
+            other = others.wait()
+        except BaseException:
+            others.terminate()
+            raise
+    sys.stdout.write(log.read_text(errors="replace"))
+    return code or other
 
 
 def to_its_end(argv: Sequence[str], environment: Mapping[str, str]) -> int:
