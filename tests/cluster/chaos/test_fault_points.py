@@ -16,7 +16,7 @@ WRITES = os.environ.get("HEADRACE_CHAOS") == "write"
 
 
 def _is_of_all_tests(case: Case) -> bool:
-    """`make chaos` runs all. What is started ahead differs at its own points, and there for its own agent most of all."""
+    """`make chaos` runs all of them. What is started ahead differs at its own points, most of all for its own agent."""
     return not case.ahead or (case.victim == TARGET and case.way == AMD64 and ".standby." in case.point)
 
 
