@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from agent.senses import Senses
 from headrace import wire
 from headrace.identifiers import Identifier, hashed, parse_prefix
 from headrace.nodes import Device, Load, NodeDescription
-from headrace.records import Credentials, check_chain, read_delegations, read_key, signed
+from headrace.records import Credentials, check_chain, read_delegations, read_key, signed, wall_ms
 from headrace.refusals import Code, Refusal
 from headrace.settings import IdentifierSettings
 from headrace.status import refusal_of
@@ -33,11 +32,6 @@ _NUMBERS = ("sys/class/dmi/id/product_uuid", "sys/firmware/devicetree/base/seria
 _NO_NUMBERS = ("", "none", "default string", "to be filled by o.e.m.", "not specified", "system serial number")
 
 _log = logging.getLogger(__name__)
-
-
-def wall_ms() -> int:
-    """The time of day: records are judged by others, who have nothing else in common with this node."""
-    return time.time_ns() // 1_000_000
 
 
 def published(

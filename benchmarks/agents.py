@@ -37,7 +37,6 @@ class Counts:
     answers: int = 0
     acked: int = 0
     failures: int = 0
-    lapses: int = 0
     ended: int = 0
     # From the moment a report left to its answer, in seconds.
     answer_seconds: list[float] = field(default_factory=list)
@@ -115,7 +114,6 @@ class SimulatedAgent:
             counts = self._settings.counts
             counts.reports += 1
             counts.bytes += report.ByteSize()
-            counts.lapses += self.connected and now - self._renewed > self._lease_seconds
             yield report
             self._told = True
             if self._advanced() or self._settings.flood:

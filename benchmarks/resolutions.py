@@ -76,9 +76,7 @@ async def _publish(connection: Connection, credentials: records.Credentials) -> 
             node=dump(NodeDescription(hostname=f"n{number}")),
             devices=[dump(device) for device in devices],
         )
-        record = records.signed(
-            credentials, description, now_ms=time.time_ns() // 1_000_000, life_ms=records.RECORD_LIFE_MS_MAX
-        )
+        record = records.signed(credentials, description, now_ms=records.wall_ms(), life_ms=records.RECORD_LIFE_MS_MAX)
         await connection.call(connection.identifiers.PublishRecord, pb.PublishRecordRequest(record=record))
 
 

@@ -1,18 +1,12 @@
 """The newest signed record of each node that has a compute identifier. In memory: owners publish anew all the time."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from headrace.identifiers import device_label, parse, parse_prefix
-from headrace.records import Trust, is_stale, public_bytes, verified
+from headrace.records import Trust, is_stale, public_bytes, verified, wall_ms
 from headrace.refusals import Code, Refusal
 from headrace.v1 import identifier_service_pb2 as pb
-
-
-def wall_ms() -> int:
-    """The wall clock: records name times of the day, since those who sign and those who judge share no other clock."""
-    return time.time_ns() // 1_000_000
 
 
 def trusted(settings: Mapping[str, str]) -> dict[str, bytes]:

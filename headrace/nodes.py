@@ -93,6 +93,18 @@ class Device:
     shareable: bool = False
 
 
+# What of a device is read anew for each report. The rest is told again only once it has changed.
+READ_ANEW = (
+    "memory_used_bytes",
+    "busy_percent",
+    "temperature_celsius",
+    "power_watts",
+    "health",
+    "health_reason",
+    "holders",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Cpu:
     """The processors of a node; `cores` are physical."""

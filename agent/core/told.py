@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from headrace.nodes import Device
+from headrace.nodes import READ_ANEW, Device
 
 _Value = TypeVar("_Value")
 
@@ -37,37 +37,15 @@ class Told(Generic[_Value]):
 
 def lasting(devices: tuple[Device, ...]) -> tuple[Device, ...]:
     """What devices are, without what of them is read anew for each report."""
-    return tuple(
-        replace(
-            device,
-            memory_used_bytes=None,
-            busy_percent=None,
-            temperature_celsius=None,
-            power_watts=None,
-            health=_UNREAD.health,
-            health_reason="",
-            holders=(),
-        )
-        for device in devices
-    )
+    return tuple(replace(device, **_NOTHING_READ) for device in devices)
 
 
 def brief(devices: tuple[Device, ...]) -> tuple[Device, ...]:
     """What is read anew, under the devices' ids."""
     return tuple(
-        replace(
-            _UNREAD,
-            id=device.id,
-            memory_used_bytes=device.memory_used_bytes,
-            busy_percent=device.busy_percent,
-            temperature_celsius=device.temperature_celsius,
-            power_watts=device.power_watts,
-            health=device.health,
-            health_reason=device.health_reason,
-            holders=device.holders,
-        )
-        for device in devices
+        replace(_UNREAD, id=device.id, **{name: getattr(device, name) for name in READ_ANEW}) for device in devices
     )
 
 
 _UNREAD = Device(id="", kind="", vendor="", model="")
+_NOTHING_READ = {name: getattr(_UNREAD, name) for name in READ_ANEW}

@@ -1,7 +1,7 @@
 """What a node's report changes."""
 
 from dataclasses import fields, replace
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 
 from controller.core import gangs, ledger, moves
 from controller.core.book import Book
@@ -10,7 +10,7 @@ from controller.core.model import aborted, moved
 from controller.core.outcome import Verdict, is_retried, outcome
 from headrace.attempts import Attempt, AttemptState, Checkpoint
 from headrace.jobs import Job, JobState, MigrationState, RetryCause
-from headrace.nodes import Device, Engine, Node, NodeState
+from headrace.nodes import READ_ANEW, Device, Engine, Node, NodeState
 from headrace.refusals import Code, Refusal
 from headrace.sessions import Report
 
@@ -29,13 +29,12 @@ _OF_THE_CHECKPOINT = ("MANIFEST_MISSING", "MANIFEST_CORRUPT", "MANIFEST_INVALID"
 # Refusals that say nothing of the node: under another epoch it may well start there.
 _OF_THE_EPOCH = ("LEFT_BEFORE_START", "EPOCH_TAKEN", "NETWORK_LOST")
 
-# What a brief report has of a device, and what it is otherwise: in the order of the record, to make one of both. Many
-# reports come each second, and `replace` would take twice as long.
+# A device of what was known of it and of what a brief report reads anew, its fields put in order. Many reports come
+# each second, and `replace` would take twice as long.
 _DEVICE = [one.name for one in fields(Device)]
-_FIRST, _LAST = _DEVICE.index("memory_used_bytes"), _DEVICE.index("holders") + 1
-_BEFORE, _READ_ANEW, _BEHIND = (
-    attrgetter(*part) for part in (_DEVICE[:_FIRST], _DEVICE[_FIRST:_LAST], _DEVICE[_LAST:])
-)
+_KEPT = [name for name in _DEVICE if name not in READ_ANEW]
+_kept, _read_anew = attrgetter(*_KEPT), attrgetter(*READ_ANEW)
+_in_order = itemgetter(*([*_KEPT, *READ_ANEW].index(name) for name in _DEVICE))
 
 _UNKNOWN_DEVICES = "the report counts on devices that were not told in this session: begin another, and tell all"
 _READINGS = ("memory_used_bytes", "busy_percent", "temperature_celsius", "power_watts")
@@ -75,7 +74,7 @@ def _devices(book: Book, report: Report) -> tuple[Device, ...] | None:
     known = {one.id: one for one in node.devices} if node is not None and node.session == report.session else {}
     if any(one.id not in known for one in report.devices):
         return None
-    return tuple(Device(*_BEFORE(known[one.id]), *_READ_ANEW(one), *_BEHIND(known[one.id])) for one in report.devices)
+    return tuple(Device(*_in_order((*_kept(known[one.id]), *_read_anew(one)))) for one in report.devices)
 
 
 def _superseded(book: Book, node: str, newest: int) -> Refusal:

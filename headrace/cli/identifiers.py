@@ -1,7 +1,6 @@
 """headrace resolve, keygen, delegate."""
 
 import os
-import time
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +23,7 @@ async def resolve(connection: Connection, arguments: Namespace) -> int:
     response = await connection.call(connection.identifiers.ResolveIdentifier, request)
     trust = _trust(arguments.trust)
     if trust:
-        description = records.verified(response.record, trust, now_ms=time.time_ns() // 1_000_000)
+        description = records.verified(response.record, trust, now_ms=records.wall_ms())
         if description.identifier != str(wanted.node):
             message = f"the controller answered with the record of {description.identifier[:80]}"
             raise Refusal(Code.PERMISSION_DENIED, "RECORD_FORGED", message)
@@ -51,12 +50,12 @@ def delegate(arguments: Namespace) -> int:
     key = records.read_key(Path(arguments.key), key="--key")
     chain = records.read_delegations(Path(arguments.chain), key="--chain") if arguments.chain else ()
     prefix = identifiers.parse_prefix(arguments.prefix)
-    records.check_chain(records.Credentials(prefix, key, chain), now_ms=time.time_ns() // 1_000_000)
+    records.check_chain(records.Credentials(prefix, key, chain), now_ms=records.wall_ms())
     one = records.delegated(
         key,
         prefix,
         records.public_bytes(arguments.to, key="--to"),
-        now_ms=time.time_ns() // 1_000_000,
+        now_ms=records.wall_ms(),
         life_ms=arguments.life_ms,
     )
     text = records.written([*chain, one])

@@ -35,7 +35,6 @@ CLOCKS = {
     "agent/accelerators/tools.py": "deadlines of tools",
     "agent/daemon.py": "makes Ticked",
     "agent/doctor.py": "looks whether the clock is right",
-    "agent/identity.py": "when a record was signed, and until when it holds",
     "agent/journal.py": "a session's number for a node that lost its journal; the age of epochs",
     "agent/phases.py": "measures phases",
     "agent/prefetches.py": "measures phases",
@@ -48,11 +47,10 @@ CLOCKS = {
     "agent/works.py": "measures phases",
     "controller/checkpoint_store.py": "the age of chunks; its clock is an argument",
     "controller/clock.py": "makes Ticked",
-    "controller/identifiers.py": "whether a record still holds",
     "controller/registry.py": "for how long an answer is kept",
-    "headrace/cli/identifiers.py": "whether a record still holds, and until when a delegation does",
     "headrace/cli/words.py": "how long ago",
     "headrace/connection.py": "for how long a controller has not answered",
+    "headrace/records.py": "when records are signed and judged",
 }
 
 SLEEPS = {

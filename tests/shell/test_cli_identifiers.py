@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.identity import credentials_of, wall_ms
+from agent.identity import credentials_of
+from headrace.records import wall_ms
 from headrace.settings import IdentifierSettings
 from tests.shell.controller_double import headrace
 from tests.shell.test_identifiers import NODE, World

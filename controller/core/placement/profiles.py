@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-from controller.core.placement.fit import Place
 from headrace.attempts import Platform
 from headrace.jobs import JobSpec
 from headrace.nodes import Device, Node
@@ -32,13 +31,8 @@ def profile_of(spec: JobSpec) -> Profile:
     return Profile(_repository(spec.image), spec.display_name, spec.command, resources)
 
 
-def hardware_of(place: Place, node: Node) -> Hardware | None:
-    """What the job would run on; `None` where that does not say what it is: it is like no other."""
-    return hardware(place.platform, place.devices, node)
-
-
 def hardware(platform: Platform, devices: tuple[str, ...], node: Node) -> Hardware | None:
-    """The same for what was granted."""
+    """What a job with these devices runs on; `None` where that does not say what it is: it is like no other."""
     known = {device.id: device for device in node.devices}
     if any(one not in known for one in devices):
         return None
