@@ -65,7 +65,6 @@ class SimulatedAgent:
         self._lease_seconds = 3.0
         self._sent: dict[int, float] = {}
         self._acked = 0
-        self._renewed = time.monotonic()
         self._told = False
         self._attempts: dict[tuple[str, int], attempt_pb2.Attempt] = {}
         self._wake = asyncio.Event()
@@ -131,7 +130,6 @@ class SimulatedAgent:
         self._acked = max(self._acked, assignment.acked_sequence)
         sent = self._sent.get(assignment.acked_sequence)
         if sent is not None:
-            self._renewed = sent
             counts.answer_seconds.append(time.monotonic() - sent)
             for sequence in [one for one in self._sent if one <= assignment.acked_sequence]:
                 del self._sent[sequence]
