@@ -18,6 +18,8 @@ CRIU_SECONDS = 10.0
 _THERE = (httpx.codes.OK, httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 _HUB_HOST = "registry-1.docker.io"
 
+_CRIU_REMEDY = "none is needed: jobs are moved by their checkpoints. CRIU needs root and a kernel made for it"
+
 # adjtimex(2): the clock is not synchronised.
 _TIME_ERROR = 5
 # More than any kernel's struct timex; all zero, it only asks.
@@ -64,9 +66,12 @@ async def process_images(program: str = "criu") -> Finding:
         remedy = "none is needed: jobs are moved by their checkpoints"
         return Finding("criu", Status.MISSING, "not installed", "PATH", "", remedy)
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        found, "check", stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=asyncio.subprocess.STDOUT
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            found, "check", stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=asyncio.subprocess.STDOUT
+        )
+    except OSError as error:
+        return Finding("criu", Status.MISSING, f"{found}, of no use", means, str(error), _CRIU_REMEDY)
     try:
         async with asyncio.timeout(CRIU_SECONDS):
             said, _ = await process.communicate()
@@ -79,8 +84,7 @@ async def process_images(program: str = "criu") -> Finding:
             return Finding("criu", Status.OK, found, means)
         lines = said.decode(errors="replace").strip().splitlines()
         why = lines[-1] if lines else f"it ended with {process.returncode}"
-    remedy = "none is needed: jobs are moved by their checkpoints. CRIU needs root and a kernel made for it"
-    return Finding("criu", Status.MISSING, f"{found}, of no use", means, why, remedy)
+    return Finding("criu", Status.MISSING, f"{found}, of no use", means, why, _CRIU_REMEDY)
 
 
 def _kernel_state() -> int:
@@ -90,7 +94,10 @@ def _kernel_state() -> int:
 def time_source(state: Callable[[], int] = _kernel_state) -> Finding:
     """Whether something keeps the clock right: signed records and certificates are judged by it."""
     means = "the kernel's word (adjtimex)"
-    if state() != _TIME_ERROR:
+    found = state()
+    if found < 0:
+        return Finding("time source", Status.MISSING, "unknown", means, "this process may not ask the kernel")
+    if found != _TIME_ERROR:
         return Finding("time source", Status.OK, "the clock is synchronised", means)
     why = "nothing has told the kernel the time lately; jobs do not need it, compute identifiers do"
     remedy = "let chrony or systemd-timesyncd run; a virtual machine or container may have its host's"

@@ -95,13 +95,17 @@ class Measurements:
 
 async def measure(folder: Path, about: NodeDescription) -> dict[str, float] | Unmeasured:
     """Measures now, and keeps what was found for the agent of this state folder."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "agent.cpu_trial", str(TRIAL_SECONDS)),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "agent.cpu_trial", str(TRIAL_SECONDS)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except OSError as error:
+        # An upgrade has taken the interpreter away, or there may be no further process.
+        return Unmeasured(f"{sys.executable} cannot be run: {error.strerror}", "start the agent anew")
     try:
         async with asyncio.timeout(DEADLINE_SECONDS):
             told, complaint = await process.communicate()

@@ -145,6 +145,14 @@ class FolderStore:
                 )
                 raise Refusal(Code.INTERNAL, "CHUNK_CORRUPT", message, chunk=digest) from error
 
+    def _is_broken(self, path: Path, data: bytes) -> bool:
+        """Whether a file is not what was put there; it is put aside then, by the first who sees that."""
+        with self._ages:
+            broken = path.exists() and path.read_bytes() != data
+            if broken:
+                self._put_aside(path)
+            return broken
+
     def _put_aside(self, path: Path) -> Path:
         self._broken.mkdir(exist_ok=True)
         aside = self._broken / f"{path.parent.parent.name}-{path.name}"
@@ -173,10 +181,7 @@ class FolderStore:
         reached("controller.manifest.chunked", manifest)
         digest = digest_of(data)
         path = _path(self._manifests, digest)
-        if not self._touch(path):
-            self._write(path, data)
-        elif Path(path).read_bytes() != data:
-            self._put_aside(Path(path))
+        if not self._touch(path) or self._is_broken(Path(path), data):
             self._write(path, data)
         self._sync_names(self._manifests, (digest,))
         reached("controller.manifest.put", manifest)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from headrace.identifiers import device_label, parse, parse_prefix
-from headrace.records import Trust, is_stale, public_bytes, verified, wall_ms
+from headrace.records import RECORD_LIFE_MS_MAX, Trust, is_stale, public_bytes, verified, wall_ms
 from headrace.refusals import Code, Refusal
 from headrace.v1 import identifier_service_pb2 as pb
 
@@ -41,10 +41,18 @@ class Records:
         description = verified(record, self._trust, now_ms=self._now_ms())
         known = self._known.get(description.identifier)
         if known is not None and _made(description) < _made(known.description):
-            message = f"a newer record of {description.identifier} is known"
+            remedy = "if its node's clock was set back, that ends by itself"
+            message = f"a newer record of {description.identifier} is known; {remedy}"
             raise Refusal(Code.ABORTED, "RECORD_STALE", message)
+        self._forget_stale()
         devices = {device_label(one.kind, one.id): one.id for one in description.devices}
         self._known[description.identifier] = _Known(record, description, devices)
+
+    def _forget_stale(self) -> None:
+        """Of what nobody has vouched for in a while, nothing is kept but that it is unknown."""
+        late_ms = self._now_ms() - RECORD_LIFE_MS_MAX
+        for identifier in [name for name, one in self._known.items() if is_stale(one.description, now_ms=late_ms)]:
+            del self._known[identifier]
 
     def resolve(self, text: str) -> pb.ResolveIdentifierResponse:
         """What is known of a node or of a device. Refusal: IDENTIFIER_INVALID, IDENTIFIER_UNKNOWN, RECORD_STALE."""

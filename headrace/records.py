@@ -122,7 +122,8 @@ def read_delegations(file: Path, *, key: str) -> tuple[pb.SignedDelegation, ...]
             pb.Delegation.FromString(one.delegation)
             found.append(one)
     except OSError as error:
-        raise Refusal(Code.FAILED_PRECONDITION, "DELEGATION_INVALID", f"{key}: {file}: {error.strerror}") from error
+        message = f"{key}: {file}: {error.strerror}; it should hold what `headrace delegate` printed"
+        raise Refusal(Code.FAILED_PRECONDITION, "DELEGATION_INVALID", message) from error
     except (ValueError, DecodeError) as error:
         where = f"{key}: {file}: line {len(found) + 1}"
         message = f"{where} is not what `headrace delegate` printed; ask whoever gave it to you again"
@@ -229,7 +230,7 @@ def _read(message: "pb.Delegation | pb.Description", payload: bytes) -> None:
     try:
         message.ParseFromString(payload)
     except DecodeError as error:
-        text = f"what was signed is no {type(message).DESCRIPTOR.name}"
+        text = f"what was signed is no {type(message).DESCRIPTOR.name}; sign it anew, by a program of this version"
         raise Refusal(Code.INVALID_ARGUMENT, "RECORD_INVALID", text) from error
 
 

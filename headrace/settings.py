@@ -316,6 +316,9 @@ def load_controller(file: Path | None, environ: Mapping[str, str]) -> Controller
     check_address(settings.grpc.address, insecure=settings.insecure, key=_key(file, "grpc.address"))
     if settings.web.address:
         check_address(settings.web.address, insecure=settings.insecure, key=_key(file, "web.address"))
+        if settings.web.address.startswith("unix-abstract:"):
+            message = f"{_key(file, 'web.address')}: HTTP is not served on abstract sockets; write unix:/path/to/socket"
+            raise Refusal(Code.INVALID_ARGUMENT, "ADDRESS_INVALID", message)
     folder = settings.images.docker_config
     if folder is None and (configured := environ.get("DOCKER_CONFIG")):
         folder = Path(configured)

@@ -68,6 +68,11 @@ class Remote:
         try:
             answer, nodes = self._worker.ask("probe", seconds=self.patience[0])
         except Trouble as trouble:
+            # Devices that the tool told of keep their ids for as long as it does.
+            told = self._tool.probe() if self._asks_tool else None
+            if told is not None and not all(is_unread(device) for device in told.devices):
+                return told
+            self._asks_tool = False
             self._known = self._silent(machine, trouble)
             devices = tuple(one.device for one in self._known)
             return Probe(devices, found=True, message=trouble.reason, remedy=trouble.remedy, is_degraded=True)

@@ -29,7 +29,7 @@ def is_suspected(attempt: Attempt) -> bool:
 def attributed(attempt: Attempt, devices: Iterable[Device], *, are_all: bool) -> Attempt:
     """The attempt, with what is wrong with its devices as the reason of its failure.
 
-    One that is not there is lost where these `are_all` that were found just now.
+    One that is not there is lost where these `are_all` that were found just now, and was among them before.
     """
     known = {device.id: device for device in devices}
     for one in attempt.devices:

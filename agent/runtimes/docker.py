@@ -201,7 +201,7 @@ class DockerRuntime:
             return
         made, sandbox = self._made.get(ref), self.sandboxes.of(ref)
         if made is not None and made[0].devices:
-            await self._ways.tried(made[0], partial(self._started_in, ref, *made))
+            await self._ways.tried(made[0], partial(self._started_in, ref, made[0]))
             self._made.pop(ref, None)
             return
         start = partial(containers.start, name=self._name(ref), new=made is not None)
@@ -220,16 +220,20 @@ class DockerRuntime:
             await self._calls.run(start)
         self._made.pop(ref, None)
 
-    async def _started_in(self, ref: Ref, spec: ContainerSpec, made_in: Way, way: Way) -> None:
+    async def _started_in(self, ref: Ref, spec: ContainerSpec, way: Way) -> None:
         name = self._name(ref)
-        if way is not made_in:
+        if self._made.get(ref) != (spec, way):
+            # Until the next one is there, what was made is none of any way.
+            self._made[ref] = (spec, Way.NONE)
             await self._calls.run(partial(containers.discard, name=name))
             await self._created(spec, "", way)
+            self._made[ref] = (spec, way)
         try:
             await self._calls.run(partial(containers.start, name=name, new=True))
             await self._calls.run(partial(check, name=name, spec=spec, way=way))
         except RuntimeRefused:
             # Nothing must run of an attempt that counts as never started.
+            self._made[ref] = (spec, Way.NONE)
             await self._calls.run(partial(containers.discard, name=name))
             raise
 

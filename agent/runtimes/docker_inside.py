@@ -56,7 +56,9 @@ def found(root: Path, variables: dict[str, str], spec: ContainerSpec, way: Way) 
         if _is_device(root, node):
             yield f"{node} is there, which is of another device"
     asked = environment(spec, way)
-    for variable in {**grant.environment, **grant.environment_without_runtime}:
+    # What the other ways would say, an image may say of itself.
+    said = grant.environment if way in (Way.RUNTIME, Way.REQUEST) else grant.environment_without_runtime
+    for variable in said:
         wanted, seen = asked.get(variable), variables.get(variable)
         if wanted != seen:
             yield f"{variable} is {seen!r} instead of {wanted!r}"

@@ -109,6 +109,9 @@ class Ways:
         if len({refused.message: None for refused in refusals.values()}) == 1:
             raise next(iter(refusals.values()))
         said = "; ".join(f"{way.value}: {refused.message}" for way, refused in refusals.items())
+        if refusals and all(refused.reason == "STANDBY_FAILED" for refused in refusals.values()):
+            # It is waiting that is not possible, in whatever words.
+            raise RuntimeRefused("STANDBY_FAILED", said)
         why = said or "neither it nor the devices' vendor knows a way; see `headrace-agent doctor`"
         raise RuntimeRefused("DEVICE_NOT_GIVEN", f"the engine gives {', '.join(spec.devices)} to no container: {why}")
 

@@ -242,6 +242,7 @@ class Book:
         self.past_runs.ended(job)
         self.note(job.name, f"JOB_{state.name}", reason or state.name.lower())
         self.frozen_at_ms.pop(job.id, None)
+        self.starting_since_ms.pop(job.id, None)
         self.capacity_changed()
         return job
 
@@ -289,7 +290,7 @@ class Book:
         """Has a job that waits begin where it can; answers on which nodes. Else it is written down why it cannot."""
         tasks = self.tasks(job) if job.is_gang else [job]
         pause = next(filter(None, (backoff.pause(task, now_wall_ms=self.wall_ms) for task in tasks)), "")
-        found = pause or self._places(job, tasks, usage)
+        found = pause or self._places(job, usage)
         if isinstance(found, str):
             if found != job.reason:
                 self.put(replace(job, reason=found))
@@ -302,15 +303,18 @@ class Book:
             self.put(self.begin(task, place))
         return tuple(place.node for place in found)
 
-    def _places(self, job: Job, tasks: list[Job], usage: Callable[[str], Usage]) -> tuple[Place, ...] | str:
+    def _places(self, job: Job, usage: Callable[[str], Usage]) -> tuple[Place, ...] | str:
         nodes = self.nodes.values()
-        if not job.is_gang:
-            place = choose(job, nodes, usage, now_wall_ms=self.wall_ms)
-            return (place,) if isinstance(place, Place) else place
-        # What one of them keeps away from, all do.
-        away = sum((task.exclusions for task in tasks), job.exclusions)
-        alike = [replace(task, exclusions=away) for task in tasks]
-        return choose_all(alike, nodes, usage, now_wall_ms=self.wall_ms)
+        if job.is_gang:
+            return choose_all(self.alike(job), nodes, usage, now_wall_ms=self.wall_ms)
+        place = choose(job, nodes, usage, now_wall_ms=self.wall_ms)
+        return (place,) if isinstance(place, Place) else place
+
+    def alike(self, gang: Job) -> list[Job]:
+        """A gang's tasks as places are looked for: what one of them keeps away from, all do."""
+        tasks = self.tasks(gang)
+        away = sum((task.exclusions for task in tasks), gang.exclusions)
+        return [replace(task, exclusions=away) for task in tasks]
 
     def _rendezvous(self, gang: Job, node: str) -> str:
         """Where the tasks of a gang meet: at the first one's node. Other networks than the node's own lead nowhere."""

@@ -51,16 +51,16 @@ class Site:
 
     def row(self) -> query.Row:
         """The node as queries see it."""
-        return query.node_row(self.node, held=self.usage.devices, free=free(self.node, self.usage))
+        return query.node_row(self.node, held=self.usage.touched, free=free(self.node, self.usage))
 
     def remaining(self, *, without: Collection[str] = ()) -> query.Row:
         """The same as if it had only what no job holds; or what none would hold if these had ended."""
         usage = assignments.held(self.node, self.jobs, without=without) if without else self.usage
-        return query.remaining_row(self.node, held=usage.devices, free=free(self.node, usage))
+        return query.remaining_row(self.node, held=usage.touched, free=free(self.node, usage))
 
     def devices(self) -> Iterable[query.DeviceView]:
         """Its devices as queries see them."""
-        open_now, held = takes_jobs(self.node), self.usage.devices
+        open_now, held = takes_jobs(self.node), self.usage.touched
         for device in sorted(self.node.devices, key=lambda one: (one.index, one.id)):
             jobs = tuple([job.id for job in self.jobs if device.id in _granted(job, self.node.id)]) if held else ()
             yield query.DeviceView(device, self.node, jobs, open_now and query.is_free(device, held))

@@ -103,7 +103,7 @@ def room_elsewhere(book: Book, task: Job, node: str = "") -> str:
     """Why the task's gang would not find places for all if it left (and kept away from `node`); empty: it would."""
     gang = book.jobs[task.gang]
     others = [one for one in book.nodes.values() if one.id != node]
-    found = choose_all(book.tasks(gang), others, lambda one: book.usage(one, without=gang.id), now_wall_ms=book.wall_ms)
+    found = choose_all(book.alike(gang), others, lambda one: book.usage(one, without=gang.id), now_wall_ms=book.wall_ms)
     return found.removeprefix("waits ") if isinstance(found, str) else ""
 
 
@@ -121,6 +121,7 @@ def leaves(book: Book, task: Job, why: str, *, node: str = "") -> str:
 
 def _regroup(book: Book, gang: Job, reason: str) -> None:
     """All tasks are to leave, saving first; once they have, the gang waits for places again."""
+    book.starting_since_ms.pop(gang.id, None)
     book.put(moved(gang, JobState.FREEZING, reason=reason))
     book.note(gang.name, "GANG_LEAVES", reason)
 

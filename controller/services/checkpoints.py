@@ -117,6 +117,9 @@ class CheckpointService(CheckpointServiceServicer):
         self._check_epoch(request.job, request.epoch)
         digest = await finished(self._store.put_manifest, request.manifest)
         before = self._put_for.get(request.job)
+        if before is not None and before.epoch > request.epoch:
+            # Meanwhile the job has come to another epoch, and put one there.
+            return pb.CreateManifestResponse(digest=digest)
         earlier = before.digests if before is not None and before.epoch == request.epoch else ()
         others = (one for one in earlier if one != digest)
         self._put_for[request.job] = _Put(request.epoch, (*others, digest)[-_UNREPORTED_MAX:])

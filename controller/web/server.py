@@ -2,7 +2,9 @@
 
 import contextlib
 import socket
+import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -25,18 +27,31 @@ def bound(address: str) -> socket.socket:
     """A socket that listens on "host:port" or "unix:/path". Refusal: ADDRESS_IN_USE."""
     try:
         if address.startswith("unix:"):
-            return _listening(socket.AF_UNIX, address.removeprefix("unix:"))
+            path = address.removeprefix("unix:").removeprefix("//")
+            _clear(path)
+            return _listening(socket.AF_UNIX, path)
         host, _, port = address.rpartition(":")
         family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
         return _listening(family, (host.strip("[]"), int(port)))
     except OSError as error:
-        message = f"web.address: {address} cannot be had: {error.strerror}; set another, or none: web.address = ''"
+        why = error.strerror or str(error)
+        message = f"web.address: {address} cannot be had: {why}; set another, or none: web.address = ''"
         raise Refusal(Code.UNAVAILABLE, "ADDRESS_IN_USE", message) from error
 
 
 def server(application: ASGIApp) -> Server:
     """A server of the application, to be run by `serve(sockets=[…])`."""
     return Server(uvicorn.Config(application, lifespan="off", log_config=None, access_log=False, ws="none"))
+
+
+def _clear(path: str) -> None:
+    """Removes a socket on which nobody listens any more: the program before this one left it."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        if stat.S_ISSOCK(Path(path).stat().st_mode):
+            try:
+                asking.connect(path)
+            except ConnectionRefusedError:
+                Path(path).unlink()
 
 
 def _listening(family: socket.AddressFamily, where: str | tuple[str, int]) -> socket.socket:

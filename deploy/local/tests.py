@@ -1,9 +1,10 @@
 """`make test`: pytest with an engine, a registry and the images, which are ended afterwards."""
 
+import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from deploy.local import oddities, places, prepared
 from deploy.local.command import ENDED_BY_SIGNAL
@@ -34,28 +35,31 @@ def _all(pytest: list[str], environment: Mapping[str, str]) -> int:
     with (
         log.open("wb") as output,
         subprocess.Popen([*pytest, "-m", "not engine"], cwd=places.ROOT, env=environment, stdout=output) as others,
+        _broken_off(others),
     ):
-        try:
-            code = to_its_end([*pytest, "-m", "engine"], environment)
-            other = others.wait()
-        except BaseException:
-            others.terminate()
-            raise
+        code = to_its_end([*pytest, "-m", "engine"], environment)
+        other = others.wait()
     sys.stdout.write(log.read_text(errors="replace"))
     return code or other
 
 
 def to_its_end(argv: Sequence[str], environment: Mapping[str, str]) -> int:
     """Runs a program and answers with its exit code; where that is broken off, it may still end what it started."""
-    with subprocess.Popen(argv, cwd=places.ROOT, env=environment) as process:
+    with subprocess.Popen(argv, cwd=places.ROOT, env=environment) as process, _broken_off(process):
+        return process.wait()
+
+
+@contextlib.contextmanager
+def _broken_off(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Where the block is, the process is told to end, and may tidy up."""
+    try:
+        yield
+    except BaseException as broken_off:
+        # A terminal's Ctrl-C has reached the program too; told twice, it would leave off tidying up.
+        if not isinstance(broken_off, KeyboardInterrupt):
+            process.terminate()
         try:
-            return process.wait()
-        except BaseException as broken_off:
-            # A terminal's Ctrl-C has reached the program too; told twice, it would leave off tidying up.
-            if not isinstance(broken_off, KeyboardInterrupt):
-                process.terminate()
-            try:
-                process.wait(TIDY_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-            raise
+            process.wait(TIDY_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        raise

@@ -230,6 +230,21 @@ def test_a_device_that_is_not_there_is_named_and_so_is_one_that_should_not_be_th
     assert withheld == ["/dev/zero is there, which is of another device"]
 
 
+def test_what_another_way_would_say_an_image_may_say_of_itself() -> None:
+    capable = replace(GIVEN, environment={**GIVEN.environment, "ACME_CAPABILITIES": "compute"})
+    seen = {"ACME_VISIBLE_DEVICES": "void", "ACME_CAPABILITIES": "all"}
+
+    assert inside(Path("/"), capable, Way.NODES, seen) == []
+    assert len(inside(Path("/"), capable, Way.RUNTIME, seen)) == 2
+
+
+async def test_where_no_container_can_wait_in_any_way_that_is_told() -> None:
+    with pytest.raises(RuntimeRefused, match="by CDI names") as refused:
+        await Ways(Asked()).tried(spec(), Making(reason="STANDBY_FAILED"))  # type: ignore[arg-type]
+
+    assert refused.value.reason == "STANDBY_FAILED"
+
+
 def test_a_list_of_visible_devices_that_is_another_one_is_told() -> None:
     [wrong] = inside(Path("/"), GIVEN, Way.RUNTIME, {"ACME_VISIBLE_DEVICES": "all"})
 

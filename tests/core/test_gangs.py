@@ -239,6 +239,17 @@ def test_a_drain_has_the_gang_save_and_go_on_elsewhere_as_a_whole() -> None:
     assert world.node("a").drain is Drain.DRAINED
 
 
+def test_a_node_that_one_task_keeps_away_from_is_no_room_for_the_gang() -> None:
+    world = gang()
+    world.join("c")
+    # Where it failed a moment ago, none of its tasks goes.
+    book = world.cluster.book
+    book.put(book.excluding(world.job(), "c", "failed there"))
+
+    assert refusal(world.drain("a")).reason == "NO_ROOM_ELSEWHERE"
+    assert world.job().state is JobState.RUNNING
+
+
 def test_a_drain_that_leaves_a_gang_no_room_is_refused() -> None:
     world = gang()
 

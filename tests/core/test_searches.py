@@ -1,5 +1,6 @@
 """Laws of finding capacity: what is listed, counted, summed, grouped and ordered, and what counts as free."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from controller.core.capacity import SCHEMAS, Question, Site, find
 from headrace import query
 from headrace.attempts import Attempt, Platform
-from headrace.jobs import Job, JobSpec, JobState, Requests
+from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Requests
 from headrace.nodes import Capacity, Device, Drain, Engine, Health, Node, NodeDescription, NodeState
 from headrace.searches import CapacityGroup, Found, Over
 
@@ -96,6 +97,20 @@ def test_of_a_node_only_what_is_left_is_asked_when_free_is_asked_for() -> None:
     assert names(ask("gpu.count >= 2")) == ["a"]
     assert names(ask("gpu.count >= 2", free_only=True)) == []
     assert names(ask("gpu.count >= 1 and capacity.cpu <= 2", free_only=True)) == ["a"]
+
+
+def test_a_device_of_which_a_job_has_a_part_is_not_free() -> None:
+    half = Requests(1_000, GIB, AcceleratorRequest(1, share_millis=500))
+    spec = JobSpec("part", "x", resources=half)
+    sharing = replace(job("part", "s", "x1"), spec=spec)
+    site = Site(node("s", gpu("x1", shareable=True)), [sharing])
+
+    (device,) = site.devices()
+
+    assert not device.free
+    assert device.jobs == ("part",)
+    asked = Question(query.parse("", SCHEMAS[Over.DEVICES]), Over.DEVICES, free_only=True)
+    assert find(asked, [site], (sharing,), wall_ms=NOW_MS).match_count == 0
 
 
 def test_a_node_that_is_found_free_is_shown_whole() -> None:

@@ -156,6 +156,17 @@ async def test_an_older_record_does_not_take_the_place_of_a_newer_one(world: Wor
     assert (await world.resolved(NODE)).description.create_time.seconds == NOW_MS // 1000 + 10
 
 
+async def test_what_nobody_has_vouched_for_in_hours_is_forgotten(world: World) -> None:
+    await world.published()
+    world.now_ms += 2 * records.RECORD_LIFE_MS_MAX
+    world.settings = replace(world.settings, node="n2")
+    await world.published()
+
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await world.resolved(NODE)
+    assert refusal_of(refused.value, address="").reason == "IDENTIFIER_UNKNOWN"
+
+
 async def test_a_foreign_record_is_refused(world: World, tmp_path: Path) -> None:
     await world.published()
     other = tmp_path / "other"
@@ -192,6 +203,14 @@ async def test_the_http_server_serves_on_a_socket_and_ends_when_it_is_told(world
         assert (await client.get(f"/v1/identifiers/{NODE}")).status_code == 200
     serving.should_exit = True
     await task
+
+
+def test_a_socket_that_the_program_before_left_is_no_hindrance_and_one_that_is_served_is(tmp_path: Path) -> None:
+    address = f"unix:{tmp_path / 'web.sock'}"
+    web.bound(address).close()
+
+    with web.bound(address), pytest.raises(Refusal, match=r"web.address: .* cannot be had"):
+        web.bound(address)
 
 
 def test_an_address_that_another_program_has_is_refused_with_what_to_set() -> None:

@@ -159,7 +159,7 @@ def _variant(spec: JobSpec, node: Node, usage: Usage) -> int:
 def bound(spec: JobSpec, variant: int) -> JobSpec:
     """The spec with that variant in it, counted from 1; 0 is none."""
     if not variant:
-        return replace(spec, variants=())
+        return replace(spec, variants=()) if spec.variants else spec
     chosen = spec.variants[variant - 1]
     return replace(
         spec,
