@@ -148,7 +148,7 @@ class Runner:
 
     def _ended(self, process: subprocess.Popen[bytes]) -> None:
         """Ends it, and what it started."""
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         try:
             process.wait(timeout=_DYING_SECONDS)

@@ -82,6 +82,7 @@ class AgentCore:
         self._description_told: Told[NodeDescription | None] = Told()
         self._devices_told: Told[tuple[Device, ...]] = Told()
         self.devices: tuple[Device, ...] = ()
+        self._devices_seen: set[str] = set()
         self._holders: tuple[Holder, ...] | None = None
         self.load = Load()
         self.prefetches: dict[tuple[str, str, str], Prefetch] = {}
@@ -147,8 +148,9 @@ class AgentCore:
         self.description, self.devices, self.load = description, devices, load
         for ref in [ref for ref, held in self.held.items() if device_losses.is_suspected(held.attempt)]:
             self._progress[ref].readings += 1
-            attempt = device_losses.attributed(self.held[ref].attempt, devices, are_all=True)
+            attempt = device_losses.attributed(self.held[ref].attempt, devices, seen_before=self._devices_seen)
             effects += self._set(ref, attempt) if attempt.reason else []
+        self._devices_seen.update(device.id for device in devices)
         return effects + (self._new_session() if first else [])
 
     def _new_session(self, *, above: int = 0) -> list[Effect]:
@@ -334,7 +336,7 @@ class AgentCore:
             self._pace.at_once()
         after = transitions.heard(held, event, progress)
         if isinstance(event, Exited) and device_losses.is_suspected(after.attempt):
-            attempt = device_losses.attributed(after.attempt, self.devices, are_all=False)
+            attempt = device_losses.attributed(after.attempt, self.devices)
             after = replace(after, attempt=attempt)
         self.held[ref] = after
         return self._set(ref, after.attempt) if after.attempt != held.attempt else []

@@ -4,7 +4,7 @@ A card that is lost ends the job on it before anybody has looked at the card aga
 for no reason that is known is not told of as over before they were looked at.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import replace
 
 from headrace.attempts import EXIT_SIGKILL, ORDERLY_EXIT_CODES, Attempt, AttemptState
@@ -26,15 +26,15 @@ def is_suspected(attempt: Attempt) -> bool:
     return attempt.state is AttemptState.SAVING and bool(attempt.devices) and failed and not attempt.reason
 
 
-def attributed(attempt: Attempt, devices: Iterable[Device], *, are_all: bool) -> Attempt:
+def attributed(attempt: Attempt, devices: Iterable[Device], *, seen_before: Container[str] = ()) -> Attempt:
     """The attempt, with what is wrong with its devices as the reason of its failure.
 
-    One that is not there is lost where these `are_all` that were found just now, and was among them before.
+    One that is not among them is lost if it was `seen_before`: else its maker may not have answered yet.
     """
     known = {device.id: device for device in devices}
     for one in attempt.devices:
         device = known.get(one)
-        if are_all if device is None else device.health is Health.UNHEALTHY:
+        if one in seen_before if device is None else device.health is Health.UNHEALTHY:
             why = (device.health_reason or "it is not well") if device is not None else "it is not there any more"
             message = f"its device {one} was lost ({why}), and the container left with code {attempt.exit_code}"
             return replace(attempt, reason=DEVICE_LOST, message=message)

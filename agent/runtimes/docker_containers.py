@@ -15,6 +15,7 @@ from docker.errors import APIError, NotFound
 from agent.runtimes.docker_errors import create_refused, is_unreachable, start_refused
 from agent.runtimes.docker_spec import (
     container_name,
+    devices_of,
     is_sandbox,
     network_of,
     node_label,
@@ -104,6 +105,10 @@ def start(client: APIClient, *, name: str, new: bool = False) -> None:
         if word:
             say(word)
             return
+        if devices_of(_labels(details)):
+            # Whoever made it was to look inside, which takes what is known only to it.
+            message = "the agent was started again before anybody saw its devices inside; it is made anew"
+            raise RuntimeRefused("LEFT_BEFORE_START", message)
     try:
         client.start(name)
     except NotFound as error:

@@ -10,6 +10,7 @@ from headrace.jobs import Network
 
 _NODE, _JOB, _TASK, _EPOCH = "headrace.node", "headrace.job", "headrace.task", "headrace.epoch"
 _ARCHITECTURE = "headrace.architecture"
+_DEVICES = "headrace.devices"
 _SANDBOX, _NETWORK, _STANDBY = "headrace.sandbox", "headrace.network", "headrace.standby"
 
 # A container that joins another one's network shares these with it: what one job wrote there, the next would read.
@@ -73,6 +74,11 @@ def sandbox_name(node: str, mark: str) -> str:
     return f"headrace-{_escaped(node)}..{mark}"
 
 
+def devices_of(labels: dict[str, str]) -> str:
+    """The ids of the devices that it was to be given, if any."""
+    return labels.get(_DEVICES, "")
+
+
 def is_sandbox(node: str, name: str, labels: dict[str, str]) -> bool:
     """Whether it is a container of this node that only holds a network: by its name, since images give labels too."""
     return _SANDBOX in labels and name.startswith(sandbox_name(node, ""))
@@ -126,6 +132,7 @@ def configuration(node: str, spec: ContainerSpec, *, sandbox: str = "", way: Way
             _ARCHITECTURE: spec.platform.architecture,
             _NETWORK: sandbox,
             _STANDBY: "",
+            _DEVICES: ",".join(spec.devices),
         },
         # An image's own stop signal must not replace it: by the job's contract SIGTERM is the request to leave, also
         # when the engine is shut down. Left empty, any signal to a paused container would let it go on.

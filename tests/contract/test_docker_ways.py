@@ -347,11 +347,29 @@ async def test_a_device_that_the_engine_cannot_give_is_told_before_anything_of_t
     missing = Maker("real", ("/dev/no-such-device",))
     made, folders = wanted(tmp_path, Grants((missing,), lambda: missing.devices).granted(("real-0",)))
 
-    with pytest.raises(RuntimeRefused, match="no-such-device") as refused:
+    with pytest.raises(RuntimeRefused, match="no-such-device") as waiting:
         await stood_by(runtime, made, folders)
+    await runtime.create(made)
+    with pytest.raises(RuntimeRefused, match="no-such-device") as refused:
+        await runtime.start(REF)
 
-    assert refused.value.reason == "DEVICE_NOT_GIVEN"
+    assert (waiting.value.reason, refused.value.reason) == ("STANDBY_FAILED", "DEVICE_NOT_GIVEN")
     assert await runtime.containers() == ()
+
+
+@pytest.mark.engine
+async def test_what_was_made_with_devices_before_a_restart_and_not_looked_into_does_not_start(
+    runtime: DockerRuntime, tmp_path: Path
+) -> None:
+    made, _ = wanted(tmp_path, Grants((REAL,), lambda: REAL.devices).granted(("real-0",)))
+    await runtime.pull(made.image, made.platform)
+    await runtime.create(made)
+    runtime._made.clear()  # What a process that ends forgets.
+
+    with pytest.raises(RuntimeRefused, match="made anew") as refused:
+        await runtime.start(REF)
+
+    assert refused.value.reason == "LEFT_BEFORE_START"
 
 
 @pytest.mark.engine

@@ -164,6 +164,21 @@ def test_a_job_that_fails_on_a_card_that_is_well_has_failed_by_itself() -> None:
     assert (job.state, job.reason) == (JobState.FAILED, "the container exited with code 1")
 
 
+def test_a_card_that_is_not_there_any_more_was_lost_with_the_job() -> None:
+    world = world_with(gpu(0))
+    start(world)
+
+    assert fail(world).attempts[0].reason == "DEVICE_LOST"
+
+
+def test_a_card_that_the_agent_has_not_seen_since_it_began_is_not_said_to_be_lost() -> None:
+    world = world_with(gpu(0))
+    start(world)
+    world.restart_agent("a")
+
+    assert fail(world).attempts[0].reason != "DEVICE_LOST"
+
+
 def test_a_failure_is_told_once_the_devices_were_looked_at_afterwards() -> None:
     world = world_with(gpu(0))
     start(world, retry=AGAIN)
