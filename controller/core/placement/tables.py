@@ -193,10 +193,10 @@ class Table:
         best = key.max()
         if best == NOWHERE:
             return None
-        if self._costs is None or self._such is None:
-            return snapshot.first(np.flatnonzero(key == best))
         # The whole part of half of it says how good a place is but for how idle the node is.
         slots = np.flatnonzero(key >= 2.0 * (best // 2.0))
+        if self._costs is None or not snapshot.device_count[slots[0]]:
+            return snapshot.first(np.flatnonzero(key == best))
         if len(slots) == 1:
             return int(slots[0])
         self._costs.refresh()
