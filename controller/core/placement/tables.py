@@ -223,8 +223,15 @@ class Table:
         found: dict[int, str] = {}
         for one in job.exclusions:
             slot = self.snapshot.slots.get(one.node)
-            if slot is not None and now_wall_ms < one.expire_time_ms:
-                found.setdefault(slot, reasons.kept_away(one))
+            if slot is None or now_wall_ms >= one.expire_time_ms:
+                continue
+            if not one.device:
+                found[slot] = reasons.kept_away(one)
+            elif slot not in found:
+                # Another device of the node may do.
+                other = fit(job, self.snapshot.nodes[slot], self.snapshot.usages[slot], now_wall_ms=now_wall_ms)
+                if isinstance(other, Unfit):
+                    found[slot] = other.reason
         return found
 
     def _coded(self, text: str) -> int:
