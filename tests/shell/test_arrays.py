@@ -1,0 +1,114 @@
+"""Arrays and dependencies as the controller's callers and an element's program meet them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.contract import environment
+from headrace import elements
+from headrace.attempts import Platform
+from headrace.jobs import Condition, Dependency, JobSpec, JobState
+from headrace.refusals import Refusal
+from headrace.sessions import Placement
+from tests.shell.running_controller import SPEC, controller
+
+ARRAY = replace(SPEC, element_count=5_000)
+
+
+def after(name: str, condition: Condition = Condition.SUCCEEDED) -> JobSpec:
+    return replace(SPEC, after=(Dependency(name, condition),))
+
+
+async def test_a_list_of_jobs_has_an_array_once(tmp_path: Path) -> None:
+    async with controller(tmp_path) as running:
+        array = await running.client.create_job(ARRAY)
+
+        assert [one.name async for one in running.client.jobs()] == [array.name]
+        begun = [one async for one in running.client.tasks(array.name)]
+
+    assert {one.array for one in begun} == {array.id}
+    assert len(begun) == 64
+
+
+async def test_an_element_is_found_whether_it_has_had_its_turn_or_not(tmp_path: Path) -> None:
+    async with controller(tmp_path) as running:
+        array = await running.client.create_job(ARRAY)
+
+        first, last = [await running.client.job(f"{array.id}-{number}") for number in (0, 4_999)]
+        with pytest.raises(Refusal, match="there is no job"):
+            await running.client.job(f"{array.id}-5000")
+
+    assert (first.array_index, last.array_index) == (0, 4_999)
+    assert last.reason == "waits for its turn among the elements of its array"
+
+
+async def test_an_element_that_waits_for_its_turn_is_cancelled_alone(tmp_path: Path) -> None:
+    async with controller(tmp_path) as running:
+        array = await running.client.create_job(ARRAY)
+
+        cancelled = await running.client.cancel(f"{array.id}-4999")
+        known = (await running.client.job(array.name)).elements
+
+    assert cancelled.state is JobState.CANCELLED
+    assert known is not None
+    assert elements.described(known.cancelled) == "4999"
+
+
+async def test_an_array_is_cancelled_with_all_its_elements(tmp_path: Path) -> None:
+    async with controller(tmp_path) as running:
+        array = await running.client.create_job(ARRAY)
+
+        await running.client.cancel(array.name)
+        ended = await running.client.wait(array.name)
+
+    assert (ended.state, ended.elements is not None and ended.elements.cancelled_count) == (JobState.CANCELLED, 5_000)
+
+
+async def test_the_log_of_an_element_that_has_not_begun_is_empty(tmp_path: Path) -> None:
+    async with controller(tmp_path) as running:
+        array = await running.client.create_job(ARRAY)
+
+        assert [part async for part in running.client.read_log(f"{array.id}-4999")] == []
+
+
+async def test_a_job_names_what_it_follows_by_the_beginning_of_its_id(tmp_path: Path) -> None:
+    async with controller(tmp_path) as running:
+        first = await running.client.create_job(replace(SPEC, display_name="prepare"))
+
+        second = await running.client.create_job(after("prepare"))
+        await running.client.cancel(first.name)
+        ended = await running.client.wait(second.name)
+
+    assert second.waits_for == (Dependency(first.id),)
+    assert second.reason == f"waits until {first.name} has succeeded"
+    assert (ended.state, ended.reason) == (
+        JobState.CANCELLED,
+        f"after: {first.name} is CANCELLED, and was to be one that has succeeded",
+    )
+
+
+async def test_a_job_that_follows_one_that_has_ended_is_judged_at_once(tmp_path: Path) -> None:
+    async with controller(tmp_path) as running:
+        first = await running.client.create_job(replace(SPEC, display_name="prepare"))
+        await running.client.cancel(first.name)
+
+        second = await running.client.create_job(after("prepare", Condition.ENDED))
+        with pytest.raises(Refusal, match="would never start") as caught:
+            await running.client.create_job(after("prepare"))
+        with pytest.raises(Refusal, match="there is no job 'nothing'"):
+            await running.client.create_job(after("nothing"))
+
+    assert second.waits_for == ()
+    assert caught.value.reason == "DEPENDENCY_IMPOSSIBLE"
+
+
+def test_an_element_is_told_its_array_its_number_and_how_many_there_are() -> None:
+    spec = JobSpec("train", "image", element_count=100)
+    placement = Placement("train-1-7", 1, "image", Platform("linux", "amd64"), spec, array="train-1", array_index=7)
+
+    told = environment(placement, accelerator="")
+
+    assert (told["HEADRACE_JOB"], told["HEADRACE_RANK"], told["HEADRACE_WORLD_SIZE"]) == ("train-1-7", "0", "1")
+    assert [told[f"HEADRACE_ARRAY{what}"] for what in ("", "_INDEX", "_SIZE")] == ["train-1", "7", "100"]
+    assert "HEADRACE_ARRAY" not in environment(replace(placement, array=""), accelerator="")
