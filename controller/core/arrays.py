@@ -15,8 +15,7 @@ from headrace.ids import task_id
 from headrace.jobs import Elements, Job, JobState
 from headrace.refusals import Code, Refusal
 
-# So many elements that were on no node yet wait beside each other, and so many in all: one that failed waits as well.
-FRESH_AT_ONCE = 64
+# So many elements of an array wait in all: those that failed, and are to begin again, wait as well.
 WAITING_AT_ONCE = 1_000
 
 
@@ -213,9 +212,10 @@ def _unfolded(book: Book, array: Job) -> Job:
     known, family = array.elements, book.relations.families[array.id]
     if known is None or array.waits_for or array.state is JobState.CANCELLING:
         return array
-    room = min(FRESH_AT_ONCE - family.fresh_count, WAITING_AT_ONCE - family.waiting_count)
+    most = book.relations.fresh_at_once
+    room = min(most - family.fresh_count, WAITING_AT_ONCE - family.waiting_count)
     # By halves: each time is a save of the array.
-    if room < FRESH_AT_ONCE // 2 or known.unfolded_count == array.spec.element_count:
+    if room < (most + 1) // 2 or known.unfolded_count == array.spec.element_count:
         return array
     index, ended = known.unfolded_count, _ended(known)
     while room and index < array.spec.element_count:

@@ -2,6 +2,9 @@
 
 from headrace.jobs import Job, JobState
 
+# So many elements of an array that were on no node yet wait beside each other.
+FRESH_AT_ONCE = 64
+
 
 class Family:
     """The elements of one array that have a record and have not ended, each as it was put last."""
@@ -44,6 +47,7 @@ class Relations:
     """Arrays with their elements, and jobs with those that wait for them."""
 
     def __init__(self) -> None:
+        self.fresh_at_once = FRESH_AT_ONCE
         self.families: dict[str, Family] = {}
         # Arrays that have changed, or an element of theirs, and of which the counts are not written down yet.
         self.arrays_changed: dict[str, None] = {}

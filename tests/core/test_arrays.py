@@ -5,6 +5,7 @@ import pytest
 from agent.runtimes.runtime import Ref
 from controller.core import arrays
 from controller.core.model import Answer, CancelAsked, MoveAsked, Save, Submitted
+from controller.core.relations import FRESH_AT_ONCE
 from headrace import elements
 from headrace.jobs import Elements, Job, JobState, Requests, Retry, RetryCause, Timeouts
 from headrace.nodes import Drain
@@ -77,12 +78,12 @@ def test_an_array_has_succeeded_when_all_its_elements_have() -> None:
 def test_few_elements_of_a_large_array_have_a_record_at_a_time() -> None:
     world = array(10_000)
 
-    assert len(live(world)) <= arrays.FRESH_AT_ONCE + 8
+    assert len(live(world)) <= FRESH_AT_ONCE + 8
     for _ in range(3):
         for one in [one for refs in world.running().values() for one in refs]:
             world.exit(one, 0)
         world.pass_time(2_000)
-        assert len(live(world)) <= arrays.FRESH_AT_ONCE + 8
+        assert len(live(world)) <= FRESH_AT_ONCE + 8
     assert known(world).succeeded_count == 24
 
 

@@ -59,6 +59,8 @@ class SimulatedController(Process):
             return
         live = tuple(one for one in self.jobs.values() if not one.ended)
         book = Book("cluster-1", POLICY, live, tuple(self.nodes.values()))
+        # So that arrays are large in a small world.
+        book.relations.fresh_at_once = 2
         self.sessions, self.waiting_ms = {}, {}
         self.decided = dict(self.jobs)
         # What is still on the way from older streams does not count.

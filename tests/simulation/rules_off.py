@@ -11,7 +11,7 @@ from agent.core import agent as agent_core
 from agent.core.agent import AgentCore
 from agent.core.attempts import Desire
 from agent.daemon import newest
-from controller.core import assignments, gangs, placing, reports, ticks
+from controller.core import arrays, assignments, dependencies, gangs, placing, reports, ticks
 from controller.core.book import Book, Policy
 from controller.core.placement.fit import Place, choose
 from controller.services.checkpoints import CheckpointService
@@ -30,6 +30,7 @@ from tests.simulation.emphasis import (
     KEEPING,
     LATE,
     MOVES,
+    RELATIONS,
     RESTARTS,
     STALLS,
     STOPPING,
@@ -351,3 +352,27 @@ def _one_by_one(place: Any, book: Book, job: Any) -> Any:
 def _the_others_stay(leaves: Any, book: Book, gang: Any) -> None:
     if all(task.state is JobState.QUEUED or gangs.is_done(task) for task in book.tasks(gang)):
         leaves(book, gang)
+
+
+# What arrays need, and jobs that follow others.
+
+
+@_rule("element ends", "What ends an element is written down in its array at once", arrays, "_with_ends", RELATIONS)
+def _not_in_the_array(_with_ends: Any, array: Any, _over: Any) -> Any:
+    return array
+
+
+@_rule("follows", "A job that follows others waits for what becomes of them", dependencies, "unmet", RELATIONS)
+def _starts_at_once(_unmet: Any, _book: Book, _event: Any) -> Any:
+    return ()
+
+
+@_rule("follows, never", "A job that can never start is ended", dependencies, "_ended", RELATIONS)
+def _waits_for_ever(_ended: Any, _book: Book, _job: Any, _why: str) -> None:
+    pass
+
+
+@_rule("one turn", "An element has its turn once", arrays, "_unfolded", RELATIONS)
+def _turns_again(unfolded: Any, book: Book, array: Any) -> Any:
+    after = unfolded(book, array)
+    return replace(after, elements=replace(after.elements, unfolded_count=array.elements.unfolded_count))
