@@ -102,9 +102,21 @@ class JobService(JobServiceServicer):
         with self._shell.jobs.subscribed(name.removeprefix("jobs/")) as changes:
             job = await self._job(name)
             yield _dump(job)
+            if job.array and not job.ended and await self._known(job.id) is None:
+                job = await self._had_its_turn(job)
+                yield _dump(job)
             while not job.ended:
                 job = await changes.next()
                 yield _dump(job)
+
+    async def _had_its_turn(self, job: Job) -> Job:
+        """The element once it has a record, or has ended without one: its array tells of either."""
+        with self._shell.jobs.subscribed(job.array) as changes:
+            while True:
+                job = await self._job(job.name)
+                if job.ended or await self._known(job.id) is not None:
+                    return job
+                await changes.next()
 
     async def CancelJob(self, request: pb.CancelJobRequest, context: Any) -> job_pb2.Job:  # noqa: ARG002, N802, D102
         job = await self._job(request.name)
@@ -126,8 +138,9 @@ class JobService(JobServiceServicer):
         if request.where:
             query.parse(request.where, query.NODE_FIELDS)
         job = await self._job(request.name)
-        if job.ended:
-            message = f"{job.name} has ended ({job.state.name}); only a job that is RUNNING can move"
+        if job.ended or (job.array and await self._known(job.id) is None):
+            what = "has ended and" if job.ended else "waits for its turn and"
+            message = f"{job.name} {what} is {job.state.name}; only a job that is RUNNING can move"
             raise Refusal(Code.FAILED_PRECONDITION, "JOB_NOT_RUNNING", message)
         answer = await self._shell.ask(
             lambda token: MoveAsked(token, job.id, request.target, request.where, dry_run=request.validate_only)

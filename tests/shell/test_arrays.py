@@ -1,5 +1,6 @@
 """Arrays and dependencies as the controller's callers and an element's program meet them."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,6 +64,34 @@ async def test_an_array_is_cancelled_with_all_its_elements(tmp_path: Path) -> No
         ended = await running.client.wait(array.name)
 
     assert (ended.state, ended.elements is not None and ended.elements.cancelled_count) == (JobState.CANCELLED, 5_000)
+
+
+async def test_an_element_is_watched_before_its_turn_and_until_its_end(tmp_path: Path) -> None:
+    async with controller(tmp_path) as running:
+        array = await running.client.create_job(ARRAY)
+        waits = asyncio.create_task(running.client.wait(f"{array.id}-4999"))
+        await asyncio.sleep(0)
+
+        await running.client.cancel(array.name)
+
+        assert (await waits).state is JobState.CANCELLED
+
+
+async def test_an_element_that_waits_for_its_turn_cannot_move(tmp_path: Path) -> None:
+    async with controller(tmp_path) as running:
+        array = await running.client.create_job(ARRAY)
+
+        with pytest.raises(Refusal, match="waits for its turn") as caught:
+            await running.client.migrate(f"{array.id}-4999")
+
+    assert caught.value.reason == "JOB_NOT_RUNNING"
+
+
+async def test_what_each_node_is_for_an_array_is_told(tmp_path: Path) -> None:
+    async with controller(tmp_path) as running:
+        array = await running.client.create_job(ARRAY)
+
+        assert await running.client.explain(array.name) == ()
 
 
 async def test_the_log_of_an_element_that_has_not_begun_is_empty(tmp_path: Path) -> None:
