@@ -86,8 +86,8 @@ def ticked(book: Book) -> None:
 
 def limited(book: Book, array: Job, *, over: bool) -> None:
     """An array that has waited for too long: what has not had its turn by then fails; the others, each by itself."""
-    if over and array.elements is not None and array.elements.unfolded_count < array.spec.element_count:
-        rest = _untouched(array, array.elements)
+    rest = _untouched(array, array.elements or Elements())
+    if over and rest and array.elements is not None:
         known = replace(
             array.elements,
             failed=sets.dumped(sets.loaded(array.elements.failed) | rest),
@@ -95,6 +95,7 @@ def limited(book: Book, array: Job, *, over: bool) -> None:
         )
         reason = f"{TIMED_OUT}queue: {rest.bit_count()} elements had not had their turn in time"
         book.put(replace(array, elements=known, reason=reason))
+        _tell_followers(book, array)
 
 
 def cancel(book: Book, array: Job, reason: str) -> Job:
@@ -108,6 +109,7 @@ def cancel(book: Book, array: Job, reason: str) -> Job:
     cancelled = sets.loaded(known.cancelled) | _untouched(array, known)
     known = replace(known, cancelled=sets.dumped(cancelled), unfolded_count=array.spec.element_count)
     book.put(replace(array, elements=known))
+    _tell_followers(book, array)
     for one in list(book.relations.families[array.id].live.values()):
         if one.state is JobState.QUEUED:
             book.end(one, JobState.CANCELLED, reason)
@@ -119,18 +121,33 @@ def cancel(book: Book, array: Job, reason: str) -> Job:
 
 def cancel_folded(book: Book, job_id: str) -> Job | None:
     """Cancels an element that has not had its turn; None where there is no such one."""
+    found = found_folded(book, job_id)
+    array = book.jobs[found.array] if found is not None else None
+    if found is None or found.ended or array is None or array.elements is None:
+        return found
+    cancelled = sets.loaded(array.elements.cancelled) | 1 << found.array_index
+    array = replace(array, elements=replace(array.elements, cancelled=sets.dumped(cancelled)))
+    book.put(array)
+    _tell_followers(book, array)
+    _settle(book, array)
+    return folded(array, found.array_index)
+
+
+def found_folded(book: Book, job_id: str) -> Job | None:
+    """The element of a live array that has this id and no record; None where there is no such one."""
     array_id, _, number = job_id.rpartition("-")
     array = book.jobs.get(array_id)
     if array is None or not array.is_array or not number.isdecimal() or job_id != task_id(array_id, int(number)):
         return None
-    found = folded(array, int(number))
-    if found is None or found.ended or array.elements is None:
-        return found
-    cancelled = sets.loaded(array.elements.cancelled) | 1 << int(number)
-    array = replace(array, elements=replace(array.elements, cancelled=sets.dumped(cancelled)))
-    book.put(array)
-    _settle(book, array)
     return folded(array, int(number))
+
+
+def _tell_followers(book: Book, array: Job) -> None:
+    """Some of what others follow may have ended without a record."""
+    for job_id in book.relations.dependents:
+        found = found_folded(book, job_id)
+        if found is not None and found.array == array.id and found.ended:
+            book.relations.news[job_id] = found
 
 
 def unmovable(job: Job) -> Refusal | None:

@@ -41,12 +41,9 @@ def unmet(book: Book, event: Submitted) -> tuple[Dependency, ...] | Refusal:
     looked_up = {job.id: job for job in event.awaited}
     found = []
     for one in event.spec.after:
-        job = book.jobs.get(one.job) or looked_up.get(one.job)
-        if job is None:
-            message = f"after: there is no job {one.job}; `headrace jobs` lists them"
-            return Refusal(Code.NOT_FOUND, "DEPENDENCY_NOT_FOUND", message, field="after")
-        if not job.ended and one.job not in book.jobs:
-            return Refusal(Code.ABORTED, CHANGED, f"after: {job.name} has just ended; submit the job again")
+        job = _known(book, one.job, looked_up.get(one.job))
+        if isinstance(job, Refusal):
+            return job
         met = holds(one.condition, job)
         if met is False:
             message = f"after: {_never(one, job)}, so that this job would never start; name another job or condition"
@@ -54,6 +51,22 @@ def unmet(book: Book, event: Submitted) -> tuple[Dependency, ...] | Refusal:
         if met is None:
             found.append(one)
     return tuple(found)
+
+
+def _known(book: Book, job_id: str, looked_up: Job | None) -> Job | Refusal:
+    """The job as it is now: as it is at work, as it ended, or an element whose turn is still to come."""
+    job = book.jobs.get(job_id)
+    if job is not None:
+        return job
+    if looked_up is None:
+        message = f"after: there is no job {job_id}; `headrace jobs` lists them"
+        return Refusal(Code.NOT_FOUND, "DEPENDENCY_NOT_FOUND", message, field="after")
+    if looked_up.ended:
+        return looked_up
+    waits = arrays.found_folded(book, job_id)
+    if waits is not None and not waits.ended:
+        return waits
+    return Refusal(Code.ABORTED, CHANGED, f"after: {looked_up.name} has just ended; submit the job again")
 
 
 def reason(waits_for: Iterable[Dependency]) -> str:

@@ -25,6 +25,8 @@ from headrace.v1.job_service_pb2_grpc import JobServiceServicer
 
 PAGE_SIZE = 100
 PAGE_SIZE_MAX = 1000
+# How often jobs that another one follows are looked up, while one of them ends each time.
+LOOKS = 10
 
 
 class JobService(JobServiceServicer):
@@ -52,19 +54,24 @@ class JobService(JobServiceServicer):
             # What was taken on once is answered without the registry.
             return earlier
         images = await self._pins(spec)
-        while True:
+        for _ in range(LOOKS):
             awaited = [await self._job(one.job) for one in spec.after]
             whole = dependencies.resolved(spec, [job.id for job in awaited])
-            event = Submitted(0, name, whole, images, request_id, dry_run, earlier, tuple(awaited))
-            try:
-                return await self._submitted(event)
-            except Refusal as refusal:
-                # One of them has ended between the two: by now its end is saved.
-                if refusal.reason != dependencies.CHANGED:
-                    raise
+            answer = await self._answered(
+                Submitted(0, name, whole, images, request_id, dry_run, earlier, tuple(awaited))
+            )
+            # Where one of them has ended between the two, its end is saved by now.
+            if not isinstance(answer, Refusal) or answer.reason != dependencies.CHANGED:
+                break
+        if isinstance(answer, Refusal):
+            raise answer
+        return answer
 
-    async def _submitted(self, event: Submitted) -> Job:
-        return cast("Job", await self._shell.ask(lambda token: replace(event, token=token)))
+    async def _answered(self, event: Submitted) -> Job | Refusal:
+        try:
+            return cast("Job", await self._shell.ask(lambda token: replace(event, token=token)))
+        except Refusal as refusal:
+            return refusal
 
     async def _pins(self, spec: JobSpec) -> tuple[ImagePin, ...]:
         references = dict.fromkeys([spec.image, *(variant.image for variant in spec.variants if variant.image)])

@@ -3,6 +3,7 @@
 import pytest
 
 from agent.runtimes.runtime import Ref
+from controller.core.arrays import found_folded
 from controller.core.dependencies import CHANGED, holds, resolved
 from controller.core.model import Submitted
 from headrace.jobs import Condition, Dependency, Job, JobSpec, JobState, Requests, Retry, RetryCause, Timeouts
@@ -243,7 +244,7 @@ def test_a_job_that_is_not_there_is_not_waited_for() -> None:
 
 
 def submitted(world: World, condition: Condition, *awaited: Job) -> object:
-    wanted = spec(after=after(condition))
+    wanted = spec(after=after(condition, job=awaited[0].id if awaited else "first"))
     return world.ask(lambda token: Submitted(token, "train-1", wanted, PINS, awaited=awaited))
 
 
@@ -259,3 +260,29 @@ def test_what_holds_of_a_job_that_has_ended_is_settled(condition: Condition, job
     job = Job("jobs/a", JobSpec("a", "image"), state=job_state)
 
     assert (holds(condition, job) is None) is not job.ended
+
+
+@pytest.mark.parametrize("how", ["its turn", "a cancel", "a limit"])
+def test_an_element_is_followed_before_it_has_its_turn(how: str) -> None:
+    world = World(a=AMD64)
+    world.submit("first", element_count=90, timeouts=Timeouts(queue_ms=60_000))
+    turn = found_folded(world.cluster.book, "first-89")
+    assert turn is not None
+    job = submitted(world, Condition.ENDED, turn)
+    assert isinstance(job, Job)
+    assert job.state is JobState.QUEUED
+
+    match how:
+        case "a cancel":
+            world.cancel("first-89")
+        case "a limit":
+            world.pass_time(62_000)
+        case _:
+            while "jobs/first-89" not in world.store:
+                for one in world.running()["a"]:
+                    world.exit(one, 0)
+                world.pass_time(1_000)
+            assert world.job().waits_for
+            world.pass_time(62_000)
+
+    assert world.job().waits_for == ()
