@@ -192,7 +192,7 @@ def _settle(book: Book, array: Job) -> Job:
         book.put(array)
         book.relations.arrays_changed.pop(array.id)
         return array
-    if known != counted:
+    if known != counted or array.state is JobState.QUEUED:
         book.relations.miscounted[array.id] = None
     return array
 

@@ -12,7 +12,7 @@ import numpy as np
 from controller.core import backoff
 from controller.core.placement.demand import Demand, demand_of
 from controller.core.placement.snapshot import Integers, Snapshot
-from headrace.jobs import Exclusion, Job, JobState
+from headrace.jobs import Exclusion, Job
 
 Rank = tuple[int, int, int, str]
 # Where more nodes have changed, each line is looked at.

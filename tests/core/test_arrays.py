@@ -332,3 +332,12 @@ def test_cancelling_twice_changes_nothing() -> None:
 
     answers = [one.value for batch in effects for one in batch if isinstance(one, Answer)]
     assert [one.state for one in answers if isinstance(one, Job)] == [JobState.CANCELLING] * 2
+
+
+def test_an_array_says_what_its_first_element_waits_for() -> None:
+    world = World(a=AMD64)
+    world.submit(element_count=3, resources=Requests(64_000, GIB))
+
+    world.pass_time(2_000)
+
+    assert (world.job().state, world.job().reason) == (JobState.QUEUED, "waits: 1 node: has less than 64 cores free")
