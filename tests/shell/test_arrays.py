@@ -7,12 +7,16 @@ from pathlib import Path
 import pytest
 
 from agent.contract import environment
+from agent.runtimes.runtime import ContainerSpec
 from headrace import elements
 from headrace.attempts import Platform
-from headrace.jobs import Condition, Dependency, JobSpec, JobState
+from headrace.jobs import Condition, Dependency, JobSpec, JobState, Requests
 from headrace.refusals import Refusal
 from headrace.sessions import Placement
+from tests.contract.fake_runtime import FakeRuntime
+from tests.contract.programs import Program
 from tests.shell.running_controller import SPEC, controller
+from tests.shell.test_device_ledger import agent, node_that
 
 ARRAY = replace(SPEC, element_count=5_000)
 
@@ -141,3 +145,32 @@ def test_an_element_is_told_its_array_its_number_and_how_many_there_are() -> Non
     assert (told["HEADRACE_JOB"], told["HEADRACE_RANK"], told["HEADRACE_WORLD_SIZE"]) == ("train-1-7", "0", "1")
     assert [told[f"HEADRACE_ARRAY{what}"] for what in ("", "_INDEX", "_SIZE")] == ["train-1", "7", "100"]
     assert "HEADRACE_ARRAY" not in environment(replace(placement, array=""), accelerator="")
+
+
+class Recording(FakeRuntime):
+    """Remembers what its containers were told."""
+
+    def __init__(self) -> None:
+        super().__init__("n1")
+        self.told: dict[str, str] = {}
+
+    async def create(self, spec: ContainerSpec) -> None:
+        self.told[spec.ref.job] = spec.env.get("HEADRACE_ARRAY_INDEX", "")
+        await super().create(spec)
+
+
+async def test_an_array_runs_on_a_real_agent_and_what_follows_it_runs_after_it(tmp_path: Path) -> None:
+    runtime, small = Recording(), Requests(100, 16 << 20)
+    spec = replace(SPEC, resources=small, command=Program(lines=1).command, element_count=5)
+    async with controller(tmp_path / "c") as running, agent(tmp_path / "a", runtime, running.address):
+        await node_that(running.client, lambda node: bool(node.devices))
+        array = await running.client.create_job(spec)
+        last = await running.client.create_job(replace(spec, element_count=1, after=(Dependency(array.id),)))
+        async with asyncio.timeout(60):
+            ended, followed = await running.client.wait(array.name), await running.client.wait(last.name)
+        log = b"".join([part.data async for part in running.client.read_log(f"{array.id}-3")])
+
+    assert (ended.state, followed.state) == (JobState.SUCCEEDED, JobState.SUCCEEDED)
+    assert runtime.told == {f"{array.id}-{number}": str(number) for number in range(5)} | {last.id: ""}
+    assert log == b"line 0\n"
+    assert (followed.start_time_ms or 0) >= (ended.end_time_ms or 0)
