@@ -174,3 +174,24 @@ async def test_an_array_runs_on_a_real_agent_and_what_follows_it_runs_after_it(t
     assert runtime.told == {f"{array.id}-{number}": str(number) for number in range(5)} | {last.id: ""}
     assert log == b"line 0\n"
     assert (followed.start_time_ms or 0) >= (ended.end_time_ms or 0)
+
+
+async def test_a_controller_that_starts_anew_has_the_array_as_it_was(tmp_path: Path) -> None:
+    async with controller(tmp_path) as running:
+        array = await running.client.create_job(ARRAY)
+        await running.client.cancel(f"{array.id}-7")
+        follows = await running.client.create_job(after(array.id))
+        before = [job async for job in running.client.tasks(array.name)]
+    async with controller(tmp_path) as running:
+        again = [job async for job in running.client.tasks(array.name)]
+        waits = await running.client.job(follows.name)
+        await running.client.cancel(array.name)
+        ended = await running.client.wait(array.name)
+        followed = await running.client.wait(follows.name)
+
+    assert again == before
+    assert waits.waits_for == (Dependency(array.id),)
+    assert (ended.elements is not None and ended.elements.cancelled_count, followed.state) == (
+        5_000,
+        JobState.CANCELLED,
+    )
