@@ -15,6 +15,9 @@ from headrace.attempts import AttemptState
 from headrace.jobs import Job, JobState, RetryCause
 from headrace.nodes import NodeState
 
+# How often it is looked at.
+LOOKS_MS = 1_000
+
 STALLED = f"{gangs.TIMED_OUT}progress"
 
 # What tells how far a job is: its steps, and the digest of its checkpoint.
@@ -31,6 +34,9 @@ class Seen:
 
 def ticked(book: Book) -> None:
     """Ends attempts that get no further, or has all of a gang leave."""
+    if book.now_ms - book.watchlist.paced_ms < LOOKS_MS:
+        return
+    book.watchlist.paced_ms = book.now_ms
     marks: dict[str, dict[str, Mark | None]] = {}
     for job in book.watchlist.paced.values():
         if not gangs.is_done(job):

@@ -19,6 +19,7 @@ class Watchlist:
         # Those that run and have to get further, and how far each of them, or each gang, was when looked at last.
         self.paced: dict[str, Job] = {}
         self.paces: dict[str, Seen] = {}
+        self.paced_ms = 0
 
     def put(self, job: Job) -> None:
         """The job is like this now."""

@@ -181,9 +181,9 @@ async def test_a_controller_that_starts_anew_has_the_array_as_it_was(tmp_path: P
         array = await running.client.create_job(ARRAY)
         await running.client.cancel(f"{array.id}-7")
         follows = await running.client.create_job(after(array.id))
-        before = [job async for job in running.client.tasks(array.name)]
+        before = [(job.name, job.epoch) async for job in running.client.tasks(array.name)]
     async with controller(tmp_path) as running:
-        again = [job async for job in running.client.tasks(array.name)]
+        again = [(job.name, job.epoch) async for job in running.client.tasks(array.name)]
         waits = await running.client.job(follows.name)
         await running.client.cancel(array.name)
         ended = await running.client.wait(array.name)
