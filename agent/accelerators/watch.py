@@ -49,6 +49,13 @@ class Watch:
         """Whether it ever did."""
         return self._asked_at is not None
 
+    @property
+    def present(self) -> VendorReport | None:
+        """What is to be told of it: of one that is asked for the first time, that its devices are still to come."""
+        if self.report is None and self.task is not None and not self.has_answered:
+            return VendorReport(self.vendor.name, VendorState.DEGRADED, "its driver has not answered yet")
+        return self.report
+
     def begin(self, machine: Machine, now: float) -> None:
         """Asks it, if it has anything to tell and is not being asked."""
         if self.task is not None and not self.task.done():
@@ -128,7 +135,7 @@ class Watches:
     @property
     def reports(self) -> tuple[VendorReport, ...]:
         """Of vendors whose hardware is or was here."""
-        return tuple(watch.report for watch in self._watches if watch.report is not None)
+        return tuple(report for watch in self._watches if (report := watch.present) is not None)
 
     async def look(self, now: float, root: Path) -> None:
         """Asks those whose turn it is, and takes what is answered soon; the rest the next time.

@@ -6,6 +6,7 @@ from typing import assert_never
 from agent.core import adoption, device_losses, ledger, losses, transitions
 from agent.core.attempts import (
     FOLLOWED,
+    Desire,
     Progress,
     allowed,
     desire,
@@ -15,6 +16,7 @@ from agent.core.attempts import (
     step_without_engine,
     told,
 )
+from agent.core.hints import Hints
 from agent.core.lease import Lease
 from agent.core.model import (
     Assigned,
@@ -22,13 +24,11 @@ from agent.core.model import (
     Connected,
     Declined,
     Disconnected,
-    DropFetched,
     Effect,
     EngineFound,
     EngineLost,
     Event,
     Exited,
-    Fetch,
     Fetched,
     Follow,
     Forget,
@@ -53,7 +53,7 @@ from agent.core.told import Told, brief, lasting
 from agent.runtimes.runtime import ContainerStatus, Holder, Ref
 from headrace.attempts import Attempt, AttemptState
 from headrace.nodes import Device, Engine, Load, NodeDescription
-from headrace.sessions import Assignment, Placement, Prefetch, Prefetched, PrefetchState, Report
+from headrace.sessions import Assignment, Placement, Prefetch, Prefetched, Report
 
 _NOT_ASKED = Engine(reachable=False, message="not asked yet")
 
@@ -85,8 +85,7 @@ class AgentCore:
         self._devices_seen: set[str] = set()
         self._holders: tuple[Holder, ...] | None = None
         self.load = Load()
-        self.prefetches: dict[tuple[str, str, str], Prefetch] = {}
-        self.prefetched: dict[tuple[str, str, str], Prefetched] = {}
+        self.hints = Hints()
         self._progress = {ref: Progress.recalled(held, boot_id) for ref, held in self.held.items()}
         self._wanted: dict[Ref, Placement] = {}
         self._list_doubted = False
@@ -146,10 +145,20 @@ class AgentCore:
         first = self.description is None
         effects: list[Effect] = [Relist()] if devices and self._holders is None else []
         self.description, self.devices, self.load = description, devices, load
-        for ref in [ref for ref, held in self.held.items() if device_losses.is_suspected(held.attempt)]:
-            self._progress[ref].readings += 1
-            attempt = device_losses.attributed(self.held[ref].attempt, devices, seen_before=self._devices_seen)
-            effects += self._set(ref, attempt) if attempt.reason else []
+        for ref, held in list(self.held.items()):
+            progress = self._progress[ref]
+            progress.ill = device_losses.ill(held.attempt, devices, self.now_ms) or progress.ill
+            if device_losses.is_suspected(held.attempt):
+                progress.readings += 1
+                attempt = device_losses.attributed(
+                    held.attempt,
+                    devices,
+                    progress.ill,
+                    self.now_ms,
+                    are_all=device_losses.are_all(description),
+                    seen_before=self._devices_seen,
+                )
+                effects += self._set(ref, attempt) if attempt.reason else []
         self._devices_seen.update(device.id for device in devices)
         return effects + (self._new_session() if first else [])
 
@@ -195,7 +204,7 @@ class AgentCore:
         self._wanted = {_ref(placement): placement for placement in assignment.placements}
         for placement in assignment.placements:
             effects += self._placed(placement)
-        return effects + self._hinted(assignment.prefetches)
+        return effects + self.hints.taken(tuple(map(self._allowed, assignment.prefetches)))
 
     def _placed(self, placement: Placement) -> list[Effect]:
         ref = _ref(placement)
@@ -230,30 +239,9 @@ class AgentCore:
         refused = hint.standby is not None and self._refusal(hint.standby)[0]
         return replace(hint, standby=None) if refused else hint
 
-    def _hinted(self, prefetches: tuple[Prefetch, ...]) -> list[Effect]:
-        wanted = {(hint.job, hint.image, hint.checkpoint): self._allowed(hint) for hint in prefetches}
-        for key, hint in self.prefetches.items():
-            newer = next((one for one in wanted if one[:2] == key[:2]), None)
-            if newer not in (None, key) and self._is_fetching(key):
-                # A job that saves more often than a fetch takes would else never be fetched to the end.
-                del wanted[newer]
-                wanted[key] = hint
-        effects: list[Effect] = [DropFetched(hint) for key, hint in self.prefetches.items() if key not in wanted]
-        effects += [Fetch(hint) for key, hint in wanted.items() if key not in self.prefetches]
-        self.prefetches = wanted
-        self.prefetched = {key: value for key, value in self.prefetched.items() if key in wanted}
-        return effects
-
-    def _is_fetching(self, key: tuple[str, str, str]) -> bool:
-        told = self.prefetched.get(key)
-        return told is None or told.state is PrefetchState.FETCHING
-
     def _fetched(self, prefetched: Prefetched) -> list[Effect]:
-        key = (prefetched.job, prefetched.image, prefetched.checkpoint)
-        if key not in self.prefetches:
-            return []
-        self.prefetched[key] = prefetched
-        self._pace.at_once()
+        if self.hints.fetched(prefetched):
+            self._pace.at_once()
         return []
 
     # The engine.
@@ -318,6 +306,9 @@ class AgentCore:
     def _attempt_event(self, event: AttemptEvent) -> list[Effect]:
         ref = event.ref
         held = self.held.get(ref)
+        if isinstance(event, Interrupted):
+            self.engine = Engine(reachable=False, message=event.message)
+            self._list_doubted = True
         if held is None:
             # What nobody holds may run elsewhere: where it cannot be removed yet, it is held still at least.
             is_stray = isinstance(event, Declined) and event.asked is Remove
@@ -328,15 +319,12 @@ class AgentCore:
             del self._progress[ref]
             self._pace.soon(self.now_ms)
             return [Forget(ref, soon=True)]
-        if isinstance(event, Interrupted):
-            self.engine = Engine(reachable=False, message=event.message)
-            self._list_doubted = True
         if isinstance(event, Declined):
             progress.declined(event.asked, event.message, self.now_ms)
             self._pace.at_once()
         after = transitions.heard(held, event, progress)
         if isinstance(event, Exited) and device_losses.is_suspected(after.attempt):
-            attempt = device_losses.attributed(after.attempt, self.devices)
+            attempt = device_losses.attributed(after.attempt, self.devices, progress.ill, self.now_ms)
             after = replace(after, attempt=attempt)
         self.held[ref] = after
         return self._set(ref, after.attempt) if after.attempt != held.attempt else []
@@ -356,6 +344,8 @@ class AgentCore:
         assigned = self.assignment is not None
         wish = desire(held, self._wanted.get(ref), assigned=assigned, lease=self.lease, now_ms=self.now_ms)
         wish = allowed(wish, held, self.held.values())
+        # While the engine is away, too: when it is back, the assignment may be forgotten with its session.
+        progress.released |= wish is Desire.RELEASE
         effects: list[Effect] = []
         if self._engine_gone_ms is not None:
             after, more = step_without_engine(held, wish, away_ms=self.now_ms - self._engine_gone_ms)
@@ -390,7 +380,7 @@ class AgentCore:
             load=self.load,
             engine=None if self.engine == _NOT_ASKED else self.engine,
             attempts=tuple(told(held.attempt, self._progress[ref]) for ref, held in self.held.items()),
-            prefetched=tuple(self.prefetched.values()),
+            prefetched=self.hints.come,
         )
         return [Send(report)]
 

@@ -117,6 +117,8 @@ class Progress:
     # How often its devices were read since it failed, and since when that is waited for.
     readings: int = 0
     failed_at_ms: int | None = None
+    # Which of its devices was seen ill last.
+    ill: device_losses.Ill | None = None
 
     @classmethod
     def recalled(cls, held: Held, boot_id: str) -> Self:
@@ -192,7 +194,6 @@ def told(attempt: Attempt, progress: Progress) -> Attempt:
 def step(held: Held, wish: Desire, progress: Progress, now_ms: int) -> tuple[Held, list[Effect]]:
     """The record after the next step, and that step's effects; none while one is under way."""
     attempt = held.attempt
-    progress.released = progress.released or wish is Desire.RELEASE
     if progress.released:
         return held, _removal(held, progress, now_ms)
     if progress.missing_once:

@@ -233,3 +233,14 @@ def test_a_container_that_nobody_holds_and_that_cannot_be_removed_yet_is_held_st
     assert agent.Remove(FIRST) in one.booted
 
     assert one.tell(agent.Declined(FIRST, "device or resource busy", agent.Remove)) == [agent.Pause(FIRST)]
+
+
+def test_a_container_that_nobody_holds_is_removed_though_the_engine_broke_off_the_first_time() -> None:
+    one = Agent(None, container(ContainerState.RUNNING))
+
+    one.tell(agent.Interrupted(FIRST, "no answer", agent.Remove))
+    doubted = one.tell(agent.EngineFound("test", (container(ContainerState.RUNNING),)))
+    sure = one.tell(agent.EngineFound("test", (container(ContainerState.RUNNING),)))
+
+    assert agent.Relist() in doubted
+    assert agent.Remove(FIRST) in sure

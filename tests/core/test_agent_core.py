@@ -66,6 +66,18 @@ def test_what_was_released_never_goes_on_whatever_the_engine_and_the_network_do(
     assert kinds(done) == [agent.Remove, agent.Send]
 
 
+def test_what_was_released_while_the_engine_was_away_is_removed_though_its_session_has_ended_since() -> None:
+    one = Agent()
+    one.run(placement())
+    one.tell(agent.EngineLost("no answer"))
+    one.assign()
+
+    one.reconnect()
+    done = one.tell(agent.EngineFound("test", (container(ContainerState.RUNNING),)))
+
+    assert agent.Remove(FIRST) in done
+
+
 def test_generations_count_within_a_session_so_that_a_controller_set_back_is_heard_again() -> None:
     one = Agent()
     one.assign(generation=1_000)
@@ -312,6 +324,18 @@ def test_a_hint_is_dropped_before_the_attempt_that_it_was_for_is_prepared() -> N
     done = one.assign(placement(epoch=2))
 
     assert done.index(agent.DropFetched(hint)) < done.index(agent.Prepare(placement(epoch=2)))
+
+
+def test_what_stands_by_for_an_epoch_that_is_over_is_dropped_and_made_anew_for_the_next() -> None:
+    one = Agent()
+    hint = Prefetch("train-1", PINS[0].image, AMD64, standby=placement(epoch=2))
+    one.assign(hints=(hint,))
+    later = replace(hint, standby=placement(epoch=3))
+
+    assert [one.assign(hints=(later,))[:2], one.assign(hints=(later,))[:1]] == [
+        [agent.DropFetched(hint), agent.Fetch(later)],
+        [],
+    ]
 
 
 @pytest.mark.parametrize("state", AttemptState)

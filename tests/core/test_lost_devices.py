@@ -7,7 +7,7 @@ import pytest
 from agent.core import model as agent
 from headrace.attempts import AttemptState
 from headrace.jobs import Job, JobState, MigrationState, Retry, RetryCause
-from headrace.nodes import Device, Health, Load
+from headrace.nodes import Device, Health, Load, VendorReport, VendorState
 from tests.core.small_world import AMD64, FIRST, SECOND, World, description
 from tests.core.test_devices import gpu, needs, world_with
 
@@ -155,6 +155,19 @@ def test_a_job_that_fails_on_a_card_that_is_known_to_be_lost_is_told_of_at_once(
     assert (world.job().state, world.job().attempts[0].reason) == (JobState.FAILED, "DEVICE_LOST")
 
 
+@pytest.mark.parametrize(("later_ms", "reason"), [(1_000, "DEVICE_LOST"), (60_000, "")])
+def test_a_card_that_is_well_again_when_the_failure_is_heard_of_is_its_reason_for_a_while(
+    later_ms: int, reason: str
+) -> None:
+    world = world_with(gpu(0))
+    start(world, retry=AGAIN)
+    world.sites["a"].core.handle(agent.Sensed(description(), (lost(gpu(0)),), Load()))
+    see(world, gpu(0))
+    world.pass_time(later_ms)
+
+    assert fail(world, gpu(0)).attempts[0].reason == reason
+
+
 def test_a_job_that_fails_on_a_card_that_is_well_has_failed_by_itself() -> None:
     world = world_with(gpu(0))
     start(world, retry=AGAIN)
@@ -171,12 +184,21 @@ def test_a_card_that_is_not_there_any_more_was_lost_with_the_job() -> None:
     assert fail(world).attempts[0].reason == "DEVICE_LOST"
 
 
-def test_a_card_that_the_agent_has_not_seen_since_it_began_is_not_said_to_be_lost() -> None:
+@pytest.mark.parametrize("state", VendorState)
+def test_a_card_that_the_agent_has_not_seen_since_it_began_is_lost_if_its_maker_s_driver_tells_of_none(
+    state: VendorState,
+) -> None:
     world = world_with(gpu(0))
     start(world)
     world.restart_agent("a")
 
-    assert fail(world).attempts[0].reason != "DEVICE_LOST"
+    world.exit(FIRST, 1)
+    known = replace(description(), vendors=(VendorReport("nvidia", state),))
+    for _ in range(3):
+        world._queue.append(("a", agent.Sensed(known, (), Load())))
+        world.pass_time(5_000)
+
+    assert (world.job().attempts[0].reason == "DEVICE_LOST") == (state is not VendorState.DEGRADED)
 
 
 def test_a_failure_is_told_once_the_devices_were_looked_at_afterwards() -> None:

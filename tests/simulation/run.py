@@ -129,7 +129,7 @@ def _there(world: World) -> dict[str, list[tuple[str, str, int]]]:
 def _left_over(world: World) -> str:
     """What was brought ahead and is not needed; devices and chunks that are nobody's."""
     for site in world.sites.values():
-        if site.fetched or site.core.prefetches:
+        if site.fetched or site.core.hints:
             return f"{site.name} still has what was brought ahead: {list(site.fetched)}"
         if site.engine.standbys:
             return f"{site.name} still has what was started ahead: {list(site.engine.standbys)}"
