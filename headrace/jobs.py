@@ -301,6 +301,9 @@ class Job:
     gang: str = ""
     task: int = 0
     rendezvous: str = ""
+    # For whom it had to leave its node last, and how often for jobs of higher priority.
+    preemptor: str = ""
+    preemption_count: int = 0
 
     @property
     def is_gang(self) -> bool:
