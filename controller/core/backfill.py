@@ -35,7 +35,7 @@ class Scene:
 
 def ends_ms(job: Job, wall_ms: int) -> int | None:
     """By when it has gone, as far as its limit tells. One that has not started yet might start now."""
-    if job.state is JobState.CANCELLING:
+    if job.state in (JobState.CANCELLING, JobState.FREEZING):
         return wall_ms + job.spec.grace_ms
     limit_ms = job.spec.timeouts.run_ms
     if limit_ms is None:

@@ -5,11 +5,14 @@ from dataclasses import dataclass, replace
 
 from controller.core import assignments
 from controller.core.endings import Endings
+from controller.core.fairness import Fading
 from controller.core.foresight import Foresight
 from controller.core.history import kept
 from controller.core.model import Answer, Assign, Changed, Effect, MoveAnswer, Reject, Save, aborted, moved
 from controller.core.past_runs import PastRuns
 from controller.core.placement.fit import Place, Usage, free
+from controller.core.projects import Projects
+from controller.core.turns import Turns
 from controller.core.watchlist import Watchlist
 from headrace import shares
 from headrace.attempts import Attempt
@@ -17,6 +20,7 @@ from headrace.events import Event as Happening
 from headrace.ids import task_id
 from headrace.jobs import Exclusion, Job, JobState
 from headrace.nodes import Drain, Node
+from headrace.projects import Use
 from headrace.refusals import Refusal
 from headrace.sessions import Assignment, Placement, Prefetch
 
@@ -39,6 +43,24 @@ class Policy:
     device_gone_ms: int = 30_000
     # How long a node that said nothing is not doubted, however often it has to report.
     doubt_ms: int = 9_000
+    # What a project has used counts for half as much after so long; and for its turn it counts as it would be that much
+    # later, so that what was just given counts at once.
+    half_life_ms: int = 86_400_000
+    share_ahead_ms: int = 3_600_000
+    # A point of priority is worth so long a wait.
+    priority_point_ms: int = 600_000
+    # A job of this priority or more may have others of its project leave whose priority is lower; and none of them more
+    # often than so.
+    preempting_priority: int = 80
+    preemptions_max: int = 3
+    # What having a job leave costs that saves; a job that has found nobody to leave looks again after that long.
+    standstill_ms: int = 10_000
+    preemption_rest_ms: int = 10_000
+    # Where no limit tells when there will be room for the first job that found none, room is kept for it only once it
+    # has waited so long.
+    patience_ms: int = 600_000
+    # How often what projects have used is written down.
+    use_saved_ms: int = 60_000
 
     @property
     def answer_ms(self) -> int:
@@ -65,7 +87,14 @@ class Policy:
 class Book:
     """Jobs that have not ended, and nodes. Holds no clock: time is the last `Ticked`."""
 
-    def __init__(self, name: str, policy: Policy, jobs: tuple[Job, ...], nodes: tuple[Node, ...]) -> None:
+    def __init__(
+        self,
+        name: str,
+        policy: Policy,
+        jobs: tuple[Job, ...],
+        nodes: tuple[Node, ...],
+        projects: Projects | None = None,
+    ) -> None:
         self.name = name
         self.policy = policy
         self.now_ms = 0
@@ -92,12 +121,14 @@ class Book:
         self.foresight = Foresight()
         self.past_runs = PastRuns()
         self.watchlist = Watchlist()
+        self.projects = projects or Projects({}, Fading(policy.half_life_ms, policy.share_ahead_ms))
+        self.turns = Turns()
         self.draining = {node.id: None for node in nodes if node.drain is Drain.DRAINING}
         self._at: dict[str, dict[str, None]] = {}
         self._requests: dict[str, str] = {}
         self._told: dict[str, tuple[tuple[Placement, ...], tuple[Prefetch, ...]]] = {}
         self._effects: list[Effect] = []
-        self._saves: dict[str, Job | Node] = {}
+        self._saves: dict[str, Job | Node | Use] = {}
         self._doubtful: dict[str, None] = {}
         self._acked: dict[str, None] = {}
         # When the report was heard that was answered last.
@@ -109,6 +140,8 @@ class Book:
         self.room_changed = True
         self.nodes_changed = False
         self.looked_at_wall_ms = 0
+        for node in nodes:
+            self.projects.yardstick.put(node)
         for job in jobs:
             self._index(job)
             self.foresight.recall(job)
@@ -140,11 +173,16 @@ class Book:
     def put_node(self, node: Node) -> None:
         """Takes over a node as it now is; it is saved."""
         self.nodes[node.id] = node
+        self.projects.yardstick.put(node)
         self._saves[node.name] = node
         if node.drain is Drain.DRAINING:
             self.draining[node.id] = None
         else:
             self.draining.pop(node.id, None)
+
+    def put_use(self, use: Use) -> None:
+        """Writes down what a project has used."""
+        self._saves[use.name] = use
 
     def node_heard(self, node: str) -> None:
         """The node has reported."""
@@ -297,6 +335,9 @@ class Book:
     def _index(self, job: Job) -> None:
         before = self.jobs.get(job.id)
         self.watchlist.put(job)
+        self.projects.job_put(job, self.nodes, self.wall_ms)
+        if job.state is not JobState.QUEUED:
+            self.turns.forget(job.id)
         nodes = () if job.ended else _nodes_of(job)
         for node in _nodes_of(before) if before is not None else ():
             # A job that stays keeps its turn: in another order, the node's assignment would look like a new one.

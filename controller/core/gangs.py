@@ -6,7 +6,7 @@ that runs nothing. What it is follows from its tasks (`settled`), at the end of 
 
 from dataclasses import replace
 
-from controller.core import placing
+from controller.core import precedence
 from controller.core.book import Book
 from controller.core.model import moved
 from controller.core.outcome import is_retried
@@ -105,7 +105,7 @@ def room_elsewhere(book: Book, task: Job, node: str = "") -> str:
     gang = book.jobs[task.gang]
     others = [one for one in book.nodes.values() if one.id != node]
     found = choose_all(
-        placing.alike(book, gang), others, lambda one: book.usage(one, without=gang.id), now_wall_ms=book.wall_ms
+        precedence.alike(book, gang), others, lambda one: book.usage(one, without=gang.id), now_wall_ms=book.wall_ms
     )
     return found.removeprefix("waits ") if isinstance(found, str) else ""
 
@@ -120,6 +120,11 @@ def leaves(book: Book, task: Job, why: str, *, node: str = "") -> str:
         return f"{gang.name} has nowhere to go; it would wait {kept}"
     _regroup(book, gang, f"{why}: all save, and go on elsewhere")
     return ""
+
+
+def make_way(book: Book, gang: Job, reason: str) -> None:
+    """Has a gang that was placed save and leave, for another job's sake; it waits for places again once all have."""
+    _regroup(book, gang, reason)
 
 
 def _regroup(book: Book, gang: Job, reason: str) -> None:

@@ -1,9 +1,10 @@
 """Gives places to jobs that wait, in their order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 
-from controller.core import backoff
+from controller.core import backoff, precedence
 from controller.core.book import Book
 from controller.core.model import moved
 from controller.core.order import in_order
@@ -24,6 +25,8 @@ def retry_due(book: Book) -> bool:
         return True
     if book.wall_ms - book.looked_at_wall_ms >= book.policy.readings_ms and book.watchlist.choosy:
         return True
+    if precedence.retry_due(book):
+        return True
     ends = (end for job in book.watchlist.pausing.values() for end in _waits_for_ms(job))
     return any(book.looked_at_wall_ms < end <= book.wall_ms for end in ends)
 
@@ -36,6 +39,7 @@ def place_waiting(book: Book) -> None:
     if not waiting:
         return
     held = {node: book.usage(node) for node in book.nodes}
+    book.turns.is_past = False
     for job in in_order(book, waiting):
         for node in _place(book, job, held.__getitem__):
             held[node] = book.usage(node)
@@ -46,6 +50,7 @@ def place(book: Book, job: Job) -> None:
     if book.nodes_changed:
         place_waiting(book)
     else:
+        precedence.begin_with(book, job)
         _place(book, job, book.usage)
 
 
@@ -53,8 +58,11 @@ def _place(book: Book, job: Job, usage: Callable[[str], Usage]) -> tuple[str, ..
     """Has a job that waits begin where it can; answers on which nodes. Else it is written down why it cannot."""
     tasks = book.tasks(job) if job.is_gang else [job]
     pause = next(filter(None, (backoff.pause(task, now_wall_ms=book.wall_ms) for task in tasks)), "")
-    found = pause or _places(book, job, usage)
+    looked_at = partial(_places, book, job, precedence.usage_for(book, job, usage))
+    found = pause or precedence.taken(book, job, tasks, looked_at)
     if isinstance(found, str):
+        if not pause:
+            precedence.waits(book, job)
         if found != job.reason:
             book.put(replace(job, reason=found))
         return ()
@@ -67,19 +75,12 @@ def _place(book: Book, job: Job, usage: Callable[[str], Usage]) -> tuple[str, ..
     return tuple(one.node for one in found)
 
 
-def _places(book: Book, job: Job, usage: Callable[[str], Usage]) -> tuple[Place, ...] | str:
-    nodes = book.nodes.values()
+def _places(book: Book, job: Job, usage: Callable[[str], Usage], without: Collection[str]) -> tuple[Place, ...] | str:
+    nodes = [node for node in book.nodes.values() if node.id not in without] if without else book.nodes.values()
     if job.is_gang:
-        return choose_all(alike(book, job), nodes, usage, now_wall_ms=book.wall_ms)
+        return choose_all(precedence.alike(book, job), nodes, usage, now_wall_ms=book.wall_ms)
     found = choose(job, nodes, usage, now_wall_ms=book.wall_ms)
     return (found,) if isinstance(found, Place) else found
-
-
-def alike(book: Book, gang: Job) -> list[Job]:
-    """A gang's tasks as places are looked for: what one of them keeps away from, all do."""
-    tasks = book.tasks(gang)
-    away = sum((task.exclusions for task in tasks), gang.exclusions)
-    return [replace(task, exclusions=away) for task in tasks]
 
 
 def _rendezvous(book: Book, gang: Job, node: str) -> str:

@@ -116,6 +116,7 @@ def _node_seen(book: Book, report: Report) -> None:
     else:
         if _usable(node) != _usable(before):
             book.node_changed()
+            book.projects.yardstick.put(node)
         book.nodes[node.id] = node
         if _shown(node) != _shown(before):
             book.changed(node.id)
