@@ -176,7 +176,8 @@ def _leaves(book: Book, job: Job, reason: str) -> None:
     if job.is_gang:
         gangs.make_way(book, job, reason)
         return
-    others = [node for node in book.nodes.values() if node.id != job.node]
+    kept = book.turns.kept.nodes if book.turns.kept is not None else ()
+    others = [node for node in book.nodes.values() if node.id != job.node and node.id not in kept]
     place = choose(job, others, precedence.usage_for(book, job, book.usage), now_wall_ms=book.wall_ms)
     if job.state is JobState.RUNNING and isinstance(place, Place):
         moves.freeze(book, moves.begin(book, job, place), ())

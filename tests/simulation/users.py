@@ -22,6 +22,9 @@ from tests.core.small_world import GIB, spec
 from tests.simulation.emphasis import ANY, Emphasis
 from tests.simulation.node import SimulatedNode
 from tests.simulation.programs import Program
+from tests.simulation.tenants import JOBS_AT_ONCE as CROWDED_AT_ONCE
+from tests.simulation.tenants import JOBS_WITH_DEVICES_AT_ONCE as CROWDED_DEVICES_AT_ONCE
+from tests.simulation.tenants import Tenants
 from tests.simulation.world import World
 
 # How likely a world has gangs, where nothing is emphasised.
@@ -52,8 +55,10 @@ def drawn_spec(rng: Random) -> JobSpec:
 class Users:
     """A few kinds of jobs, and things that are done now and then. Some seeds know some of them only."""
 
-    def __init__(self, world: World, emphasis: Emphasis = ANY, gangs: Random | None = None) -> None:
-        """`gangs` draws what only worlds with gangs have: all others are as they were without any."""
+    def __init__(
+        self, world: World, emphasis: Emphasis = ANY, gangs: Random | None = None, tenants: Tenants | None = None
+    ) -> None:
+        """`gangs` draws what only worlds with gangs have, `tenants` what crowded ones do: all others are without."""
         rng = world.rng
         self.world = world
         self.rng = rng
@@ -66,6 +71,9 @@ class Users:
         # Of which the largest has room beside the others.
         self.largest = max(one.task_count for one in self.specs)
         self.at_once = emphasis.at_once or max(self.at_once, self.largest)
+        self._tenants = tenants
+        if tenants is not None:
+            self.at_once = CROWDED_DEVICES_AT_ONCE if with_devices else CROWDED_AT_ONCE
         self.unrest = rng.random() if emphasis.unrest is None else emphasis.unrest
         # How many tasks each has.
         self._submitted: dict[str, int] = {}
@@ -95,6 +103,7 @@ class Users:
 
     def _submit(self, wanted: JobSpec) -> None:
         name = f"job-{len(self._submitted) + 1}"
+        wanted = self._tenants.spec(wanted) if self._tenants is not None else wanted
         self._submitted[name] = wanted.task_count
         drawn = [
             Program.drawn(self.rng, self.world.faults, can_save=wanted.checkpoint is not None)
@@ -104,6 +113,9 @@ class Users:
         endless = drawn[0].total_ms is None and wanted.resources.cpu_millis <= SMALL_CPU_MILLIS
         for program in drawn if wanted.task_count > 1 else ():
             program.total_ms = None if endless else program.total_ms or 6_000
+        for program in drawn if self._tenants is not None else ():
+            # Others wait for its room.
+            program.total_ms = program.total_ms or 6_000
         self.world.submit(name, wanted, *drawn)
 
     def _form_gangs(self, gangs: Random, largest: int) -> None:
