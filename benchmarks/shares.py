@@ -1,6 +1,6 @@
 """`python -m benchmarks.shares`: what tenants have had of a simulated day, beside what each was due.
 
-The controller's real core decides; nodes, and how long jobs take, are simulated. Every tenant always has jobs that wait.
+The controller's real core decides; nodes, and how long jobs take, are simulated. Jobs of every tenant always wait.
 """
 
 import argparse
@@ -94,7 +94,7 @@ class Day:
     """One day of one cluster."""
 
     def __init__(self, tenants: Mapping[str, Tenant], *, nodes: int, seed: int) -> None:
-        self.rng = Random(seed)
+        self.rng = Random(seed)  # noqa: S311 - a world, no secret.
         self.tenants = tenants
         policy = Policy(lease_ms=LEASE_MS, doubt_ms=LEASE_MS)
         declared = {name: Declared(tenant.weight) for name, tenant in tenants.items()}

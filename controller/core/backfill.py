@@ -11,15 +11,21 @@ from headrace.nodes import Node
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Room that is kept for a job that waits: on `nodes`, once the jobs in `gone` have gone, by `start_ms`.
+    """Room that is kept for a job that waits: at `places`, once the jobs in `gone` have gone, by `start_ms`.
 
     `start_ms` is None where nothing says when they will have gone. Times are in milliseconds since 1970.
     """
 
     job: str
-    nodes: tuple[str, ...]
+    # Of each of its tasks.
+    places: tuple[str, ...]
     gone: tuple[str, ...]
     start_ms: int | None
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Each of them once."""
+        return tuple(dict.fromkeys(self.places))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +56,34 @@ def earliest(tasks: Sequence[Job], scene: Scene, nodes: Iterable[Node] | None = 
     among = list(scene.nodes.values() if nodes is None else nodes)
     if len(tasks) > 1:
         return _for_all(head, tasks, scene, among)
-    found = [one for node in among if (one := _at(tasks[0], head, node, scene)) is not None]
-    return min(found, key=_how_soon, default=None)
+    best: Kept | None = None
+    for node in among:
+        found = _at(tasks[0], head, node, scene, best)
+        if found is not None and (best is None or _how_soon(found) < _how_soon(best)):
+            best = found
+    return best
 
 
 def _how_soon(kept: Kept) -> tuple[bool, int, int, tuple[str, ...]]:
     # Of unknown time, the one for which fewest have to go: nobody comes there meanwhile, so it only gets sooner.
-    return kept.start_ms is None, kept.start_ms or 0, len(kept.gone), kept.nodes
+    return kept.start_ms is None, kept.start_ms or 0, len(kept.gone), kept.places
 
 
-def _at(job: Job, head: str, node: Node, scene: Scene) -> Kept | None:
+def _at(job: Job, head: str, node: Node, scene: Scene, best: Kept | None) -> Kept | None:
+    """The room that it has there first; None where it has none, or where that would be no sooner than the `best`."""
     leaving = _in_order(scene.jobs_at(node.id), scene.wall_ms)
+    most = len(leaving)
+    if best is not None and best.start_ms is not None:
+        most = sum(end_ms is not None and end_ms <= best.start_ms for _, end_ms in leaving)
+    elif best is not None:
+        known = sum(end_ms is not None for _, end_ms in leaving)
+        most = min(most, max(known, len(best.gone)))
 
     def fits(count: int) -> bool:
         usage = scene.usage(node, [one for one, _ in leaving[:count]])
         return isinstance(fit(job, node, usage, now_wall_ms=scene.wall_ms), Place)
 
-    count = _fewest(len(leaving), fits)
+    count = _fewest(most, fits)
     return None if count is None else _kept(head, (node.id,), leaving[:count], scene.wall_ms)
 
 
@@ -82,7 +99,10 @@ def _for_all(head: str, tasks: Sequence[Job], scene: Scene, nodes: Sequence[Node
     if count is None:
         return None
     found = places(count)
-    names = tuple(dict.fromkeys(place.node for place in found if isinstance(place, Place)))
+    if isinstance(found, str):
+        # What a query asks may hold of a node only while others are there.
+        return None
+    names = tuple(place.node for place in found)
     here_only = [one for one in leaving[:count] if here[one[0]].node in names]
     return _kept(head, names, here_only, scene.wall_ms)
 

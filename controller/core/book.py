@@ -56,8 +56,9 @@ class Policy:
     # What having a job leave costs that saves; a job that has found nobody to leave looks again after that long.
     standstill_ms: int = 10_000
     preemption_rest_ms: int = 10_000
-    # Where no limit tells when there will be room for the first job that found none, room is kept for it only once it
-    # has waited so long.
+    # For so many of the first jobs that found no room it is kept; where no limit tells when there will be enough, only
+    # once they have waited so long, or from projects that have had more for their weight.
+    kept_max: int = 16
     patience_ms: int = 600_000
     # How often what projects have used is written down.
     use_saved_ms: int = 60_000

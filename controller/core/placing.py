@@ -39,10 +39,11 @@ def place_waiting(book: Book) -> None:
     if not waiting:
         return
     held = {node: book.usage(node) for node in book.nodes}
-    book.turns.is_past = False
+    precedence.begin(book)
     for job in in_order(book, waiting):
         for node in _place(book, job, held.__getitem__):
             held[node] = book.usage(node)
+    precedence.ended(book)
 
 
 def place(book: Book, job: Job) -> None:

@@ -24,7 +24,7 @@ def settled(book: Book) -> None:
         del turns.claims[job_id]
         turns.rests_until_ms[job_id] = book.now_ms + book.policy.preemption_rest_ms
         book.capacity_changed()
-    while turns.asking:
+    while turns.asking and turns.may_look(book.now_ms, len(book.nodes)):
         job = book.jobs.get(next(iter(turns.asking)))
         del turns.asking[next(iter(turns.asking))]
         if job is None or job.state is not JobState.QUEUED:
@@ -176,7 +176,7 @@ def _leaves(book: Book, job: Job, reason: str) -> None:
     if job.is_gang:
         gangs.make_way(book, job, reason)
         return
-    kept = book.turns.kept.nodes if book.turns.kept is not None else ()
+    kept = {node: None for one in book.turns.kept.values() for node in one.nodes}
     others = [node for node in book.nodes.values() if node.id != job.node and node.id not in kept]
     place = choose(job, others, precedence.usage_for(book, job, book.usage), now_wall_ms=book.wall_ms)
     if job.state is JobState.RUNNING and isinstance(place, Place):

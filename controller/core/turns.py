@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from controller.core.backfill import Kept
 
+# To look at so many nodes takes no time to speak of; to look at each of more, a millisecond of every ten at worst.
+FEW = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -17,11 +20,14 @@ class Turns:
     """Forgotten when the controller starts anew: then it is found again who comes first."""
 
     def __init__(self) -> None:
-        # Room for the first job that found none, whether those that are looked at now come after it, and when that room
-        # was looked for among all nodes; until when it is not looked for again for jobs for which there will be none.
-        self.kept: Kept | None = None
-        self.is_past = False
-        self.sought_ms = 0
+        # Room for the first jobs that found none, by job; those of them that come before the jobs that are looked at
+        # now, in their order; and when that room was looked for among all nodes.
+        self.kept: dict[str, Kept] = {}
+        self.before: list[str] = []
+        self.sought_ms: dict[str, int] = {}
+        # When all nodes were last looked at, for room or for whom to ask.
+        self.looked_ms = 0
+        # Until when it is not looked for again for jobs for which there will be none.
         self.hopeless_until_ms: dict[str, int] = {}
         # By job: what others were asked to leave for it.
         self.claims: dict[str, Claim] = {}
@@ -29,11 +35,19 @@ class Turns:
         self.asking: dict[str, None] = {}
         self.rests_until_ms: dict[str, int] = {}
 
+    def may_look(self, now_ms: int, nodes: int) -> bool:
+        """Whether all nodes may be looked at now, and notes that they are: where there are many, only now and then."""
+        if nodes > FEW and now_ms - self.looked_ms < nodes:
+            return False
+        self.looked_ms = now_ms
+        return True
+
     def forget(self, job: str) -> None:
         """The job waits no more."""
         self.claims.pop(job, None)
         self.asking.pop(job, None)
         self.rests_until_ms.pop(job, None)
         self.hopeless_until_ms.pop(job, None)
-        if self.kept is not None and self.kept.job == job:
-            self.kept, self.is_past = None, False
+        self.sought_ms.pop(job, None)
+        if self.kept.pop(job, None) is not None and job in self.before:
+            self.before.remove(job)

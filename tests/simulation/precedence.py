@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from controller.core.backfill import earliest
+from controller.core.backfill import Kept, earliest
 from controller.core.book import Policy
 from controller.core.fairness import seniority
 from controller.core.precedence import alike, scene
@@ -69,13 +69,19 @@ def a_project_that_does_not_borrow_keeps_to_its_quota(world: "World", before: Jo
 def who_starts_ahead_does_not_delay_whose_turn_it_is(world: "World", before: Job | None, after: Job) -> str | None:
     """A job that starts where room is kept for another one does not make it start later."""
     book = world.controller.book
-    kept, head = book.turns.kept, None
     if before is None or before.state is not JobState.QUEUED or after.state is not JobState.STARTING:
         return None
-    if kept is None or not book.turns.is_past or after.node not in kept.nodes:
-        return None
-    head = book.jobs.get(kept.job)
-    if head is None or head.id in (after.id, after.gang) or not _is_senior(head, before):
+    for name in book.turns.before:
+        if after.node in book.turns.kept[name].nodes:
+            wrong = _delayed(world, book.turns.kept[name], book.jobs[name], before, after)
+            if wrong:
+                return wrong
+    return None
+
+
+def _delayed(world: "World", kept: Kept, head: Job, before: Job, after: Job) -> str | None:
+    book = world.controller.book
+    if head.id in (after.id, after.gang) or not _is_senior(head, before):
         return None
     if (after.gang or after.id) in world.past.asked:
         # What others had left was kept for it.
