@@ -145,8 +145,8 @@ class Day:
     def _fill(self) -> None:
         """Every tenant that has come has jobs that wait."""
         waiting = dict.fromkeys(self.tenants, 0)
-        for job in self.book.watchlist.waiting.values():
-            waiting[job.spec.project] += 1
+        for job in self.book.jobs.values():
+            waiting[job.spec.project] += not job.node
         for name, tenant in self.tenants.items():
             while tenant.comes_ms <= self.now_ms and waiting[name] < BACKLOG:
                 if not self._submit(name, self.rng.choice(tenant.kinds)):

@@ -1,6 +1,6 @@
 """All that the controller knows of jobs and nodes, and the effects that the event at hand has had so far."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from controller.core import assignments
@@ -11,7 +11,10 @@ from controller.core.history import kept
 from controller.core.model import Answer, Assign, Changed, Effect, MoveAnswer, Reject, Save, aborted, moved
 from controller.core.past_runs import PastRuns
 from controller.core.placement.fit import Place, Usage, free
+from controller.core.placement.snapshot import Snapshot
+from controller.core.placement.tables import Tables
 from controller.core.projects import Projects
+from controller.core.queue import Queue
 from controller.core.turns import Turns
 from controller.core.watchlist import Watchlist
 from headrace import shares
@@ -47,8 +50,6 @@ class Policy:
     # later, so that what was just given counts at once.
     half_life_ms: int = 86_400_000
     share_ahead_ms: int = 3_600_000
-    # A point of priority is worth so long a wait.
-    priority_point_ms: int = 600_000
     # A job of this priority or more may have others of its project leave whose priority is lower; and none of them more
     # often than so.
     preempting_priority: int = 80
@@ -124,6 +125,13 @@ class Book:
         self.watchlist = Watchlist()
         self.projects = projects or Projects({}, Fading(policy.half_life_ms, policy.share_ahead_ms))
         self.turns = Turns()
+        self.queue = Queue(policy.preempting_priority)
+        self.snapshot = Snapshot()
+        self.tables = Tables(self.snapshot)
+        # Nodes that the snapshot does not have as they are: whether they are others, or only what is held of them is;
+        # and those whose sensors have told something new.
+        self.stale = {node.id: True for node in nodes}
+        self.read_anew: dict[str, None] = {}
         self.draining = {node.id: None for node in nodes if node.drain is Drain.DRAINING}
         self._at: dict[str, dict[str, None]] = {}
         self._requests: dict[str, str] = {}
@@ -173,6 +181,9 @@ class Book:
 
     def put_node(self, node: Node) -> None:
         """Takes over a node as it now is; it is saved."""
+        before = self.nodes.get(node.id)
+        if before is None or _offers(before) != _offers(node):
+            self.stale[node.id] = True
         self.nodes[node.id] = node
         self.projects.yardstick.put(node)
         self._saves[node.name] = node
@@ -184,6 +195,15 @@ class Book:
     def put_use(self, use: Use) -> None:
         """Writes down what a project has used."""
         self._saves[use.name] = use
+
+    def put_readings(self, node: Node, *, is_another: bool) -> None:
+        """Takes over a node of which nothing has changed that is saved, or (if it is not another) but for readings."""
+        self.nodes[node.id] = node
+        if is_another:
+            self.projects.yardstick.put(node)
+            self.stale[node.id] = True
+        else:
+            self.read_anew[node.id] = None
 
     def node_heard(self, node: str) -> None:
         """The node has reported."""
@@ -237,10 +257,19 @@ class Book:
         return [self.jobs[job_id] for job_id in self._at.get(node, {})]
 
     def usage(self, node: str, *, without: str = "") -> Usage:
-        """What is held of a node: by jobs (`without` one, or a gang), and devices by whatever else its engine runs."""
+        """What is held of a node: by jobs (`without` one, or a gang), devices by whatever else its engine runs.
+
+        And what others were asked to leave for a job, but that one.
+        """
+        return self.usage_once_gone(node, (without,) if without else (), waiting=without)
+
+    def usage_once_gone(self, node: str, gone: Collection[str], *, waiting: str = "") -> Usage:
+        """The same, once these jobs have gone; to the job that is `waiting` what was promised to it is free."""
         known = self.nodes.get(node)
-        gone = (without,) if without else ()
-        return assignments.held(known or Node(name=f"nodes/{node}"), self.jobs_at(node), without=gone)
+        found = assignments.held(known or Node(name=f"nodes/{node}"), self.jobs_at(node), without=gone)
+        for requests in self.turns.promised(node, but=waiting):
+            found = found.with_coming(requests)
+        return found
 
     def node_now(self, node: Node) -> Node:
         """The node as users see it."""
@@ -332,13 +361,16 @@ class Book:
     def _doubt(self, job: Job | None) -> None:
         for node in _nodes_of(job) if job is not None else ():
             self._doubtful[node] = None
+            self.stale.setdefault(node, False)
 
     def _index(self, job: Job) -> None:
         before = self.jobs.get(job.id)
         self.watchlist.put(job)
         self.projects.job_put(job, self.nodes, self.wall_ms)
         if job.state is not JobState.QUEUED:
-            self.turns.forget(job.id)
+            for node in self.turns.forget(job.id):
+                self.stale.setdefault(node, False)
+        self.queue.put(job)
         nodes = () if job.ended else _nodes_of(job)
         for node in _nodes_of(before) if before is not None else ():
             # A job that stays keeps its turn: in another order, the node's assignment would look like a new one.
@@ -354,6 +386,10 @@ class Book:
         self.jobs[job.id] = job
         if job.request_id:
             self._requests[job.request_id] = job.id
+
+
+def _offers(node: Node) -> tuple[object, ...]:
+    return node.state, node.drain, node.engine, node.description, node.devices
 
 
 def _nodes_of(job: Job) -> tuple[str, ...]:

@@ -8,7 +8,12 @@ from typing import NamedTuple
 from headrace.jobs import Job
 from headrace.projects import Amount, Use
 
+# What a point of priority is worth, in waiting.
+POINT_MS = 600_000
+
 _SECOND_MS = 1000
+
+Rank = tuple[int, int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +62,13 @@ class Account(NamedTuple):
     held: Amount
 
 
-def seniority(job: Job, *, point_ms: int) -> tuple[int, str]:
-    """Of one project's jobs the least goes first. A point of priority is worth `point_ms` of waiting.
+def rank(job: Job) -> Rank:
+    """Of one project's jobs the lowest goes first: by priority, a point of which is worth some waiting.
 
     So no job is passed for ever: those that come long after it are behind it, whatever their priority.
     """
-    return (job.queue_time_ms or 0) - job.spec.priority * point_ms, job.id
+    queued_ms = job.queue_time_ms or 0
+    return queued_ms - job.spec.priority * POINT_MS, queued_ms, job.id
 
 
 def in_turn(
@@ -72,7 +78,6 @@ def in_turn(
     expected: Callable[[Job], Amount],
     own: Callable[[str, Amount], bool],
     fading: Fading,
-    point_ms: int,
 ) -> list[Job]:
     """The jobs that wait, whose turn it is first.
 
@@ -84,10 +89,10 @@ def in_turn(
     for job in waiting:
         by_project.setdefault(job.spec.project, []).append(job)
     for jobs in by_project.values():
-        jobs.sort(key=lambda job: seniority(job, point_ms=point_ms))
+        jobs.sort(key=rank)
     if len(by_project) == 1:
         return next(iter(by_project.values()))
-    turns: list[tuple[bool, float, int, str, Job]] = []
+    turns: list[tuple[bool, float, Rank, Job]] = []
     for project, jobs in by_project.items():
         known = account(project)
         held, borrows = known.held, False
@@ -96,9 +101,9 @@ def in_turn(
             held = held.plus(expected(job))
             # What comes after one that borrows borrows too: within a project the order is its own.
             borrows = borrows or not own(project, held)
-            turns.append((borrows, had, *seniority(job, point_ms=point_ms), job))
-    turns.sort(key=lambda turn: turn[:4])
-    return [turn[4] for turn in turns]
+            turns.append((borrows, had, rank(job), job))
+    turns.sort(key=lambda turn: turn[:3])
+    return [turn[3] for turn in turns]
 
 
 def due(weights: Mapping[str, float]) -> dict[str, float]:

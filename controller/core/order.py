@@ -8,17 +8,15 @@ from headrace.jobs import Job
 
 
 def in_order(book: Book, waiting: Iterable[Job]) -> list[Job]:
-    """The jobs that wait, whose turn it is first: those for which others have left; then by their projects' shares.
+    """The jobs that wait, whose turn it is first: by their projects' shares; of one project, by rank.
 
-    Within a project, by priority and by how long they have waited.
+    They are not all that wait: of each line (see `controller.core.queue.Line`) those whose rank is first, as far as may
+    be of use. So jobs of one line have to stay in the order of their ranks.
     """
-    ordered = in_turn(
+    return in_turn(
         waiting,
         account=lambda project: book.projects.account(project, book.wall_ms),
         expected=book.projects.expected,
         own=book.projects.owns,
         fading=book.projects.fading,
-        point_ms=book.policy.priority_point_ms,
     )
-    claims = book.turns.claims
-    return sorted(ordered, key=lambda job: job.id not in claims) if claims else ordered

@@ -1,6 +1,6 @@
 """Gives places to jobs that wait, in their order."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -8,9 +8,17 @@ from controller.core import backoff, precedence
 from controller.core.book import Book
 from controller.core.model import moved
 from controller.core.order import in_order
-from controller.core.placement.fit import Place, Usage, choose
+from controller.core.placement.fit import Place, fit
 from controller.core.placement.gang import choose_all, meeting_point
-from headrace.jobs import Job, JobState, Network
+from controller.core.queue import Line
+from headrace.jobs import Exclusion, Job, JobState, Network
+
+# Of a line so many jobs are looked at first, and so many times as many each time that all of these found places.
+FIRST_LOOK, NEXT_LOOKS = 4, 4
+# At each tick so many lines are looked at because something has changed, though it may not matter to them.
+LINES_A_TICK = 64
+# Jobs that are told with a tick why they wait, beside those that were looked at.
+TOLD_A_TICK = 128
 
 
 def settled(book: Book) -> None:
@@ -21,29 +29,37 @@ def settled(book: Book) -> None:
 
 def retry_due(book: Book) -> bool:
     """Whether a job that waits may find a place by now that it had not when it was looked at last."""
-    if book.nodes_changed:
-        return True
-    if book.wall_ms - book.looked_at_wall_ms >= book.policy.readings_ms and book.watchlist.choosy:
-        return True
-    if precedence.retry_due(book):
-        return True
-    ends = (end for job in book.watchlist.pausing.values() for end in _waits_for_ms(job))
-    return any(book.looked_at_wall_ms < end <= book.wall_ms for end in ends)
+    _see_nodes(book)
+    queue = book.queue
+    queue.tells = True
+    due = book.nodes_changed or queue.has_untold
+    if book.wall_ms - book.looked_at_wall_ms >= book.policy.readings_ms:
+        due |= queue.choosy_due()
+    due |= precedence.retry_due(book)
+    due |= queue.moments_passed(book.wall_ms)
+    return queue.some_due(book.snapshot.gains, LINES_A_TICK) or due
 
 
 def place_waiting(book: Book) -> None:
-    """Finds places for the jobs that wait, in their order."""
+    """Finds places for those of the jobs that wait for which something has changed, in their order."""
     book.room_changed = book.nodes_changed = False
     book.looked_at_wall_ms = book.wall_ms
-    waiting = [job for job in book.watchlist.waiting.values() if not job.gang]
-    if not waiting:
+    _see_nodes(book)
+    is_tick, book.queue.tells = book.queue.tells, False
+    if not book.queue:
+        book.queue.gained = {}
         return
-    held = {node: book.usage(node) for node in book.nodes}
-    precedence.begin(book)
-    for job in in_order(book, waiting):
-        for node in _place(book, job, held.__getitem__):
-            held[node] = book.usage(node)
-    precedence.ended(book)
+    book.queue.group()
+    _claimed(book)
+    _walk(book, book.queue.taken_due(book.snapshot))
+    while book.turns.released and precedence.retry_due(book):
+        # Room that was kept is kept no more: others may have it.
+        _walk(book, book.queue.taken_due(book.snapshot))
+    # Only with a tick: how many nodes have which reason changes with almost all that happens.
+    for line, job_id in book.queue.untold(TOLD_A_TICK if is_tick else 0):
+        job = book.jobs[job_id]
+        if not _pause(book, job):
+            _told(book, job, line.reason)
 
 
 def place(book: Book, job: Job) -> None:
@@ -51,36 +67,137 @@ def place(book: Book, job: Job) -> None:
     if book.nodes_changed:
         place_waiting(book)
     else:
+        _see_nodes(book)
+        book.queue.group(without=job.id)
+        line, gains = book.queue.line(job.id), book.snapshot.gains
+        if line.reason and line.reason != precedence.BEHIND and line.looked_at == gains:
+            _told(book, job, line.reason)
+            return
         precedence.begin_with(book, job)
-        _place(book, job, book.usage)
+        found = _place(book, job)
+        if found:
+            line.looked_at = gains
+            book.queue.said(line, found, by=job.id)
 
 
-def _place(book: Book, job: Job, usage: Callable[[str], Usage]) -> tuple[str, ...]:
-    """Has a job that waits begin where it can; answers on which nodes. Else it is written down why it cannot."""
+def _see_nodes(book: Book) -> None:
+    """Brings the snapshot up to what the book knows."""
+    stale, read_anew = book.stale, book.read_anew
+    book.stale, book.read_anew = {}, {}
+    for node_id in read_anew:
+        book.snapshot.put_readings(book.nodes[node_id])
+    for node_id, is_another in stale.items():
+        node = book.nodes.get(node_id)
+        if node is not None and book.snapshot.put(node, book.usage(node_id), is_another=is_another):
+            book.queue.gained[book.snapshot.slots[node_id]] = None
+
+
+def _claimed(book: Book) -> None:
+    """Has those begin for which others have left."""
+    for job_id, claim in list(book.turns.claims.items()):
+        job = book.jobs[job_id]
+        nodes = [book.nodes[node] for node in dict.fromkeys(claim.nodes)]
+        tasks = precedence.alike(book, job)
+        found = choose_all(tasks, nodes, partial(book.usage, without=job_id), now_wall_ms=book.wall_ms)
+        if not isinstance(found, str) and not precedence.over_quota(book, job, tasks, found):
+            _begin(book, job, found)
+
+
+def _walk(book: Book, due: dict[Line, list[int]]) -> None:
+    """Places jobs of these lines in their order, until of each one has found no place."""
+    count, paused = FIRST_LOOK, dict[str, None]()
+    for line, slots in due.items():
+        if not slots:
+            line.looked_at = book.snapshot.gains
+    while due:
+        # A line of which all that were looked at have a place is looked at further, before those whose turn is later.
+        shown = {line: line.first(count, without=paused) for line in due}
+        last = {ids[-1]: line for line, ids in shown.items() if len(ids) == count}
+        book.turns.before = []
+        listed = [book.jobs[one] for one in {**book.turns.kept, **{one: None for ids in shown.values() for one in ids}}]
+        for job in in_order(book, listed):
+            line = book.queue.line(job.id)
+            if line not in due or job.id not in shown[line]:
+                precedence.passed(book, job)
+                continue
+            if _pause(book, job):
+                paused[job.id] = None
+                _told(book, job, _pause(book, job))
+            elif not _next_placed(book, line, job, due[line]):
+                del due[line]
+            if job.id in last and line in due:
+                break
+        else:
+            return
+        count *= NEXT_LOOKS
+
+
+def _next_placed(book: Book, line: Line, job: Job, slots: list[int]) -> bool:
+    """Whether the first job of a line has found a place: on one of these nodes, where the line had none on others."""
+    if not slots or job.is_gang or not job.reason:
+        found = _place(book, job)
+        if found:
+            book.queue.said(line, found, by=job.id)
+        return not found
+    _see_nodes(book)
+    snapshot = book.snapshot
+    able = [slot for slot in slots if book.queue.may_go_to(line, snapshot, slot)]
+    offered = [fit(job, snapshot.nodes[one], snapshot.usages[one], now_wall_ms=book.wall_ms) for one in able]
+    places = [one for one in offered if isinstance(one, Place)]
+    for place_found in sorted(places, key=lambda one: one.score, reverse=True):
+        it = (place_found,)
+        if not precedence.harmed_by(book, job, [job], it) and not precedence.over_quota(book, job, [job], it):
+            book.put(book.begin(job, place_found))
+            return True
+    if places:
+        book.turns.blocked[job.id] = None
+    precedence.waits(book, job)
+    return False
+
+
+def _place(book: Book, job: Job) -> str:
+    """Has a job that waits begin where it can, and is empty then; else why it cannot, which it is told."""
     tasks = book.tasks(job) if job.is_gang else [job]
-    pause = next(filter(None, (backoff.pause(task, now_wall_ms=book.wall_ms) for task in tasks)), "")
-    looked_at = partial(_places, book, job, precedence.usage_for(book, job, usage))
-    found = pause or precedence.taken(book, job, tasks, looked_at)
+    pause = _pause(book, job)
+    found = pause or precedence.taken(book, job, tasks, partial(_places, book, job))
     if isinstance(found, str):
         if not pause:
             precedence.waits(book, job)
-        if found != job.reason:
-            book.put(replace(job, reason=found))
-        return ()
+        _told(book, job, found)
+        return found
+    _begin(book, job, found)
+    return ""
+
+
+def _begin(book: Book, job: Job, found: Sequence[Place]) -> None:
+    tasks = book.tasks(job) if job.is_gang else [job]
     if job.is_gang:
         rendezvous = _rendezvous(book, job, found[0].node)
         tasks = [replace(task, rendezvous=rendezvous) for task in tasks]
         book.put(moved(job, JobState.STARTING, reason="", rendezvous=rendezvous))
     for task, its_place in zip(tasks, found, strict=True):
         book.put(book.begin(task, its_place))
-    return tuple(one.node for one in found)
 
 
-def _places(book: Book, job: Job, usage: Callable[[str], Usage], without: Collection[str]) -> tuple[Place, ...] | str:
-    nodes = [node for node in book.nodes.values() if node.id not in without] if without else book.nodes.values()
+def _told(book: Book, job: Job, reason: str) -> None:
+    if reason != job.reason:
+        book.put(replace(job, reason=reason))
+
+
+def _pause(book: Book, job: Job) -> str:
+    tasks = book.tasks(job) if job.is_gang else [job]
+    return next(filter(None, (backoff.pause(task, now_wall_ms=book.wall_ms) for task in tasks)), "")
+
+
+def _places(book: Book, job: Job, without: Collection[str]) -> tuple[Place, ...] | str:
+    _see_nodes(book)
+    demand = book.queue.line(job.id).demand
+    if without:
+        away = tuple(Exclusion(node, precedence.BEHIND, book.wall_ms + 1) for node in without)
+        job = replace(job, exclusions=(*job.exclusions, *away))
     if job.is_gang:
-        return choose_all(precedence.alike(book, job), nodes, usage, now_wall_ms=book.wall_ms)
-    found = choose(job, nodes, usage, now_wall_ms=book.wall_ms)
+        return book.tables.choose_all(demand, precedence.alike(book, job), now_wall_ms=book.wall_ms)
+    found = book.tables.choose(demand, job, now_wall_ms=book.wall_ms)
     return (found,) if isinstance(found, Place) else found
 
 
@@ -91,8 +208,3 @@ def _rendezvous(book: Book, gang: Job, node: str) -> str:
         return ""
     taken = [job.rendezvous for job in book.jobs.values() if job.is_gang and job.id != gang.id]
     return meeting_point(gang, host, taken)
-
-
-def _waits_for_ms(job: Job) -> tuple[int, ...]:
-    """The moments from which on it may start, or may go where it could not."""
-    return (backoff.until_ms(job), *(one.expire_time_ms for one in job.exclusions))

@@ -1,9 +1,9 @@
 """What a job that waits may take: within its project's quota, and with no harm to those whose turn it is before."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
-from controller.core import assignments, preemption
+from controller.core import preemption
 from controller.core.backfill import Kept, Scene, delays, earliest
 from controller.core.book import Book
 from controller.core.order import in_order
@@ -13,6 +13,9 @@ from headrace.jobs import Job, Requests
 from headrace.nodes import Node
 from headrace.projects import Amount
 from headrace.shares import WHOLE_MILLIS
+
+# Room is kept for so many of a line.
+KEPT_A_LINE = 4
 
 BEHIND = "waits for its turn: the room that there is is kept for a job before it, which it would delay"
 
@@ -37,40 +40,20 @@ def alike(book: Book, job: Job) -> list[Job]:
 def begin_with(book: Book, job: Job) -> None:
     """A job that has just come is looked at alone: which of those that room is kept for come before it?"""
     turns = book.turns
-    heads = [book.jobs[one] for one in turns.kept if one in book.jobs]
+    heads = heads_of(book)
     ordered = [one.id for one in in_order(book, [*heads, job])] if heads else [job.id]
     turns.before = ordered[: ordered.index(job.id)]
 
 
-def begin(book: Book) -> None:
-    """All that wait are looked at, in their order."""
-    book.turns.before = []
+def heads_of(book: Book) -> list[Job]:
+    """The jobs that room is kept for."""
+    return [book.jobs[one] for one in book.turns.kept]
 
 
-def ended(book: Book) -> None:
-    """All were looked at: of those for which no room was kept anew, none is kept."""
-    turns = book.turns
-    turns.kept = {one: turns.kept[one] for one in turns.before if one in turns.kept}
-
-
-def usage_for(book: Book, job: Job, usage: Callable[[str], Usage]) -> Callable[[str], Usage]:
-    """What is held of nodes, with what others are leaving for jobs other than this one."""
-    promised: dict[str, list[Requests]] = {}
-    for claimant, claim in book.turns.claims.items():
-        if claimant != job.id:
-            for node in claim.nodes:
-                promised.setdefault(node, []).append(book.jobs[claimant].spec.resources)
-    return _with_promised(usage, promised) if promised else usage
-
-
-def _with_promised(usage: Callable[[str], Usage], promised: Mapping[str, Sequence[Requests]]) -> Callable[[str], Usage]:
-    def with_promised(node: str) -> Usage:
-        held = usage(node)
-        for requests in promised.get(node, ()):
-            held = held.with_coming(requests)
-        return held
-
-    return with_promised
+def passed(book: Book, head: Job) -> None:
+    """Whoever is looked at from now on comes after this one, that room is kept for."""
+    if head.id in book.turns.kept and head.id not in book.turns.before:
+        _keep(book, head)
 
 
 def scene(book: Book, job: Job) -> Scene:
@@ -83,10 +66,10 @@ def scene(book: Book, job: Job) -> Scene:
             promised.setdefault(node, []).append(task.spec.resources)
 
     def usage(node: Node, gone: Collection[str]) -> Usage:
-        def held(_name: str) -> Usage:
-            return assignments.held(node, book.jobs_at(node.id), without=gone)
-
-        return _with_promised(usage_for(book, job, held), promised)(node.id)
+        held = book.usage_once_gone(node.id, gone, waiting=job.id)
+        for requests in promised.get(node.id, ()):
+            held = held.with_coming(requests)
+        return held
 
     return Scene(book.nodes, book.jobs_at, book.wall_ms, usage)
 
@@ -96,17 +79,23 @@ def taken(book: Book, job: Job, tasks: Sequence[Job], look: Look) -> tuple[Place
     over = book.projects.over_quota(job.spec.project, _least(job))
     found = over or look(())
     if isinstance(found, str):
+        if over:
+            book.turns.blocked[job.id] = None
         return found
     away: dict[str, None] = {}
-    while harmed := _harmed(book, job, tasks, found):
+    while harmed := harmed_by(book, job, tasks, found):
         away |= dict.fromkeys(harmed.nodes)
         found = look(away)
         if isinstance(found, str):
+            book.turns.blocked[job.id] = None
             return BEHIND
-    return _over_quota(book, job, tasks, found) or found
+    over = over_quota(book, job, tasks, found)
+    if over:
+        book.turns.blocked[job.id] = None
+    return over or found
 
 
-def _harmed(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Place]) -> Kept | None:
+def harmed_by(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Place]) -> Kept | None:
     """The room of one before it that a job would take by these places; one that it may not take it from."""
     nodes = {place.node: None for place in places}
     for name in book.turns.before:
@@ -151,7 +140,8 @@ def _least(job: Job) -> Amount:
     )
 
 
-def _over_quota(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Place]) -> str:
+def over_quota(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Place]) -> str:
+    """Why a job may not have these places, if its project would have to borrow and does not."""
     if book.projects.of(job.spec.project).borrows:
         return ""
     return book.projects.over_quota(job.spec.project, amount(book, tasks, places))
@@ -170,36 +160,49 @@ def waits(book: Book, job: Job) -> None:
     turns = book.turns
     if job.id in turns.claims:
         return
-    expected = book.projects.expected(job)
-    if len(turns.before) < book.policy.kept_max and not book.projects.over_quota(job.spec.project, expected):
-        _keep(book, job)
+    if not book.projects.over_quota(job.spec.project, book.projects.expected(job)):
+        # Those after it in its line find no place either, and are not looked at.
+        for one in book.queue.line(job.id).first(KEPT_A_LINE, without={}):
+            if one not in turns.before and one not in turns.claims:
+                _keep(book, book.jobs[one])
     if turns.rests_until_ms.get(job.id, 0) <= book.now_ms and preemption.may_ask(job, book.projects, rules(book)):
         turns.asking[job.id] = None
 
 
 def _keep(book: Book, job: Job) -> None:
-    turns, tasks, seen = book.turns, alike(book, job), scene(book, job)
-    if turns.hopeless_until_ms.get(job.id, 0) > book.now_ms:
+    turns = book.turns
+    kept = turns.kept.get(job.id)
+    if kept is None and len(turns.kept) >= book.policy.kept_max:
         return
-    kept, sought_ms = turns.kept.get(job.id), turns.sought_ms.get(job.id, 0)
-    if kept is not None and book.now_ms - sought_ms < book.policy.readings_ms:
+    if kept is None and turns.hopeless_until_ms.get(job.id, 0) > book.now_ms:
+        return
+    tasks, seen = alike(book, job), scene(book, job)
+    if kept is not None:
         # To look at all nodes at every event would take long where there are many.
         kept = earliest(tasks, seen, [book.nodes[node] for node in kept.nodes])
-    else:
-        kept = None
-    if kept is None:
-        if not turns.may_look(book.now_ms, len(book.nodes)):
-            return
+    is_old = book.now_ms - turns.sought_ms.get(job.id, 0) >= book.policy.readings_ms
+    if (kept is None or is_old) and turns.may_look(book.now_ms, len(book.nodes)):
         kept = earliest(tasks, seen)
         turns.sought_ms[job.id] = book.now_ms
-    if kept is None:
-        turns.hopeless_until_ms[job.id] = book.now_ms + book.policy.readings_ms
-        return
-    turns.kept[job.id] = kept
-    if job.id not in turns.before:
+        if kept is None:
+            turns.hopeless_until_ms[job.id] = book.now_ms + book.policy.readings_ms
+    if kept is not None:
+        turns.kept[job.id] = kept
         turns.before.append(job.id)
+    elif turns.kept.pop(job.id, None) is not None:
+        turns.released = True
 
 
 def retry_due(book: Book) -> bool:
-    """Whether a job that waits may have others leave by now that found nobody before."""
-    return any(until_ms <= book.now_ms for until_ms in book.turns.rests_until_ms.values())
+    """Has jobs looked at that may have others leave by now, and those that were passed over where that may be over."""
+    turns = book.turns
+    due = [job for job, until_ms in turns.rests_until_ms.items() if until_ms <= book.now_ms]
+    for job in due:
+        del turns.rests_until_ms[job]
+    # Shares move with time alone.
+    if turns.released or book.now_ms - turns.reviewed_ms >= book.policy.readings_ms:
+        due += turns.blocked
+        turns.blocked, turns.released, turns.reviewed_ms = {}, False, book.now_ms
+    for job in due:
+        book.queue.due(job)
+    return bool(due)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from controller.core import assignments, gangs, moves, precedence, preemption
+from controller.core import gangs, moves, precedence, preemption
 from controller.core.book import Book
 from controller.core.model import moved
 from controller.core.placement.fit import Place, Usage, choose, fit
@@ -21,7 +21,8 @@ def settled(book: Book) -> None:
     turns = book.turns
     for job_id in [one for one, claim in turns.claims.items() if claim.until_ms <= book.now_ms]:
         # What was to leave did not in time, or its node is no longer good for the job.
-        del turns.claims[job_id]
+        for node in turns.claims.pop(job_id).nodes:
+            book.stale.setdefault(node, False)
         turns.rests_until_ms[job_id] = book.now_ms + book.policy.preemption_rest_ms
         book.capacity_changed()
     while turns.asking and turns.may_look(book.now_ms, len(book.nodes)):
@@ -90,9 +91,7 @@ def _at(
 
 
 def _usage(book: Book, job: Job, node: Node, gone: dict[str, None], asked: _Asked) -> Usage:
-    held = precedence.usage_for(book, job, lambda _name: assignments.held(node, book.jobs_at(node.id), without=gone))(
-        node.id
-    )
+    held = book.usage_once_gone(node.id, gone, waiting=job.id)
     for task, place in zip(asked.tasks, asked.places, strict=False):
         if place.node == node.id:
             held = held.plus(task.spec.resources, place.devices)
@@ -163,7 +162,9 @@ def _make_room(book: Book, job: Job, victims: tuple[Victim, ...], nodes: tuple[s
     leave = [book.jobs[one.id] for one in victims]
     grace_ms = max(one.spec.grace_ms for one in leave)
     # An agent that hears of it late ends them late.
-    book.turns.claims[job.id] = Claim(nodes, book.now_ms + grace_ms + 2 * book.policy.node_lease_ms)
+    book.turns.claims[job.id] = Claim(nodes, job.spec.resources, book.now_ms + grace_ms + 2 * book.policy.node_lease_ms)
+    for node in nodes:
+        book.stale.setdefault(node, False)
     for victim, other in zip(victims, leave, strict=True):
         why = f"{job.name} has its project's own back" if victim.borrower else f"{job.name} is more urgent"
         count = other.preemption_count + (0 if victim.borrower else 1)
@@ -178,7 +179,7 @@ def _leaves(book: Book, job: Job, reason: str) -> None:
         return
     kept = {node: None for one in book.turns.kept.values() for node in one.nodes}
     others = [node for node in book.nodes.values() if node.id != job.node and node.id not in kept]
-    place = choose(job, others, precedence.usage_for(book, job, book.usage), now_wall_ms=book.wall_ms)
+    place = choose(job, others, book.usage, now_wall_ms=book.wall_ms)
     if job.state is JobState.RUNNING and isinstance(place, Place):
         moves.freeze(book, moves.begin(book, job, place), ())
     else:

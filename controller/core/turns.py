@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from controller.core.backfill import Kept
+from headrace.jobs import Requests
 
 # To look at so many nodes takes no time to speak of; to look at each of more, a millisecond of every ten at worst.
 FEW = 200
@@ -10,9 +11,13 @@ FEW = 200
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Room that others leave for a job: on `nodes`; kept for it until `until_ms`, by the clock of ticks."""
+    """Room that others leave for a job: on `nodes`, one for each task, of which each `requests` so much.
+
+    It is kept for it until `until_ms`, by the clock of ticks.
+    """
 
     nodes: tuple[str, ...]
+    requests: Requests
     until_ms: int
 
 
@@ -29,6 +34,11 @@ class Turns:
         self.looked_ms = 0
         # Until when it is not looked for again for jobs for which there will be none.
         self.hopeless_until_ms: dict[str, int] = {}
+        # Jobs that would have had places but for room that is kept, or a quota; whether any room was let go since, and
+        # when they were last looked at though none was.
+        self.blocked: dict[str, None] = {}
+        self.released = False
+        self.reviewed_ms = 0
         # By job: what others were asked to leave for it.
         self.claims: dict[str, Claim] = {}
         # Jobs for which others may have to leave, in their order, and until when which of them look no more.
@@ -42,12 +52,21 @@ class Turns:
         self.looked_ms = now_ms
         return True
 
-    def forget(self, job: str) -> None:
-        """The job waits no more."""
-        self.claims.pop(job, None)
+    def promised(self, node: str, *, but: str = "") -> list[Requests]:
+        """What others were asked to leave at a node, for jobs `but` this one."""
+        claims = self.claims.items()
+        return [claim.requests for job, claim in claims if job != but for one in claim.nodes if one == node]
+
+    def forget(self, job: str) -> tuple[str, ...]:
+        """The job waits no more. Answers where it needs no more what was kept for it alone."""
         self.asking.pop(job, None)
+        self.blocked.pop(job, None)
         self.rests_until_ms.pop(job, None)
         self.hopeless_until_ms.pop(job, None)
         self.sought_ms.pop(job, None)
-        if self.kept.pop(job, None) is not None and job in self.before:
+        if job in self.before:
             self.before.remove(job)
+        if self.kept.pop(job, None) is not None:
+            self.released = True
+        claim = self.claims.pop(job, None)
+        return claim.nodes if claim is not None else ()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.core.fairness import Account, Fading, due, in_turn
+from controller.core.fairness import POINT_MS, Account, Fading, due, in_turn
 from controller.core.projects import NOTHING
 from headrace.jobs import Job
 from headrace.projects import Amount, Use
@@ -15,7 +15,6 @@ from tests.core.small_world import spec
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 FADING = Fading(DAY_MS, HOUR_MS)
-POINT_MS = 600_000
 
 
 def use(recent: float = 0.0, time_ms: int = 0) -> Use:
@@ -34,7 +33,6 @@ def turns(*jobs: Job, own: int | None = None, **accounts: Account) -> list[str]:
         expected=lambda _job: Amount(1000, 0, 1000),
         own=lambda _project, held: own is None or held.unit_millis <= own * 1000,
         fading=FADING,
-        point_ms=POINT_MS,
     )
     return [one.id for one in found]
 

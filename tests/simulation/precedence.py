@@ -5,8 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from controller.core.backfill import Kept, earliest
-from controller.core.book import Policy
-from controller.core.fairness import seniority
+from controller.core.fairness import rank
 from controller.core.precedence import alike, scene
 from headrace.jobs import Job, JobState
 from headrace.projects import Declared
@@ -101,9 +100,7 @@ def _delayed(world: "World", kept: Kept, head: Job, before: Job, after: Job) -> 
 
 def _is_senior(head: Job, job: Job) -> bool:
     """Whether its turn is before the other's: of one project's jobs that can be told without their shares."""
-    point_ms = Policy().priority_point_ms
-    first, second = (seniority(one, point_ms=point_ms) for one in (head, job))
-    return head.spec.project == job.spec.project and first < second
+    return head.spec.project == job.spec.project and rank(head) < rank(job)
 
 
 def _cores(world: "World", project: str) -> int:
