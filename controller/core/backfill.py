@@ -59,12 +59,13 @@ def earliest(tasks: Sequence[Job], scene: Scene, nodes: Iterable[Node] | None = 
     best: Kept | None = None
     for node in among:
         found = _at(tasks[0], head, node, scene, best)
-        if found is not None and (best is None or _how_soon(found) < _how_soon(best)):
+        if found is not None and (best is None or how_soon(found) < how_soon(best)):
             best = found
     return best
 
 
-def _how_soon(kept: Kept) -> tuple[bool, int, int, tuple[str, ...]]:
+def how_soon(kept: Kept) -> tuple[bool, int, int, tuple[str, ...]]:
+    """Of two, the lower is the better one."""
     # Of unknown time, the one for which fewest have to go: nobody comes there meanwhile, so it only gets sooner.
     return kept.start_ms is None, kept.start_ms or 0, len(kept.gone), kept.places
 

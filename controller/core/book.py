@@ -131,6 +131,9 @@ class Book:
         # Nodes that the snapshot does not have as they are: whether they are others, or only what is held of them is;
         # and those whose sensors have told something new.
         self.stale = {node.id: True for node in nodes}
+        # When a node, or what is held of it, was last another one, counted; those that were last come last.
+        self.touches = 0
+        self.touched: dict[str, int] = {}
         self.read_anew: dict[str, None] = {}
         self.draining = {node.id: None for node in nodes if node.drain is Drain.DRAINING}
         self._at: dict[str, dict[str, None]] = {}
@@ -183,7 +186,7 @@ class Book:
         """Takes over a node as it now is; it is saved."""
         before = self.nodes.get(node.id)
         if before is None or _offers(before) != _offers(node):
-            self.stale[node.id] = True
+            self.touch(node.id, is_another=True)
         self.nodes[node.id] = node
         self.projects.yardstick.put(node)
         self._saves[node.name] = node
@@ -201,9 +204,16 @@ class Book:
         self.nodes[node.id] = node
         if is_another:
             self.projects.yardstick.put(node)
-            self.stale[node.id] = True
+            self.touch(node.id, is_another=True)
         else:
             self.read_anew[node.id] = None
+
+    def touch(self, node: str, *, is_another: bool = False) -> None:
+        """What may be had of a node is not as it was: because it is another one, or by what is held of it."""
+        self.stale[node] = is_another or self.stale.get(node, False)
+        self.touches += 1
+        self.touched.pop(node, None)
+        self.touched[node] = self.touches
 
     def node_heard(self, node: str) -> None:
         """The node has reported."""
@@ -361,7 +371,7 @@ class Book:
     def _doubt(self, job: Job | None) -> None:
         for node in _nodes_of(job) if job is not None else ():
             self._doubtful[node] = None
-            self.stale.setdefault(node, False)
+            self.touch(node)
 
     def _index(self, job: Job) -> None:
         before = self.jobs.get(job.id)
@@ -369,7 +379,7 @@ class Book:
         self.projects.job_put(job, self.nodes, self.wall_ms)
         if job.state is not JobState.QUEUED:
             for node in self.turns.forget(job.id):
-                self.stale.setdefault(node, False)
+                self.touch(node)
         self.queue.put(job)
         nodes = () if job.ended else _nodes_of(job)
         for node in _nodes_of(before) if before is not None else ():

@@ -6,7 +6,7 @@ that runs nothing. What it is follows from its tasks (`settled`), at the end of 
 
 from dataclasses import replace
 
-from controller.core import precedence
+from controller.core import keeping
 from controller.core.book import Book
 from controller.core.model import moved
 from controller.core.outcome import is_retried
@@ -105,7 +105,7 @@ def room_elsewhere(book: Book, task: Job, node: str = "") -> str:
     gang = book.jobs[task.gang]
     others = [one for one in book.nodes.values() if one.id != node]
     found = choose_all(
-        precedence.alike(book, gang), others, lambda one: book.usage(one, without=gang.id), now_wall_ms=book.wall_ms
+        keeping.alike(book, gang), others, lambda one: book.usage(one, without=gang.id), now_wall_ms=book.wall_ms
     )
     return found.removeprefix("waits ") if isinstance(found, str) else ""
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 
-from controller.core import backoff, precedence
+from controller.core import backoff, keeping, precedence
 from controller.core.book import Book
 from controller.core.model import moved
 from controller.core.order import in_order
@@ -97,7 +97,7 @@ def _claimed(book: Book) -> None:
     for job_id, claim in list(book.turns.claims.items()):
         job = book.jobs[job_id]
         nodes = [book.nodes[node] for node in dict.fromkeys(claim.nodes)]
-        tasks = precedence.alike(book, job)
+        tasks = keeping.alike(book, job)
         found = choose_all(tasks, nodes, partial(book.usage, without=job_id), now_wall_ms=book.wall_ms)
         if not isinstance(found, str) and not precedence.over_quota(book, job, tasks, found):
             _begin(book, job, found)
@@ -196,7 +196,7 @@ def _places(book: Book, job: Job, without: Collection[str]) -> tuple[Place, ...]
         away = tuple(Exclusion(node, precedence.BEHIND, book.wall_ms + 1) for node in without)
         job = replace(job, exclusions=(*job.exclusions, *away))
     if job.is_gang:
-        return book.tables.choose_all(demand, precedence.alike(book, job), now_wall_ms=book.wall_ms)
+        return book.tables.choose_all(demand, keeping.alike(book, job), now_wall_ms=book.wall_ms)
     found = book.tables.choose(demand, job, now_wall_ms=book.wall_ms)
     return (found,) if isinstance(found, Place) else found
 

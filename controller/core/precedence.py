@@ -1,16 +1,15 @@
 """What a job that waits may take: within its project's quota, and with no harm to those whose turn it is before."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 
 from controller.core import preemption
-from controller.core.backfill import Kept, Scene, delays, earliest
+from controller.core.backfill import Kept, delays
 from controller.core.book import Book
+from controller.core.keeping import alike, keep, scene
 from controller.core.order import in_order
-from controller.core.placement.fit import Place, Usage
+from controller.core.placement.fit import Place
 from controller.core.projects import NOTHING
-from headrace.jobs import Job, Requests
-from headrace.nodes import Node
+from headrace.jobs import Job
 from headrace.projects import Amount
 from headrace.shares import WHOLE_MILLIS
 
@@ -26,15 +25,6 @@ def rules(book: Book) -> preemption.Rules:
     """Who may have whom leave."""
     policy = book.policy
     return preemption.Rules(policy.preempting_priority, policy.preemptions_max, policy.standstill_ms)
-
-
-def alike(book: Book, job: Job) -> list[Job]:
-    """A gang's tasks as places are looked for: what one of them keeps away from, all do. Of another job, itself."""
-    if not job.is_gang:
-        return [job]
-    tasks = book.tasks(job)
-    away = sum((task.exclusions for task in tasks), job.exclusions)
-    return [replace(task, exclusions=away) for task in tasks]
 
 
 def begin_with(book: Book, job: Job) -> None:
@@ -53,25 +43,7 @@ def heads_of(book: Book) -> list[Job]:
 def passed(book: Book, head: Job) -> None:
     """Whoever is looked at from now on comes after this one, that room is kept for."""
     if head.id in book.turns.kept and head.id not in book.turns.before:
-        _keep(book, head)
-
-
-def scene(book: Book, job: Job) -> Scene:
-    """The cluster as it is for a job that waits: with the room that is kept for those before it."""
-    promised: dict[str, list[Requests]] = {}
-    for other in book.turns.before:
-        if other == job.id:
-            break
-        for task, node in zip(alike(book, book.jobs[other]), book.turns.kept[other].places, strict=True):
-            promised.setdefault(node, []).append(task.spec.resources)
-
-    def usage(node: Node, gone: Collection[str]) -> Usage:
-        held = book.usage_once_gone(node.id, gone, waiting=job.id)
-        for requests in promised.get(node.id, ()):
-            held = held.with_coming(requests)
-        return held
-
-    return Scene(book.nodes, book.jobs_at, book.wall_ms, usage)
+        keep(book, head)
 
 
 def taken(book: Book, job: Job, tasks: Sequence[Job], look: Look) -> tuple[Place, ...] | str:
@@ -164,33 +136,9 @@ def waits(book: Book, job: Job) -> None:
         # Those after it in its line find no place either, and are not looked at.
         for one in book.queue.line(job.id).first(KEPT_A_LINE, without={}):
             if one not in turns.before and one not in turns.claims:
-                _keep(book, book.jobs[one])
+                keep(book, book.jobs[one])
     if turns.rests_until_ms.get(job.id, 0) <= book.now_ms and preemption.may_ask(job, book.projects, rules(book)):
         turns.asking[job.id] = None
-
-
-def _keep(book: Book, job: Job) -> None:
-    turns = book.turns
-    kept = turns.kept.get(job.id)
-    if kept is None and len(turns.kept) >= book.policy.kept_max:
-        return
-    if kept is None and turns.hopeless_until_ms.get(job.id, 0) > book.now_ms:
-        return
-    tasks, seen = alike(book, job), scene(book, job)
-    if kept is not None:
-        # To look at all nodes at every event would take long where there are many.
-        kept = earliest(tasks, seen, [book.nodes[node] for node in kept.nodes])
-    is_old = book.now_ms - turns.sought_ms.get(job.id, 0) >= book.policy.readings_ms
-    if (kept is None or is_old) and turns.may_look(book.now_ms, len(book.nodes)):
-        kept = earliest(tasks, seen)
-        turns.sought_ms[job.id] = book.now_ms
-        if kept is None:
-            turns.hopeless_until_ms[job.id] = book.now_ms + book.policy.readings_ms
-    if kept is not None:
-        turns.kept[job.id] = kept
-        turns.before.append(job.id)
-    elif turns.kept.pop(job.id, None) is not None:
-        turns.released = True
 
 
 def retry_due(book: Book) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from controller.core import gangs, moves, precedence, preemption
+from controller.core import gangs, keeping, moves, precedence, preemption
 from controller.core.book import Book
 from controller.core.model import moved
 from controller.core.placement.fit import Place, Usage, choose, fit
@@ -22,10 +22,10 @@ def settled(book: Book) -> None:
     for job_id in [one for one, claim in turns.claims.items() if claim.until_ms <= book.now_ms]:
         # What was to leave did not in time, or its node is no longer good for the job.
         for node in turns.claims.pop(job_id).nodes:
-            book.stale.setdefault(node, False)
+            book.touch(node)
         turns.rests_until_ms[job_id] = book.now_ms + book.policy.preemption_rest_ms
         book.capacity_changed()
-    while turns.asking and turns.may_look(book.now_ms, len(book.nodes)):
+    while turns.asking and turns.may_look(book.now_ms, len(book.nodes) if len(book.nodes) > keeping.FEW else 0):
         job = book.jobs.get(next(iter(turns.asking)))
         del turns.asking[next(iter(turns.asking))]
         if job is None or job.state is not JobState.QUEUED:
@@ -43,7 +43,7 @@ def _sought(book: Book, job: Job) -> tuple[tuple[Victim, ...], tuple[str, ...]] 
     at_nodes = _by_node(book, job)
     chosen: tuple[Victim, ...] = ()
     places: list[Place] = []
-    tasks = precedence.alike(book, job)
+    tasks = keeping.alike(book, job)
     for task in tasks:
         best: tuple[float, str, tuple[Victim, ...], Place] | None = None
         for node in book.nodes.values():
@@ -164,7 +164,7 @@ def _make_room(book: Book, job: Job, victims: tuple[Victim, ...], nodes: tuple[s
     # An agent that hears of it late ends them late.
     book.turns.claims[job.id] = Claim(nodes, job.spec.resources, book.now_ms + grace_ms + 2 * book.policy.node_lease_ms)
     for node in nodes:
-        book.stale.setdefault(node, False)
+        book.touch(node)
     for victim, other in zip(victims, leave, strict=True):
         why = f"{job.name} has its project's own back" if victim.borrower else f"{job.name} is more urgent"
         count = other.preemption_count + (0 if victim.borrower else 1)

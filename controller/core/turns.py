@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from controller.core.backfill import Kept
 from headrace.jobs import Requests
 
-# To look at so many nodes takes no time to speak of; to look at each of more, a millisecond of every ten at worst.
-FEW = 200
-
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -21,19 +18,27 @@ class Claim:
     until_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """How room was looked for last: after how many changes of nodes, and beside what; first among all, last at all."""
+
+    touches: int
+    beside: tuple[tuple[str, tuple[str, ...]], ...]
+    first_ms: int
+    last_ms: int
+
+
 class Turns:
     """Forgotten when the controller starts anew: then it is found again who comes first."""
 
     def __init__(self) -> None:
         # Room for the first jobs that found none, by job; those of them that come before the jobs that are looked at
-        # now, in their order; and when that room was looked for among all nodes.
+        # now, in their order; and how that room was looked for.
         self.kept: dict[str, Kept] = {}
         self.before: list[str] = []
-        self.sought_ms: dict[str, int] = {}
+        self.sought: dict[str, Sought] = {}
         # When all nodes were last looked at, for room or for whom to ask.
         self.looked_ms = 0
-        # Until when it is not looked for again for jobs for which there will be none.
-        self.hopeless_until_ms: dict[str, int] = {}
         # Jobs that would have had places but for room that is kept, or a quota; whether any room was let go since, and
         # when they were last looked at though none was.
         self.blocked: dict[str, None] = {}
@@ -46,8 +51,8 @@ class Turns:
         self.rests_until_ms: dict[str, int] = {}
 
     def may_look(self, now_ms: int, nodes: int) -> bool:
-        """Whether all nodes may be looked at now, and notes that they are: where there are many, only now and then."""
-        if nodes > FEW and now_ms - self.looked_ms < nodes:
+        """Whether so many nodes may be looked at now, and notes that they are: a millisecond for each has to pass."""
+        if now_ms - self.looked_ms < nodes:
             return False
         self.looked_ms = now_ms
         return True
@@ -62,8 +67,7 @@ class Turns:
         self.asking.pop(job, None)
         self.blocked.pop(job, None)
         self.rests_until_ms.pop(job, None)
-        self.hopeless_until_ms.pop(job, None)
-        self.sought_ms.pop(job, None)
+        self.sought.pop(job, None)
         if job in self.before:
             self.before.remove(job)
         if self.kept.pop(job, None) is not None:

@@ -215,7 +215,7 @@ def test_a_wrong_setting_is_told_its_file_and_key_and_what_is_allowed(tmp_path: 
         ('half_life = "1s"', "half_life: 1s is shorter than 1m"),
         ("projects = 1", "projects: has keys of its own; write [projects.NAME] and its keys below"),
         ("[projects.Physics]", "projects: 'Physics' is no name"),
-        ("[projects.p]\nwheight = 2", "projects: p: unknown key 'wheight'; did you mean 'weight'?"),
+        ("[projects.p]\nwheight = 2", "projects: p: unknown key 'wheight'; did you mean weight?"),
         ("[projects.p]\nweight = 0", "projects: p: weight: is a number above 0"),
         ("[projects.p]\nquota = {gpus = 2}", "projects: p: quota: unknown key 'gpus'"),
         ("[projects.p]\nquota = {units = -1}", "projects: p: quota.units: is a number of 0 or more"),

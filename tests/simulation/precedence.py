@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from controller.core.backfill import Kept, earliest
 from controller.core.fairness import rank
-from controller.core.precedence import alike, scene
+from controller.core.keeping import alike, scene
 from headrace.jobs import Job, JobState
 from headrace.projects import Declared
 from tests.simulation.invariants import at
