@@ -1,7 +1,7 @@
 """All that the controller knows of jobs and nodes, and the effects that the event at hand has had so far."""
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from controller.core import assignments
 from controller.core.endings import Endings
@@ -13,6 +13,7 @@ from controller.core.past_runs import PastRuns
 from controller.core.placement.fit import Place, Usage, free
 from controller.core.placement.snapshot import Snapshot
 from controller.core.placement.tables import Tables
+from controller.core.policy import Policy
 from controller.core.projects import Projects
 from controller.core.queue import Queue
 from controller.core.turns import Turns
@@ -27,63 +28,7 @@ from headrace.projects import Use
 from headrace.refusals import Refusal
 from headrace.sessions import Assignment, Placement, Prefetch
 
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The few named numbers of the controller, in milliseconds."""
-
-    # The agent's. The controller waits half as long again before it touches what a node has: the agent gives up first.
-    lease_ms: int = 15_000
-    prefetch_ms: int = 900_000
-    # How often jobs whose place depends on what sensors read are looked at again.
-    readings_ms: int = 10_000
-    exclusion_ms: int = 60_000
-    # A job that ends within this long is not moved away from a node that is drained: it is let end.
-    ends_ms: int = 60_000
-    # For how long a device is held by what is no job before that is told.
-    drift_ms: int = 10_000
-    # For how long a node may leave out a device that a job has before that counts as lost.
-    device_gone_ms: int = 30_000
-    # How long a node that said nothing is not doubted, however often it has to report.
-    doubt_ms: int = 9_000
-    # What a project has used counts for half as much after so long; and for its turn it counts as it would be that much
-    # later, so that what was just given counts at once.
-    half_life_ms: int = 86_400_000
-    share_ahead_ms: int = 3_600_000
-    # A job of this priority or more may have others of its project leave whose priority is lower; and none of them more
-    # often than so.
-    preempting_priority: int = 80
-    preemptions_max: int = 3
-    # What having a job leave costs that saves; a job that has found nobody to leave looks again after that long.
-    standstill_ms: int = 10_000
-    preemption_rest_ms: int = 10_000
-    # For so many of the first jobs that found no room it is kept; where no limit tells when there will be enough, only
-    # once they have waited so long, or from projects that have had more for their weight.
-    kept_max: int = 16
-    patience_ms: int = 600_000
-    # How often what projects have used is written down.
-    use_saved_ms: int = 60_000
-
-    @property
-    def answer_ms(self) -> int:
-        """How long after a report that was answered another one need not be, if there is nothing new to tell.
-
-        What it costs a node of its lease, at worst. Jobs that come and go make it report many times a second.
-        """
-        return self.lease_ms // 10
-
-    @property
-    def node_lease_ms(self) -> int:
-        """How long after its last report a node may still run what it was told to: its agent gives up before."""
-        return self.lease_ms * 3 // 2
-
-    @property
-    def suspect_ms(self) -> int:
-        """How long after its last report a node is SUSPECT: it reports three times a lease, and has missed one.
-
-        It gets no jobs then, and none of its own are touched before `node_lease_ms`.
-        """
-        return min(self.node_lease_ms, max(self.doubt_ms, self.lease_ms * 3 // 5))
+__all__ = ["Book", "Policy"]
 
 
 class Book:
@@ -97,8 +42,7 @@ class Book:
         nodes: tuple[Node, ...],
         projects: Projects | None = None,
     ) -> None:
-        self.name = name
-        self.policy = policy
+        self.name, self.policy = name, policy
         self.now_ms = 0
         self.wall_ms = 0
         self.jobs: dict[str, Job] = {}
@@ -131,9 +75,6 @@ class Book:
         # Nodes that the snapshot does not have as they are: whether they are others, or only what is held of them is;
         # and those whose sensors have told something new.
         self.stale = {node.id: True for node in nodes}
-        # When a node, or what is held of it, was last another one, counted; those that were last come last.
-        self.touches = 0
-        self.touched: dict[str, int] = {}
         self.read_anew: dict[str, None] = {}
         self.draining = {node.id: None for node in nodes if node.drain is Drain.DRAINING}
         self._at: dict[str, dict[str, None]] = {}
@@ -152,7 +93,10 @@ class Book:
         self.room_changed = True
         self.nodes_changed = False
         self.looked_at_wall_ms = 0
-        for node in nodes:
+        self._take_over(jobs)
+
+    def _take_over(self, jobs: tuple[Job, ...]) -> None:
+        for node in self.nodes.values():
             self.projects.yardstick.put(node)
         for job in jobs:
             self._index(job)
@@ -211,9 +155,7 @@ class Book:
     def touch(self, node: str, *, is_another: bool = False) -> None:
         """What may be had of a node is not as it was: because it is another one, or by what is held of it."""
         self.stale[node] = is_another or self.stale.get(node, False)
-        self.touches += 1
-        self.touched.pop(node, None)
-        self.touched[node] = self.touches
+        self.turns.touch(node)
 
     def node_heard(self, node: str) -> None:
         """The node has reported."""

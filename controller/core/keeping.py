@@ -71,7 +71,7 @@ def _among_all(book: Book, job: Job, kept: Kept | None) -> Kept | None:
         return kept
     found = earliest(alike(book, job), scene(book, job))
     beside = _beside(book, job, found)
-    turns.sought[job.id] = Sought(book.touches, beside, first_ms=book.now_ms, last_ms=book.now_ms)
+    turns.sought[job.id] = Sought(book.turns.touches, beside, first_ms=book.now_ms, last_ms=book.now_ms)
     return found
 
 
@@ -92,14 +92,14 @@ def _anew(book: Book, job: Job, kept: Kept | None, sought: Sought) -> Kept | Non
     if kept is not None and not doubtful and (found is None or how_soon(kept) <= how_soon(found)):
         found = kept
     book.turns.sought[job.id] = replace(
-        sought, touches=book.touches, beside=_beside(book, job, found), last_ms=book.now_ms
+        sought, touches=book.turns.touches, beside=_beside(book, job, found), last_ms=book.now_ms
     )
     return found
 
 
 def _touched(book: Book, since: int) -> Iterator[str]:
     """Nodes that have changed, or what is held of them, since they were so often."""
-    for node, touches in reversed(book.touched.items()):
+    for node, touches in reversed(book.turns.touched.items()):
         if touches <= since:
             return
         if node in book.nodes:

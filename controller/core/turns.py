@@ -49,6 +49,15 @@ class Turns:
         # Jobs for which others may have to leave, in their order, and until when which of them look no more.
         self.asking: dict[str, None] = {}
         self.rests_until_ms: dict[str, int] = {}
+        # When a node, or what is held of it, was last another one, counted; those that were last come last.
+        self.touches = 0
+        self.touched: dict[str, int] = {}
+
+    def touch(self, node: str) -> None:
+        """What may be had of a node is not as it was."""
+        self.touches += 1
+        self.touched.pop(node, None)
+        self.touched[node] = self.touches
 
     def may_look(self, now_ms: int, nodes: int) -> bool:
         """Whether so many nodes may be looked at now, and notes that they are: a millisecond for each has to pass."""
