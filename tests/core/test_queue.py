@@ -9,9 +9,9 @@ from controller.core import backoff, model
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
 from controller.core.placement.fit import choose
-from controller.core.placing import FIRST_LOOK, TOLD_A_TICK
+from controller.core.placing import FIRST_LOOK, PLACED_A_TICK, PLACED_AT_ONCE, TOLD_A_TICK
 from controller.core.queue import MANY_JOBS, MANY_NODES, Queue, rank
-from headrace.attempts import Attempt, AttemptState
+from headrace.attempts import EXIT_SAVED, Attempt, AttemptState, Checkpoint
 from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Requests
 from headrace.nodes import Device, Drain, Engine, Health, Load
 from headrace.sessions import Report
@@ -71,6 +71,14 @@ class Controller:
         told = [job for job in self.book.jobs_at(node) if job.node == node]
         told = told if state is AttemptState.RUNNING else told[:1]
         self.report(node, *(Attempt(one.id, one.epoch, one.task, state=state, exit_code=exit_code) for one in told))
+
+    def crashes(self, job_id: str) -> None:
+        """It runs, saves, and leaves unasked."""
+        job = self.book.jobs[job_id]
+        self.report(job.node, Attempt(job.id, job.epoch, state=AttemptState.RUNNING))
+        saved = Checkpoint("sha256:" + "a" * 64, job.epoch, 1)
+        left = Attempt(job.id, job.epoch, state=AttemptState.EXITED, exit_code=EXIT_SAVED, checkpoint=saved)
+        self.report(job.node, left)
 
     def waiting(self) -> list[Job]:
         return [job for job in self.book.jobs.values() if job.state is JobState.QUEUED and not job.gang]
@@ -206,3 +214,47 @@ def test_a_line_that_has_nobody_left_is_kept_no_longer() -> None:
 
     assert list(queue.lines()) == []
     assert not queue
+
+
+def test_when_very_many_could_start_other_events_are_heard_in_between_and_the_first_start_first() -> None:
+    one = Controller()
+    for _ in range(PLACED_A_TICK + 2 * PLACED_AT_ONCE):
+        one.submit(SHAPES[0])
+    for number in range(PLACED_A_TICK // 2):
+        one.report(f"node-{number}")
+
+    one.tick()
+    assert len(one.waiting()) == 2 * PLACED_AT_ONCE
+    late = one.submit(SHAPES[0])
+    urgent = one.submit(replace(SHAPES[0], priority=90))
+
+    assert late is not None
+    assert urgent is not None
+    assert (late.state, late.reason) == (JobState.QUEUED, "waits for its turn")
+    assert urgent.node
+    for _ in range(2):
+        one.tick()
+    assert one.waiting() == []
+
+
+def test_one_that_pauses_keeps_no_other_of_its_line_from_beginning() -> None:
+    one = Controller()
+    one.report("a")
+    one.tick()
+    crashing = one.submit(SHAPES[0])
+    assert crashing is not None
+    one.crashes(crashing.id)
+    one.submit(spec(resources=Requests(3000, GIB)))
+    waits = one.submit(SHAPES[0])
+    one.crashes(crashing.id)
+    assert waits is not None
+    assert one.book.jobs[waits.id].node == "a"
+    done = Attempt(waits.id, 1, state=AttemptState.EXITED, exit_code=0)
+    one.report("a", done)
+    one.tick()
+    assert "starts again at" in one.book.jobs[crashing.id].reason
+
+    other = one.submit(SHAPES[0])
+
+    assert other is not None
+    assert other.node == "a"
