@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
+import numpy as np
+
 from controller.core.backfill import Kept, Scene, earliest, how_soon
 from controller.core.book import Book
 from controller.core.placement.fit import Usage
@@ -10,9 +12,11 @@ from controller.core.turns import Sought
 from headrace.jobs import Job, Requests
 from headrace.nodes import Node
 
-# To look at so many nodes takes no time to speak of. Of more, all are looked at only now and then, and those that have
-# changed not at each event.
+# To look at so many nodes takes ten milliseconds or so. Of more, so many are looked at at a time, those first that lack
+# least; and after a pause, as all else waits meanwhile.
 FEW = 200
+LOOK_PAUSE_MS = 200
+# Those that have changed are not looked at at each event then.
 PAUSE_MS = 1_000
 # After so long all nodes are looked at again: a job that kept away from some may go there.
 AGAIN_MS = 60_000
@@ -65,11 +69,53 @@ def keep(book: Book, job: Job) -> None:
         turns.released = True
 
 
+def may_look(book: Book) -> bool:
+    """Whether many nodes may be looked at now, and notes that they are."""
+    turns = book.turns
+    if len(book.nodes) > FEW and book.now_ms - turns.looked_ms < LOOK_PAUSE_MS:
+        return False
+    turns.looked_ms = book.now_ms
+    return True
+
+
+def lacking_least(book: Book, job: Job, looks: dict[str, int]) -> list[Node]:
+    """All nodes, where there are few; else those that lack least of what a task asks for, and each time others.
+
+    `looks` counts, by job, how often that was.
+    """
+    if len(book.nodes) <= FEW:
+        return list(book.nodes.values())
+    snapshot, wants = book.snapshot, job.spec.resources
+    count = len(snapshot.nodes)
+    devices = wants.accelerators.count if wants.accelerators is not None and not wants.accelerators.is_part else 0
+    lacks = np.zeros(count)
+    for asked, free in (
+        (wants.cpu_millis, snapshot.cpu_millis),
+        (wants.memory_bytes, snapshot.memory_bytes),
+        (devices, snapshot.untouched_count),
+    ):
+        if asked:
+            lacks += np.maximum(0, asked - free[:count]) / asked
+    lacks[snapshot.standing[:count] != 0] = np.inf
+    first = looks.get(job.id, 0) * FEW % count
+    looks[job.id] = looks.get(job.id, 0) + 1
+    order = np.argsort(lacks, kind="stable")[first : first + FEW].tolist()
+    return [snapshot.nodes[slot] for slot in order if np.isfinite(lacks[slot])]
+
+
 def _among_all(book: Book, job: Job, kept: Kept | None) -> Kept | None:
     turns = book.turns
-    if not turns.may_look(book.now_ms, len(book.nodes) if len(book.nodes) > FEW else 0):
+    if not may_look(book):
         return kept
-    found = earliest(alike(book, job), scene(book, job))
+    nodes = lacking_least(book, job, turns.looks)
+    known = {node.id: None for node in nodes} if kept is not None else {}
+    nodes += [book.nodes[node] for node in kept.nodes if node not in known] if kept is not None else []
+    found = earliest(alike(book, job), scene(book, job), nodes)
+    if found is None and len(book.nodes) > FEW * turns.looks.get(job.id, 0):
+        # The others are looked at next time.
+        turns.sought.pop(job.id, None)
+        return None
+    turns.looks.pop(job.id, None)
     beside = _beside(book, job, found)
     turns.sought[job.id] = Sought(book.turns.touches, beside, first_ms=book.now_ms, last_ms=book.now_ms)
     return found

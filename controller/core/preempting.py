@@ -25,7 +25,7 @@ def settled(book: Book) -> None:
             book.touch(node)
         turns.rests_until_ms[job_id] = book.now_ms + book.policy.preemption_rest_ms
         book.capacity_changed()
-    while turns.asking and turns.may_look(book.now_ms, len(book.nodes) if len(book.nodes) > keeping.FEW else 0):
+    while turns.asking and keeping.may_look(book):
         job = book.jobs.get(next(iter(turns.asking)))
         del turns.asking[next(iter(turns.asking))]
         if job is None or job.state is not JobState.QUEUED:
@@ -40,13 +40,14 @@ def settled(book: Book) -> None:
 
 def _sought(book: Book, job: Job) -> tuple[tuple[Victim, ...], tuple[str, ...]] | None:
     """The cheapest set of those that may be asked, and the nodes at which the job's tasks find room by that."""
-    at_nodes = _by_node(book, job)
+    nodes = keeping.lacking_least(book, job, book.turns.asks)
+    at_nodes = _by_node(book, job, nodes)
     chosen: tuple[Victim, ...] = ()
     places: list[Place] = []
     tasks = keeping.alike(book, job)
     for task in tasks:
         best: tuple[float, str, tuple[Victim, ...], Place] | None = None
-        for node in book.nodes.values():
+        for node in nodes:
             found = _at(book, job, node, _Asked(task, tasks, chosen, tuple(places)), at_nodes.get(node.id, []))
             if found is not None and (best is None or (found[0], node.id) < best[:2]):
                 best = (found[0], node.id, found[1], found[2])
@@ -113,12 +114,12 @@ def _within_quota(book: Book, job: Job, asked: _Asked, place: Place, leaving: Se
     return declared.borrows or not declared.quota.exceeded(held)
 
 
-def _by_node(book: Book, job: Job) -> dict[str, list[Victim]]:
+def _by_node(book: Book, job: Job, nodes: Sequence[Node]) -> dict[str, list[Victim]]:
     """Who may be asked to leave, by node; a gang leaves as a whole, and is at all of its nodes."""
     claims_own = preemption.claims_its_own(job, book.projects)
     found: dict[str, list[Victim]] = {}
     seen: dict[str, Victim | None] = {}
-    for node in book.nodes.values():
+    for node in nodes:
         if node.state is not NodeState.READY:
             continue
         for here in book.jobs_at(node.id):

@@ -37,8 +37,10 @@ class Turns:
         self.kept: dict[str, Kept] = {}
         self.before: list[str] = []
         self.sought: dict[str, Sought] = {}
-        # When all nodes were last looked at, for room or for whom to ask.
+        # When many nodes were last looked at, for room or for whom to ask; and how often that was for nothing.
         self.looked_ms = 0
+        self.looks: dict[str, int] = {}
+        self.asks: dict[str, int] = {}
         # Jobs that would have had places but for room that is kept, or a quota; whether any room was let go since, and
         # when they were last looked at though none was.
         self.blocked: dict[str, None] = {}
@@ -59,13 +61,6 @@ class Turns:
         self.touched.pop(node, None)
         self.touched[node] = self.touches
 
-    def may_look(self, now_ms: int, nodes: int) -> bool:
-        """Whether so many nodes may be looked at now, and notes that they are: a millisecond for each has to pass."""
-        if now_ms - self.looked_ms < nodes:
-            return False
-        self.looked_ms = now_ms
-        return True
-
     def promised(self, node: str, *, but: str = "") -> list[Requests]:
         """What others were asked to leave at a node, for jobs `but` this one."""
         claims = self.claims.items()
@@ -77,6 +72,8 @@ class Turns:
         self.blocked.pop(job, None)
         self.rests_until_ms.pop(job, None)
         self.sought.pop(job, None)
+        self.looks.pop(job, None)
+        self.asks.pop(job, None)
         if job in self.before:
             self.before.remove(job)
         if self.kept.pop(job, None) is not None:
