@@ -53,6 +53,7 @@ def place_waiting(book: Book) -> None:
         book.queue.gained = {}
         return
     book.queue.group()
+    precedence.see_who_is_short(book)
     _claimed(book)
     rest = _walk(book, book.queue.taken_due(book.snapshot), PLACED_A_TICK if is_tick else PLACED_AT_ONCE)
     if rest:

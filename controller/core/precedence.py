@@ -7,14 +7,16 @@ from controller.core.backfill import Kept, delays
 from controller.core.book import Book
 from controller.core.keeping import alike, keep, scene
 from controller.core.order import in_order
-from controller.core.placement.fit import Place
+from controller.core.placement.fit import Place, Usage, fit
 from controller.core.projects import NOTHING
-from headrace.jobs import Job
+from headrace.jobs import Job, JobState
 from headrace.projects import Amount
 from headrace.shares import WHOLE_MILLIS
 
-# Room is kept for so many of a line.
-KEPT_A_LINE = 4
+# Room is kept for so many of a line, and so many lines of a project are heeded by others that have had more.
+KEPT_A_LINE, LINES_SHORT = 4, 4
+# On how many nodes a job may be in the way of others before it is no longer tried.
+MOST_AWAY = 16
 
 BEHIND = "waits for its turn: the room that there is is kept for a job before it, which it would delay"
 
@@ -56,8 +58,8 @@ def taken(book: Book, job: Job, tasks: Sequence[Job], look: Look) -> tuple[Place
         return found
     away: dict[str, None] = {}
     while harmed := harmed_by(book, job, tasks, found):
-        away |= dict.fromkeys(harmed.nodes)
-        found = look(away)
+        away |= dict.fromkeys(harmed)
+        found = look(away) if len(away) <= MOST_AWAY else BEHIND
         if isinstance(found, str):
             book.turns.blocked[job.id] = None
             return BEHIND
@@ -67,8 +69,8 @@ def taken(book: Book, job: Job, tasks: Sequence[Job], look: Look) -> tuple[Place
     return over or found
 
 
-def harmed_by(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Place]) -> Kept | None:
-    """The room of one before it that a job would take by these places; one that it may not take it from."""
+def harmed_by(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Place]) -> tuple[str, ...]:
+    """Nodes of these places where a job would take room that is kept for others before it, or that others lack."""
     nodes = {place.node: None for place in places}
     for name in book.turns.before:
         kept = book.turns.kept[name]
@@ -76,8 +78,63 @@ def harmed_by(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Place
             continue
         head = book.jobs[name]
         if holds_against(book, kept, head, job) and delays(kept, alike(book, head), tasks, places, scene(book, head)):
-            return kept
-    return None
+            return kept.nodes
+    heads = _short(book, job)
+    return tuple(place.node for place in places if any(_takes_the_last(book, job, place.node, one) for one in heads))
+
+
+def _short(book: Book, job: Job) -> list[Job]:
+    """Jobs that wait of other projects that have had less for their weight: the first of some lines."""
+    heads = [one for project, some in book.turns.short.items() if project != job.spec.project for one in some]
+    if not heads:
+        return []
+    had, projects = _had(book, job.spec.project), book.projects
+    owns = preemption.claims_its_own(job, projects)
+    return [
+        one
+        for one in heads
+        if one.id in book.jobs
+        and book.jobs[one.id].state is JobState.QUEUED
+        and _had(book, one.spec.project) < had
+        and (not owns or preemption.claims_its_own(one, projects))
+    ]
+
+
+def _takes_the_last(book: Book, job: Job, name: str, head: Job) -> bool:
+    """Whether all that another job lacks at a node is what this one would take of it.
+
+    Small jobs would else always find room before a larger one does.
+    """
+    slot = book.snapshot.slots.get(name)
+    if slot is None:
+        return False
+    free = (book.snapshot.cpu_millis, book.snapshot.memory_bytes, book.snapshot.untouched_count)
+    left = [int(one[slot]) for one in free]
+    takes, wants = _asks(job), _asks(head)
+    lacking = [want > has for want, has in zip(wants, left, strict=True)]
+    if any(lacks and not take for lacks, take in zip(lacking, takes, strict=True)):
+        return False
+    if not any(take and want > has - take for take, want, has in zip(takes, wants, left, strict=True)):
+        return False
+    return isinstance(fit(head, book.nodes[name], Usage(), now_wall_ms=book.wall_ms), Place)
+
+
+def _asks(job: Job) -> tuple[int, int, int]:
+    wants = job.spec.resources
+    devices = wants.accelerators
+    return wants.cpu_millis, wants.memory_bytes, devices.count if devices is not None else 0
+
+
+def see_who_is_short(book: Book) -> None:
+    """Notes, where several projects have jobs that wait, the first of some lines of each."""
+    short: dict[str, list[Job]] = {}
+    if len(book.queue.projects) > 1:
+        lines = [line for line in book.queue.lines() if line.reason and line.ranks]
+        for line in sorted(lines, key=lambda one: one.ranks[0]):
+            some = short.setdefault(line.key[2], [])
+            if len(some) < LINES_SHORT:
+                some.append(book.jobs[line.ranks[0][2]])
+    book.turns.short = short
 
 
 def holds_against(book: Book, kept: Kept, head: Job, job: Job) -> bool:

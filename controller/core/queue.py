@@ -1,7 +1,7 @@
 """The jobs that wait, in lines: those of a line are alike in what decides on their places."""
 
 from bisect import bisect_left, insort
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from itertools import islice
@@ -60,6 +60,8 @@ class Queue:
         self._fresh: dict[str, Job] = {}
         self._entries: dict[str, tuple[Line, Job]] = {}
         self._lines: dict[LineKey, Line] = {}
+        # How many lines each project has.
+        self.projects: Counter[str] = Counter()
         self._numbers: dict[int, Line] = {}
         self._vacant: list[int] = []
         # What each line asks for of a node at least: CPU, memory, whole devices, millis of a shared one.
@@ -225,6 +227,7 @@ class Queue:
         if line is None:
             number = self._vacant.pop() if self._vacant else len(self._numbers)
             line = self._lines[key] = self._numbers[number] = Line(key, number)
+            self.projects[spec.project] += 1
             if number >= self._wants.shape[1]:
                 self._wants = np.concatenate([self._wants, np.zeros_like(self._wants)], axis=1)
             self._wants[:, number] = _least(job)
@@ -242,6 +245,9 @@ class Queue:
         del line.ranks[bisect_left(line.ranks, rank(job))]
         if not line.ranks:
             del self._lines[line.key], self._numbers[line.number]
+            self.projects[line.key[2]] -= 1
+            if not self.projects[line.key[2]]:
+                del self.projects[line.key[2]]
             self._vacant.append(line.number)
             self._choosy.pop(line, None)
             self._due.pop(line, None)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from controller.core.backfill import Kept
-from headrace.jobs import Requests
+from headrace.jobs import Job, Requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,8 @@ class Turns:
         self.looked_ms = 0
         self.looks: dict[str, int] = {}
         self.asks: dict[str, int] = {}
+        # By project, jobs that wait: the first of some lines.
+        self.short: dict[str, list[Job]] = {}
         # Jobs that would have had places but for room that is kept, or a quota; whether any room was let go since, and
         # when they were last looked at though none was.
         self.blocked: dict[str, None] = {}
