@@ -1,18 +1,21 @@
 """The program `headrace-agent`."""
 
 import argparse
-import asyncio
 import logging
 import os
 import sys
 import warnings
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 from headrace import faultpoints, logs
 from headrace.refusals import Refusal
 from headrace.settings import AgentSettings, is_local, load_agent
 
 _log = logging.getLogger("agent")
+
+_Answer = TypeVar("_Answer")
 
 
 def main() -> int:
@@ -27,15 +30,16 @@ def main() -> int:
         logs.configure(settings.log.level)
         faultpoints.arm(os.environ.get(faultpoints.VARIABLE, ""))
         if arguments.command == "doctor":
-            return asyncio.run(_doctor(settings, arguments.output, arguments.registry))
+            return _run(_doctor(settings, arguments.output, arguments.registry))
         if arguments.command == "measure":
-            return asyncio.run(_measure(settings))
+            return _run(_measure(settings))
         if settings.insecure and not is_local(settings.controller):
             _log.warning("insecure = true: whoever answers as %s may run anything here", settings.controller)
+        _speak_no_tls(settings.engine.host or os.environ.get("DOCKER_HOST", ""))
         # Each command loads what it needs: what an agent that works does not need, it would hold for ever.
         from agent.assembly import run  # noqa: PLC0415
 
-        asyncio.run(run(settings))
+        _run(run(settings))
     except Refusal as refusal:
         sys.stderr.write(f"refused: {refusal.message} [{refusal.reason}]\n")
         return 1
@@ -49,6 +53,22 @@ def _guess_no_encodings() -> None:
     """
     sys.modules.setdefault("charset_normalizer", None)  # type: ignore[arg-type]
     warnings.filterwarnings("ignore", message="Unable to find acceptable character detection")
+
+
+def _speak_no_tls(engine: str) -> None:
+    """Keeps asyncio and the engine's client from loading OpenSSL, 1.4 MB, where they reach the engine by its socket.
+
+    gRPC has TLS of its own.
+    """
+    if not engine or engine.startswith(("unix:", "/")):
+        sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]
+
+
+def _run(program: Coroutine[Any, Any, _Answer]) -> _Answer:
+    # Loaded once it is known what it may load.
+    import asyncio  # noqa: PLC0415
+
+    return asyncio.run(program)
 
 
 def _parser() -> argparse.ArgumentParser:

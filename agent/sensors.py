@@ -1,9 +1,7 @@
 """What a node is and what it does: processors, memory, disk, by psutil and /proc. All calls may block for moments."""
 
-import importlib.metadata
 import os
 import socket
-import tomllib
 from pathlib import Path
 
 import psutil
@@ -11,6 +9,7 @@ import psutil
 from agent import cgroups, cpuinfo, emulation
 from headrace import platforms
 from headrace.nodes import Capacity, Cpu, Load, NodeDescription
+from headrace.version import __version__
 
 _ROOT = Path("/")
 _NOTHING = Capacity()
@@ -29,7 +28,7 @@ def describe(
     """What this node is. `folder` is on the disk that jobs use; `reserved` is kept from them."""
     return NodeDescription(
         hostname=socket.gethostname(),
-        agent_version=version(),
+        agent_version=__version__,
         kernel=os.uname().release,
         region=region,
         owner=owner,
@@ -40,14 +39,6 @@ def describe(
         host_network=host_network,
         address=address,
     )
-
-
-def version() -> str:
-    """The installed version; in a source tree that is not installed, the tree's own with "+source"."""
-    try:
-        return importlib.metadata.version("headrace")
-    except importlib.metadata.PackageNotFoundError:
-        return _source_version(Path(__file__).parent.parent / "pyproject.toml")
 
 
 def processors(root: Path = _ROOT) -> Cpu:
@@ -132,14 +123,6 @@ def _tightest(amount: int, limit: int | None) -> int:
 
 def _left(amount: int, reserved: int) -> int:
     return max(0, amount - reserved)
-
-
-def _source_version(pyproject: Path) -> str:
-    try:
-        project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
-    except (OSError, tomllib.TOMLDecodeError, KeyError):
-        return "unknown"
-    return f"{project.get('version', 'unknown')}+source"
 
 
 def _text(path: Path) -> str:

@@ -15,7 +15,7 @@ from benchmarks.starts import pull
 from deploy.local import engine as engines
 from deploy.local import images
 
-ROUNDS = 5
+ROUNDS = 9
 BOUND, STANDBY_BOUND = 1.25, 0.35
 SOURCE, AMD64, ARM64, NATIVE = "bench-source", "bench-amd64", "bench-arm64", "bench-native"
 # Their agents start nothing ahead: what a hop costs without.

@@ -1,7 +1,6 @@
 """Sizes, durations and shares of processors as people write them: parsed into whole numbers, and printed back."""
 
 import re
-from fractions import Fraction
 
 BYTES: dict[str, int] = {
     "PiB": 1 << 50,
@@ -23,7 +22,11 @@ MAX_BYTES = (1 << 63) - 1
 MAX_DURATION_MS = 36_500 * MILLIS["d"]
 MAX_CPU_MILLIS = 1_000_000_000
 
-_NUMBER = r"\d{1,20}(?:\.\d{1,20})?"
+# Numbers are counted in so small parts that all of them are whole: exact, and without `fractions`, half a megabyte
+# that every agent would hold.
+_DECIMALS = 20
+_ONE: int = 10**_DECIMALS
+_NUMBER = rf"\d{{1,20}}(?:\.\d{{1,{_DECIMALS}}})?"
 _SIZE = re.compile(rf"({_NUMBER})({'|'.join(BYTES)})?", re.ASCII)
 _DURATION_PART = re.compile(rf"({_NUMBER})(ms|[dhms])", re.ASCII)
 _DURATION = re.compile(rf"(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?(?:{_NUMBER}ms)?", re.ASCII)
@@ -39,7 +42,7 @@ def parse_bytes(text: str | int) -> int:
     match = _SIZE.fullmatch(str(text))
     if match is None:
         raise UnitError(f"{str(text)!r} is no size; write e.g. 4GiB, 500MB or 1.5TiB")
-    size = int(Fraction(match[1]) * BYTES[match[2] or "B"])
+    size = _parts(match[1]) * BYTES[match[2] or "B"] // _ONE
     if size > MAX_BYTES:
         raise UnitError(f"{text} is too much; a size is at most 8191PiB")
     return size
@@ -69,12 +72,13 @@ def parse_duration(text: str) -> int:
         return 0
     if not text or _DURATION.fullmatch(text) is None:
         raise UnitError(f"{text!r} is no duration; write e.g. 250ms, 90s, 10m, 1h30m or 7d")
-    millis = sum(Fraction(amount) * MILLIS[unit] for amount, unit in _DURATION_PART.findall(text))
-    if millis > MAX_DURATION_MS:
+    parts = sum(_parts(amount) * MILLIS[unit] for amount, unit in _DURATION_PART.findall(text))
+    millis, rest = divmod(parts, _ONE)
+    if parts > MAX_DURATION_MS * _ONE:
         raise UnitError(f"{text} is too long; a duration is at most {format_duration(MAX_DURATION_MS)}")
-    if millis != int(millis):
+    if rest:
         raise UnitError(f"{text} is no whole number of milliseconds")
-    return int(millis)
+    return millis
 
 
 def format_duration(millis: int) -> str:
@@ -94,14 +98,20 @@ def parse_cpu(text: str | float) -> int:
         raise UnitError(
             f"{str(text)!r} is no share of processors; write cores, e.g. 2 or 0.5, or thousandths, e.g. 500m"
         )
-    millis = Fraction(match[1]) * (1 if match[2] else 1000)
-    if millis > MAX_CPU_MILLIS:
+    parts = _parts(match[1]) * (1 if match[2] else 1000)
+    millis, rest = divmod(parts, _ONE)
+    if parts > MAX_CPU_MILLIS * _ONE:
         raise UnitError(f"{text} is too much; at most {MAX_CPU_MILLIS // 1000} cores")
-    if millis != int(millis):
+    if rest:
         raise UnitError(f"{text} is no whole number of thousandths of a core; the finest step is 1m")
-    return int(millis)
+    return millis
 
 
 def format_cpu(millis: int) -> str:
     """The exact text: "2", "500m"."""
     return f"{millis}m" if millis % 1000 else str(millis // 1000)
+
+
+def _parts(number: str) -> int:
+    whole, _, decimals = number.partition(".")
+    return int(whole + decimals.ljust(_DECIMALS, "0"))

@@ -35,7 +35,6 @@ def image(registry: str, name: str, architectures: tuple[str, ...] = emulation.A
         with images.scratch() as folder:
             for package in sources:
                 shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns("__pycache__"))
-            _describe(folder)
             distribution.compile_python(folder, shown_as=CODE)
             return _built(folder, recipe, repository, architecture, libraries)
 
@@ -73,14 +72,6 @@ def _install(folder: Path, architecture: str, wanted: list[str]) -> None:
     argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--only-binary=:all:"]
     argv += ["--implementation=cp", f"--python-version={distribution.python()}", f"--target={folder}"]
     progress.run([*argv, *platforms, f"--platform=manylinux2014_{machine}", *wanted], log=f"wheels-{architecture}")
-
-
-def _describe(folder: Path) -> None:
-    """Lets the program in the image know its own version, as an installed one does."""
-    project = _project()
-    about = folder / f"{project['name']}-{project['version']}.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
 
 
 def _project() -> dict[str, Any]:

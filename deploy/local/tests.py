@@ -12,6 +12,13 @@ from deploy.local.command import ENDED_BY_SIGNAL
 # What worlds of daemons and engines of their own may need to be taken down.
 TIDY_SECONDS = 120.0
 
+_SEEN = ("-m", "engine", "tests/cluster/chaos")
+_BESIDE = {
+    "cluster": ("-m", "engine", "tests/cluster", "--ignore=tests/cluster/chaos"),
+    "contract": ("-m", "engine", "--ignore=tests/cluster"),
+    "without-engine": ("-m", "not engine"),
+}
+
 
 def run(arguments: list[str]) -> int:
     """Runs pytest, with all tests if it is not told otherwise; answers with its exit code."""
@@ -29,18 +36,25 @@ def run(arguments: list[str]) -> int:
 
 
 def _all(pytest: list[str], environment: Mapping[str, str]) -> int:
-    """Those that need the engine mostly wait for it: the others run meanwhile, and are shown afterwards."""
-    log = places.LOGS / "tests-without-engine.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        log.open("wb") as output,
-        subprocess.Popen([*pytest, "-m", "not engine"], cwd=places.ROOT, env=environment, stdout=output) as others,
-        _broken_off(others),
-    ):
-        code = to_its_end([*pytest, "-m", "engine"], environment)
-        other = others.wait()
-    sys.stdout.write(log.read_text(errors="replace"))
-    return code or other
+    """Those that need an engine mostly wait for it: all parts run side by side, and the others are shown afterwards.
+
+    No two of them start an engine of the same name.
+    """
+    places.LOGS.mkdir(parents=True, exist_ok=True)
+    logs = {name: places.LOGS / f"tests-{name}.log" for name in _BESIDE}
+    with contextlib.ExitStack() as stack:
+        beside = []
+        for name, arguments in _BESIDE.items():
+            output = stack.enter_context(logs[name].open("wb"))
+            argv = [*pytest, *arguments]
+            process = subprocess.Popen(argv, cwd=places.ROOT, env=environment, stdout=output)
+            beside.append(stack.enter_context(process))
+            stack.enter_context(_broken_off(process))
+        code = to_its_end([*pytest, *_SEEN], environment)
+        codes = [code, *(process.wait() for process in beside)]
+    for log in logs.values():
+        sys.stdout.write(log.read_text(errors="replace"))
+    return next(filter(None, codes), 0)
 
 
 def to_its_end(argv: Sequence[str], environment: Mapping[str, str]) -> int:

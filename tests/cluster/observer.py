@@ -88,7 +88,11 @@ class Observer:
         return b"".join([part.data async for part in self.client.read_log(job.name)]).decode()
 
     async def moved(self, job: Job, target: str, seconds: float = SECONDS) -> Migration:
-        """Moves the job to the node of that agent, and waits until it is there."""
+        """Moves the job to the node of that agent, and waits until it is there.
+
+        What a job says may be heard before its node has reported that it runs.
+        """
+        await self.running(job)
         await self.client.migrate(job.name, target=self.world.node(target))
         after = await self.until(job, lambda now: now.migration is None, f"has moved to {target}", seconds)
         return after.migrations[-1]

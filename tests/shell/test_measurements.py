@@ -299,8 +299,10 @@ def test_an_agent_loads_nothing_large_that_it_can_do_without():
     program = (
         "import sys, agent.main\n"
         "agent.main._guess_no_encodings()\n"
+        "agent.main._speak_no_tls('unix:///run/docker.sock')\n"
         "import agent.assembly\n"
-        "large = ('numpy', 'charset_normalizer', 'agent.accelerators.catalogue', 'agent.doctor', 'headrace.cli')\n"
+        "large = ('numpy', 'charset_normalizer', 'ssl', 'fractions')\n"
+        "large += ('agent.accelerators.catalogue', 'agent.doctor', 'headrace.cli')\n"
         "print([name for name in large if sys.modules.get(name) is not None])\n"
     )
 
