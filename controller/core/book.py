@@ -3,20 +3,19 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from controller.core import assignments, backoff
+from controller.core import assignments
 from controller.core.endings import Endings
 from controller.core.foresight import Foresight
 from controller.core.history import kept
 from controller.core.model import Answer, Assign, Changed, Effect, MoveAnswer, Reject, Save, aborted, moved
 from controller.core.past_runs import PastRuns
-from controller.core.placement.fit import Place, Usage, choose, free
-from controller.core.placement.gang import choose_all, meeting_point
+from controller.core.placement.fit import Place, Usage, free
 from controller.core.watchlist import Watchlist
 from headrace import shares
 from headrace.attempts import Attempt
 from headrace.events import Event as Happening
 from headrace.ids import task_id
-from headrace.jobs import Exclusion, Job, JobState, Network
+from headrace.jobs import Exclusion, Job, JobState
 from headrace.nodes import Drain, Node
 from headrace.refusals import Refusal
 from headrace.sessions import Assignment, Placement, Prefetch
@@ -105,9 +104,11 @@ class Book:
         self._answered_ms: dict[str, int] = {}
         # What a node said last of each job's attempt: most of a report is what the one before said.
         self.heard: dict[str, Attempt] = {}
-        self._unplaced = True
-        self._unplaced_at_wall_ms = 0
-        self._nodes_changed = False
+        # Whether jobs that wait are to be looked at: now, as there may be room, or at the next tick; and when they were
+        # looked at last.
+        self.room_changed = True
+        self.nodes_changed = False
+        self.looked_at_wall_ms = 0
         for job in jobs:
             self._index(job)
             self.foresight.recall(job)
@@ -173,24 +174,15 @@ class Book:
 
     def capacity_changed(self) -> None:
         """Jobs that wait are looked at again."""
-        self._unplaced = True
+        self.room_changed = True
 
     def node_changed(self) -> None:
         """Jobs that wait are looked at again at the next tick: nodes may come, or change, by the hundred at once."""
-        self._nodes_changed = True
+        self.nodes_changed = True
 
     def told_nothing(self, node: str) -> None:
         """The node is told all again, under a new generation."""
         self._told.pop(node, None)
-
-    def retry_due(self) -> bool:
-        """Whether a job that waits may find a place by now that it had not when it was looked at last."""
-        if self._nodes_changed:
-            return True
-        if self.wall_ms - self._unplaced_at_wall_ms >= self.policy.readings_ms and self.watchlist.choosy:
-            return True
-        ends = (end for job in self.watchlist.pausing.values() for end in _waits_for_ms(job))
-        return any(self._unplaced_at_wall_ms < end <= self.wall_ms for end in ends)
 
     def requested(self, request_id: str, job_id: str) -> Job | None:
         """The live job that the request made, else the one of that id."""
@@ -258,71 +250,12 @@ class Book:
 
     def settled(self) -> list[Effect]:
         """The effects since the last call, saves first: the end of every event."""
-        if self._unplaced:
-            self.place_waiting()
         for node_id in {**self._doubtful, **self._acked}:
             self._tell(node_id)
         saves: list[Effect] = [Save(record) for record in self._saves.values()]
         effects = saves + self._effects
         self._effects, self._saves, self._doubtful, self._acked = [], {}, {}, {}
         return effects
-
-    def place_waiting(self) -> None:
-        """Finds places for the jobs that wait, the most urgent first."""
-        self._unplaced = self._nodes_changed = False
-        self._unplaced_at_wall_ms = self.wall_ms
-        waiting = [job for job in self.watchlist.waiting.values() if not job.gang]
-        if not waiting:
-            return
-        held = {node: self.usage(node) for node in self.nodes}
-        for job in sorted(waiting, key=lambda one: (-one.spec.priority, one.queue_time_ms or 0, one.id)):
-            for node in self._place(job, held.__getitem__):
-                held[node] = self.usage(node)
-
-    def place(self, job: Job) -> None:
-        """Finds a place for a job that has just come; the others that wait had none, and have none now."""
-        if self._nodes_changed:
-            self.place_waiting()
-        else:
-            self._place(job, self.usage)
-
-    def _place(self, job: Job, usage: Callable[[str], Usage]) -> tuple[str, ...]:
-        """Has a job that waits begin where it can; answers on which nodes. Else it is written down why it cannot."""
-        tasks = self.tasks(job) if job.is_gang else [job]
-        pause = next(filter(None, (backoff.pause(task, now_wall_ms=self.wall_ms) for task in tasks)), "")
-        found = pause or self._places(job, usage)
-        if isinstance(found, str):
-            if found != job.reason:
-                self.put(replace(job, reason=found))
-            return ()
-        if job.is_gang:
-            rendezvous = self._rendezvous(job, found[0].node)
-            tasks = [replace(task, rendezvous=rendezvous) for task in tasks]
-            self.put(moved(job, JobState.STARTING, reason="", rendezvous=rendezvous))
-        for task, place in zip(tasks, found, strict=True):
-            self.put(self.begin(task, place))
-        return tuple(place.node for place in found)
-
-    def _places(self, job: Job, usage: Callable[[str], Usage]) -> tuple[Place, ...] | str:
-        nodes = self.nodes.values()
-        if job.is_gang:
-            return choose_all(self.alike(job), nodes, usage, now_wall_ms=self.wall_ms)
-        place = choose(job, nodes, usage, now_wall_ms=self.wall_ms)
-        return (place,) if isinstance(place, Place) else place
-
-    def alike(self, gang: Job) -> list[Job]:
-        """A gang's tasks as places are looked for: what one of them keeps away from, all do."""
-        tasks = self.tasks(gang)
-        away = sum((task.exclusions for task in tasks), gang.exclusions)
-        return [replace(task, exclusions=away) for task in tasks]
-
-    def _rendezvous(self, gang: Job, node: str) -> str:
-        """Where the tasks of a gang meet: at the first one's node. Other networks than the node's own lead nowhere."""
-        host = self.nodes[node].description.address
-        if gang.spec.network is not Network.HOST or not host:
-            return ""
-        taken = [job.rendezvous for job in self.jobs.values() if job.is_gang and job.id != gang.id]
-        return meeting_point(gang, host, taken)
 
     def _tell(self, node_id: str) -> None:
         node = self.nodes.get(node_id)
@@ -379,11 +312,6 @@ class Book:
         self.jobs[job.id] = job
         if job.request_id:
             self._requests[job.request_id] = job.id
-
-
-def _waits_for_ms(job: Job) -> tuple[int, ...]:
-    """The moments from which on it may start, or may go where it could not."""
-    return (backoff.until_ms(job), *(one.expire_time_ms for one in job.exclusions))
 
 
 def _nodes_of(job: Job) -> tuple[str, ...]:

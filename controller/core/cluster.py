@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from controller.core import drains, gangs, moves, reports, ticks
+from controller.core import drains, gangs, moves, placing, reports, ticks
 from controller.core.book import Book
 from controller.core.model import (
     CancelAsked,
@@ -45,6 +45,7 @@ class Cluster:
             case other:
                 assert_never(other)
         gangs.settled(self.book)
+        placing.settled(self.book)
         return self.book.settled()
 
 
@@ -73,7 +74,7 @@ def _submitted(book: Book, event: Submitted) -> None:
     book.put(job)
     if job.is_gang:
         gangs.submitted(book, job)
-    book.place(job)
+    placing.place(book, job)
     book.answer(event.token, book.jobs[event.id])
 
 

@@ -6,6 +6,7 @@ that runs nothing. What it is follows from its tasks (`settled`), at the end of 
 
 from dataclasses import replace
 
+from controller.core import placing
 from controller.core.book import Book
 from controller.core.model import moved
 from controller.core.outcome import is_retried
@@ -103,7 +104,9 @@ def room_elsewhere(book: Book, task: Job, node: str = "") -> str:
     """Why the task's gang would not find places for all if it left (and kept away from `node`); empty: it would."""
     gang = book.jobs[task.gang]
     others = [one for one in book.nodes.values() if one.id != node]
-    found = choose_all(book.alike(gang), others, lambda one: book.usage(one, without=gang.id), now_wall_ms=book.wall_ms)
+    found = choose_all(
+        placing.alike(book, gang), others, lambda one: book.usage(one, without=gang.id), now_wall_ms=book.wall_ms
+    )
     return found.removeprefix("waits ") if isinstance(found, str) else ""
 
 

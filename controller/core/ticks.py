@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from controller.core import backoff, drains, gangs, lost_devices, reports
+from controller.core import backoff, drains, gangs, lost_devices, placing, reports
 from controller.core.book import Book
 from controller.core.model import aborted, moved
 from headrace.jobs import Job, JobState, MigrationState, Partition, RetryCause
@@ -30,7 +30,7 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
         # A task's limits are its gang's.
         if not job.gang:
             _limits(book, job)
-    if book.retry_due():
+    if placing.retry_due(book):
         book.capacity_changed()
     drains.ticked(book)
     lost_devices.ticked(book)

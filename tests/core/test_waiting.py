@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from controller.core import model as controller
+from controller.core import placing
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
 from headrace.attempts import Attempt, AttemptState
@@ -124,7 +125,7 @@ def test_a_reading_of_a_sensor_has_nobody_looked_at_again() -> None:
 
     one.report("a", replace(GPU, temperature_celsius=41.0, memory_used_bytes=1, busy_percent=7.0, power_watts=90.0))
 
-    assert not one.cluster.book.retry_due()
+    assert not placing.retry_due(one.cluster.book)
 
 
 def test_a_job_that_asks_for_a_reading_is_looked_at_again_now_and_then() -> None:

@@ -11,7 +11,7 @@ from agent.core import agent as agent_core
 from agent.core.agent import AgentCore
 from agent.core.attempts import Desire
 from agent.daemon import newest
-from controller.core import assignments, gangs, reports, ticks
+from controller.core import assignments, gangs, placing, reports, ticks
 from controller.core.book import Book, Policy
 from controller.core.placement.fit import Place, choose
 from controller.services.checkpoints import CheckpointService
@@ -331,7 +331,7 @@ def _no_strays_at_first(init: Any, core: AgentCore, *arguments: Any, **named: An
 # What gangs need.
 
 
-@_rule("gang placed", "A gang is placed when all its tasks fit at once", Book, "_place", GANGS)
+@_rule("gang placed", "A gang is placed when all its tasks fit at once", placing, "_place", GANGS)
 def _one_by_one(place: Any, book: Book, job: Any, usage: Any) -> Any:
     if not job.is_gang:
         return place(book, job, usage)
