@@ -199,6 +199,20 @@ KEYWORDS = ("and", "or", "not", "in", "true", "false")
 PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_][A-Za-z0-9_-]*)*")
 
 
+def names_of(expression: Expression) -> tuple[Name, ...]:
+    """The fields that it asks for."""
+    match expression:
+        case Compare(left, _, right):
+            return (left, right) if isinstance(right, Name) else (left,)
+        case Among(name, _) | Contains(_, name) | Holds(name):
+            return (name,)
+        case Not(term):
+            return names_of(term)
+        case And(terms) | Or(terms):
+            return tuple(name for term in terms for name in names_of(term))
+    return ()
+
+
 def field_text(name: str) -> str:
     """A field's name as queries write it: `labels["a/b"]` where it has other characters than names have."""
     if PLAIN_NAME.fullmatch(name):

@@ -10,6 +10,9 @@ from controller.core.history import kept
 from controller.core.model import Answer, Assign, Changed, Effect, MoveAnswer, Reject, Save, aborted, moved
 from controller.core.past_runs import PastRuns
 from controller.core.placement.fit import Place, Usage, free
+from controller.core.placement.snapshot import Snapshot
+from controller.core.placement.tables import Tables
+from controller.core.queue import Queue
 from controller.core.watchlist import Watchlist
 from headrace import shares
 from headrace.attempts import Attempt
@@ -92,6 +95,13 @@ class Book:
         self.foresight = Foresight()
         self.past_runs = PastRuns()
         self.watchlist = Watchlist()
+        self.queue = Queue()
+        self.snapshot = Snapshot()
+        self.tables = Tables(self.snapshot)
+        # Nodes that the snapshot does not have as they are: whether they are others, or only what is held of them is;
+        # and those whose sensors have told something new.
+        self.stale = {node.id: True for node in nodes}
+        self.read_anew: dict[str, None] = {}
         self.draining = {node.id: None for node in nodes if node.drain is Drain.DRAINING}
         self._at: dict[str, dict[str, None]] = {}
         self._requests: dict[str, str] = {}
@@ -139,12 +149,23 @@ class Book:
 
     def put_node(self, node: Node) -> None:
         """Takes over a node as it now is; it is saved."""
+        before = self.nodes.get(node.id)
+        if before is None or _offers(before) != _offers(node):
+            self.stale[node.id] = True
         self.nodes[node.id] = node
         self._saves[node.name] = node
         if node.drain is Drain.DRAINING:
             self.draining[node.id] = None
         else:
             self.draining.pop(node.id, None)
+
+    def put_readings(self, node: Node, *, is_another: bool) -> None:
+        """Takes over a node of which nothing has changed that is saved, or (if it is not another) but for readings."""
+        self.nodes[node.id] = node
+        if is_another:
+            self.stale[node.id] = True
+        else:
+            self.read_anew[node.id] = None
 
     def node_heard(self, node: str) -> None:
         """The node has reported."""
@@ -293,10 +314,12 @@ class Book:
     def _doubt(self, job: Job | None) -> None:
         for node in _nodes_of(job) if job is not None else ():
             self._doubtful[node] = None
+            self.stale.setdefault(node, False)
 
     def _index(self, job: Job) -> None:
         before = self.jobs.get(job.id)
         self.watchlist.put(job)
+        self.queue.put(job)
         nodes = () if job.ended else _nodes_of(job)
         for node in _nodes_of(before) if before is not None else ():
             # A job that stays keeps its turn: in another order, the node's assignment would look like a new one.
@@ -312,6 +335,10 @@ class Book:
         self.jobs[job.id] = job
         if job.request_id:
             self._requests[job.request_id] = job.id
+
+
+def _offers(node: Node) -> tuple[object, ...]:
+    return node.state, node.drain, node.engine, node.description, node.devices
 
 
 def _nodes_of(job: Job) -> tuple[str, ...]:

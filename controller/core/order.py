@@ -3,9 +3,14 @@
 from collections.abc import Iterable
 
 from controller.core.book import Book
+from controller.core.queue import rank
 from headrace.jobs import Job
 
 
 def in_order(_book: Book, waiting: Iterable[Job]) -> list[Job]:
-    """The jobs that wait, whose turn it is first: by priority, then by how long they have waited."""
-    return sorted(waiting, key=lambda one: (-one.spec.priority, one.queue_time_ms or 0, one.id))
+    """The jobs that wait, whose turn it is first.
+
+    They are not all that wait: of each line (see `controller.core.queue.Line`) those whose rank is first, as far as may
+    be of use. So jobs of one line have to stay in the order of their ranks.
+    """
+    return sorted(waiting, key=rank)

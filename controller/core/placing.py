@@ -1,15 +1,22 @@
 """Gives places to jobs that wait, in their order."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from controller.core import backoff
 from controller.core.book import Book
 from controller.core.model import moved
 from controller.core.order import in_order
-from controller.core.placement.fit import Place, Usage, choose
-from controller.core.placement.gang import choose_all, meeting_point
+from controller.core.placement.fit import Place
+from controller.core.placement.gang import meeting_point
+from controller.core.queue import Line
 from headrace.jobs import Job, JobState, Network
+
+# Of a line so many jobs are looked at first, and so many times as many each time that all of these found places.
+FIRST_LOOK, NEXT_LOOKS = 4, 4
+# At each tick so many lines are looked at because something has changed, though it may not matter to them.
+LINES_A_TICK = 64
+# Jobs that are told why they wait with each look, beside those that were looked at.
+TOLD_AT_ONCE = 256
 
 
 def settled(book: Book) -> None:
@@ -20,25 +27,29 @@ def settled(book: Book) -> None:
 
 def retry_due(book: Book) -> bool:
     """Whether a job that waits may find a place by now that it had not when it was looked at last."""
-    if book.nodes_changed:
-        return True
-    if book.wall_ms - book.looked_at_wall_ms >= book.policy.readings_ms and book.watchlist.choosy:
-        return True
-    ends = (end for job in book.watchlist.pausing.values() for end in _waits_for_ms(job))
-    return any(book.looked_at_wall_ms < end <= book.wall_ms for end in ends)
+    _see_nodes(book)
+    queue = book.queue
+    due = book.nodes_changed or queue.has_untold
+    if book.wall_ms - book.looked_at_wall_ms >= book.policy.readings_ms:
+        due |= queue.choosy_due()
+    due |= queue.moments_passed(book.wall_ms)
+    return queue.some_due(book.snapshot.gains, LINES_A_TICK) or due
 
 
 def place_waiting(book: Book) -> None:
-    """Finds places for the jobs that wait, in their order."""
+    """Finds places for those of the jobs that wait for which something has changed, in their order."""
     book.room_changed = book.nodes_changed = False
     book.looked_at_wall_ms = book.wall_ms
-    waiting = [job for job in book.watchlist.waiting.values() if not job.gang]
-    if not waiting:
+    _see_nodes(book)
+    if not book.queue:
+        book.queue.gained = {}
         return
-    held = {node: book.usage(node) for node in book.nodes}
-    for job in in_order(book, waiting):
-        for node in _place(book, job, held.__getitem__):
-            held[node] = book.usage(node)
+    book.queue.group()
+    _walk(book, book.queue.taken_due(book.snapshot))
+    for line, job_id in book.queue.untold(TOLD_AT_ONCE):
+        job = book.jobs[job_id]
+        if job.reason != line.reason and not _pause(book, job):
+            book.put(replace(job, reason=line.reason))
 
 
 def place(book: Book, job: Job) -> None:
@@ -46,32 +57,83 @@ def place(book: Book, job: Job) -> None:
     if book.nodes_changed:
         place_waiting(book)
     else:
-        _place(book, job, book.usage)
+        _see_nodes(book)
+        book.queue.group(without=job.id)
+        line, gains = book.queue.line(job.id), book.snapshot.gains
+        if line.reason and line.looked_at == gains:
+            book.put(replace(job, reason=line.reason))
+            return
+        found = _place(book, job)
+        if found:
+            line.looked_at = gains
+            book.queue.said(line, found, by=job.id)
 
 
-def _place(book: Book, job: Job, usage: Callable[[str], Usage]) -> tuple[str, ...]:
-    """Has a job that waits begin where it can; answers on which nodes. Else it is written down why it cannot."""
+def _see_nodes(book: Book) -> None:
+    """Brings the snapshot up to what the book knows."""
+    stale, read_anew = book.stale, book.read_anew
+    book.stale, book.read_anew = {}, {}
+    for node_id in read_anew:
+        book.snapshot.put_readings(book.nodes[node_id])
+    for node_id, is_another in stale.items():
+        node = book.nodes.get(node_id)
+        if node is not None and book.snapshot.put(node, book.usage(node_id), is_another=is_another):
+            book.queue.gained[book.snapshot.slots[node_id]] = None
+
+
+def _walk(book: Book, due: dict[Line, None]) -> None:
+    """Places jobs of these lines in their order, until of each one has found no place."""
+    count, paused = FIRST_LOOK, dict[str, None]()
+    for line in due:
+        line.looked_at = book.snapshot.gains
+    while due:
+        # A line of which all that were looked at have a place is looked at further, before those whose turn is later.
+        shown = {line: line.first(count, without=paused) for line in due}
+        last = {ids[-1]: line for line, ids in shown.items() if len(ids) == count}
+        for job in in_order(book, [book.jobs[one] for ids in shown.values() for one in ids]):
+            line = book.queue.line(job.id)
+            if line not in due:
+                continue
+            found = _place(book, job)
+            if found and _pause(book, job):
+                paused[job.id] = None
+            elif found:
+                del due[line]
+                book.queue.said(line, found, by=job.id)
+            if job.id in last and line in due:
+                break
+        else:
+            return
+        count *= NEXT_LOOKS
+
+
+def _place(book: Book, job: Job) -> str:
+    """Has a job that waits begin where it can, and is empty then; else why it cannot, which it is told."""
     tasks = book.tasks(job) if job.is_gang else [job]
-    pause = next(filter(None, (backoff.pause(task, now_wall_ms=book.wall_ms) for task in tasks)), "")
-    found = pause or _places(book, job, usage)
+    found = _pause(book, job) or _places(book, job)
     if isinstance(found, str):
         if found != job.reason:
             book.put(replace(job, reason=found))
-        return ()
+        return found
     if job.is_gang:
         rendezvous = _rendezvous(book, job, found[0].node)
         tasks = [replace(task, rendezvous=rendezvous) for task in tasks]
         book.put(moved(job, JobState.STARTING, reason="", rendezvous=rendezvous))
     for task, its_place in zip(tasks, found, strict=True):
         book.put(book.begin(task, its_place))
-    return tuple(one.node for one in found)
+    return ""
 
 
-def _places(book: Book, job: Job, usage: Callable[[str], Usage]) -> tuple[Place, ...] | str:
-    nodes = book.nodes.values()
+def _pause(book: Book, job: Job) -> str:
+    tasks = book.tasks(job) if job.is_gang else [job]
+    return next(filter(None, (backoff.pause(task, now_wall_ms=book.wall_ms) for task in tasks)), "")
+
+
+def _places(book: Book, job: Job) -> tuple[Place, ...] | str:
+    _see_nodes(book)
     if job.is_gang:
-        return choose_all(alike(book, job), nodes, usage, now_wall_ms=book.wall_ms)
-    found = choose(job, nodes, usage, now_wall_ms=book.wall_ms)
+        return book.tables.choose_all(alike(book, job), now_wall_ms=book.wall_ms)
+    found = book.tables.choose(job, now_wall_ms=book.wall_ms)
     return (found,) if isinstance(found, Place) else found
 
 
@@ -89,8 +151,3 @@ def _rendezvous(book: Book, gang: Job, node: str) -> str:
         return ""
     taken = [job.rendezvous for job in book.jobs.values() if job.is_gang and job.id != gang.id]
     return meeting_point(gang, host, taken)
-
-
-def _waits_for_ms(job: Job) -> tuple[int, ...]:
-    """The moments from which on it may start, or may go where it could not."""
-    return (backoff.until_ms(job), *(one.expire_time_ms for one in job.exclusions))

@@ -116,8 +116,9 @@ def _node_seen(book: Book, report: Report) -> None:
     else:
         if _usable(node) != _usable(before):
             book.node_changed()
-        book.nodes[node.id] = node
-        if _shown(node) != _shown(before):
+        is_another = _shown(node) != _shown(before)
+        book.put_readings(node, is_another=is_another or node.engine != before.engine)
+        if is_another:
             book.changed(node.id)
 
 

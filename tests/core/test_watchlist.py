@@ -6,7 +6,7 @@ import pytest
 
 from controller.core.watchlist import Watchlist
 from headrace.attempts import Attempt, AttemptState, Platform
-from headrace.jobs import AcceleratorRequest, Exclusion, Job, JobSpec, JobState, Requests, Timeouts
+from headrace.jobs import Job, JobSpec, JobState, Timeouts
 
 PLAIN = Job("jobs/a", JobSpec("a", "image"), epoch=1)
 ON_A_CARD = Attempt("a", 1, "n", state=AttemptState.RUNNING, platform=Platform("linux", "amd64"), devices=("GPU-1",))
@@ -18,29 +18,11 @@ def lists(job: Job) -> dict[str, bool]:
     watchlist = Watchlist()
     watchlist.put(replace(RUNNING, spec=replace(RUNNING.spec, timeouts=Timeouts(1, 1))))
     watchlist.put(job)
-    return {
-        name: job.id in getattr(watchlist, name) for name in ("waiting", "choosy", "pausing", "limited", "on_devices")
-    }
+    return {name: job.id in getattr(watchlist, name) for name in ("limited", "on_devices")}
 
 
-def test_a_job_that_waits_is_among_those_that_wait_alone() -> None:
-    assert [name for name, holds in lists(PLAIN).items() if holds] == ["waiting"]
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        replace(PLAIN.spec, where='region == "west"'),
-        replace(PLAIN.spec, resources=Requests(accelerators=AcceleratorRequest(1, where='vendor == "amd"'))),
-    ],
-)
-def test_a_job_whose_place_depends_on_readings_is_choosy_while_it_waits(spec: JobSpec) -> None:
-    assert lists(replace(PLAIN, spec=spec))["choosy"]
-    assert not lists(replace(RUNNING, spec=spec))["choosy"]
-
-
-def test_a_job_that_keeps_away_from_a_node_is_looked_at_when_that_is_over() -> None:
-    assert lists(replace(PLAIN, exclusions=(Exclusion("n", "failed there", 5),)))["pausing"]
+def test_a_job_that_waits_without_a_limit_is_in_no_list() -> None:
+    assert not any(lists(PLAIN).values())
 
 
 @pytest.mark.parametrize("limits", [Timeouts(queue_ms=1), Timeouts(run_ms=1)])

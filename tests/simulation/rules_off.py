@@ -332,16 +332,19 @@ def _no_strays_at_first(init: Any, core: AgentCore, *arguments: Any, **named: An
 
 
 @_rule("gang placed", "A gang is placed when all its tasks fit at once", placing, "_place", GANGS)
-def _one_by_one(place: Any, book: Book, job: Any, usage: Any) -> Any:
+def _one_by_one(place: Any, book: Book, job: Any) -> Any:
     if not job.is_gang:
-        return place(book, job, usage)
+        return place(book, job)
+    why = ""
     for task in book.tasks(job):
         found = choose(task, book.nodes.values(), book.usage, now_wall_ms=book.wall_ms)
         if isinstance(found, Place):
             book.put(book.begin(task, found))
             job = job if job.state is JobState.STARTING else replace(job, state=JobState.STARTING)
             book.put(job)
-    return ()
+        else:
+            why = found
+    return "" if job.state is JobState.STARTING else why
 
 
 @_rule("gang leaves", "Where one task of a gang has left its node, all leave", gangs, "_leaves")

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from controller.core.placement import links
+from controller.core.placement import reasons as reasons_given
 from headrace import platforms, query, shares
 from headrace.attempts import Platform
 from headrace.jobs import AcceleratorRequest, Emulation, ImagePin, Job, JobSpec, Network, Requests
-from headrace.nodes import Capacity, Device, Drain, Health, Node, NodeState
+from headrace.nodes import Capacity, Device, Health, Node
 from headrace.shares import Part
 
 
@@ -102,7 +103,7 @@ def fit(job: Job, node: Node, usage: Usage, *, now_wall_ms: int) -> Place | Unfi
     if lacking:
         return Unfit(node.id, lacking)
     if spec.where and not holds(spec.where, node, usage):
-        return Unfit(node.id, f"does not match where: {spec.where}")
+        return Unfit(node.id, reasons_given.no_match(spec.where))
     devices = _devices(spec.resources, node, usage)
     if isinstance(devices, str):
         return Unfit(node.id, devices)
@@ -128,25 +129,16 @@ def choose(
             best = found
     if best is not None:
         return best
-    if not reasons:
-        return "waits for a node: none has reported yet"
-    return "waits: " + "; ".join(f"{_nodes(count)} {reason}" for reason, count in sorted(reasons.items()))
-
-
-def _nodes(count: int) -> str:
-    return f"{count} node{'s' if count > 1 else ''}:"
+    return reasons_given.waits(reasons)
 
 
 def _closed(job: Job, node: Node, now_wall_ms: int) -> str:
-    if node.state is not NodeState.READY:
-        return "does not report"
-    if node.drain is not Drain.NONE:
-        return f"takes no jobs ({node.drain.name.lower()})"
-    if not node.engine.reachable:
-        return f"has an engine that does not answer ({node.engine.message})"
+    refused = reasons_given.standing(node)
+    if refused:
+        return refused
     for exclusion in job.exclusions:
         if exclusion.node == node.id and now_wall_ms < exclusion.expire_time_ms:
-            return f"is kept away from for now ({exclusion.reason})"
+            return reasons_given.kept_away(exclusion)
     return ""
 
 
@@ -186,15 +178,13 @@ def runnable(images: tuple[ImagePin, ...], spec: JobSpec, node: Node) -> tuple[I
 
 
 def _lacking(spec: JobSpec, node: Node) -> str:
-    # Not how much there is: that changes with every job that comes or goes, and would be written down for every one
-    # that waits.
     wants, has = spec.resources, node.free
     if wants.cpu_millis > has.cpu_millis:
-        return f"has less than {wants.cpu_millis / 1000:g} core{'s' if wants.cpu_millis != 1000 else ''} free"
+        return reasons_given.no_cpu(wants)
     if wants.memory_bytes > has.memory_bytes:
-        return f"has less than {wants.memory_bytes >> 20} MiB of memory free"
+        return reasons_given.no_memory(wants)
     if spec.network is Network.HOST and not node.description.host_network:
-        return "does not allow network: host"
+        return reasons_given.NO_HOST_NETWORK
     return ""
 
 
@@ -214,8 +204,7 @@ def _devices(wants: Requests, node: Node, usage: Usage) -> tuple[Device, ...] | 
         return found
     if request.is_part:
         return _no_part(request, node)
-    wanted = f"fewer than {request.count} devices" if request.count > 1 else "no device"
-    return f"has {wanted} free" + (f" with {request.where}" if request.where else "")
+    return reasons_given.no_devices(request)
 
 
 def _chosen(request: AcceleratorRequest, node: Node, usage: Usage) -> tuple[Device, ...]:
@@ -239,11 +228,9 @@ def _has_room(request: AcceleratorRequest, device: Device, usage: Usage) -> bool
 
 def _no_part(request: AcceleratorRequest, node: Node) -> str:
     matching = [device for device in node.devices if _matches(request.where, device)]
-    such = f" with {request.where}" if request.where else ""
     if matching and not any(device.shareable for device in matching):
-        return f"shares no device{such} (devices.shareable in its agent's settings lets it)"
-    amount = f"{request.share_millis / 1000:g} of a device" if request.share_millis else "so much of a device's memory"
-    return f"has not {amount} free{such}"
+        return reasons_given.shares_none(request)
+    return reasons_given.no_part(request)
 
 
 def _matches(where: str, device: Device) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from zlib import crc32
 
 from controller.core.placement.fit import Place, Usage, choose
+from controller.core.placement.reasons import waits_for_all
 from headrace.jobs import Job
 from headrace.nodes import Node
 
@@ -32,7 +33,7 @@ def choose_all(
     for task in tasks:
         found = choose(task, nodes, beside_the_others, now_wall_ms=now_wall_ms)
         if isinstance(found, str):
-            return f"waits for places for its {len(tasks)} tasks at once: {found.removeprefix('waits: ')}"
+            return waits_for_all(len(tasks), found)
         held[found.node] = beside_the_others(found.node).plus(task.spec.resources, found.devices)
         places.append(found)
     return tuple(places)

@@ -1,0 +1,58 @@
+"""What of a job decides where it can run: jobs that are alike in it have the same places."""
+
+from dataclasses import dataclass
+
+from headrace import query
+from headrace.jobs import Emulation, ImagePin, Job, Network, Preference, Requests
+
+# What a query reads of these changes with every report, or with every job that comes or goes; all else stands still
+# until a node says that it is another.
+_UNSTEADY = ("free.", "load.")
+_READINGS = ("memory_used", "busy_percent", "temperature", "power_watts")
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A job's shape. Beside it, only which nodes a job keeps away from decides."""
+
+    resources: Requests
+    where: str
+    prefer: tuple[Preference, ...]
+    # Of each variant where it is, and its image.
+    variants: tuple[tuple[str, str], ...]
+    image: str
+    images: tuple[ImagePin, ...]
+    emulation: Emulation
+    network: Network
+
+    @property
+    def is_choosy(self) -> bool:
+        """Whether a node that was no place for it may become one by what its sensors read, or jobs hold."""
+        wheres = (self.where, *(where for where, _ in self.variants))
+        request = self.resources.accelerators
+        of_device = request is not None and is_unsteady(request.where, query.DEVICE_FIELDS)
+        return of_device or any(is_unsteady(where, query.NODE_FIELDS) for where in wheres)
+
+
+def is_unsteady(where: str, schema: query.Schema) -> bool:
+    """Whether what a query comes to on a node may change while the node stays what it is.
+
+    It does where it reads what sensors tell, or what jobs hold.
+    """
+    names = [one.name for one in query.names_of(query.parse(where, schema))]
+    return any(name.startswith(_UNSTEADY) or name.rpartition(".")[2] in _READINGS for name in names)
+
+
+def demand_of(job: Job) -> Demand:
+    """The job's, or that of each task of a gang."""
+    spec = job.spec
+    return Demand(
+        spec.resources,
+        spec.where,
+        spec.prefer,
+        tuple((one.where, one.image) for one in spec.variants),
+        spec.image,
+        job.images,
+        spec.emulation,
+        spec.network,
+    )

@@ -1,0 +1,264 @@
+"""All nodes and what is held of them, in columns: a NumPy row a figure, kept up to date node by node."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.core.placement.demand import is_unsteady
+from controller.core.placement.fit import Usage, free
+from controller.core.placement.reasons import standing
+from headrace import query, shares
+from headrace.attempts import Platform
+from headrace.nodes import Device, Health, Node
+from headrace.query import Expression
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Booleans = NDArray[np.bool_]
+
+FIRST_SLOTS = 64
+UNKNOWN = -1
+# Queries of which the answers are kept.
+MOST_COLUMNS = 256
+
+
+@dataclass(slots=True)
+class Column:
+    """What a query comes to, on each node (over nodes), or for each device of each node (over devices)."""
+
+    where: str
+    values: Booleans
+    # Whether it reads what sensors tell, or what jobs hold.
+    unsteady: bool
+    # The moment up to which it has been worked out.
+    seen: int = UNKNOWN
+
+
+class Snapshot:
+    """Nodes have slots, which they keep. Slots that no node has yet are closed.
+
+    Time is a count of changes: `described` has when a slot's node was last another one, `changed` when that, or what is
+    held of it, and `read` when its sensors told something new.
+    """
+
+    def __init__(self) -> None:
+        self.clock = 0
+        # How often a job may have got a place by what was put.
+        self.gains = 0
+        self.slots: dict[str, int] = {}
+        self.nodes: list[Node] = []
+        self.usages: list[Usage] = []
+        self.devices = 0
+        # Texts of why a node takes no job whatever; 0 is that it does, 1 that there is none.
+        self.standings: dict[str, int] = {"": 0, "vacant": 1}
+        self.platforms: dict[tuple[Platform, ...], int] = {}
+        self._columns: dict[tuple[str, str], Column] = {}
+        self._rank: Integers | None = None
+        self._allocate(FIRST_SLOTS)
+
+    def _allocate(self, slots: int) -> None:
+        def column(kind: Any, fill: float = 0) -> NDArray[Any]:
+            return np.full(slots, fill, dtype=kind)
+
+        self.changed: Integers = column(np.int64, UNKNOWN)
+        self.described: Integers = column(np.int64, UNKNOWN)
+        self.read: Integers = column(np.int64, UNKNOWN)
+        self.standing: NDArray[np.int16] = column(np.int16, 1)
+        self.platform: NDArray[np.int32] = column(np.int32)
+        self.host_network: Booleans = column(np.bool_)
+        self.cpu_millis: Integers = column(np.int64)
+        self.memory_bytes: Integers = column(np.int64)
+        # The share that is free of CPU or of memory, whichever is less.
+        self.idle: Floats = column(np.float64)
+        self.device_count: Integers = column(np.int64)
+        # Devices of which nothing is held, and the most that is free of one that is shared.
+        self.untouched_count: Integers = column(np.int64)
+        self.roomiest_millis: Integers = column(np.int64)
+        # Nodes whose devices are of several kinds, or kept for jobs that are to come: these are looked at one by one.
+        self.intricate: Booleans = column(np.bool_)
+        # Nodes some of whose devices are nearer to each other than others.
+        self.near: Booleans = column(np.bool_)
+        self._allocate_devices(0)
+
+    def _allocate_devices(self, devices: int) -> None:
+        shape = (devices, len(self.changed))
+        self.devices = devices
+        self.untouched: Booleans = np.zeros(shape, dtype=np.bool_)
+        self.shareable: Booleans = np.zeros(shape, dtype=np.bool_)
+        self.device_bytes: Integers = np.full(shape, UNKNOWN, dtype=np.int64)
+        self.held_millis: Integers = np.zeros(shape, dtype=np.int64)
+        self.held_bytes: Integers = np.zeros(shape, dtype=np.int64)
+
+    @property
+    def room(self) -> int:
+        """How many slots there are, whether a node has them or not."""
+        return len(self.changed)
+
+    def put(self, node: Node, usage: Usage, *, is_another: bool = True) -> bool:
+        """Takes over a node as it now is, and what is held of it; answers whether a job may have a place by that.
+
+        A node that is not `is_another` is as it was but for readings.
+        """
+        slot = self.slots.get(node.id)
+        if slot is None:
+            slot, is_another = self._slot(node), True
+        before = self.usages[slot]
+        self.nodes[slot], self.usages[slot] = node, usage
+        if not is_another and usage == before:
+            return False
+        self.clock += 1
+        self.changed[slot] = self.clock
+        if is_another:
+            self._describe(slot, node)
+        self._hold(slot, node, usage)
+        is_gain = is_another or not _covers(usage, before)
+        self.gains += is_gain
+        return is_gain
+
+    def put_readings(self, node: Node) -> None:
+        """Takes over what a node's sensors read; all else is as it was."""
+        slot = self.slots.get(node.id)
+        if slot is not None:
+            self.nodes[slot] = node
+            self.clock += 1
+            self.read[slot] = self.clock
+
+    def hold(self, slot: int, usage: Usage) -> None:
+        """What is held of a node is this now."""
+        self.put(self.nodes[slot], usage, is_another=False)
+
+    def over_nodes(self, where: str) -> Column:
+        """On which nodes a query holds; up to date."""
+        return self._column(where, query.NODE_FIELDS, self._node_matches)
+
+    def over_devices(self, where: str) -> Column:
+        """For which devices a query holds that are not out of order; up to date."""
+        return self._column(where, query.DEVICE_FIELDS, self._devices_match)
+
+    def first(self, slots: Integers) -> int:
+        """Of these slots, the one whose node has the first name."""
+        if len(slots) == 1:
+            return int(slots[0])
+        if self._rank is None:
+            names = sorted(self.slots)
+            self._rank = np.zeros(self.room, dtype=np.int64)
+            self._rank[[self.slots[name] for name in names]] = np.arange(len(names))
+        return int(slots[self._rank[slots].argmin()])
+
+    def _slot(self, node: Node) -> int:
+        slot = self.slots[node.id] = len(self.nodes)
+        self.nodes.append(node)
+        self.usages.append(Usage())
+        self._rank = None
+        if slot >= self.room:
+            self._grow()
+        return slot
+
+    def _grow(self) -> None:
+        kept = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        before, devices = self.room, self.devices
+        self._allocate(2 * before)
+        self._allocate_devices(devices)
+        for name, value in kept.items():
+            vars(self)[name][..., :before] = value
+        self._columns = {}
+
+    def _describe(self, slot: int, node: Node) -> None:
+        text = standing(node)
+        self.standing[slot] = self.standings.setdefault(text, len(self.standings))
+        able = node.description.platforms
+        self.platform[slot] = self.platforms.setdefault(able, len(self.platforms))
+        self.host_network[slot] = node.description.host_network
+        self.device_count[slot] = len(node.devices)
+        if len(node.devices) > self.devices:
+            self._widen(len(node.devices))
+        self.shareable[:, slot], self.device_bytes[:, slot] = False, UNKNOWN
+        for number, device in enumerate(node.devices):
+            self.shareable[number, slot] = device.shareable
+            self.device_bytes[number, slot] = UNKNOWN if device.memory_bytes is None else device.memory_bytes
+        self.near[slot] = _is_near(node.devices)
+        self.described[slot] = self.clock
+
+    def _widen(self, devices: int) -> None:
+        names = ("untouched", "shareable", "device_bytes", "held_millis", "held_bytes")
+        kept = {name: vars(self)[name] for name in names}
+        before = self.devices
+        self._allocate_devices(devices)
+        for name, value in kept.items():
+            vars(self)[name][:before] = value
+        self._columns = {key: one for key, one in self._columns.items() if one.values.ndim == 1}
+
+    def _hold(self, slot: int, node: Node, usage: Usage) -> None:
+        left, whole = free(node, usage), node.description.capacity
+        self.cpu_millis[slot], self.memory_bytes[slot] = left.cpu_millis, left.memory_bytes
+        idle_cpu = left.cpu_millis / whole.cpu_millis if whole.cpu_millis else 0.0
+        idle_memory = left.memory_bytes / whole.memory_bytes if whole.memory_bytes else 0.0
+        self.idle[slot] = min(idle_cpu, idle_memory)
+        kinds = dict.fromkeys((device.vendor, device.kind) for device in node.devices)
+        self.intricate[slot] = bool(usage.coming) or len(kinds) > 1
+        if not self.devices:
+            return
+        touched = usage.touched
+        self.untouched[:, slot], self.held_millis[:, slot], self.held_bytes[:, slot] = False, 0, 0
+        roomiest = 0
+        for number, device in enumerate(node.devices):
+            self.untouched[number, slot] = device.id not in touched
+            millis = 0
+            if device.id in touched:
+                parts = usage.parts_of(device)
+                millis = sum(part.millis for part in parts)
+                self.held_millis[number, slot] = millis
+                self.held_bytes[number, slot] = sum(part.memory_bytes or 0 for part in parts)
+            if device.shareable:
+                roomiest = max(roomiest, shares.WHOLE_MILLIS - millis)
+        self.untouched_count[slot] = len(node.devices) - sum(device.id in touched for device in node.devices)
+        self.roomiest_millis[slot] = roomiest
+
+    def _column(self, where: str, schema: query.Schema, answer: Callable[[Expression, Column, int], None]) -> Column:
+        key = (schema.noun, where)
+        column = self._columns.pop(key, None)
+        expression = query.parse(where, schema)
+        if column is None:
+            shape = (self.room,) if schema is query.NODE_FIELDS else (self.devices, self.room)
+            column = Column(where, np.zeros(shape, dtype=np.bool_), unsteady=is_unsteady(where, schema))
+            if len(self._columns) >= MOST_COLUMNS:
+                del self._columns[next(iter(self._columns))]
+        self._columns[key] = column
+        if column.seen < self.clock:
+            late = self.described > column.seen
+            if column.unsteady:
+                late = (self.changed > column.seen) | (self.read > column.seen)
+            for slot in np.flatnonzero(late).tolist():
+                answer(expression, column, slot)
+            column.seen = self.clock
+        return column
+
+    def _node_matches(self, expression: Expression, column: Column, slot: int) -> None:
+        node, usage = self.nodes[slot], self.usages[slot]
+        row = query.node_row(node, held=usage.touched, free=free(node, usage))
+        column.values[slot] = expression.holds(row)
+
+    def _devices_match(self, expression: Expression, column: Column, slot: int) -> None:
+        column.values[:, slot] = False
+        for number, device in enumerate(self.nodes[slot].devices):
+            well = device.health is not Health.UNHEALTHY
+            column.values[number, slot] = well and expression.holds(query.device_row(device))
+
+
+def _covers(usage: Usage, before: Usage) -> bool:
+    """Whether all is held that was, and so nothing has become free. In doubt it is not."""
+    return (
+        usage.cpu_millis >= before.cpu_millis
+        and usage.memory_bytes >= before.memory_bytes
+        and usage.devices[: len(before.devices)] == before.devices
+        and usage.parts[: len(before.parts)] == before.parts
+        and usage.coming[: len(before.coming)] == before.coming
+    )
+
+
+def _is_near(devices: tuple[Device, ...]) -> bool:
+    """Whether it matters which of the devices go together."""
+    return any(device.links or device.pcie_root or device.numa_node is not None for device in devices)

@@ -1,0 +1,291 @@
+"""For each shape of jobs, on which nodes one could run, how good each of these is, and why the others are none.
+
+What `controller.core.placement.fit.choose` finds node by node is found here in columns, of which only the nodes are
+worked out anew that have changed. `fit` has the last word on the one node that is chosen.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.core.placement import links, reasons
+from controller.core.placement.demand import Demand, demand_of
+from controller.core.placement.fit import Place, Unfit, Usage, bound, fit, runnable
+from controller.core.placement.snapshot import UNKNOWN, Booleans, Column, Floats, Integers, Snapshot
+from headrace import shares
+from headrace.jobs import AcceleratorRequest, Job, Network
+from headrace.nodes import Node, NodeDescription
+
+# Shapes of which tables are kept; one that is not is made anew.
+MOST_TABLES = 512
+NOWHERE = -np.inf
+# More than a node has of devices, and than there are ways for devices to be near each other.
+_MOST_DEVICES = 1024
+_NEARNESS = links.LINKED + 1
+_MOST_NEARNESS = 1 << 16
+_FITS, _VACANT = 0, 1
+Codes = NDArray[np.int16]
+
+
+class Tables:
+    """The tables of the shapes that were asked for last."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._tables: dict[Demand, Table] = {}
+
+    def table(self, job: Job) -> "Table":
+        """The table of the job's shape, up to date."""
+        demand = demand_of(job)
+        table = self._tables.pop(demand, None) or Table(self.snapshot, job)
+        self._tables[demand] = table
+        if len(self._tables) > MOST_TABLES:
+            del self._tables[next(iter(self._tables))]
+        table.refresh()
+        return table
+
+    def choose(self, job: Job, *, now_wall_ms: int) -> Place | str:
+        """The best place, or one sentence on why there is none."""
+        table = self.table(job)
+        return table.choose(job, now_wall_ms=now_wall_ms) or table.reason(job, now_wall_ms=now_wall_ms)
+
+    def choose_all(self, tasks: Sequence[Job], *, now_wall_ms: int) -> tuple[Place, ...] | str:
+        """A place for each task of a gang beside the others, or one sentence on why there are not so many.
+
+        The tasks ask for the same: taking the best place for one after the other finds places for all, where there are
+        any.
+        """
+        snapshot = self.snapshot
+        before: dict[int, Usage] = {}
+        places: list[Place] = []
+        try:
+            for task in tasks:
+                found = self.choose(task, now_wall_ms=now_wall_ms)
+                if isinstance(found, str):
+                    return reasons.waits_for_all(len(tasks), found)
+                slot = snapshot.slots[found.node]
+                usage = snapshot.usages[slot]
+                before.setdefault(slot, usage)
+                snapshot.hold(slot, usage.plus(task.spec.resources, found.devices))
+                places.append(found)
+        finally:
+            for slot, usage in before.items():
+                snapshot.hold(slot, usage)
+        return tuple(places)
+
+
+class Table:
+    """One shape's. `code` says for each slot why it is no place, and is 0 where it is one; `key` is higher the better.
+
+    Keys order as the scores of `fit` do.
+    """
+
+    def __init__(self, snapshot: Snapshot, job: Job) -> None:
+        self.snapshot = snapshot
+        self._spec, self._images = job.spec, job.images
+        self._job = replace(job, exclusions=())
+        self._texts: dict[str, int] = {"": _FITS, "vacant": _VACANT}
+        self._standings: Codes = np.zeros(0, dtype=np.int16)
+        # By variant (0 is none) and class of platforms: why the image does not run, and whether it runs natively.
+        self._images_run: Codes = np.zeros((len(job.spec.variants) + 1, 0), dtype=np.int16)
+        self._native: Booleans = np.zeros(self._images_run.shape, dtype=np.bool_)
+        self._likes: Floats = np.zeros(1, dtype=np.float64)
+        # How near devices would be to each other, by node and by which of its devices are to be had.
+        self._nearness: dict[tuple[object, ...], int] = {}
+        self._clear()
+
+    def _clear(self) -> None:
+        room = self.snapshot.room
+        self.code: Codes = np.full(room, _VACANT, dtype=np.int16)
+        self.key: Floats = np.full(room, NOWHERE)
+        self._seen = UNKNOWN
+
+    def refresh(self) -> None:
+        """Works out anew the nodes that have changed."""
+        snapshot = self.snapshot
+        if len(self.key) < snapshot.room:
+            self._clear()
+        if self._seen == snapshot.clock:
+            return
+        columns = self._columns()
+        late = snapshot.changed > self._seen
+        if any(one.unsteady for one in columns):
+            late |= snapshot.read > self._seen
+        slots = np.flatnonzero(late)
+        self._seen = snapshot.clock
+        if len(slots):
+            self._work_out(slots)
+
+    def choose(self, job: Job, *, now_wall_ms: int) -> Place | None:
+        """The best place; of those that are as good, the one whose node has the first name."""
+        snapshot = self.snapshot
+        away = self._kept_away(job, now_wall_ms)
+        key = self.key
+        if away:
+            key = key.copy()
+            key[list(away)] = NOWHERE
+        while True:
+            best = key.max()
+            if best == NOWHERE:
+                return None
+            slot = snapshot.first(np.flatnonzero(key == best))
+            found = fit(job, snapshot.nodes[slot], snapshot.usages[slot], now_wall_ms=now_wall_ms)
+            if isinstance(found, Place):
+                return found
+            key[slot] = self.key[slot] = NOWHERE
+            self.code[slot] = self._coded(found.reason)
+
+    def reason(self, job: Job, *, now_wall_ms: int) -> str:
+        """Why the job waits that has no place."""
+        nodes = len(self.snapshot.nodes)
+        counts = np.bincount(self.code[:nodes], minlength=len(self._texts)).tolist()
+        found: Counter[str] = Counter(dict(zip(self._texts, counts, strict=True)))
+        for slot, reason in self._kept_away(job, now_wall_ms).items():
+            if not self.snapshot.standing[slot]:
+                found[list(self._texts)[self.code[slot]]] -= 1
+                found[reason] += 1
+        return reasons.waits({text: count for text, count in found.items() if count > 0})
+
+    def _kept_away(self, job: Job, now_wall_ms: int) -> dict[int, str]:
+        found: dict[int, str] = {}
+        for one in job.exclusions:
+            slot = self.snapshot.slots.get(one.node)
+            if slot is not None and now_wall_ms < one.expire_time_ms:
+                found.setdefault(slot, reasons.kept_away(one))
+        return found
+
+    def _coded(self, text: str) -> int:
+        return self._texts.setdefault(text, len(self._texts))
+
+    def _columns(self) -> list[Column]:
+        """Of all queries of the shape; they are up to date by that."""
+        spec, snapshot = self._spec, self.snapshot
+        self._variants = [snapshot.over_nodes(one.where) for one in spec.variants]
+        self._preferred = [snapshot.over_nodes(one.where) for one in spec.prefer]
+        self._where = snapshot.over_nodes(spec.where) if spec.where else None
+        request = spec.resources.accelerators
+        self._such = snapshot.over_devices(request.where) if request is not None else None
+        known = [self._where, self._such]
+        return [*self._variants, *self._preferred, *(one for one in known if one is not None)]
+
+    def _work_out(self, slots: Integers) -> None:
+        snapshot, spec = self.snapshot, self._spec
+        variant = np.zeros(len(slots), dtype=np.int64)
+        for number in range(len(self._variants), 0, -1):
+            variant[self._variants[number - 1].values[slots]] = number
+        self._learn_platforms()
+        platform = snapshot.platform[slots]
+        code, near = self._device_codes(slots)
+        # What is said of a node is the first of these that keeps the job from it: the last one written.
+        if self._where is not None:
+            code[~self._where.values[slots]] = self._coded(reasons.no_match(spec.where))
+        if spec.network is Network.HOST:
+            code[~snapshot.host_network[slots]] = self._coded(reasons.NO_HOST_NETWORK)
+        wants = spec.resources
+        code[snapshot.memory_bytes[slots] < wants.memory_bytes] = self._coded(reasons.no_memory(wants))
+        code[snapshot.cpu_millis[slots] < wants.cpu_millis] = self._coded(reasons.no_cpu(wants))
+        runs = self._images_run[variant, platform]
+        code = np.where(runs > 0, runs, code)
+        standing = self._standings[snapshot.standing[slots]]
+        code = np.where(standing > 0, standing, code)
+        self.code[slots] = code
+        self._rate(slots, self._native[variant, platform], near)
+
+    def _learn_platforms(self) -> None:
+        """Takes in what nodes have come to say that none had said before."""
+        snapshot = self.snapshot
+        if len(self._standings) < len(snapshot.standings):
+            self._standings = np.array([self._coded(text) for text in snapshot.standings], dtype=np.int16)
+        known = self._images_run.shape[1]
+        for able in list(snapshot.platforms)[known:]:
+            node = Node("", description=NodeDescription(platforms=able))
+            found = [
+                runnable(self._images, bound(self._spec, variant), node) for variant in range(len(self._images_run))
+            ]
+            codes = [[self._coded(one) if isinstance(one, str) else 0] for one in found]
+            native = [[not isinstance(one, str) and not one[1].emulated] for one in found]
+            self._images_run = np.append(self._images_run, np.array(codes, dtype=np.int16), axis=1)
+            self._native = np.append(self._native, np.array(native, dtype=np.bool_), axis=1)
+
+    def _rate(self, slots: Integers, native: Booleans, near: Integers) -> None:
+        snapshot = self.snapshot
+        liked = np.zeros(len(slots))
+        for one, column in zip(self._spec.prefer, self._preferred, strict=True):
+            liked += np.where(column.values[slots], one.weight, 0.0)
+        rank = np.minimum(np.searchsorted(self._likes, liked), len(self._likes) - 1)
+        if np.any(self._likes[rank] != liked):
+            # Ranks are others now, on all nodes.
+            self._likes = np.unique(np.append(self._likes, liked))
+            self._seen = UNKNOWN
+            self.refresh()
+            return
+        spared = np.zeros(len(slots), dtype=np.int64)
+        if self._spec.resources.accelerators is None:
+            spared = _MOST_DEVICES - 1 - np.minimum(snapshot.device_count[slots], _MOST_DEVICES - 1)
+        tier = ((native * len(self._likes) + rank) * _NEARNESS + near) * _MOST_DEVICES + spared
+        # Idle is 1 at most.
+        self.key[slots] = np.where(self.code[slots] == _FITS, 2.0 * tier + snapshot.idle[slots], NOWHERE)
+
+    def _device_codes(self, slots: Integers) -> tuple[Codes, Integers]:
+        """Why there are no devices for it, 0 where there are; and how near those would be to each other."""
+        code: Codes = np.zeros(len(slots), dtype=np.int16)
+        near = np.zeros(len(slots), dtype=np.int64)
+        request = self._spec.resources.accelerators
+        if request is None or self._such is None:
+            return code, near
+        such = self._such.values[:, slots]
+        if request.is_part:
+            self._part_codes(code, request, such, slots)
+        else:
+            idle = such & self.snapshot.untouched[:, slots]
+            code[idle.sum(axis=0) < request.count] = self._coded(reasons.no_devices(request))
+            if request.count > 1:
+                for index in np.flatnonzero(self.snapshot.near[slots] & (code == 0)).tolist():
+                    near[index] = self._nearest(int(slots[index]), idle[:, index])
+        for index in np.flatnonzero(self.snapshot.intricate[slots]).tolist():
+            slot = int(slots[index])
+            found = fit(self._job, self.snapshot.nodes[slot], self.snapshot.usages[slot], now_wall_ms=0)
+            # Of what is no matter of devices something else is said, too.
+            code[index] = self._coded(found.reason) if isinstance(found, Unfit) else 0
+            near[index] = int(found.score[2]) if isinstance(found, Place) else 0
+        return code, near
+
+    def _part_codes(self, code: Codes, request: AcceleratorRequest, such: Booleans, slots: Integers) -> None:
+        snapshot = self.snapshot
+        shareable = such & snapshot.shareable[:, slots]
+        has_bytes = snapshot.device_bytes[:, slots]
+        known = has_bytes != UNKNOWN
+        if request.share_millis:
+            millis = np.full(has_bytes.shape, request.share_millis, dtype=np.int64)
+            its_share = np.where(known, has_bytes * request.share_millis // shares.WHOLE_MILLIS, 0)
+            wanted_bytes = np.full_like(has_bytes, request.memory_bytes) if request.memory_bytes else its_share
+        else:
+            some = np.maximum(has_bytes, 1)
+            in_millis = np.maximum(1, -(-request.memory_bytes * shares.WHOLE_MILLIS // some))
+            millis = np.where(has_bytes > 0, in_millis, shares.WHOLE_MILLIS)
+            wanted_bytes = np.full_like(has_bytes, request.memory_bytes)
+        roomy = shareable & (snapshot.held_millis[:, slots] + millis <= shares.WHOLE_MILLIS)
+        roomy &= ~known | (snapshot.held_bytes[:, slots] + wanted_bytes <= has_bytes)
+        if request.memory_bytes:
+            roomy &= known
+        shares_none = such.any(axis=0) & ~shareable.any(axis=0)
+        code[~roomy.any(axis=0)] = self._coded(reasons.no_part(request))
+        code[shares_none] = self._coded(reasons.shares_none(request))
+
+    def _nearest(self, slot: int, idle: Booleans) -> int:
+        """How near the devices are to each other that it would be given of these."""
+        devices = self.snapshot.nodes[slot].devices
+        numbers = np.flatnonzero(idle).tolist()
+        key = (int(self.snapshot.described[slot]), slot, *numbers)
+        known = self._nearness.get(key)
+        if known is None:
+            if len(self._nearness) >= _MOST_NEARNESS:
+                self._nearness = {}
+            request = self._spec.resources.accelerators
+            count = request.count if request is not None else 0
+            known = links.closeness(links.together([devices[number] for number in numbers], count))
+            self._nearness[key] = known
+        return known

@@ -1,0 +1,238 @@
+"""The jobs that wait, in lines: those of a line are alike in what decides on their places."""
+
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Iterable, Iterator
+from heapq import heappop, heappush
+from itertools import islice
+
+import numpy as np
+
+from controller.core import backoff
+from controller.core.placement.demand import Demand, demand_of
+from controller.core.placement.snapshot import Integers, Snapshot
+from headrace.jobs import Exclusion, Job, JobState
+
+Rank = tuple[int, int, str]
+# Where more nodes have changed, each line is looked at.
+MANY_NODES = 64
+# With so many that have just come, lines are sorted as a whole.
+MANY_JOBS = 32
+FIRST_WANTS = 64
+
+
+def rank(job: Job) -> Rank:
+    """The lowest goes first of the jobs of a project that are alike: by priority, then by how long it has waited."""
+    return (-job.spec.priority, job.queue_time_ms or 0, job.id)
+
+
+class Line:
+    """Jobs of one project and shape that keep away from the same nodes: where the first has no place, none has one.
+
+    A gang is a line of its own.
+    """
+
+    def __init__(self, key: "LineKey", number: int) -> None:
+        self.key = key
+        self.number = number
+        self.ranks: list[Rank] = []
+        # What its jobs wait for, and those that do not say so yet.
+        self.reason = ""
+        self.untold: deque[str] = deque()
+        # When it was looked at last, by the changes of the snapshot.
+        self.looked_at = -1
+
+    def first(self, count: int, *, without: dict[str, None]) -> list[str]:
+        """The ids of the first jobs of it."""
+        return list(islice((one[2] for one in self.ranks if one[2] not in without), count))
+
+
+LineKey = tuple[Demand, tuple[Exclusion, ...], str, str]
+
+
+class Queue:
+    """Keeps the lines. Which jobs are looked at is decided by which nodes have changed since they were."""
+
+    def __init__(self) -> None:
+        self._fresh: dict[str, Job] = {}
+        self._entries: dict[str, tuple[Line, Job]] = {}
+        self._lines: dict[LineKey, Line] = {}
+        self._numbers: dict[int, Line] = {}
+        self._vacant: list[int] = []
+        # What each line asks for of a node at least: CPU, memory, whole devices, millis of a shared one.
+        self._wants: Integers = np.zeros((4, FIRST_WANTS), dtype=np.int64)
+        self._choosy: dict[Line, None] = {}
+        self._due: dict[Line, None] = {}
+        self._untold: dict[Line, None] = {}
+        # Nodes where there may be more room than there was.
+        self.gained: dict[int, None] = {}
+        # When jobs may start that wait a while, or may go where they could not.
+        self._moments: list[tuple[int, str]] = []
+
+    def put(self, job: Job) -> None:
+        """The job is like this now."""
+        if job.state is not JobState.QUEUED:
+            self._remove(job.id)
+            return
+        entry = self._entries.get(job.id)
+        if entry is not None and _is_alike(entry[1], job):
+            return
+        if job.exclusions or job.attempts:
+            # What an attempt came to decides on a pause.
+            for moment in (backoff.until_ms(job), *(one.expire_time_ms for one in job.exclusions)):
+                if moment:
+                    heappush(self._moments, (moment, job.gang or job.id))
+        if not job.gang:
+            self._remove(job.id)
+            self._fresh[job.id] = job
+
+    def __bool__(self) -> bool:
+        return bool(self._fresh or self._entries)
+
+    def lines(self) -> Iterable[Line]:
+        """All lines."""
+        return self._lines.values()
+
+    def line(self, job_id: str) -> Line:
+        """The line that the job waits in."""
+        return self._entries[job_id][0]
+
+    def group(self, *, without: str = "") -> None:
+        """Puts the jobs that have come into their lines, which are due by that (but for one of these jobs)."""
+        many = len(self._fresh) > MANY_JOBS
+        for job in self._fresh.values():
+            line = self._line_for(job)
+            if many:
+                line.ranks.append(rank(job))
+            else:
+                insort(line.ranks, rank(job))
+            self._entries[job.id] = (line, job)
+            if job.id != without:
+                self._due[line] = None
+        if many:
+            for line in self._due:
+                line.ranks.sort()
+        self._fresh = {}
+
+    def moments_passed(self, wall_ms: int) -> bool:
+        """Has those looked at for which a moment has come; answers whether there are any."""
+        any_due = False
+        while self._moments and self._moments[0][0] <= wall_ms:
+            _, job_id = heappop(self._moments)
+            entry = self._entries.get(job_id)
+            if entry is not None:
+                self._due[entry[0]] = None
+                any_due = True
+        return any_due
+
+    def choosy_due(self) -> bool:
+        """Has the lines looked at whose places depend on what sensors read; answers whether there are any."""
+        self._due |= self._choosy
+        return bool(self._choosy)
+
+    def all_due(self) -> None:
+        """Each line is to be looked at."""
+        self._due = dict.fromkeys(self._lines.values())
+
+    def some_due(self, changes: int, most: int) -> bool:
+        """Has a few lines looked at that were not since so many changes; answers whether there are any."""
+        behind = dict.fromkeys(islice((line for line in self._lines.values() if line.looked_at < changes), most))
+        for line in behind:
+            # The others come first next time.
+            self._lines[line.key] = self._lines.pop(line.key)
+        self._due |= behind
+        return bool(behind)
+
+    def taken_due(self, snapshot: Snapshot) -> dict[Line, None]:
+        """The lines to be looked at now, with those that may have a place on nodes that have more room."""
+        if len(self.gained) > MANY_NODES:
+            self.all_due()
+        else:
+            for slot in self.gained:
+                self._due |= dict.fromkeys(self._that_may_go_to(snapshot, slot))
+        self.gained = {}
+        due, self._due = self._due, {}
+        return due
+
+    def said(self, line: Line, reason: str, *, by: str) -> None:
+        """A job of a line has found no place, for that reason: so have the others."""
+        if line.reason != reason:
+            line.reason = reason
+            line.untold = deque(one[2] for one in line.ranks if one[2] != by)
+            if line.untold:
+                self._untold[line] = None
+
+    def untold(self, most: int) -> Iterator[tuple[Line, str]]:
+        """Jobs that may not say yet why they wait, and their lines; so many at a time."""
+        for _ in range(most):
+            if not self._untold:
+                return
+            line = next(iter(self._untold))
+            if not line.untold:
+                del self._untold[line]
+                continue
+            job_id = line.untold.popleft()
+            entry = self._entries.get(job_id)
+            if entry is not None and entry[0] is line:
+                yield line, job_id
+
+    @property
+    def has_untold(self) -> bool:
+        """Whether there are such."""
+        return bool(self._untold)
+
+    def _that_may_go_to(self, snapshot: Snapshot, slot: int) -> list[Line]:
+        if snapshot.standing[slot]:
+            return []
+        has = (
+            snapshot.cpu_millis[slot],
+            snapshot.memory_bytes[slot],
+            snapshot.untouched_count[slot],
+            snapshot.roomiest_millis[slot],
+        )
+        able = (self._wants <= np.array(has, dtype=np.int64)[:, None]).all(axis=0)
+        return [self._numbers[number] for number in np.flatnonzero(able).tolist() if number in self._numbers]
+
+    def _line_for(self, job: Job) -> Line:
+        key = (demand_of(job), job.exclusions, job.spec.project, job.id if job.is_gang else "")
+        line = self._lines.get(key)
+        if line is None:
+            number = self._vacant.pop() if self._vacant else len(self._numbers)
+            line = self._lines[key] = self._numbers[number] = Line(key, number)
+            if number >= self._wants.shape[1]:
+                self._wants = np.concatenate([self._wants, np.zeros_like(self._wants)], axis=1)
+            self._wants[:, number] = _least(job)
+            if key[0].is_choosy:
+                self._choosy[line] = None
+        return line
+
+    def _remove(self, job_id: str) -> None:
+        if self._fresh.pop(job_id, None) is not None:
+            return
+        entry = self._entries.pop(job_id, None)
+        if entry is None:
+            return
+        line, job = entry
+        del line.ranks[bisect_left(line.ranks, rank(job))]
+        if not line.ranks:
+            del self._lines[line.key], self._numbers[line.number]
+            self._vacant.append(line.number)
+            self._choosy.pop(line, None)
+            self._due.pop(line, None)
+            self._untold.pop(line, None)
+
+
+def _is_alike(one: Job, other: Job) -> bool:
+    """Whether a job is as it was in all that decides on its place and its turn."""
+    same = one.spec is other.spec and one.images is other.images
+    return same and one.exclusions == other.exclusions and one.queue_time_ms == other.queue_time_ms
+
+
+def _least(job: Job) -> tuple[int, int, int, int]:
+    wants = job.spec.resources
+    request = wants.accelerators
+    if request is None:
+        return wants.cpu_millis, wants.memory_bytes, 0, 0
+    if request.is_part:
+        return wants.cpu_millis, wants.memory_bytes, 0, max(1, request.share_millis)
+    return wants.cpu_millis, wants.memory_bytes, request.count, 0

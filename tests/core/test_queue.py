@@ -1,0 +1,208 @@
+"""Laws of the queue: whoever could start does, in order, however few of those that wait are looked at."""
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.core import backoff, model
+from controller.core.book import Book, Policy
+from controller.core.cluster import Cluster
+from controller.core.placement.fit import choose
+from controller.core.placing import FIRST_LOOK, TOLD_AT_ONCE
+from controller.core.queue import MANY_JOBS, MANY_NODES, Queue, rank
+from headrace.attempts import Attempt, AttemptState
+from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Requests
+from headrace.nodes import Device, Drain, Engine, Health, Load
+from headrace.sessions import Report
+from tests.core.small_world import GIB, PINS, description, spec
+
+SHAPES = (
+    spec(),
+    spec(resources=Requests(4000, GIB)),
+    spec(resources=Requests(1000, 5 * GIB), priority=70),
+    spec(resources=Requests(1000, GIB, AcceleratorRequest(1))),
+    spec(resources=Requests(1000, GIB, AcceleratorRequest(2))),
+    spec(resources=Requests(1000, GIB, AcceleratorRequest(1, share_millis=500))),
+    spec(where="free.cpu >= 3"),
+    spec(where="load.cpu_percent < 50"),
+    spec(resources=Requests(2000, GIB), task_count=2),
+    spec(resources=Requests(1000, GIB), project="other", priority=20),
+)
+NODES = ("a", "b", "c")
+
+
+class Controller:
+    """A controller's core, and nodes that run what they are told at once."""
+
+    def __init__(self) -> None:
+        self.cluster = Cluster(Book("cluster-1", Policy(), (), ()))
+        self.now_ms = self.sequence = 0
+        self.number = 0
+        self.loads: dict[str, float] = {}
+        self.tick()
+
+    @property
+    def book(self) -> Book:
+        return self.cluster.book
+
+    def tick(self, millis: int = 500) -> list[model.Effect]:
+        self.now_ms += millis
+        return self.cluster.handle(model.Ticked(self.now_ms, 1_700_000_000_000 + self.now_ms))
+
+    def report(self, node: str, *attempts: Attempt) -> None:
+        self.sequence += 1
+        cards = tuple(
+            Device(f"{node}-{number}", "gpu", "nvidia", "H100", 0, "", 80 * GIB, health=Health.HEALTHY, shareable=True)
+            for number in range(2 if node == "c" else 0)
+        )
+        load = Load(cpu_percent=self.loads.get(node, 90.0))
+        engine = Engine(reachable=True)
+        report = Report(node, 1, self.sequence, description(), cards, load=load, engine=engine, attempts=attempts)
+        self.cluster.handle(model.Reported(report))
+
+    def submit(self, wanted: JobSpec) -> Job | None:
+        self.number += 1
+        name = f"job-{self.number:04}"
+        self.cluster.handle(model.Submitted(1, name, wanted, PINS, name))
+        return self.book.jobs.get(name)
+
+    def starts(self, node: str, state: AttemptState, exit_code: int | None = None) -> None:
+        told = [job for job in self.book.jobs_at(node) if job.node == node]
+        told = told if state is AttemptState.RUNNING else told[:1]
+        self.report(node, *(Attempt(one.id, one.epoch, one.task, state=state, exit_code=exit_code) for one in told))
+
+    def waiting(self) -> list[Job]:
+        return [job for job in self.book.jobs.values() if job.state is JobState.QUEUED and not job.gang]
+
+    def could_start(self) -> list[str]:
+        book = self.book
+        able = [job for job in self.waiting() if not job.is_gang and not backoff.pause(job, now_wall_ms=book.wall_ms)]
+        found = {job.id: choose(job, book.nodes.values(), book.usage, now_wall_ms=book.wall_ms) for job in able}
+        return [name for name, place in found.items() if not isinstance(place, str)]
+
+
+deeds = st.lists(
+    st.one_of(
+        st.tuples(st.just("submit"), st.integers(0, len(SHAPES) - 1)),
+        st.tuples(st.just("report"), st.sampled_from(NODES)),
+        st.tuples(st.just("runs"), st.sampled_from(NODES)),
+        st.tuples(st.just("ends"), st.sampled_from(NODES)),
+        st.tuples(st.just("fails"), st.sampled_from(NODES)),
+        st.tuples(st.just("cancel"), st.integers(0, 20)),
+        st.tuples(st.just("cordon"), st.sampled_from(NODES)),
+        st.tuples(st.just("opens"), st.sampled_from(NODES)),
+        st.tuples(st.just("tick"), st.sampled_from((500, 5_000))),
+    ),
+    max_size=40,
+)
+
+
+def do(one: Controller, what: str, which: int | str) -> None:
+    match what, which:
+        case "submit", int(number):
+            one.submit(SHAPES[number])
+        case "report", str(node):
+            one.report(node)
+        case "runs", str(node):
+            one.starts(node, AttemptState.RUNNING)
+        case "ends", str(node):
+            one.starts(node, AttemptState.EXITED, 0)
+        case "fails", str(node):
+            one.starts(node, AttemptState.REFUSED)
+        case "cancel", int(number):
+            ids = list(one.book.jobs)
+            if ids:
+                one.cluster.handle(model.CancelAsked(1, ids[number % len(ids)]))
+        case ("cordon" | "opens") as verb, str(node) if node in one.book.nodes:
+            drain = Drain.CORDONED if verb == "cordon" else Drain.NONE
+            one.cluster.handle(model.DrainAsked(1, node, drain))
+        case "tick", int(millis):
+            one.tick(millis)
+
+
+@settings(max_examples=200, deadline=None)
+@given(deeds)
+def test_no_job_waits_that_could_start_once_sensors_were_looked_at(done: list[tuple[str, int | str]]) -> None:
+    one = Controller()
+
+    for what, which in done:
+        do(one, what, which)
+        for node in one.book.nodes:
+            here = [job for job in one.book.jobs_at(node) if job.node == node]
+            assert sum(job.spec.resources.cpu_millis for job in here) <= 4000
+            assert sum(job.spec.resources.memory_bytes for job in here) <= 8 * GIB
+
+    for node in one.book.nodes:
+        one.report(node)
+    for _ in range(3):
+        one.tick(Policy().readings_ms)
+        for node in one.book.nodes:
+            one.report(node)
+    one.tick()
+    assert one.could_start() == []
+    kept = [rank(job) for job in one.waiting()]
+    assert sorted(kept) == sorted(place for line in one.book.queue.lines() for place in line.ranks)
+
+
+def test_of_many_that_are_alike_as_many_start_as_have_room_and_the_first_ones_do() -> None:
+    one = Controller()
+    for _ in range(3 * FIRST_LOOK * len(NODES)):
+        one.submit(SHAPES[0])
+
+    for node in NODES:
+        one.report(node)
+    one.tick()
+
+    placed = [job.id for job in one.book.jobs.values() if job.node]
+    assert placed == [f"job-{number:04}" for number in range(1, 4 * len(NODES) + 1)]
+
+
+def test_a_job_of_another_shape_that_is_more_urgent_goes_first_however_many_wait_before_it() -> None:
+    one = Controller()
+    for _ in range(3 * FIRST_LOOK):
+        one.submit(SHAPES[0])
+    urgent = one.submit(replace(SHAPES[1], priority=90))
+
+    one.report("a")
+    one.tick()
+
+    assert urgent is not None
+    assert one.book.jobs[urgent.id].node == "a"
+
+
+def test_all_that_are_alike_come_to_say_why_they_wait() -> None:
+    one = Controller()
+    for _ in range(2 * TOLD_AT_ONCE):
+        one.submit(SHAPES[1])
+    one.report("a")
+    one.submit(replace(SHAPES[1], priority=90))
+
+    for _ in range(3):
+        one.tick()
+
+    assert list(dict.fromkeys(job.reason for job in one.waiting())) == ["waits: 1 node: has less than 4 cores free"]
+
+
+def test_when_many_nodes_come_at_once_each_line_is_looked_at() -> None:
+    one = Controller()
+    for number in range(MANY_JOBS + 1):
+        one.submit(spec(resources=Requests(3_000 + number, GIB)))
+
+    for number in range(MANY_NODES + 1):
+        one.report(f"node-{number}")
+    one.tick()
+
+    assert one.waiting() == []
+
+
+def test_a_line_that_has_nobody_left_is_kept_no_longer() -> None:
+    queue = Queue()
+    waits = Job("jobs/a", spec(), images=PINS, epoch=1)
+    queue.put(waits)
+    queue.group()
+
+    queue.put(replace(waits, state=JobState.CANCELLED))
+
+    assert list(queue.lines()) == []
+    assert not queue

@@ -1,0 +1,288 @@
+"""Choosing by columns is choosing node by node: the same place, or the same reasons, whatever has changed before."""
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.core.placement.fit import Place, Usage, choose, fit
+from controller.core.placement.gang import choose_all
+from controller.core.placement.snapshot import FIRST_SLOTS, Snapshot
+from controller.core.placement.tables import Tables
+from headrace.attempts import Platform
+from headrace.jobs import (
+    AcceleratorRequest,
+    Emulation,
+    Exclusion,
+    ImagePin,
+    Job,
+    JobSpec,
+    Network,
+    Preference,
+    Requests,
+    Variant,
+)
+from headrace.nodes import Capacity, Device, Drain, Engine, Health, Link, Load, Node, NodeDescription, NodeState
+from tests.core.small_world import AMD64, ARM64, GIB, IMAGE, PINS, spec
+
+NAMES = ("a", "b", "c", "d", "e")
+OTHER = "registry.example/other:1"
+OTHERS = (ImagePin(AMD64, "registry.example/other@sha256:" + "c" * 64, OTHER),)
+EMULATED = Platform("linux", "arm64", emulated=True)
+OVER_NODES = (
+    "",
+    'region == "north"',
+    "free.cpu >= 2",
+    "free.gpu.count >= 1",
+    "load.cpu_percent < 50",
+    'labels.rack == "1" and arch == "amd64"',
+    "gpu.temperature < 60 or accelerator.count == 0",
+)
+OVER_DEVICES = ("", "", "", "", 'model == "H100"', "memory >= 20GiB", "temperature < 60", 'kind == "gpu"')
+
+devices = st.builds(
+    Device,
+    id=st.just(""),
+    kind=st.sampled_from(("gpu", "gpu", "gpu", "npu")),
+    vendor=st.sampled_from(("nvidia", "nvidia", "amd")),
+    model=st.sampled_from(("H100", "A100")),
+    memory_bytes=st.sampled_from((None, 16 * GIB, 80 * GIB)),
+    temperature_celsius=st.sampled_from((None, 40.0, 80.0)),
+    health=st.sampled_from((Health.HEALTHY, Health.HEALTHY, Health.UNHEALTHY)),
+    shareable=st.booleans(),
+    numa_node=st.sampled_from((None, 0, 1)),
+    pcie_root=st.sampled_from(("", "", "0000:00")),
+    links=st.sampled_from(((), (), (Link("0", "nvlink"),))),
+)
+descriptions = st.builds(
+    NodeDescription,
+    region=st.sampled_from(("north", "south")),
+    labels=st.sampled_from(({}, {"rack": "1"})),
+    platforms=st.lists(st.sampled_from((AMD64, ARM64, EMULATED)), max_size=2, unique=True).map(tuple),
+    capacity=st.builds(Capacity, st.sampled_from((0, 4000, 8000)), st.sampled_from((0, 8 * GIB, 16 * GIB))),
+    host_network=st.booleans(),
+)
+loads = st.builds(Load, cpu_percent=st.sampled_from((None, 10.0, 90.0)))
+
+
+@st.composite
+def nodes(draw: st.DrawFn) -> Node:
+    node = Node(
+        f"nodes/{draw(st.sampled_from(NAMES))}",
+        state=draw(st.sampled_from((NodeState.READY, NodeState.READY, NodeState.READY, NodeState.SUSPECT))),
+        drain=draw(st.sampled_from((Drain.NONE, Drain.NONE, Drain.NONE, Drain.CORDONED))),
+        description=draw(descriptions),
+        load=draw(loads),
+        engine=draw(st.sampled_from((Engine(reachable=True), Engine(reachable=True), Engine(message="away")))),
+    )
+    found = draw(st.lists(devices, max_size=4))
+    return replace(node, devices=tuple(replace(one, id=str(number)) for number, one in enumerate(found)))
+
+
+requests = st.one_of(
+    st.none(),
+    st.builds(AcceleratorRequest, st.integers(1, 3), st.sampled_from(OVER_DEVICES)),
+    st.builds(
+        AcceleratorRequest,
+        st.just(1),
+        st.sampled_from(OVER_DEVICES),
+        st.sampled_from((0, 250, 500)),
+        st.sampled_from((0, 10 * GIB)),
+    ).filter(lambda one: one.is_part),
+)
+resources = st.builds(Requests, st.sampled_from((500, 2000, 5000)), st.sampled_from((GIB, 10 * GIB)), requests)
+usages = st.builds(
+    Usage,
+    st.sampled_from((0, 2000, 4000)),
+    st.sampled_from((0, 4 * GIB)),
+    st.lists(st.sampled_from("0123"), max_size=2, unique=True).map(tuple),
+    st.lists(
+        st.tuples(st.sampled_from("0123"), st.builds(AcceleratorRequest, st.just(1), share_millis=st.just(600))),
+        max_size=2,
+    ).map(tuple),
+    st.lists(requests.filter(bool), max_size=1).map(tuple),
+)
+specs = st.builds(
+    spec,
+    resources=resources,
+    where=st.sampled_from(OVER_NODES),
+    prefer=st.lists(
+        st.builds(Preference, st.sampled_from(OVER_NODES[1:]), st.sampled_from((1.0, -0.5))), max_size=2
+    ).map(tuple),
+    variants=st.lists(
+        st.builds(Variant, st.sampled_from(OVER_NODES[1:]), st.sampled_from(("", OTHER))), max_size=2
+    ).map(tuple),
+    emulation=st.sampled_from(Emulation),
+    network=st.sampled_from((Network.BRIDGE, Network.HOST)),
+)
+exclusions = st.lists(
+    st.builds(Exclusion, st.sampled_from(NAMES), st.just("failed there"), st.sampled_from((5, 50))), max_size=2
+).map(tuple)
+jobs = st.builds(
+    lambda wanted, pins, away: Job("jobs/j", wanted, images=pins, exclusions=away),
+    specs,
+    st.sampled_from((PINS, PINS[:1], PINS + OTHERS)),
+    exclusions,
+)
+changes = st.lists(
+    st.one_of(
+        st.tuples(st.just("node"), nodes(), usages),
+        st.tuples(st.just("held"), st.sampled_from(NAMES), usages),
+        st.tuples(st.just("read"), st.sampled_from(NAMES), loads),
+        st.tuples(st.just("asked"), st.integers(0, 2), st.just(None)),
+    ),
+    max_size=25,
+)
+NOW_MS = 10
+
+# Nodes that are well, and jobs that nothing but devices keeps from them.
+LARGE = NodeDescription(platforms=(AMD64,), capacity=Capacity(64_000, 64 * GIB))
+well = st.builds(
+    lambda node, emulated: replace(
+        node,
+        state=NodeState.READY,
+        drain=Drain.NONE,
+        engine=Engine(reachable=True),
+        description=replace(LARGE, platforms=(EMULATED,)) if emulated else LARGE,
+    ),
+    nodes(),
+    st.integers(0, 4).map(lambda drawn: drawn == 0),
+)
+# Four devices that are alike but for how near they are to each other.
+near = st.builds(
+    lambda node, memory, roots: replace(
+        node,
+        devices=tuple(
+            Device(str(number), "gpu", "nvidia", "H100", 0, "", memory, pcie_root=root, shareable=memory != 80 * GIB)
+            for number, root in enumerate(roots)
+        ),
+    ),
+    well,
+    st.sampled_from((None, 16 * GIB, 80 * GIB)),
+    st.lists(st.sampled_from(("", "0000:00", "0000:80")), min_size=4, max_size=4),
+)
+for_devices = st.builds(
+    lambda wanted, request: Job(
+        "jobs/j",
+        spec(emulation=Emulation.ALLOWED, prefer=wanted.prefer, resources=Requests(500, GIB, request)),
+        images=PINS,
+    ),
+    specs,
+    requests,
+)
+held_of_devices = st.just(Usage()) | usages
+changes_of_devices = st.builds(
+    lambda first, then: [*first, *then],
+    st.lists(st.tuples(st.just("node"), well | near | near, held_of_devices), min_size=2, max_size=4),
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("node"), near, held_of_devices),
+            st.tuples(st.just("held"), st.sampled_from(NAMES), usages),
+            st.tuples(st.just("read"), st.sampled_from(NAMES), loads),
+            st.tuples(st.just("asked"), st.integers(0, 2), st.just(None)),
+        ),
+        max_size=8,
+    ),
+)
+
+
+class Both:
+    """A snapshot with its tables, and the same nodes in plain dicts."""
+
+    def __init__(self) -> None:
+        self.snapshot = Snapshot()
+        self.tables = Tables(self.snapshot)
+        self.nodes: dict[str, Node] = {}
+        self.usages: dict[str, Usage] = {}
+
+    def put(self, node: Node, usage: Usage, *, is_another: bool = True) -> None:
+        self.nodes[node.id], self.usages[node.id] = node, usage
+        self.snapshot.put(node, usage, is_another=is_another)
+
+    def change(self, what: str, which: object, how: object) -> None:
+        match what, which, how:
+            case "node", Node() as node, Usage() as usage:
+                self.put(node, usage)
+            case "held", str(name), Usage() as usage if name in self.nodes:
+                self.put(self.nodes[name], usage, is_another=False)
+            case "read", str(name), Load() as load if name in self.nodes:
+                # A device's sensors rest as little as the node's own.
+                read = tuple(replace(one, temperature_celsius=50.0) for one in self.nodes[name].devices)
+                self.nodes[name] = replace(self.nodes[name], load=load, devices=read)
+                self.snapshot.put_readings(self.nodes[name])
+
+    def by_hand(self, job: Job) -> Place | str:
+        return choose(job, self.nodes.values(), self.usages.__getitem__, now_wall_ms=NOW_MS)
+
+    def feasible(self, job: Job) -> list[str]:
+        found = [fit(job, node, self.usages[name], now_wall_ms=NOW_MS) for name, node in self.nodes.items()]
+        return [one.node for one in found if isinstance(one, Place)]
+
+
+def compare(asked: list[Job], done: list[tuple[str, object, object]]) -> None:
+    both = Both()
+
+    for what, which, how in (*done, *(("asked", number, None) for number in range(3))):
+        both.change(what, which, how)
+        if isinstance(which, int):
+            job = asked[which]
+            table = both.tables.table(job)
+            open_slots = [name for name, slot in both.snapshot.slots.items() if table.code[slot] == 0]
+            assert sorted(open_slots) == sorted(both.feasible(replace(job, exclusions=())))
+            assert both.tables.choose(job, now_wall_ms=NOW_MS) == both.by_hand(job)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(jobs, min_size=3, max_size=3), changes)
+def test_what_is_chosen_by_columns_is_what_is_chosen_node_by_node(
+    asked: list[Job], done: list[tuple[str, object, object]]
+) -> None:
+    compare(asked, done)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(for_devices, min_size=3, max_size=3), changes_of_devices)
+def test_so_it_is_where_devices_alone_decide(asked: list[Job], done: list[tuple[str, object, object]]) -> None:
+    compare(asked, done)
+
+
+@settings(max_examples=100, deadline=None)
+@given(jobs | for_devices, st.integers(2, 4), st.lists(st.tuples(nodes() | well, usages), max_size=5))
+def test_a_gang_finds_the_places_that_it_finds_node_by_node_and_holds_none(
+    job: Job, count: int, given_nodes: list[tuple[Node, Usage]]
+) -> None:
+    both = Both()
+    for node, usage in given_nodes:
+        both.put(node, usage)
+    held = dict(zip(both.snapshot.slots, both.snapshot.usages, strict=True))
+
+    found = both.tables.choose_all([job] * count, now_wall_ms=NOW_MS)
+
+    nodes_then = both.nodes.values()
+    assert found == choose_all([job] * count, nodes_then, both.usages.__getitem__, now_wall_ms=NOW_MS)
+    assert held == dict(zip(both.snapshot.slots, both.snapshot.usages, strict=True))
+
+
+@given(st.lists(st.integers(0, 4 * FIRST_SLOTS), min_size=FIRST_SLOTS, unique=True))
+def test_nodes_may_come_in_any_number_and_order(numbers: list[int]) -> None:
+    both = Both()
+    job = Job("jobs/j", JobSpec("train", IMAGE), images=PINS)
+    for turn, number in enumerate(numbers):
+        described = NodeDescription(platforms=(AMD64,), capacity=Capacity(4000, 8 * GIB))
+        ready = Node(f"nodes/{number}", NodeState.READY, description=described, engine=Engine(reachable=True))
+        both.put(ready, Usage())
+        if turn % 50 == 0:
+            assert both.tables.choose(job, now_wall_ms=NOW_MS) == both.by_hand(job)
+
+    assert both.tables.choose(job, now_wall_ms=NOW_MS) == both.by_hand(job)
+
+
+def test_what_was_not_held_before_and_is_now_is_no_gain_and_what_is_free_is_one() -> None:
+    node = Node("nodes/a", NodeState.READY)
+    snapshot = Snapshot()
+
+    assert snapshot.put(node, Usage())
+    assert not snapshot.put(node, Usage(1000, GIB), is_another=False)
+    assert not snapshot.put(node, Usage(1000, GIB), is_another=False)
+    assert snapshot.put(node, Usage(1000), is_another=False)
+    assert snapshot.put(replace(node, drain=Drain.DRAINED), Usage(2000))
