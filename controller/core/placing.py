@@ -6,7 +6,7 @@ from controller.core import backoff
 from controller.core.book import Book
 from controller.core.model import moved
 from controller.core.order import in_order
-from controller.core.placement.fit import Place
+from controller.core.placement.fit import Place, fit
 from controller.core.placement.gang import meeting_point
 from controller.core.queue import Line
 from headrace.jobs import Job, JobState, Network
@@ -15,8 +15,8 @@ from headrace.jobs import Job, JobState, Network
 FIRST_LOOK, NEXT_LOOKS = 4, 4
 # At each tick so many lines are looked at because something has changed, though it may not matter to them.
 LINES_A_TICK = 64
-# Jobs that are told why they wait with each look, beside those that were looked at.
-TOLD_AT_ONCE = 256
+# Jobs that are told with a tick why they wait, beside those that were looked at.
+TOLD_A_TICK = 128
 
 
 def settled(book: Book) -> None:
@@ -29,6 +29,7 @@ def retry_due(book: Book) -> bool:
     """Whether a job that waits may find a place by now that it had not when it was looked at last."""
     _see_nodes(book)
     queue = book.queue
+    queue.tells = True
     due = book.nodes_changed or queue.has_untold
     if book.wall_ms - book.looked_at_wall_ms >= book.policy.readings_ms:
         due |= queue.choosy_due()
@@ -41,15 +42,17 @@ def place_waiting(book: Book) -> None:
     book.room_changed = book.nodes_changed = False
     book.looked_at_wall_ms = book.wall_ms
     _see_nodes(book)
+    is_tick, book.queue.tells = book.queue.tells, False
     if not book.queue:
         book.queue.gained = {}
         return
     book.queue.group()
     _walk(book, book.queue.taken_due(book.snapshot))
-    for line, job_id in book.queue.untold(TOLD_AT_ONCE):
+    # Only with a tick: how many nodes have which reason changes with almost all that happens.
+    for line, job_id in book.queue.untold(TOLD_A_TICK if is_tick else 0):
         job = book.jobs[job_id]
-        if job.reason != line.reason and not _pause(book, job):
-            book.put(replace(job, reason=line.reason))
+        if not _pause(book, job):
+            _told(book, job, line.reason)
 
 
 def place(book: Book, job: Job) -> None:
@@ -61,7 +64,7 @@ def place(book: Book, job: Job) -> None:
         book.queue.group(without=job.id)
         line, gains = book.queue.line(job.id), book.snapshot.gains
         if line.reason and line.looked_at == gains:
-            book.put(replace(job, reason=line.reason))
+            _told(book, job, line.reason)
             return
         found = _place(book, job)
         if found:
@@ -81,11 +84,12 @@ def _see_nodes(book: Book) -> None:
             book.queue.gained[book.snapshot.slots[node_id]] = None
 
 
-def _walk(book: Book, due: dict[Line, None]) -> None:
+def _walk(book: Book, due: dict[Line, list[int]]) -> None:
     """Places jobs of these lines in their order, until of each one has found no place."""
     count, paused = FIRST_LOOK, dict[str, None]()
-    for line in due:
-        line.looked_at = book.snapshot.gains
+    for line, slots in due.items():
+        if not slots:
+            line.looked_at = book.snapshot.gains
     while due:
         # A line of which all that were looked at have a place is looked at further, before those whose turn is later.
         shown = {line: line.first(count, without=paused) for line in due}
@@ -94,12 +98,11 @@ def _walk(book: Book, due: dict[Line, None]) -> None:
             line = book.queue.line(job.id)
             if line not in due:
                 continue
-            found = _place(book, job)
-            if found and _pause(book, job):
+            if _pause(book, job):
                 paused[job.id] = None
-            elif found:
+                _told(book, job, _pause(book, job))
+            elif not _next_placed(book, line, job, due[line]):
                 del due[line]
-                book.queue.said(line, found, by=job.id)
             if job.id in last and line in due:
                 break
         else:
@@ -107,13 +110,29 @@ def _walk(book: Book, due: dict[Line, None]) -> None:
         count *= NEXT_LOOKS
 
 
+def _next_placed(book: Book, line: Line, job: Job, slots: list[int]) -> bool:
+    """Whether the first job of a line has found a place: on one of these nodes, where the line had none on others."""
+    if not slots or job.is_gang or not job.reason:
+        found = _place(book, job)
+        if found:
+            book.queue.said(line, found, by=job.id)
+        return not found
+    _see_nodes(book)
+    snapshot = book.snapshot
+    able = [slot for slot in slots if book.queue.may_go_to(line, snapshot, slot)]
+    offered = [fit(job, snapshot.nodes[one], snapshot.usages[one], now_wall_ms=book.wall_ms) for one in able]
+    places = [one for one in offered if isinstance(one, Place)]
+    if places:
+        book.put(book.begin(job, max(places, key=lambda one: one.score)))
+    return bool(places)
+
+
 def _place(book: Book, job: Job) -> str:
     """Has a job that waits begin where it can, and is empty then; else why it cannot, which it is told."""
     tasks = book.tasks(job) if job.is_gang else [job]
     found = _pause(book, job) or _places(book, job)
     if isinstance(found, str):
-        if found != job.reason:
-            book.put(replace(job, reason=found))
+        _told(book, job, found)
         return found
     if job.is_gang:
         rendezvous = _rendezvous(book, job, found[0].node)
@@ -124,6 +143,11 @@ def _place(book: Book, job: Job) -> str:
     return ""
 
 
+def _told(book: Book, job: Job, reason: str) -> None:
+    if reason != job.reason:
+        book.put(replace(job, reason=reason))
+
+
 def _pause(book: Book, job: Job) -> str:
     tasks = book.tasks(job) if job.is_gang else [job]
     return next(filter(None, (backoff.pause(task, now_wall_ms=book.wall_ms) for task in tasks)), "")
@@ -131,9 +155,10 @@ def _pause(book: Book, job: Job) -> str:
 
 def _places(book: Book, job: Job) -> tuple[Place, ...] | str:
     _see_nodes(book)
+    demand = book.queue.line(job.id).demand
     if job.is_gang:
-        return book.tables.choose_all(alike(book, job), now_wall_ms=book.wall_ms)
-    found = book.tables.choose(job, now_wall_ms=book.wall_ms)
+        return book.tables.choose_all(demand, alike(book, job), now_wall_ms=book.wall_ms)
+    found = book.tables.choose(demand, job, now_wall_ms=book.wall_ms)
     return (found,) if isinstance(found, Place) else found
 
 

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from itertools import islice
+from operator import le
 
 import numpy as np
 
@@ -34,6 +35,7 @@ class Line:
 
     def __init__(self, key: "LineKey", number: int) -> None:
         self.key = key
+        self.demand = key[0]
         self.number = number
         self.ranks: list[Rank] = []
         # What its jobs wait for, and those that do not say so yet.
@@ -66,6 +68,8 @@ class Queue:
         self._untold: dict[Line, None] = {}
         # Nodes where there may be more room than there was.
         self.gained: dict[int, None] = {}
+        # Whether jobs are told why they wait at the end of the event at hand.
+        self.tells = False
         # When jobs may start that wait a while, or may go where they could not.
         self._moments: list[tuple[int, str]] = []
 
@@ -143,16 +147,23 @@ class Queue:
         self._due |= behind
         return bool(behind)
 
-    def taken_due(self, snapshot: Snapshot) -> dict[Line, None]:
-        """The lines to be looked at now, with those that may have a place on nodes that have more room."""
+    def taken_due(self, snapshot: Snapshot) -> dict[Line, list[int]]:
+        """The lines to be looked at now, and at which nodes alone: those that have more room. All where none is named."""
         if len(self.gained) > MANY_NODES:
             self.all_due()
-        else:
-            for slot in self.gained:
-                self._due |= dict.fromkeys(self._that_may_go_to(snapshot, slot))
-        self.gained = {}
-        due, self._due = self._due, {}
+            self.gained = {}
+        due: dict[Line, list[int]] = {line: [] for line in self._due}
+        for slot in self.gained:
+            for line in self._that_may_go_to(snapshot, slot):
+                if line not in self._due:
+                    due.setdefault(line, []).append(slot)
+        self.gained, self._due = {}, {}
         return due
+
+    def may_go_to(self, line: Line, snapshot: Snapshot, slot: int) -> bool:
+        """Whether a node has as much free of all as a job of the line asks for at least."""
+        wants = self._wants[:, line.number].tolist()
+        return not snapshot.standing[slot] and all(map(le, wants, _has(snapshot, slot)))
 
     def said(self, line: Line, reason: str, *, by: str) -> None:
         """A job of a line has found no place, for that reason: so have the others."""
@@ -184,13 +195,7 @@ class Queue:
     def _that_may_go_to(self, snapshot: Snapshot, slot: int) -> list[Line]:
         if snapshot.standing[slot]:
             return []
-        has = (
-            snapshot.cpu_millis[slot],
-            snapshot.memory_bytes[slot],
-            snapshot.untouched_count[slot],
-            snapshot.roomiest_millis[slot],
-        )
-        able = (self._wants <= np.array(has, dtype=np.int64)[:, None]).all(axis=0)
+        able = (self._wants <= np.array(_has(snapshot, slot), dtype=np.int64)[:, None]).all(axis=0)
         return [self._numbers[number] for number in np.flatnonzero(able).tolist() if number in self._numbers]
 
     def _line_for(self, job: Job) -> Line:
@@ -226,6 +231,15 @@ def _is_alike(one: Job, other: Job) -> bool:
     """Whether a job is as it was in all that decides on its place and its turn."""
     same = one.spec is other.spec and one.images is other.images
     return same and one.exclusions == other.exclusions and one.queue_time_ms == other.queue_time_ms
+
+
+def _has(snapshot: Snapshot, slot: int) -> tuple[int, int, int, int]:
+    return (
+        int(snapshot.cpu_millis[slot]),
+        int(snapshot.memory_bytes[slot]),
+        int(snapshot.untouched_count[slot]),
+        int(snapshot.roomiest_millis[slot]),
+    )
 
 
 def _least(job: Job) -> tuple[int, int, int, int]:

@@ -9,7 +9,7 @@ from controller.core import backoff, model
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
 from controller.core.placement.fit import choose
-from controller.core.placing import FIRST_LOOK, TOLD_AT_ONCE
+from controller.core.placing import FIRST_LOOK, TOLD_A_TICK
 from controller.core.queue import MANY_JOBS, MANY_NODES, Queue, rank
 from headrace.attempts import Attempt, AttemptState
 from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Requests
@@ -173,7 +173,7 @@ def test_a_job_of_another_shape_that_is_more_urgent_goes_first_however_many_wait
 
 def test_all_that_are_alike_come_to_say_why_they_wait() -> None:
     one = Controller()
-    for _ in range(2 * TOLD_AT_ONCE):
+    for _ in range(2 * TOLD_A_TICK):
         one.submit(SHAPES[1])
     one.report("a")
     one.submit(replace(SHAPES[1], priority=90))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, Usage, choose, fit
 from controller.core.placement.gang import choose_all
 from controller.core.placement.snapshot import FIRST_SLOTS, Snapshot
@@ -226,10 +227,10 @@ def compare(asked: list[Job], done: list[tuple[str, object, object]]) -> None:
         both.change(what, which, how)
         if isinstance(which, int):
             job = asked[which]
-            table = both.tables.table(job)
+            table = both.tables.table(demand_of(job), job)
             open_slots = [name for name, slot in both.snapshot.slots.items() if table.code[slot] == 0]
             assert sorted(open_slots) == sorted(both.feasible(replace(job, exclusions=())))
-            assert both.tables.choose(job, now_wall_ms=NOW_MS) == both.by_hand(job)
+            assert both.tables.choose(demand_of(job), job, now_wall_ms=NOW_MS) == both.by_hand(job)
 
 
 @settings(max_examples=200, deadline=None)
@@ -256,7 +257,7 @@ def test_a_gang_finds_the_places_that_it_finds_node_by_node_and_holds_none(
         both.put(node, usage)
     held = dict(zip(both.snapshot.slots, both.snapshot.usages, strict=True))
 
-    found = both.tables.choose_all([job] * count, now_wall_ms=NOW_MS)
+    found = both.tables.choose_all(demand_of(job), [job] * count, now_wall_ms=NOW_MS)
 
     nodes_then = both.nodes.values()
     assert found == choose_all([job] * count, nodes_then, both.usages.__getitem__, now_wall_ms=NOW_MS)
@@ -272,9 +273,9 @@ def test_nodes_may_come_in_any_number_and_order(numbers: list[int]) -> None:
         ready = Node(f"nodes/{number}", NodeState.READY, description=described, engine=Engine(reachable=True))
         both.put(ready, Usage())
         if turn % 50 == 0:
-            assert both.tables.choose(job, now_wall_ms=NOW_MS) == both.by_hand(job)
+            assert both.tables.choose(demand_of(job), job, now_wall_ms=NOW_MS) == both.by_hand(job)
 
-    assert both.tables.choose(job, now_wall_ms=NOW_MS) == both.by_hand(job)
+    assert both.tables.choose(demand_of(job), job, now_wall_ms=NOW_MS) == both.by_hand(job)
 
 
 def test_what_was_not_held_before_and_is_now_is_no_gain_and_what_is_free_is_one() -> None:

@@ -1,6 +1,6 @@
 """What of a job decides where it can run: jobs that are alike in it have the same places."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headrace import query
 from headrace.jobs import Emulation, ImagePin, Job, Network, Preference, Requests
@@ -11,7 +11,7 @@ _UNSTEADY = ("free.", "load.")
 _READINGS = ("memory_used", "busy_percent", "temperature", "power_watts")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=True)
 class Demand:
     """A job's shape. Beside it, only which nodes a job keeps away from decides."""
 
@@ -24,6 +24,11 @@ class Demand:
     images: tuple[ImagePin, ...]
     emulation: Emulation
     network: Network
+    # Of all that: to make it anew for each look into a dict would take longer than most of a look at the nodes.
+    _hash: int = field(default=0, compare=False, repr=False)
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def is_choosy(self) -> bool:
@@ -46,13 +51,6 @@ def is_unsteady(where: str, schema: query.Schema) -> bool:
 def demand_of(job: Job) -> Demand:
     """The job's, or that of each task of a gang."""
     spec = job.spec
-    return Demand(
-        spec.resources,
-        spec.where,
-        spec.prefer,
-        tuple((one.where, one.image) for one in spec.variants),
-        spec.image,
-        job.images,
-        spec.emulation,
-        spec.network,
-    )
+    variants = tuple((one.where, one.image) for one in spec.variants)
+    parts = (spec.resources, spec.where, spec.prefer, variants, spec.image, job.images, spec.emulation, spec.network)
+    return Demand(*parts, hash(parts))

@@ -32,12 +32,19 @@ def together(devices: Sequence[Device], count: int) -> tuple[Device, ...]:
         mine = [device for device in devices if (device.vendor, device.kind) == kind]
         if len(mine) < count:
             continue
+        if not any(map(is_near_any, mine)):
+            mine = mine[:count]
         for first in mine if count > 1 else mine[:1]:
             group = _grown(first, mine, count)
             score = _score(group)
             if not best or score > best_score:
                 best, best_score = group, score
     return tuple(device for device in devices if device in best)
+
+
+def is_near_any(device: Device) -> bool:
+    """Whether it may be nearer to some than to others."""
+    return bool(device.links or device.pcie_root or device.numa_node is not None)
 
 
 def closeness(devices: Iterable[Device]) -> int:

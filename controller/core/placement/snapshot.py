@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.core.placement import links
 from controller.core.placement.demand import is_unsteady
 from controller.core.placement.fit import Usage, free
 from controller.core.placement.reasons import standing
 from headrace import query, shares
 from headrace.attempts import Platform
-from headrace.nodes import Device, Health, Node
+from headrace.nodes import Health, Node
 from headrace.query import Expression
 
 Integers = NDArray[np.int64]
@@ -179,7 +180,7 @@ class Snapshot:
         for number, device in enumerate(node.devices):
             self.shareable[number, slot] = device.shareable
             self.device_bytes[number, slot] = UNKNOWN if device.memory_bytes is None else device.memory_bytes
-        self.near[slot] = _is_near(node.devices)
+        self.near[slot] = any(map(links.is_near_any, node.devices))
         self.described[slot] = self.clock
 
     def _widen(self, devices: int) -> None:
@@ -257,8 +258,3 @@ def _covers(usage: Usage, before: Usage) -> bool:
         and usage.parts[: len(before.parts)] == before.parts
         and usage.coming[: len(before.coming)] == before.coming
     )
-
-
-def _is_near(devices: tuple[Device, ...]) -> bool:
-    """Whether it matters which of the devices go together."""
-    return any(device.links or device.pcie_root or device.numa_node is not None for device in devices)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.core.placement import links, reasons
-from controller.core.placement.demand import Demand, demand_of
+from controller.core.placement.demand import Demand
 from controller.core.placement.fit import Place, Unfit, Usage, bound, fit, runnable
 from controller.core.placement.snapshot import UNKNOWN, Booleans, Column, Floats, Integers, Snapshot
 from headrace import shares
@@ -37,9 +37,8 @@ class Tables:
         self.snapshot = snapshot
         self._tables: dict[Demand, Table] = {}
 
-    def table(self, job: Job) -> "Table":
-        """The table of the job's shape, up to date."""
-        demand = demand_of(job)
+    def table(self, demand: Demand, job: Job) -> "Table":
+        """The table of a shape, that of the job; up to date."""
         table = self._tables.pop(demand, None) or Table(self.snapshot, job)
         self._tables[demand] = table
         if len(self._tables) > MOST_TABLES:
@@ -47,12 +46,12 @@ class Tables:
         table.refresh()
         return table
 
-    def choose(self, job: Job, *, now_wall_ms: int) -> Place | str:
-        """The best place, or one sentence on why there is none."""
-        table = self.table(job)
+    def choose(self, demand: Demand, job: Job, *, now_wall_ms: int) -> Place | str:
+        """The best place for a job of that shape, or one sentence on why there is none."""
+        table = self.table(demand, job)
         return table.choose(job, now_wall_ms=now_wall_ms) or table.reason(job, now_wall_ms=now_wall_ms)
 
-    def choose_all(self, tasks: Sequence[Job], *, now_wall_ms: int) -> tuple[Place, ...] | str:
+    def choose_all(self, demand: Demand, tasks: Sequence[Job], *, now_wall_ms: int) -> tuple[Place, ...] | str:
         """A place for each task of a gang beside the others, or one sentence on why there are not so many.
 
         The tasks ask for the same: taking the best place for one after the other finds places for all, where there are
@@ -63,7 +62,7 @@ class Tables:
         places: list[Place] = []
         try:
             for task in tasks:
-                found = self.choose(task, now_wall_ms=now_wall_ms)
+                found = self.choose(demand, task, now_wall_ms=now_wall_ms)
                 if isinstance(found, str):
                     return reasons.waits_for_all(len(tasks), found)
                 slot = snapshot.slots[found.node]
