@@ -9,6 +9,7 @@ from controller.core.foresight import Foresight
 from controller.core.history import kept
 from controller.core.model import Answer, Assign, Changed, Effect, MoveAnswer, Reject, Save, aborted, moved
 from controller.core.past_runs import PastRuns
+from controller.core.placement.costs import Costs
 from controller.core.placement.fit import Place, Usage, free
 from controller.core.placement.snapshot import Snapshot
 from controller.core.placement.tables import Tables
@@ -97,7 +98,7 @@ class Book:
         self.watchlist = Watchlist()
         self.queue = Queue()
         self.snapshot = Snapshot()
-        self.tables = Tables(self.snapshot)
+        self.tables = Tables(self.snapshot, Costs(self.snapshot))
         # Nodes that the snapshot does not have as they are: whether they are others, or only what is held of them is;
         # and those whose sensors have told something new.
         self.stale = {node.id: True for node in nodes}

@@ -62,6 +62,7 @@ def place(book: Book, job: Job) -> None:
     else:
         _see_nodes(book)
         book.queue.group(without=job.id)
+        book.tables.asked(book.queue.line(job.id).demand, job)
         line, gains = book.queue.line(job.id), book.snapshot.gains
         if line.reason and line.looked_at == gains:
             _told(book, job, line.reason)

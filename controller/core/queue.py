@@ -148,7 +148,7 @@ class Queue:
         return bool(behind)
 
     def taken_due(self, snapshot: Snapshot) -> dict[Line, list[int]]:
-        """The lines to be looked at now, and at which nodes alone: those that have more room. All where none is named."""
+        """The lines to be looked at now, and on which nodes alone: those that have more room. None is all."""
         if len(self.gained) > MANY_NODES:
             self.all_due()
             self.gained = {}

@@ -86,6 +86,19 @@ class Columns:
             found &= self.allowed(shape)[self.model]
         return found
 
+    def fill(self, cpu_millis: Integers, memory_bytes: Integers, devices: Integers) -> None:
+        """So much is free of all nodes."""
+        self.cpu_millis[:], self.memory_bytes[:] = cpu_millis, memory_bytes
+        self.devices[:] = devices[: self.most_devices]
+        self.free_millis = int(self.devices.sum())
+
+    def put(self, node: int, cpu_millis: int, memory_bytes: int, devices: Integers) -> None:
+        """So much is free of a node."""
+        self.cpu_millis[node], self.memory_bytes[node] = cpu_millis, memory_bytes
+        devices = devices[: self.most_devices]
+        self.free_millis += int(devices.sum() - self.devices[:, node].sum())
+        self.devices[:, node] = devices
+
     def take(self, spot: Spot, shape: Shape) -> None:
         """The task is there now."""
         node, devices = spot.node, spot.devices

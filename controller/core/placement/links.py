@@ -33,7 +33,10 @@ def together(devices: Sequence[Device], count: int) -> tuple[Device, ...]:
         if len(mine) < count:
             continue
         if not any(map(is_near_any, mine)):
-            mine = mine[:count]
+            # All groups are alike: none is nearer together than this one.
+            if not best:
+                best, best_score = tuple(mine[:count]), (0, 0, 0)
+            continue
         for first in mine if count > 1 else mine[:1]:
             group = _grown(first, mine, count)
             score = _score(group)

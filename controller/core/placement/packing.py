@@ -24,15 +24,23 @@ class Packing:
     """
 
     def __init__(
-        self, columns: Columns, policy: Policy | None = None, known: Mix | None = None, *, together: int = 1
+        self,
+        columns: Columns,
+        policy: Policy | None = None,
+        known: Mix | None = None,
+        *,
+        learned: Mix | None = None,
+        together: int = 1,
     ) -> None:
         """With `known`, typical shapes are those of that mix; else they are learned from what is asked for.
+
+        What was `learned` before is gone on from.
 
         The costs of so many nodes that changed are worked out `together`, which takes less time for each. Until then
         such a node is not chosen, unless nothing else has room.
         """
         self.columns = columns
-        self.mix = known or Mix()
+        self.mix = known or learned or Mix()
         self._policy = policy or Policy()
         self._learns = known is None
         self._together = together
@@ -110,6 +118,23 @@ class Packing:
         row = self._row(shape)
         self._catch_up()
         return float(self._cost[row].min())
+
+    def costs(self, shape: Shape, nodes: Integers) -> Floats:
+        """What a task costs on these; infinite where it does not fit, and where that is not worked out yet.
+
+        Of some it is.
+        """
+        row = self._row(shape)
+        costs: Floats = self._cost[row, nodes]
+        if self._late and costs.min() == NOWHERE:
+            self._catch_up()
+            costs = self._cost[row, nodes]
+        return costs
+
+    def put(self, node: int, cpu_millis: int, memory_bytes: int, devices: Integers) -> None:
+        """So much is free of a node now, whatever was taken there or given back."""
+        self.columns.put(node, cpu_millis, memory_bytes, devices)
+        self._changed(node)
 
     def take(self, spot: Spot, shape: Shape) -> None:
         """A task is there now."""

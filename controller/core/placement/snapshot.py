@@ -58,6 +58,8 @@ class Snapshot:
         self.platforms: dict[tuple[Platform, ...], int] = {}
         self._columns: dict[tuple[str, str], Column] = {}
         self._rank: Integers | None = None
+        # When last any node was another one, and when any sensors told something new.
+        self.last_described = self.last_read = UNKNOWN
         self._allocate(FIRST_SLOTS)
 
     def _allocate(self, slots: int) -> None:
@@ -78,7 +80,9 @@ class Snapshot:
         # Devices of which nothing is held, and the most that is free of one that is shared.
         self.untouched_count: Integers = column(np.int64)
         self.roomiest_millis: Integers = column(np.int64)
-        # Nodes whose devices are of several kinds, or kept for jobs that are to come: these are looked at one by one.
+        # Nodes whose devices are of several kinds; and those where that is so, or some are kept for jobs that are to
+        # come: these are looked at one by one.
+        self.mixed: Booleans = column(np.bool_)
         self.intricate: Booleans = column(np.bool_)
         # Nodes some of whose devices are nearer to each other than others.
         self.near: Booleans = column(np.bool_)
@@ -125,7 +129,7 @@ class Snapshot:
         if slot is not None:
             self.nodes[slot] = node
             self.clock += 1
-            self.read[slot] = self.clock
+            self.read[slot] = self.last_read = self.clock
 
     def hold(self, slot: int, usage: Usage) -> None:
         """What is held of a node is this now."""
@@ -180,8 +184,9 @@ class Snapshot:
         for number, device in enumerate(node.devices):
             self.shareable[number, slot] = device.shareable
             self.device_bytes[number, slot] = UNKNOWN if device.memory_bytes is None else device.memory_bytes
+        self.mixed[slot] = len(dict.fromkeys((one.vendor, one.kind) for one in node.devices)) > 1
         self.near[slot] = any(map(links.is_near_any, node.devices))
-        self.described[slot] = self.clock
+        self.described[slot] = self.last_described = self.clock
 
     def _widen(self, devices: int) -> None:
         names = ("untouched", "shareable", "device_bytes", "held_millis", "held_bytes")
@@ -193,30 +198,27 @@ class Snapshot:
         self._columns = {key: one for key, one in self._columns.items() if one.values.ndim == 1}
 
     def _hold(self, slot: int, node: Node, usage: Usage) -> None:
-        left, whole = free(node, usage), node.description.capacity
-        self.cpu_millis[slot], self.memory_bytes[slot] = left.cpu_millis, left.memory_bytes
-        idle_cpu = left.cpu_millis / whole.cpu_millis if whole.cpu_millis else 0.0
-        idle_memory = left.memory_bytes / whole.memory_bytes if whole.memory_bytes else 0.0
+        rest, whole = free(node, usage), node.description.capacity
+        self.cpu_millis[slot], self.memory_bytes[slot] = rest.cpu_millis, rest.memory_bytes
+        idle_cpu = rest.cpu_millis / whole.cpu_millis if whole.cpu_millis else 0.0
+        idle_memory = rest.memory_bytes / whole.memory_bytes if whole.memory_bytes else 0.0
         self.idle[slot] = min(idle_cpu, idle_memory)
-        kinds = dict.fromkeys((device.vendor, device.kind) for device in node.devices)
-        self.intricate[slot] = bool(usage.coming) or len(kinds) > 1
+        self.intricate[slot] = self.mixed[slot] or bool(usage.coming)
         if not self.devices:
             return
         touched = usage.touched
-        self.untouched[:, slot], self.held_millis[:, slot], self.held_bytes[:, slot] = False, 0, 0
-        roomiest = 0
+        millis, held_bytes, untouched = [0] * self.devices, [0] * self.devices, [False] * self.devices
         for number, device in enumerate(node.devices):
-            self.untouched[number, slot] = device.id not in touched
-            millis = 0
             if device.id in touched:
                 parts = usage.parts_of(device)
-                millis = sum(part.millis for part in parts)
-                self.held_millis[number, slot] = millis
-                self.held_bytes[number, slot] = sum(part.memory_bytes or 0 for part in parts)
-            if device.shareable:
-                roomiest = max(roomiest, shares.WHOLE_MILLIS - millis)
-        self.untouched_count[slot] = len(node.devices) - sum(device.id in touched for device in node.devices)
-        self.roomiest_millis[slot] = roomiest
+                millis[number] = sum([part.millis for part in parts])
+                held_bytes[number] = sum([part.memory_bytes or 0 for part in parts])
+            else:
+                untouched[number] = True
+        self.untouched[:, slot], self.held_millis[:, slot], self.held_bytes[:, slot] = untouched, millis, held_bytes
+        self.untouched_count[slot] = sum(untouched)
+        left = [shares.WHOLE_MILLIS - millis[number] for number, one in enumerate(node.devices) if one.shareable]
+        self.roomiest_millis[slot] = max(left, default=0)
 
     def _column(self, where: str, schema: query.Schema, answer: Callable[[Expression, Column, int], None]) -> Column:
         key = (schema.noun, where)
@@ -228,7 +230,7 @@ class Snapshot:
             if len(self._columns) >= MOST_COLUMNS:
                 del self._columns[next(iter(self._columns))]
         self._columns[key] = column
-        if column.seen < self.clock:
+        if column.seen < (self.clock if column.unsteady else self.last_described):
             late = self.described > column.seen
             if column.unsteady:
                 late = (self.changed > column.seen) | (self.read > column.seen)

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.core.placement import links, reasons
+from controller.core.placement.columns import Shape
+from controller.core.placement.costs import Costs
 from controller.core.placement.demand import Demand
 from controller.core.placement.fit import Place, Unfit, Usage, bound, fit, runnable
 from controller.core.placement.snapshot import UNKNOWN, Booleans, Column, Floats, Integers, Snapshot
@@ -27,19 +29,27 @@ _MOST_DEVICES = 1024
 _NEARNESS = links.LINKED + 1
 _MOST_NEARNESS = 1 << 16
 _FITS, _VACANT = 0, 1
+_NO_NETWORK = reasons.NO_HOST_NETWORK
 Codes = NDArray[np.int16]
 
 
 class Tables:
     """The tables of the shapes that were asked for last."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, costs: Costs | None = None) -> None:
+        """With `costs`, of places that are as good otherwise a job on devices takes the one that costs least."""
         self.snapshot = snapshot
+        self._costs = costs
         self._tables: dict[Demand, Table] = {}
+
+    def asked(self, demand: Demand, job: Job) -> None:
+        """A job of that shape has come."""
+        if self._costs is not None and self.snapshot.devices:
+            self._costs.asked(self.table(demand, job).shape(), job.spec.task_count)
 
     def table(self, demand: Demand, job: Job) -> "Table":
         """The table of a shape, that of the job; up to date."""
-        table = self._tables.pop(demand, None) or Table(self.snapshot, job)
+        table = self._tables.pop(demand, None) or Table(self.snapshot, job, self._costs)
         self._tables[demand] = table
         if len(self._tables) > MOST_TABLES:
             del self._tables[next(iter(self._tables))]
@@ -82,11 +92,21 @@ class Table:
     Keys order as the scores of `fit` do.
     """
 
-    def __init__(self, snapshot: Snapshot, job: Job) -> None:
+    def __init__(self, snapshot: Snapshot, job: Job, costs: Costs | None = None) -> None:
         self.snapshot = snapshot
+        self._costs = costs
+        self._shape: tuple[int, Shape] | None = None
         self._spec, self._images = job.spec, job.images
         self._job = replace(job, exclusions=())
         self._texts: dict[str, int] = {"": _FITS, "vacant": _VACANT}
+        wants, request = job.spec.resources, job.spec.resources.accelerators
+        self._no_cpu, self._no_memory = self._coded(reasons.no_cpu(wants)), self._coded(reasons.no_memory(wants))
+        self._no_match, self._no_network = self._coded(reasons.no_match(job.spec.where)), self._coded(_NO_NETWORK)
+        if request is not None:
+            self._no_devices, self._no_part = (
+                self._coded(text(request)) for text in (reasons.no_devices, reasons.no_part)
+            )
+            self._shares_none = self._coded(reasons.shares_none(request))
         self._standings: Codes = np.zeros(0, dtype=np.int16)
         # By variant (0 is none) and class of platforms: why the image does not run, and whether it runs natively.
         self._images_run: Codes = np.zeros((len(job.spec.variants) + 1, 0), dtype=np.int16)
@@ -127,15 +147,40 @@ class Table:
             key = key.copy()
             key[list(away)] = NOWHERE
         while True:
-            best = key.max()
-            if best == NOWHERE:
+            slot = self._best(key)
+            if slot is None:
                 return None
-            slot = snapshot.first(np.flatnonzero(key == best))
             found = fit(job, snapshot.nodes[slot], snapshot.usages[slot], now_wall_ms=now_wall_ms)
             if isinstance(found, Place):
                 return found
             key[slot] = self.key[slot] = NOWHERE
             self.code[slot] = self._coded(found.reason)
+
+    def shape(self) -> Shape:
+        """What it is in the terms of the measure of what places cost."""
+        wants, such = self._spec.resources, self._such
+        if self._costs is None or such is None:
+            return Shape(wants.cpu_millis, wants.memory_bytes)
+        if self._shape is None or self._shape[0] != self._costs.begun:
+            self._shape = (self._costs.begun, self._costs.shape(wants, such.values))
+        return self._shape[1]
+
+    def _best(self, key: Floats) -> int | None:
+        snapshot = self.snapshot
+        best = key.max()
+        if best == NOWHERE:
+            return None
+        if self._costs is None or self._such is None:
+            return snapshot.first(np.flatnonzero(key == best))
+        # The whole part of half of it says how good a place is but for how idle the node is.
+        slots = np.flatnonzero(key >= 2.0 * (best // 2.0))
+        if len(slots) == 1:
+            return int(slots[0])
+        self._costs.refresh()
+        costs = self._costs.of(self.shape(), slots)
+        slots = slots[costs == costs.min()]
+        key = key[slots]
+        return snapshot.first(slots[key == key.max()])
 
     def reason(self, job: Job, *, now_wall_ms: int) -> str:
         """Why the job waits that has no place."""
@@ -180,12 +225,12 @@ class Table:
         code, near = self._device_codes(slots)
         # What is said of a node is the first of these that keeps the job from it: the last one written.
         if self._where is not None:
-            code[~self._where.values[slots]] = self._coded(reasons.no_match(spec.where))
+            code[~self._where.values[slots]] = self._no_match
         if spec.network is Network.HOST:
-            code[~snapshot.host_network[slots]] = self._coded(reasons.NO_HOST_NETWORK)
+            code[~snapshot.host_network[slots]] = self._no_network
         wants = spec.resources
-        code[snapshot.memory_bytes[slots] < wants.memory_bytes] = self._coded(reasons.no_memory(wants))
-        code[snapshot.cpu_millis[slots] < wants.cpu_millis] = self._coded(reasons.no_cpu(wants))
+        code[snapshot.memory_bytes[slots] < wants.memory_bytes] = self._no_memory
+        code[snapshot.cpu_millis[slots] < wants.cpu_millis] = self._no_cpu
         runs = self._images_run[variant, platform]
         code = np.where(runs > 0, runs, code)
         standing = self._standings[snapshot.standing[slots]]
@@ -211,17 +256,19 @@ class Table:
 
     def _rate(self, slots: Integers, native: Booleans, near: Integers) -> None:
         snapshot = self.snapshot
-        liked = np.zeros(len(slots))
-        for one, column in zip(self._spec.prefer, self._preferred, strict=True):
-            liked += np.where(column.values[slots], one.weight, 0.0)
-        rank = np.minimum(np.searchsorted(self._likes, liked), len(self._likes) - 1)
-        if np.any(self._likes[rank] != liked):
-            # Ranks are others now, on all nodes.
-            self._likes = np.unique(np.append(self._likes, liked))
-            self._seen = UNKNOWN
-            self.refresh()
-            return
-        spared = np.zeros(len(slots), dtype=np.int64)
+        rank = np.zeros(len(slots), dtype=np.int64)
+        if self._preferred:
+            liked = np.zeros(len(slots))
+            for one, column in zip(self._spec.prefer, self._preferred, strict=True):
+                liked += np.where(column.values[slots], one.weight, 0.0)
+            rank = np.minimum(np.searchsorted(self._likes, liked), len(self._likes) - 1)
+            if np.any(self._likes[rank] != liked):
+                # Ranks are others now, on all nodes.
+                self._likes = np.unique(np.append(self._likes, liked))
+                self._seen = UNKNOWN
+                self.refresh()
+                return
+        spared: Integers | int = 0
         if self._spec.resources.accelerators is None:
             spared = _MOST_DEVICES - 1 - np.minimum(snapshot.device_count[slots], _MOST_DEVICES - 1)
         tier = ((native * len(self._likes) + rank) * _NEARNESS + near) * _MOST_DEVICES + spared
@@ -240,7 +287,7 @@ class Table:
             self._part_codes(code, request, such, slots)
         else:
             idle = such & self.snapshot.untouched[:, slots]
-            code[idle.sum(axis=0) < request.count] = self._coded(reasons.no_devices(request))
+            code[idle.sum(axis=0) < request.count] = self._no_devices
             if request.count > 1:
                 for index in np.flatnonzero(self.snapshot.near[slots] & (code == 0)).tolist():
                     near[index] = self._nearest(int(slots[index]), idle[:, index])
@@ -271,8 +318,8 @@ class Table:
         if request.memory_bytes:
             roomy &= known
         shares_none = such.any(axis=0) & ~shareable.any(axis=0)
-        code[~roomy.any(axis=0)] = self._coded(reasons.no_part(request))
-        code[shares_none] = self._coded(reasons.shares_none(request))
+        code[~roomy.any(axis=0)] = self._no_part
+        code[shares_none] = self._shares_none
 
     def _nearest(self, slot: int, idle: Booleans) -> int:
         """How near the devices are to each other that it would be given of these."""

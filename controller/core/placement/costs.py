@@ -1,0 +1,120 @@
+"""What a place costs the others: how much of the room that the cluster has for usual shapes a job on devices takes."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from controller.core.placement.columns import WHOLE, Columns, Host, Integers, Shape
+from controller.core.placement.packing import Packing
+from controller.core.placement.rooms import Floats, Mix
+from controller.core.placement.snapshot import UNKNOWN, Booleans, Snapshot
+from headrace import shares
+from headrace.jobs import Requests
+from headrace.nodes import Node
+
+# With so many nodes, the costs of that many that have changed are worked out together.
+MANY_HOSTS, TOGETHER = 256, 128
+
+
+class Model(NamedTuple):
+    """What the devices of a node are: nodes that differ in it are told apart."""
+
+    name: str
+    memory_bytes: int | None
+
+
+class Costs:
+    """Follows a snapshot. What is usual is learned from what was asked for."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._mix = Mix()
+        self._hosts: list[Host] = []
+        self._models: dict[str, Model] = {}
+        self._packing: Packing | None = None
+        self._described = self._seen = UNKNOWN
+        # How often it had to begin anew since nodes were others: shapes may be others then, too.
+        self.begun = 0
+
+    def refresh(self) -> None:
+        """Follows what has changed."""
+        snapshot = self._snapshot
+        if self._packing is None or self._are_others():
+            self._begin()
+        elif self._seen < snapshot.clock:
+            slots = np.flatnonzero(snapshot.changed > self._seen)
+            free = self._free(slots)
+            for index, slot in enumerate(slots.tolist()):
+                if self._hosts[slot].devices:
+                    cpu_millis, memory_bytes = int(snapshot.cpu_millis[slot]), int(snapshot.memory_bytes[slot])
+                    self._packing.put(slot, cpu_millis, memory_bytes, free[:, index])
+        self._seen = snapshot.clock
+
+    def of(self, shape: Shape, slots: Integers) -> Floats:
+        """What a job of the shape costs on each of these nodes; infinite where that is not known yet."""
+        if self._packing is None:
+            return np.zeros(len(slots), dtype=np.float32)
+        return self._packing.costs(shape, slots)
+
+    def asked(self, shape: Shape, times: int) -> None:
+        """So many jobs of a shape have come."""
+        if self._packing is not None:
+            self._packing.asked(shape, times)
+        else:
+            self._mix.asked(shape, times)
+
+    def shape(self, wants: Requests, such: Booleans) -> Shape:
+        """What a job asks for, in the terms of the measure. `such` says which devices it may have, of each slot."""
+        request = wants.accelerators
+        if request is None or self._packing is None:
+            return Shape(wants.cpu_millis, wants.memory_bytes)
+        columns = self._packing.columns
+        some: Booleans = np.any(such, axis=0)
+        numbers = np.unique(columns.model[some[: len(columns.hosts)]]).tolist()
+        models = [self._models[columns.models[number]] for number in numbers]
+        names = tuple(one.name for one in models)
+        if not request.is_part:
+            return Shape(wants.cpu_millis, wants.memory_bytes, request.count, WHOLE, names)
+        # By memory alone a share differs from model to model: the largest stands for all.
+        memory_bytes = min((one.memory_bytes for one in models if one.memory_bytes), default=None)
+        millis = min(WHOLE, shares.part_of(request, memory_bytes).millis)
+        return Shape(wants.cpu_millis, wants.memory_bytes, 1, millis, names)
+
+    def _are_others(self) -> bool:
+        """Whether there are other nodes, or they have something else, than when it began."""
+        snapshot = self._snapshot
+        slots = np.flatnonzero(snapshot.described > self._described).tolist()
+        self._described = snapshot.clock
+        hosts = [self._host_of(snapshot.nodes[slot]) for slot in slots]
+        others = [slot for slot, host in zip(slots, hosts, strict=True) if self._hosts[slot : slot + 1] != [host]]
+        for slot, host in zip(slots, hosts, strict=True):
+            self._hosts[slot : slot + 1] = [host]
+        return bool(others)
+
+    def _begin(self) -> None:
+        self._are_others()
+        self.begun += 1
+        columns, snapshot = Columns(self._hosts), self._snapshot
+        every = np.arange(len(self._hosts))
+        columns.fill(snapshot.cpu_millis[every], snapshot.memory_bytes[every], self._free(every))
+        together = TOGETHER if len(self._hosts) > MANY_HOSTS else 1
+        self._packing = Packing(columns, learned=self._mix, together=together)
+
+    def _free(self, slots: Integers) -> Integers:
+        """What is free of the devices of these nodes, for whoever may be given them."""
+        snapshot = self._snapshot
+        well = snapshot.over_devices("").values[:, slots] & (snapshot.standing[slots] == 0)
+        free: Integers = np.where(well, np.maximum(WHOLE - snapshot.held_millis[:, slots], 0), 0)
+        return free
+
+    def _host_of(self, node: Node) -> Host:
+        model = _model_of(node)
+        self._models[model.name] = model
+        capacity = node.description.capacity
+        return Host(capacity.cpu_millis, capacity.memory_bytes, len(node.devices), model.name)
+
+
+def _model_of(node: Node) -> Model:
+    kinds = dict.fromkeys((one.vendor, one.kind, one.model, one.memory_bytes) for one in node.devices)
+    least = min((one.memory_bytes for one in node.devices if one.memory_bytes), default=None)
+    return Model("; ".join(f"{vendor} {kind} {model} {memory}" for vendor, kind, model, memory in kinds), least)
