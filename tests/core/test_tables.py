@@ -241,7 +241,7 @@ def test_what_is_chosen_by_columns_is_what_is_chosen_node_by_node(
     compare(asked, done)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(for_devices, min_size=3, max_size=3), changes_of_devices)
 def test_so_it_is_where_devices_alone_decide(asked: list[Job], done: list[tuple[str, object, object]]) -> None:
     compare(asked, done)

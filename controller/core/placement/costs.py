@@ -72,7 +72,8 @@ class Costs:
         some: Booleans = np.any(such, axis=0)
         numbers = np.unique(columns.model[some[: len(columns.hosts)]]).tolist()
         models = [self._models[columns.models[number]] for number in numbers]
-        names = tuple(one.name for one in models)
+        # No model at all would stand for any.
+        names = tuple(one.name for one in models) or ("none",)
         if not request.is_part:
             return Shape(wants.cpu_millis, wants.memory_bytes, request.count, WHOLE, names)
         # By memory alone a share differs from model to model: the largest stands for all.

@@ -1,0 +1,130 @@
+"""Laws of what places cost: whole nodes are left for those that usually ask for them, and what is liked comes first."""
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.core.placement.costs import Costs
+from controller.core.placement.demand import demand_of
+from controller.core.placement.fit import Place, Usage
+from controller.core.placement.snapshot import Snapshot
+from controller.core.placement.tables import Tables
+from headrace.jobs import AcceleratorRequest, Job, Preference, Requests
+from headrace.nodes import Capacity, Device, Engine, Health, Node, NodeDescription, NodeState
+from tests.core.small_world import AMD64, GIB, PINS, spec
+
+DEVICES = 4
+
+
+def node(name: str, *, model: str = "H100", health: Health = Health.HEALTHY, devices: int = DEVICES) -> Node:
+    cards = tuple(
+        Device(f"{name}-{number}", "gpu", "nvidia", model, number, "", 80 * GIB, health=health, shareable=True)
+        for number in range(devices)
+    )
+    described = NodeDescription(platforms=(AMD64,), capacity=Capacity(64_000, 512 * GIB))
+    return Node(f"nodes/{name}", NodeState.READY, description=described, devices=cards, engine=Engine(reachable=True))
+
+
+def job(count: int, where: str = "", **more: object) -> Job:
+    return Job("jobs/j", spec(resources=Requests(1000, GIB, AcceleratorRequest(count, where)), **more), images=PINS)
+
+
+PART = Job("jobs/p", spec(resources=Requests(1000, GIB, AcceleratorRequest(1, share_millis=300))), images=PINS)
+JOBS = (job(1), job(2), job(4), job(1, 'model == "H100"'), PART)
+
+
+class Cluster:
+    """Nodes, and jobs that are asked for and have what they are given."""
+
+    def __init__(self, *nodes: Node) -> None:
+        self.snapshot = Snapshot()
+        self.costs = Costs(self.snapshot)
+        self.tables = Tables(self.snapshot, self.costs)
+        for one in nodes:
+            self.snapshot.put(one, Usage())
+
+    def place(self, wanted: Job) -> str:
+        """The node where it is now, empty for none."""
+        demand = demand_of(wanted)
+        self.tables.asked(demand, wanted)
+        found = self.tables.choose(demand, wanted, now_wall_ms=0)
+        if not isinstance(found, Place):
+            return ""
+        slot = self.snapshot.slots[found.node]
+        self.snapshot.hold(slot, self.snapshot.usages[slot].plus(wanted.spec.resources, found.devices))
+        return found.node
+
+    def end_all(self, name: str) -> None:
+        self.snapshot.hold(self.snapshot.slots[name], Usage())
+
+
+def test_a_job_on_one_device_leaves_a_whole_node_to_those_that_usually_ask_for_one() -> None:
+    cluster = Cluster(node("a"), node("b"))
+    cluster.place(job(1))
+    first = cluster.place(job(4))
+    for _ in range(20):
+        cluster.tables.asked(demand_of(job(4)), job(4))
+    cluster.end_all(first)
+
+    rest = "a" if first == "b" else "b"
+
+    assert [cluster.place(job(1)) for _ in range(3)] == [rest] * 3
+    assert cluster.place(job(4)) == first
+
+
+def test_what_a_job_likes_comes_before_what_it_costs_the_others() -> None:
+    cluster = Cluster(node("a"), node("b"))
+    cluster.place(job(1))
+    for _ in range(20):
+        cluster.tables.asked(demand_of(job(4)), job(4))
+
+    liked = replace(job(1), spec=replace(job(1).spec, prefer=(Preference('name == "b"', 1.0),)))
+
+    assert cluster.place(liked) == "b"
+
+
+def test_devices_that_are_out_of_order_and_nodes_that_take_no_jobs_are_no_room() -> None:
+    broken, silent = node("a", health=Health.UNHEALTHY), replace(node("b"), state=NodeState.SUSPECT)
+    cluster = Cluster(broken, silent, node("c"))
+
+    assert [cluster.place(job(4)), cluster.place(job(1))] == ["c", ""]
+
+
+deeds = st.lists(
+    st.one_of(
+        st.tuples(st.just("place"), st.integers(0, len(JOBS) - 1)),
+        st.tuples(st.just("end"), st.sampled_from("abc")),
+        st.tuples(st.just("comes"), st.sampled_from("cde")),
+        st.tuples(st.just("other"), st.sampled_from("abc")),
+    ),
+    max_size=15,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(deeds)
+def test_what_deltas_left_is_what_is_worked_out_anew(done: list[tuple[str, int | str]]) -> None:
+    cluster = Cluster(node("a"), node("b", model="A100"), node("c", devices=2))
+    for what, which in done:
+        match what, which:
+            case "place", int(number):
+                cluster.place(JOBS[number])
+            case "end", str(name):
+                cluster.end_all(name)
+            case "comes", str(name) if name not in cluster.snapshot.slots:
+                cluster.snapshot.put(node(name), Usage())
+            case "other", str(name):
+                cluster.snapshot.put(node(name, model="L40", devices=3), Usage())
+
+    cluster.costs.refresh()
+    anew = Costs(cluster.snapshot)
+    anew.refresh()
+    slots = np.arange(len(cluster.snapshot.nodes))
+    for wanted in JOBS:
+        such = cluster.tables.table(demand_of(wanted), wanted)
+        shape = such.shape()
+        found, fresh = cluster.costs.of(shape, slots), anew.of(shape, slots)
+        assert np.isfinite(found).tolist() == np.isfinite(fresh).tolist()
+        assert np.isfinite(found).tolist() == (such.code[: len(slots)] == 0).tolist()
