@@ -160,6 +160,18 @@ class Queue:
         self.gained, self._due = {}, {}
         return due
 
+    def put_back(self, due: dict[Line, list[int]]) -> None:
+        """These are to be looked at still."""
+        for line, slots in due.items():
+            if not slots:
+                self._due[line] = None
+            self.gained |= dict.fromkeys(slots)
+
+    @property
+    def has_due(self) -> bool:
+        """Whether there are lines to be looked at already."""
+        return bool(self._due or self.gained)
+
     def may_go_to(self, line: Line, snapshot: Snapshot, slot: int) -> bool:
         """Whether a node has as much free of all as a job of the line asks for at least."""
         wants = self._wants[:, line.number].tolist()

@@ -9,7 +9,7 @@ from controller.core import backoff, model
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
 from controller.core.placement.fit import choose
-from controller.core.placing import FIRST_LOOK, TOLD_A_TICK
+from controller.core.placing import FIRST_LOOK, PLACED_A_TICK, PLACED_AT_ONCE, TOLD_A_TICK
 from controller.core.queue import MANY_JOBS, MANY_NODES, Queue, rank
 from headrace.attempts import Attempt, AttemptState
 from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Requests
@@ -206,3 +206,24 @@ def test_a_line_that_has_nobody_left_is_kept_no_longer() -> None:
 
     assert list(queue.lines()) == []
     assert not queue
+
+
+def test_when_very_many_could_start_other_events_are_heard_in_between_and_the_first_start_first() -> None:
+    one = Controller()
+    for _ in range(PLACED_A_TICK + 2 * PLACED_AT_ONCE):
+        one.submit(SHAPES[0])
+    for number in range(PLACED_A_TICK // 2):
+        one.report(f"node-{number}")
+
+    one.tick()
+    assert len(one.waiting()) == 2 * PLACED_AT_ONCE
+    late = one.submit(SHAPES[0])
+    urgent = one.submit(replace(SHAPES[0], priority=90))
+
+    assert late is not None
+    assert urgent is not None
+    assert (late.state, late.reason) == (JobState.QUEUED, "waits for its turn")
+    assert urgent.node
+    for _ in range(2):
+        one.tick()
+    assert one.waiting() == []

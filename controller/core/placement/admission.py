@@ -35,7 +35,14 @@ def unrunnable(spec: JobSpec, images: tuple[ImagePin, ...], nodes: Collection[No
 def _runs_on_any(spec: JobSpec, images: tuple[ImagePin, ...], nodes: Iterable[Node]) -> bool:
     # Which variant a node gets may depend on what is free there, so each counts on each node.
     variants = [bound(spec, number) for number in range(len(spec.variants) + 1)]
-    return any(not isinstance(runnable(images, one, node), str) for node in nodes for one in variants)
+    # There are far more nodes than kinds of them.
+    refused: dict[tuple[Platform, ...], None] = {}
+    for node in nodes:
+        if node.description.platforms not in refused:
+            if any(not isinstance(runnable(images, one, node), str) for one in variants):
+                return True
+            refused[node.description.platforms] = None
+    return False
 
 
 def _made(images: tuple[ImagePin, ...]) -> str:
