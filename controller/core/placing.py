@@ -73,13 +73,13 @@ def place(book: Book, job: Job) -> None:
         book.queue.group(without=job.id)
         book.tables.asked(book.queue.line(job.id).demand, job)
         line, gains = book.queue.line(job.id), book.snapshot.gains
-        if line.reason and line.looked_at == gains:
+        if line.fruitless_at == gains and not line.is_choosy:
             _told(book, job, line.reason)
             return
         found = _place(book, job)
         if found:
             line.looked_at = gains
-            book.queue.said(line, found, by=job.id)
+            book.queue.said(line, found, by=job.id, gains=gains)
 
 
 def _see_nodes(book: Book) -> None:
@@ -133,7 +133,7 @@ def _next_placed(book: Book, line: Line, job: Job, slots: list[int]) -> bool:
     if not slots or job.is_gang or not job.reason:
         found = _place(book, job)
         if found:
-            book.queue.said(line, found, by=job.id)
+            book.queue.said(line, found, by=job.id, gains=book.snapshot.gains)
         return not found
     _see_nodes(book)
     snapshot = book.snapshot

@@ -41,8 +41,11 @@ class Line:
         # What its jobs wait for, and those that do not say so yet.
         self.reason = ""
         self.untold: deque[str] = deque()
-        # When it was looked at last, by the changes of the snapshot.
+        # When it was looked at last, by how often there was more room until then.
         self.looked_at = -1
+        # When its first job that could have begun found no place on any node, by the same count.
+        self.fruitless_at = -1
+        self.is_choosy = self.demand.is_choosy
 
     def first(self, count: int, *, without: dict[str, None]) -> list[str]:
         """The ids of the first jobs of it."""
@@ -138,9 +141,9 @@ class Queue:
         """Each line is to be looked at."""
         self._due = dict.fromkeys(self._lines.values())
 
-    def some_due(self, changes: int, most: int) -> bool:
-        """Has a few lines looked at that were not since so many changes; answers whether there are any."""
-        behind = dict.fromkeys(islice((line for line in self._lines.values() if line.looked_at < changes), most))
+    def some_due(self, gains: int, most: int) -> bool:
+        """Has a few lines looked at that were not since there was more room; answers whether there are any."""
+        behind = dict.fromkeys(islice((line for line in self._lines.values() if line.looked_at < gains), most))
         for line in behind:
             # The others come first next time.
             self._lines[line.key] = self._lines.pop(line.key)
@@ -177,8 +180,9 @@ class Queue:
         wants = self._wants[:, line.number].tolist()
         return not snapshot.standing[slot] and all(map(le, wants, _has(snapshot, slot)))
 
-    def said(self, line: Line, reason: str, *, by: str) -> None:
+    def said(self, line: Line, reason: str, *, by: str, gains: int) -> None:
         """A job of a line has found no place, for that reason: so have the others."""
+        line.fruitless_at = gains
         if line.reason != reason:
             line.reason = reason
             line.untold = deque(one[2] for one in line.ranks if one[2] != by)
@@ -219,7 +223,7 @@ class Queue:
             if number >= self._wants.shape[1]:
                 self._wants = np.concatenate([self._wants, np.zeros_like(self._wants)], axis=1)
             self._wants[:, number] = _least(job)
-            if key[0].is_choosy:
+            if line.is_choosy:
                 self._choosy[line] = None
         return line
 

@@ -11,7 +11,7 @@ from controller.core.cluster import Cluster
 from controller.core.placement.fit import choose
 from controller.core.placing import FIRST_LOOK, PLACED_A_TICK, PLACED_AT_ONCE, TOLD_A_TICK
 from controller.core.queue import MANY_JOBS, MANY_NODES, Queue, rank
-from headrace.attempts import Attempt, AttemptState
+from headrace.attempts import EXIT_SAVED, Attempt, AttemptState, Checkpoint
 from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Requests
 from headrace.nodes import Device, Drain, Engine, Health, Load
 from headrace.sessions import Report
@@ -227,3 +227,24 @@ def test_when_very_many_could_start_other_events_are_heard_in_between_and_the_fi
     for _ in range(2):
         one.tick()
     assert one.waiting() == []
+
+
+def test_one_that_pauses_keeps_no_other_of_its_line_from_beginning() -> None:
+    one = Controller()
+    crashing = one.submit(SHAPES[0])
+    assert crashing is not None
+    assert crashing.reason
+    one.report("a")
+    one.tick()
+    for _ in range(2):
+        one.starts("a", AttemptState.RUNNING)
+        here = one.book.jobs[crashing.id]
+        saved = Checkpoint("sha256:" + "a" * 64, here.epoch, 1)
+        exited = Attempt(here.id, here.epoch, state=AttemptState.EXITED, exit_code=EXIT_SAVED, checkpoint=saved)
+        one.report("a", exited)
+    assert "starts again at" in one.book.jobs[crashing.id].reason
+
+    other = one.submit(SHAPES[0])
+
+    assert other is not None
+    assert other.node == "a"

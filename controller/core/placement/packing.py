@@ -13,6 +13,8 @@ LEARNED_EVERY = 1000
 CHANGED_BY = 0.15
 # States of nodes that are known by a number; beyond that, numbers begin anew.
 MOST_STATES = 50_000
+# Shapes of which the costs are kept ready; with one more, these begin anew.
+MOST_READY = 256
 NOWHERE = np.float32(np.inf)
 
 
@@ -174,6 +176,8 @@ class Packing:
         row = self._ready.get(shape)
         if row is not None:
             return row
+        if len(self._rows) >= MOST_READY and shape not in self._rows:
+            self._rows, self._ready = {}, {}
         row = self._rows.setdefault(shape, len(self._rows))
         if row == len(self._cost):
             self._cost = np.concatenate([self._cost, np.full_like(self._cost, NOWHERE)])
