@@ -115,7 +115,9 @@ async def _all_ended(agents: swarm.Swarm, count: int) -> None:
 async def queued(scale: "Scale") -> Row:
     """Row 5: from a submission to its place, at a rate that is offered, where many wait for what is not there."""
     folder = scale.folder / "queue"
-    restarts.seed_queued(folder, scale.queued, replace(spec(0, scale.image), resources=Requests(cpu_millis=1_000_000)))
+    large = [replace(one, cpu_millis=one.cpu_millis + 1_000_000) for one in SHAPES]
+    waits = [replace(spec(number, scale.image), resources=one) for number, one in enumerate(large)]
+    restarts.seed_queued(folder, scale.queued, waits)
     with (
         scale.controller("queue") as controller,
         swarm.agents(controller.address, scale.agents, "--run-seconds=-1", start_seconds=scale.agents / 500) as agents,

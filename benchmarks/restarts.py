@@ -1,7 +1,7 @@
 """A controller that starts with many nodes and jobs in its store (row 9)."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,9 +80,9 @@ def seed(folder: Path, scale: "Scale") -> None:
     _commit(folder, ended)
 
 
-def seed_queued(folder: Path, count: int, spec: JobSpec) -> None:
-    """A store in which so many jobs wait."""
-    jobs = (job(number, "", spec) for number in range(count))
+def seed_queued(folder: Path, count: int, specs: Sequence[JobSpec]) -> None:
+    """A store in which so many jobs wait, of these in turn."""
+    jobs = (job(number, "", specs[number % len(specs)]) for number in range(count))
     _commit(folder, (replace(one, state=JobState.QUEUED, attempts=(), start_time_ms=None) for one in jobs))
 
 

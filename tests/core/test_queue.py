@@ -72,6 +72,14 @@ class Controller:
         told = told if state is AttemptState.RUNNING else told[:1]
         self.report(node, *(Attempt(one.id, one.epoch, one.task, state=state, exit_code=exit_code) for one in told))
 
+    def crashes(self, job_id: str) -> None:
+        """It runs, saves, and leaves unasked."""
+        job = self.book.jobs[job_id]
+        self.report(job.node, Attempt(job.id, job.epoch, state=AttemptState.RUNNING))
+        saved = Checkpoint("sha256:" + "a" * 64, job.epoch, 1)
+        left = Attempt(job.id, job.epoch, state=AttemptState.EXITED, exit_code=EXIT_SAVED, checkpoint=saved)
+        self.report(job.node, left)
+
     def waiting(self) -> list[Job]:
         return [job for job in self.book.jobs.values() if job.state is JobState.QUEUED and not job.gang]
 
@@ -231,17 +239,19 @@ def test_when_very_many_could_start_other_events_are_heard_in_between_and_the_fi
 
 def test_one_that_pauses_keeps_no_other_of_its_line_from_beginning() -> None:
     one = Controller()
-    crashing = one.submit(SHAPES[0])
-    assert crashing is not None
-    assert crashing.reason
     one.report("a")
     one.tick()
-    for _ in range(2):
-        one.starts("a", AttemptState.RUNNING)
-        here = one.book.jobs[crashing.id]
-        saved = Checkpoint("sha256:" + "a" * 64, here.epoch, 1)
-        exited = Attempt(here.id, here.epoch, state=AttemptState.EXITED, exit_code=EXIT_SAVED, checkpoint=saved)
-        one.report("a", exited)
+    crashing = one.submit(SHAPES[0])
+    assert crashing is not None
+    one.crashes(crashing.id)
+    one.submit(spec(resources=Requests(3000, GIB)))
+    waits = one.submit(SHAPES[0])
+    one.crashes(crashing.id)
+    assert waits is not None
+    assert one.book.jobs[waits.id].node == "a"
+    done = Attempt(waits.id, 1, state=AttemptState.EXITED, exit_code=0)
+    one.report("a", done)
+    one.tick()
     assert "starts again at" in one.book.jobs[crashing.id].reason
 
     other = one.submit(SHAPES[0])
