@@ -11,15 +11,17 @@ from controller.core.placement.gang import meeting_point
 from controller.core.queue import Line
 from headrace.jobs import Job, JobState, Network
 
-# So many jobs begin with a tick, or with another event; the others go on with the next. Each takes a fifth of a
+# A round is the first event after so long; time passes more often than that where much happens.
+ROUND_MS = 500
+# So many jobs begin with a round, or with another event; the others go on with the next. Each takes a fifth of a
 # millisecond or so, and other events wait for that long.
-PLACED_A_TICK, PLACED_AT_ONCE = 512, 32
+PLACED_A_ROUND, PLACED_AT_ONCE = 512, 32
 # Of a line so many jobs are looked at first, and so many times as many each time that all of these found places.
 FIRST_LOOK, NEXT_LOOKS = 4, 4
-# At each tick so many lines are looked at because something has changed, though it may not matter to them.
-LINES_A_TICK = 64
-# Jobs that are told with a tick why they wait, beside those that were looked at.
-TOLD_A_TICK = 128
+# With each round so many lines are looked at because something has changed, though it may not matter to them.
+LINES_A_ROUND = 64
+# Jobs that are told with a round why they wait, beside those that were looked at.
+TOLD_A_ROUND = 128
 
 
 def settled(book: Book) -> None:
@@ -31,31 +33,32 @@ def settled(book: Book) -> None:
 def retry_due(book: Book) -> bool:
     """Whether a job that waits may find a place by now that it had not when it was looked at last."""
     _see_nodes(book)
-    queue = book.queue
-    queue.tells = True
-    due = book.nodes_changed or queue.has_untold
-    if book.wall_ms - book.looked_at_wall_ms >= book.policy.readings_ms:
+    queue, due = book.queue, book.nodes_changed
+    if book.wall_ms - queue.readings_wall_ms >= book.policy.readings_ms:
+        queue.readings_wall_ms = book.wall_ms
         due |= queue.choosy_due()
     due |= queue.moments_passed(book.wall_ms)
-    return queue.some_due(book.snapshot.gains, LINES_A_TICK) or due
+    if book.now_ms - queue.round_ms >= ROUND_MS:
+        queue.round_ms, queue.in_round = book.now_ms, True
+        due |= queue.some_due(book.snapshot.gains, LINES_A_ROUND) or queue.has_untold
+    return due
 
 
 def place_waiting(book: Book) -> None:
     """Finds places for those of the jobs that wait for which something has changed, in their order."""
     book.room_changed = book.nodes_changed = False
-    book.looked_at_wall_ms = book.wall_ms
     _see_nodes(book)
-    is_tick, book.queue.tells = book.queue.tells, False
+    in_round, book.queue.in_round = book.queue.in_round, False
     if not book.queue:
         book.queue.gained = {}
         return
     book.queue.group()
-    rest = _walk(book, book.queue.taken_due(book.snapshot), PLACED_A_TICK if is_tick else PLACED_AT_ONCE)
+    rest = _walk(book, book.queue.taken_due(book.snapshot), PLACED_A_ROUND if in_round else PLACED_AT_ONCE)
     if rest:
         book.queue.put_back(rest)
         book.room_changed = True
-    # Only with a tick: how many nodes have which reason changes with almost all that happens.
-    for line, job_id in book.queue.untold(TOLD_A_TICK if is_tick else 0):
+    # Only in a round: how many nodes have which reason changes with almost all that happens.
+    for line, job_id in book.queue.untold(TOLD_A_ROUND if in_round else 0):
         job = book.jobs[job_id]
         if not _pause(book, job):
             _told(book, job, line.reason)
