@@ -32,7 +32,7 @@ def settled(book: Book) -> None:
 
 def retry_due(book: Book) -> bool:
     """Whether a job that waits may find a place by now that it had not when it was looked at last."""
-    _see_nodes(book)
+    see_nodes(book)
     queue, due = book.queue, book.nodes_changed
     if book.wall_ms - queue.readings_wall_ms >= book.policy.readings_ms:
         queue.readings_wall_ms = book.wall_ms
@@ -47,7 +47,7 @@ def retry_due(book: Book) -> bool:
 def place_waiting(book: Book) -> None:
     """Finds places for those of the jobs that wait for which something has changed, in their order."""
     book.room_changed = book.nodes_changed = False
-    _see_nodes(book)
+    see_nodes(book)
     in_round, book.queue.in_round = book.queue.in_round, False
     if not book.queue:
         book.queue.gained = {}
@@ -66,15 +66,16 @@ def place_waiting(book: Book) -> None:
 
 def place(book: Book, job: Job) -> None:
     """Finds a place for a job that has just come; the others that wait had none, and have none now."""
+    see_nodes(book)
+    book.queue.group(without=job.id)
+    book.tables.asked(book.queue.line(job.id).demand, job)
     if book.nodes_changed or book.queue.has_due:
+        book.queue.look_at(job.id)
         place_waiting(book)
         job = book.jobs[job.id]
         if job.state is JobState.QUEUED and not job.reason:
             _told(book, job, "waits for its turn")
     else:
-        _see_nodes(book)
-        book.queue.group(without=job.id)
-        book.tables.asked(book.queue.line(job.id).demand, job)
         line, gains = book.queue.line(job.id), book.snapshot.gains
         if line.fruitless_at == gains and not line.is_choosy:
             _told(book, job, line.reason)
@@ -85,7 +86,7 @@ def place(book: Book, job: Job) -> None:
             book.queue.said(line, found, by=job.id, gains=gains)
 
 
-def _see_nodes(book: Book) -> None:
+def see_nodes(book: Book) -> None:
     """Brings the snapshot up to what the book knows."""
     stale, read_anew = book.stale, book.read_anew
     book.stale, book.read_anew = {}, {}
@@ -138,7 +139,7 @@ def _next_placed(book: Book, line: Line, job: Job, slots: list[int]) -> bool:
         if found:
             book.queue.said(line, found, by=job.id, gains=book.snapshot.gains)
         return not found
-    _see_nodes(book)
+    see_nodes(book)
     snapshot = book.snapshot
     able = [slot for slot in slots if book.queue.may_go_to(line, snapshot, slot)]
     offered = [fit(job, snapshot.nodes[one], snapshot.usages[one], now_wall_ms=book.wall_ms) for one in able]
@@ -175,7 +176,7 @@ def _pause(book: Book, job: Job) -> str:
 
 
 def _places(book: Book, job: Job) -> tuple[Place, ...] | str:
-    _see_nodes(book)
+    see_nodes(book)
     demand = book.queue.line(job.id).demand
     if job.is_gang:
         return book.tables.choose_all(demand, alike(book, job), now_wall_ms=book.wall_ms)

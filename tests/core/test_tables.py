@@ -212,8 +212,9 @@ class Both:
                 self.nodes[name] = replace(self.nodes[name], load=load, devices=read)
                 self.snapshot.put_readings(self.nodes[name])
 
-    def by_hand(self, job: Job) -> Place | str:
-        return choose(job, self.nodes.values(), self.usages.__getitem__, now_wall_ms=NOW_MS)
+    def by_hand(self, job: Job, but: str = "") -> Place | str:
+        nodes_then = [node for name, node in self.nodes.items() if name != but]
+        return choose(job, nodes_then, self.usages.__getitem__, now_wall_ms=NOW_MS)
 
     def feasible(self, job: Job) -> list[str]:
         found = [fit(job, node, self.usages[name], now_wall_ms=NOW_MS) for name, node in self.nodes.items()]
@@ -231,6 +232,8 @@ def compare(asked: list[Job], done: list[tuple[str, object, object]]) -> None:
             open_slots = [name for name, slot in both.snapshot.slots.items() if table.code[slot] == 0]
             assert sorted(open_slots) == sorted(both.feasible(replace(job, exclusions=())))
             assert both.tables.choose(demand_of(job), job, now_wall_ms=NOW_MS) == both.by_hand(job)
+            but = next(iter(both.nodes), "")
+            assert both.tables.choose(demand_of(job), job, now_wall_ms=NOW_MS, but=but) == both.by_hand(job, but)
 
 
 @settings(max_examples=200, deadline=None)
@@ -274,6 +277,8 @@ def test_nodes_may_come_in_any_number_and_order(numbers: list[int]) -> None:
         both.put(ready, Usage())
         if turn % 50 == 0:
             assert both.tables.choose(demand_of(job), job, now_wall_ms=NOW_MS) == both.by_hand(job)
+            but = next(iter(both.nodes), "")
+            assert both.tables.choose(demand_of(job), job, now_wall_ms=NOW_MS, but=but) == both.by_hand(job, but)
 
     assert both.tables.choose(demand_of(job), job, now_wall_ms=NOW_MS) == both.by_hand(job)
 
