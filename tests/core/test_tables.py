@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, Usage, choose, fit
-from controller.core.placement.gang import choose_all
+from controller.core.placement.reasons import waits_for_all
 from controller.core.placement.snapshot import FIRST_SLOTS, Snapshot
 from controller.core.placement.tables import Tables
 from headrace.attempts import Platform
@@ -216,6 +216,16 @@ class Both:
         nodes_then = [node for name, node in self.nodes.items() if name != but]
         return choose(job, nodes_then, self.usages.__getitem__, now_wall_ms=NOW_MS)
 
+    def all_by_hand(self, tasks: list[Job]) -> tuple[Place, ...] | str:
+        held, places = dict(self.usages), []
+        for task in tasks:
+            found = choose(task, self.nodes.values(), held.__getitem__, now_wall_ms=NOW_MS)
+            if isinstance(found, str):
+                return waits_for_all(len(tasks), found)
+            held[found.node] = held[found.node].plus(task.spec.resources, found.devices)
+            places.append(found)
+        return tuple(places)
+
     def feasible(self, job: Job) -> list[str]:
         found = [fit(job, node, self.usages[name], now_wall_ms=NOW_MS) for name, node in self.nodes.items()]
         return [one.node for one in found if isinstance(one, Place)]
@@ -262,8 +272,7 @@ def test_a_gang_finds_the_places_that_it_finds_node_by_node_and_holds_none(
 
     found = both.tables.choose_all(demand_of(job), [job] * count, now_wall_ms=NOW_MS)
 
-    nodes_then = both.nodes.values()
-    assert found == choose_all([job] * count, nodes_then, both.usages.__getitem__, now_wall_ms=NOW_MS)
+    assert found == both.all_by_hand([job] * count)
     assert held == dict(zip(both.snapshot.slots, both.snapshot.usages, strict=True))
 
 
