@@ -18,8 +18,8 @@ ROUND_MS = 500
 PLACED_A_ROUND, PLACED_AT_ONCE = 512, 32
 # Of a line so many jobs are looked at first, and so many times as many each time that all of these found places.
 FIRST_LOOK, NEXT_LOOKS = 4, 4
-# With each round so many lines are looked at because something has changed, though it may not matter to them.
-LINES_A_ROUND = 64
+# With each round, and when nodes have come or changed, so many lines are looked at though that may not matter to them.
+LINES_A_ROUND, LINES_AT_ONCE = 64, 8
 # Jobs that are told with a round why they wait, beside those that were looked at.
 TOLD_A_ROUND = 128
 
@@ -41,6 +41,8 @@ def retry_due(book: Book) -> bool:
     if book.now_ms - queue.round_ms >= ROUND_MS:
         queue.round_ms, queue.in_round = book.now_ms, True
         due |= queue.some_due(book.snapshot.gains, LINES_A_ROUND) or queue.has_untold
+    elif book.nodes_changed:
+        queue.some_due(book.snapshot.gains, LINES_AT_ONCE)
     return due
 
 
