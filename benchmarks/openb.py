@@ -9,8 +9,9 @@ from pathlib import Path
 
 from benchmarks import traces
 from benchmarks.bounds import bound_percent
+from benchmarks.openb_controller import PlacedByController
 from benchmarks.traces import LEVELS, Trace
-from controller.core.placement.columns import Columns, Shape
+from controller.core.placement.columns import Columns, Shape, Spot
 from controller.core.placement.defragmentation import Placed, move
 from controller.core.placement.packing import Packing
 from controller.core.placement.rooms import FGD, Mix
@@ -20,6 +21,7 @@ from headrace.cli.words import columns as lines_of
 MOVES_EVERY = 100
 MOVES_FROM = 0.5
 Progress = Callable[[int], None]
+Contender = Packing | PlacedByController
 
 
 @dataclass(slots=True)
@@ -30,23 +32,24 @@ class Run:
     moves: list[int] = field(default_factory=list)
 
 
-def run(packing: Packing, arrivals: Sequence[Shape], *, moves_per_100: float, progress: Progress) -> Run:
+def run(packing: Contender, arrivals: Sequence[Shape], *, moves_per_100: float, progress: Progress) -> Run:
     """Places one after another; what does not fit is dropped."""
-    capacity = packing.columns.device_millis
+    room = packing.columns if isinstance(packing, Packing) else packing
+    capacity = room.device_millis
     done = Run()
     placed: dict[int, Placed] = {}
     arrived = moves = 0
     for number, shape in enumerate(arrivals):
-        _tell(done, arrived / capacity, packing, moves)
+        _tell(done, arrived / capacity, room, moves)
         arrived += shape.millis
         spot = packing.place(shape)
-        if spot is not None:
+        if isinstance(spot, Spot):
             placed[number] = Placed(number, shape, spot)
         if (number + 1) % MOVES_EVERY == 0:
             progress(number + 1)
-            if packing.columns.free_millis <= (1 - MOVES_FROM) * capacity:
+            if isinstance(packing, Packing) and room.free_millis <= (1 - MOVES_FROM) * capacity:
                 moves += _moved(packing, placed, int(moves_per_100 * (number + 1) / 100) - moves)
-    _tell(done, float("inf"), packing, moves)
+    _tell(done, float("inf"), room, moves)
     return done
 
 
@@ -59,24 +62,27 @@ def _moved(packing: Packing, placed: dict[int, Placed], most: int) -> int:
     return max(most, 0)
 
 
-def _tell(done: Run, arrived: float, packing: Packing, moves: int) -> None:
+def _tell(done: Run, arrived: float, room: Columns | PlacedByController, moves: int) -> None:
     while len(done.percent) < len(LEVELS) and arrived >= LEVELS[len(done.percent)] / 100:
-        taken = packing.columns.device_millis - packing.columns.free_millis
-        done.percent.append(100 * taken / packing.columns.device_millis)
+        done.percent.append(100 * (room.device_millis - room.free_millis) / room.device_millis)
         done.moves.append(moves)
 
 
-def policies(trace: Trace, moves_per_100: float, *, learn: bool) -> dict[str, Callable[[], tuple[Packing, float]]]:
+def policies(
+    trace: Trace, moves_per_100: float, *, learn: bool, controller: bool = False
+) -> dict[str, Callable[[], tuple[Contender, float]]]:
     """How to begin with each: the columns of an empty cluster, and the moves that are allowed."""
     mix = Mix()
     for shape in trace.requests:
         mix.asked(shape)
     # FGD's authors let it know the whole workload. Ours does too, or learns from the arrivals so far.
     known = None if learn else mix
-    begun: dict[str, Callable[[], tuple[Packing, float]]] = {
+    begun: dict[str, Callable[[], tuple[Contender, float]]] = {
         "FGD": lambda: (Packing(Columns(trace.hosts), FGD, mix), 0.0),
         "ours": lambda: (Packing(Columns(trace.hosts), known=known), 0.0),
     }
+    if controller:
+        begun["controller"] = lambda: (PlacedByController(trace.hosts), 0.0)
     if moves_per_100:
         begun["with moves"] = lambda: (Packing(Columns(trace.hosts), known=known), moves_per_100)
     return begun
@@ -114,7 +120,7 @@ def main() -> int:
     """Runs all seeds, and prints the table."""
     arguments = _parser().parse_args()
     trace = traces.read(arguments.pods, arguments.nodes)
-    begun = policies(trace, arguments.moves_per_100, learn=arguments.learn)
+    begun = policies(trace, arguments.moves_per_100, learn=arguments.learn, controller=arguments.controller)
     runs: dict[str, list[Run]] = {name: [] for name in begun}
     for seed in range(arguments.seeds):
         arrivals = traces.arrivals(trace, seed)
@@ -166,6 +172,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--learn", action="store_true", help="ours learns from arrivals, and does not know the workload"
+    )
+    parser.add_argument(
+        "--controller", action="store_true", help="the controller's own way of placing as well, which learns"
     )
     return parser
 

@@ -89,11 +89,9 @@ class Book:
         self._answered_ms: dict[str, int] = {}
         # What a node said last of each job's attempt: most of a report is what the one before said.
         self.heard: dict[str, Attempt] = {}
-        # Whether jobs that wait are to be looked at: now, as there may be room, or at the next tick; and when they were
-        # looked at last.
+        # Whether jobs that wait are to be looked at: now, as there may be room, or at the next tick.
         self.room_changed = True
         self.nodes_changed = False
-        self.looked_at_wall_ms = 0
         self._take_over(jobs)
 
     def _take_over(self, jobs: tuple[Job, ...]) -> None:

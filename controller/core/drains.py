@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from controller.core import gangs, moves
+from controller.core import gangs, moves, placing
 from controller.core.book import Book
 from controller.core.model import DrainAsked, aborted, moved
-from controller.core.placement.fit import Place, choose
+from controller.core.placement.fit import Place
+from controller.core.placement.tables import Trial
 from headrace.jobs import Job, JobState, Level, MigrationState
 from headrace.nodes import Drain, Node, NodeState
 from headrace.refusals import Code, Refusal
@@ -43,23 +44,9 @@ def _look_for_room(book: Book, node: Node, *, stops: bool) -> None:
 
     A job that a move would cost its work is waited for, unless a deadline `stops` it.
     """
-    others = [one for one in book.nodes.values() if one.id != node.id]
-    held = {one.id: book.usage(one.id) for one in others}
-    stay = []
-    for job in book.jobs_at(node.id):
-        if job.node != node.id or job.migration is not None or job.state not in _HERE or _about_to_end(book, job):
-            continue
-        if not stops and moves.level(job) is Level.RESTART:
-            continue
-        if job.gang:
-            why = gangs.room_elsewhere(book, job, node.id)
-            stay += [(job, why)] if why else []
-            continue
-        found = choose(job, others, held.__getitem__, now_wall_ms=book.wall_ms) if others else moves.ALONE
-        if isinstance(found, Place):
-            held[found.node] = held[found.node].plus(job.spec.resources, found.devices)
-        else:
-            stay.append((job, found.removeprefix("waits: ")))
+    placing.see_nodes(book)
+    with Trial(book.snapshot) as trial:
+        stay = _without_room(book, node, trial, stops=stops)
     if not stay:
         return
     named = "; ".join(f"{job.name} has nowhere to go: {why}" for job, why in stay[:_NAMED])
@@ -70,6 +57,25 @@ def _look_for_room(book: Book, node: Node, *, stops: bool) -> None:
     )
     jobs = ",".join(job.id for job, _ in stay)
     raise Refusal(Code.FAILED_PRECONDITION, "NO_ROOM_ELSEWHERE", message, node=node.id, jobs=jobs)
+
+
+def _without_room(book: Book, node: Node, trial: Trial, *, stops: bool) -> list[tuple[Job, str]]:
+    stay = []
+    for job in book.jobs_at(node.id):
+        if job.node != node.id or job.migration is not None or job.state not in _HERE or _about_to_end(book, job):
+            continue
+        if not stops and moves.level(job) is Level.RESTART:
+            continue
+        if job.gang:
+            why = gangs.room_elsewhere(book, job, node.id)
+            stay += [(job, why)] if why else []
+            continue
+        found = moves.elsewhere(book, job)
+        if isinstance(found, Place):
+            trial.place(job, found)
+        else:
+            stay.append((job, found.removeprefix("waits: ")))
+    return stay
 
 
 def ticked(book: Book) -> None:

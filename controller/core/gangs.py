@@ -6,11 +6,12 @@ that runs nothing. What it is follows from its tasks (`settled`), at the end of 
 
 from dataclasses import replace
 
-from controller.core import keeping
+from controller.core import keeping, placing
 from controller.core.book import Book
 from controller.core.model import moved
 from controller.core.outcome import is_retried
-from controller.core.placement.gang import choose_all
+from controller.core.placement.demand import demand_of
+from controller.core.placement.tables import Trial
 from headrace.attempts import AttemptState
 from headrace.ids import task_id
 from headrace.jobs import Job, JobState, RetryCause
@@ -103,10 +104,12 @@ def unmovable(job: Job) -> Refusal | None:
 def room_elsewhere(book: Book, task: Job, node: str = "") -> str:
     """Why the task's gang would not find places for all if it left (and kept away from `node`); empty: it would."""
     gang = book.jobs[task.gang]
-    others = [one for one in book.nodes.values() if one.id != node]
-    found = choose_all(
-        keeping.alike(book, gang), others, lambda one: book.usage(one, without=gang.id), now_wall_ms=book.wall_ms
-    )
+    tasks = keeping.alike(book, gang)
+    placing.see_nodes(book)
+    with Trial(book.snapshot) as trial:
+        for one in dict.fromkeys(one.node for one in tasks if one.node):
+            trial.hold(one, book.usage(one, without=gang.id))
+        found = book.tables.choose_all(demand_of(gang), tasks, now_wall_ms=book.wall_ms, but=node)
     return found.removeprefix("waits ") if isinstance(found, str) else ""
 
 

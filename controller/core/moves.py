@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from controller.core import gangs
+from controller.core import gangs, placing
 from controller.core.book import Book
 from controller.core.history import kept
 from controller.core.model import MoveAnswer, MoveAsked, aborted, moved
+from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, Unfit, choose, fit, holds
 from headrace.attempts import Attempt, Phase
 from headrace.jobs import Job, JobState, Level, Migration, MigrationPlan, MigrationState
@@ -72,9 +73,14 @@ def movable(book: Book, job: Job) -> None:
 def elsewhere(book: Book, job: Job, where: str = "") -> Place | str:
     """The best place for a job but the one it has."""
     others = [node for node in book.nodes.values() if node.id != job.node]
-    matching = [node for node in others if not where or holds(where, book.node_now(node), book.usage(node.id))]
+    if not others:
+        return ALONE
+    if not where:
+        placing.see_nodes(book)
+        return book.tables.choose(demand_of(job), job, now_wall_ms=book.wall_ms, but=job.node)
+    matching = [node for node in others if holds(where, book.node_now(node), book.usage(node.id))]
     if not matching:
-        return f"no other node matches: {where}" if others else ALONE
+        return f"no other node matches: {where}"
     return choose(job, matching, book.usage, now_wall_ms=book.wall_ms)
 
 

@@ -13,15 +13,17 @@ from controller.core.placement.gang import choose_all, meeting_point
 from controller.core.queue import Line
 from headrace.jobs import Exclusion, Job, JobState, Network
 
-# So many jobs begin with a tick, or with another event; the others go on with the next. Each takes a fifth of a
+# A round is the first event after so long; time passes more often than that where much happens.
+ROUND_MS = 500
+# So many jobs begin with a round, or with another event; the others go on with the next. Each takes a fifth of a
 # millisecond or so, and other events wait for that long.
-PLACED_A_TICK, PLACED_AT_ONCE = 512, 32
+PLACED_A_ROUND, PLACED_AT_ONCE = 512, 32
 # Of a line so many jobs are looked at first, and so many times as many each time that all of these found places.
 FIRST_LOOK, NEXT_LOOKS = 4, 4
-# At each tick so many lines are looked at because something has changed, though it may not matter to them.
-LINES_A_TICK = 64
-# Jobs that are told with a tick why they wait, beside those that were looked at.
-TOLD_A_TICK = 128
+# With each round, and when nodes have come or changed, so many lines are looked at though that may not matter to them.
+LINES_A_ROUND, LINES_AT_ONCE = 64, 8
+# Jobs that are told with a round why they wait, beside those that were looked at.
+TOLD_A_ROUND = 128
 
 
 def settled(book: Book) -> None:
@@ -32,37 +34,40 @@ def settled(book: Book) -> None:
 
 def retry_due(book: Book) -> bool:
     """Whether a job that waits may find a place by now that it had not when it was looked at last."""
-    _see_nodes(book)
-    queue = book.queue
-    queue.tells = True
-    due = book.nodes_changed or queue.has_untold
-    if book.wall_ms - book.looked_at_wall_ms >= book.policy.readings_ms:
+    see_nodes(book)
+    queue, due = book.queue, book.nodes_changed
+    if book.wall_ms - queue.readings_wall_ms >= book.policy.readings_ms:
+        queue.readings_wall_ms = book.wall_ms
         due |= queue.choosy_due()
     due |= precedence.retry_due(book)
     due |= queue.moments_passed(book.wall_ms)
-    return queue.some_due(book.snapshot.gains, LINES_A_TICK) or due
+    if book.now_ms - queue.round_ms >= ROUND_MS:
+        queue.round_ms, queue.in_round = book.now_ms, True
+        due |= queue.some_due(book.snapshot.gains, LINES_A_ROUND) or queue.has_untold
+    elif book.nodes_changed:
+        queue.some_due(book.snapshot.gains, LINES_AT_ONCE)
+    return due
 
 
 def place_waiting(book: Book) -> None:
     """Finds places for those of the jobs that wait for which something has changed, in their order."""
     book.room_changed = book.nodes_changed = False
-    book.looked_at_wall_ms = book.wall_ms
-    _see_nodes(book)
-    is_tick, book.queue.tells = book.queue.tells, False
+    see_nodes(book)
+    in_round, book.queue.in_round = book.queue.in_round, False
     if not book.queue:
         book.queue.gained = {}
         return
     book.queue.group()
     precedence.see_who_is_short(book)
     _claimed(book)
-    rest = _walk(book, book.queue.taken_due(book.snapshot), PLACED_A_TICK if is_tick else PLACED_AT_ONCE)
+    rest = _walk(book, book.queue.taken_due(book.snapshot), PLACED_A_ROUND if in_round else PLACED_AT_ONCE)
     if rest:
         book.queue.put_back(rest)
     if rest or (book.turns.released and precedence.retry_due(book)):
         # Others begin with the next event, also where room that was kept is kept no more.
         book.room_changed = True
-    # Only with a tick: how many nodes have which reason changes with almost all that happens.
-    for line, job_id in book.queue.untold(TOLD_A_TICK if is_tick else 0):
+    # Only in a round: how many nodes have which reason changes with almost all that happens.
+    for line, job_id in book.queue.untold(TOLD_A_ROUND if in_round else 0):
         job = book.jobs[job_id]
         if not _pause(book, job):
             _told(book, job, line.reason)
@@ -70,15 +75,16 @@ def place_waiting(book: Book) -> None:
 
 def place(book: Book, job: Job) -> None:
     """Finds a place for a job that has just come; the others that wait had none, and have none now."""
+    see_nodes(book)
+    book.queue.group(without=job.id)
+    book.tables.asked(book.queue.line(job.id).demand, job)
     if book.nodes_changed or book.queue.has_due:
+        book.queue.look_at(job.id)
         place_waiting(book)
         job = book.jobs[job.id]
         if job.state is JobState.QUEUED and not job.reason:
             _told(book, job, "waits for its turn")
     else:
-        _see_nodes(book)
-        book.queue.group(without=job.id)
-        book.tables.asked(book.queue.line(job.id).demand, job)
         line, gains = book.queue.line(job.id), book.snapshot.gains
         if line.fruitless_at == gains and not line.is_choosy and line.reason != precedence.BEHIND:
             _told(book, job, line.reason)
@@ -90,7 +96,7 @@ def place(book: Book, job: Job) -> None:
             book.queue.said(line, found, by=job.id, gains=gains)
 
 
-def _see_nodes(book: Book) -> None:
+def see_nodes(book: Book) -> None:
     """Brings the snapshot up to what the book knows."""
     stale, read_anew = book.stale, book.read_anew
     book.stale, book.read_anew = {}, {}
@@ -157,7 +163,7 @@ def _next_placed(book: Book, line: Line, job: Job, slots: list[int]) -> bool:
         if found:
             book.queue.said(line, found, by=job.id, gains=book.snapshot.gains)
         return not found
-    _see_nodes(book)
+    see_nodes(book)
     snapshot = book.snapshot
     able = [slot for slot in slots if book.queue.may_go_to(line, snapshot, slot)]
     offered = [fit(job, snapshot.nodes[one], snapshot.usages[one], now_wall_ms=book.wall_ms) for one in able]
@@ -208,7 +214,7 @@ def _pause(book: Book, job: Job) -> str:
 
 
 def _places(book: Book, job: Job, without: Collection[str]) -> tuple[Place, ...] | str:
-    _see_nodes(book)
+    see_nodes(book)
     demand = book.queue.line(job.id).demand
     if without:
         away = tuple(Exclusion(node, precedence.BEHIND, book.wall_ms + 1) for node in without)

@@ -71,8 +71,11 @@ class Queue:
         self._untold: dict[Line, None] = {}
         # Nodes where there may be more room than there was.
         self.gained: dict[int, None] = {}
-        # Whether jobs are told why they wait at the end of the event at hand.
-        self.tells = False
+        # When lines were looked at last whose places depend on what sensors read.
+        self.readings_wall_ms = 0
+        # When the last round began, and whether the event at hand has begun one.
+        self.round_ms = 0
+        self.in_round = False
         # When jobs may start that wait a while, or may go where they could not.
         self._moments: list[tuple[int, str]] = []
 
@@ -125,6 +128,10 @@ class Queue:
             for line in self._due:
                 line.ranks.sort()
         self._fresh = {}
+
+    def look_at(self, job_id: str) -> None:
+        """The job's line is to be looked at."""
+        self._due[self.line(job_id)] = None
 
     def moments_passed(self, wall_ms: int) -> bool:
         """Has those looked at for which a moment has come; answers whether there are any."""

@@ -22,7 +22,6 @@ from tests.contract.given_devices import NODES, Maker, plain
 from tests.contract.programs import Program
 from tests.contract.test_runtimes import _image
 
-
 pytestmark = pytest.mark.engine
 
 REAL = Maker("real", NODES[:2])

@@ -7,8 +7,11 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.core.placement.fit import Usage
-from controller.core.placement.gang import FIRST_PORT, PORTS, choose_all, meeting_point
+from controller.core.placement.demand import demand_of
+from controller.core.placement.fit import Place, Usage
+from controller.core.placement.gang import FIRST_PORT, PORTS, meeting_point
+from controller.core.placement.snapshot import Snapshot
+from controller.core.placement.tables import Tables
 from headrace.ids import task_id
 from headrace.jobs import AcceleratorRequest, Exclusion, Job, JobState, Requests, Retry, RetryCause
 from headrace.nodes import Device, Drain, Engine, Node, NodeState
@@ -98,6 +101,14 @@ def gang(count: int, requests: Requests, **changes: object) -> list[Job]:
     return [replace(one, name=f"jobs/train-1-{number}", task=number, **changes) for number in range(count)]  # type: ignore[arg-type]
 
 
+def places(tasks: list[Job], nodes: list[Node]) -> tuple[Place, ...] | str:
+    """What is found for a gang on nodes of which nothing is held."""
+    snapshot = Snapshot()
+    for one in nodes:
+        snapshot.put(one, Usage())
+    return Tables(snapshot).choose_all(demand_of(tasks[0]), tasks, now_wall_ms=0)
+
+
 @given(nodes_of, st.integers(2, 8), st.integers(1, 4), st.integers(0, 2))
 def test_all_tasks_have_places_that_there_are_or_none_has_one(
     described: list[tuple[object, int, int]], count: int, cores: int, gpus: int
@@ -105,7 +116,7 @@ def test_all_tasks_have_places_that_there_are_or_none_has_one(
     nodes = [node(number, one) for number, one in enumerate(described)]
     requests = Requests(1000 * cores, GIB, AcceleratorRequest(gpus) if gpus else None)
 
-    found = choose_all(gang(count, requests), nodes, lambda _: Usage(), now_wall_ms=0)
+    found = places(gang(count, requests), nodes)
 
     # How many of such tasks a node has room for, beside each other: eight GiB, and what was drawn.
     room = [min(one[1] // cores, 8, one[2] // gpus if gpus else 8) for one in described]
@@ -126,7 +137,7 @@ def test_no_task_has_a_place_that_its_gang_keeps_away_from(
     nodes = [node(number, one) for number, one in enumerate(described)]
     away = (Exclusion("n0", "failed there", expire_time_ms=10),)
 
-    found = choose_all(gang(count, Requests(1000, GIB), exclusions=away), nodes, lambda _: Usage(), now_wall_ms=0)
+    found = places(gang(count, Requests(1000, GIB), exclusions=away), nodes)
 
     assert isinstance(found, str) or all(place.node != "n0" for place in found)
 

@@ -9,7 +9,7 @@ from controller.core import backoff, model
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
 from controller.core.placement.fit import choose
-from controller.core.placing import FIRST_LOOK, PLACED_A_TICK, PLACED_AT_ONCE, TOLD_A_TICK
+from controller.core.placing import FIRST_LOOK, PLACED_A_ROUND, PLACED_AT_ONCE, TOLD_A_ROUND
 from controller.core.queue import MANY_JOBS, MANY_NODES, Queue, rank
 from headrace.attempts import EXIT_SAVED, Attempt, AttemptState, Checkpoint
 from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Requests
@@ -181,7 +181,7 @@ def test_a_job_of_another_shape_that_is_more_urgent_goes_first_however_many_wait
 
 def test_all_that_are_alike_come_to_say_why_they_wait() -> None:
     one = Controller()
-    for _ in range(2 * TOLD_A_TICK):
+    for _ in range(2 * TOLD_A_ROUND):
         one.submit(SHAPES[1])
     one.report("a")
     one.submit(replace(SHAPES[1], priority=90))
@@ -218,9 +218,9 @@ def test_a_line_that_has_nobody_left_is_kept_no_longer() -> None:
 
 def test_when_very_many_could_start_other_events_are_heard_in_between_and_the_first_start_first() -> None:
     one = Controller()
-    for _ in range(PLACED_A_TICK + 2 * PLACED_AT_ONCE):
+    for _ in range(PLACED_A_ROUND + 2 * PLACED_AT_ONCE):
         one.submit(SHAPES[0])
-    for number in range(PLACED_A_TICK // 2):
+    for number in range(PLACED_A_ROUND // 2):
         one.report(f"node-{number}")
 
     one.tick()
@@ -258,3 +258,23 @@ def test_one_that_pauses_keeps_no_other_of_its_line_from_beginning() -> None:
 
     assert other is not None
     assert other.node == "a"
+
+
+def test_a_job_that_asks_for_a_reading_is_looked_at_now_and_then_however_much_happens() -> None:
+    one = Controller()
+    one.report("a")
+    one.report("b")
+    one.tick()
+    cool = one.submit(SHAPES[7])
+    assert cool is not None
+    assert not cool.node
+    one.loads["a"] = 10.0
+
+    for _ in range(Policy().readings_ms // 500):
+        short = one.submit(replace(SHAPES[0], where='name == "b"'))
+        assert short is not None
+        one.report("a")
+        one.report("b", Attempt(short.id, 1, state=AttemptState.EXITED, exit_code=0))
+        one.tick()
+
+    assert one.book.jobs[cool.id].node == "a"

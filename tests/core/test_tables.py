@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, Usage, choose, fit
-from controller.core.placement.gang import choose_all
+from controller.core.placement.reasons import waits_for_all
 from controller.core.placement.snapshot import FIRST_SLOTS, Snapshot
 from controller.core.placement.tables import Tables
 from headrace.attempts import Platform
@@ -212,8 +212,19 @@ class Both:
                 self.nodes[name] = replace(self.nodes[name], load=load, devices=read)
                 self.snapshot.put_readings(self.nodes[name])
 
-    def by_hand(self, job: Job) -> Place | str:
-        return choose(job, self.nodes.values(), self.usages.__getitem__, now_wall_ms=NOW_MS)
+    def by_hand(self, job: Job, but: str = "") -> Place | str:
+        nodes_then = [node for name, node in self.nodes.items() if name != but]
+        return choose(job, nodes_then, self.usages.__getitem__, now_wall_ms=NOW_MS)
+
+    def all_by_hand(self, tasks: list[Job]) -> tuple[Place, ...] | str:
+        held, places = dict(self.usages), []
+        for task in tasks:
+            found = choose(task, self.nodes.values(), held.__getitem__, now_wall_ms=NOW_MS)
+            if isinstance(found, str):
+                return waits_for_all(len(tasks), found)
+            held[found.node] = held[found.node].plus(task.spec.resources, found.devices)
+            places.append(found)
+        return tuple(places)
 
     def feasible(self, job: Job) -> list[str]:
         found = [fit(job, node, self.usages[name], now_wall_ms=NOW_MS) for name, node in self.nodes.items()]
@@ -231,6 +242,8 @@ def compare(asked: list[Job], done: list[tuple[str, object, object]]) -> None:
             open_slots = [name for name, slot in both.snapshot.slots.items() if table.code[slot] == 0]
             assert sorted(open_slots) == sorted(both.feasible(replace(job, exclusions=())))
             assert both.tables.choose(demand_of(job), job, now_wall_ms=NOW_MS) == both.by_hand(job)
+            but = next(iter(both.nodes), "")
+            assert both.tables.choose(demand_of(job), job, now_wall_ms=NOW_MS, but=but) == both.by_hand(job, but)
 
 
 @settings(max_examples=200, deadline=None)
@@ -259,8 +272,7 @@ def test_a_gang_finds_the_places_that_it_finds_node_by_node_and_holds_none(
 
     found = both.tables.choose_all(demand_of(job), [job] * count, now_wall_ms=NOW_MS)
 
-    nodes_then = both.nodes.values()
-    assert found == choose_all([job] * count, nodes_then, both.usages.__getitem__, now_wall_ms=NOW_MS)
+    assert found == both.all_by_hand([job] * count)
     assert held == dict(zip(both.snapshot.slots, both.snapshot.usages, strict=True))
 
 
@@ -274,6 +286,8 @@ def test_nodes_may_come_in_any_number_and_order(numbers: list[int]) -> None:
         both.put(ready, Usage())
         if turn % 50 == 0:
             assert both.tables.choose(demand_of(job), job, now_wall_ms=NOW_MS) == both.by_hand(job)
+            but = next(iter(both.nodes), "")
+            assert both.tables.choose(demand_of(job), job, now_wall_ms=NOW_MS, but=but) == both.by_hand(job, but)
 
     assert both.tables.choose(demand_of(job), job, now_wall_ms=NOW_MS) == both.by_hand(job)
 

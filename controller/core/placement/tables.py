@@ -7,6 +7,7 @@ worked out anew that have changed. `fit` has the last word on the one node that 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,34 +57,56 @@ class Tables:
         table.refresh()
         return table
 
-    def choose(self, demand: Demand, job: Job, *, now_wall_ms: int) -> Place | str:
-        """The best place for a job of that shape, or one sentence on why there is none."""
+    def choose(self, demand: Demand, job: Job, *, now_wall_ms: int, but: str = "") -> Place | str:
+        """The best place for a job of that shape (`but` on one node), or one sentence on why there is none."""
         table = self.table(demand, job)
-        return table.choose(job, now_wall_ms=now_wall_ms) or table.reason(job, now_wall_ms=now_wall_ms)
+        away = self.snapshot.slots.get(but)
+        found = table.choose(job, now_wall_ms=now_wall_ms, but=away)
+        return found or table.reason(job, now_wall_ms=now_wall_ms, but=away)
 
-    def choose_all(self, demand: Demand, tasks: Sequence[Job], *, now_wall_ms: int) -> tuple[Place, ...] | str:
+    def choose_all(
+        self, demand: Demand, tasks: Sequence[Job], *, now_wall_ms: int, but: str = ""
+    ) -> tuple[Place, ...] | str:
         """A place for each task of a gang beside the others, or one sentence on why there are not so many.
 
         The tasks ask for the same: taking the best place for one after the other finds places for all, where there are
         any.
         """
-        snapshot = self.snapshot
-        before: dict[int, Usage] = {}
         places: list[Place] = []
-        try:
+        with Trial(self.snapshot) as trial:
             for task in tasks:
-                found = self.choose(demand, task, now_wall_ms=now_wall_ms)
+                found = self.choose(demand, task, now_wall_ms=now_wall_ms, but=but)
                 if isinstance(found, str):
                     return reasons.waits_for_all(len(tasks), found)
-                slot = snapshot.slots[found.node]
-                usage = snapshot.usages[slot]
-                before.setdefault(slot, usage)
-                snapshot.hold(slot, usage.plus(task.spec.resources, found.devices))
+                trial.place(task, found)
                 places.append(found)
-        finally:
-            for slot, usage in before.items():
-                snapshot.hold(slot, usage)
         return tuple(places)
+
+
+class Trial:
+    """What would be if other things were held of nodes. When it is left, all is as it was."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._before: dict[int, Usage] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for slot, usage in self._before.items():
+            self._snapshot.hold(slot, usage)
+
+    def hold(self, node: str, usage: Usage) -> None:
+        """So much would be held of the node."""
+        slot = self._snapshot.slots[node]
+        self._before.setdefault(slot, self._snapshot.usages[slot])
+        self._snapshot.hold(slot, usage)
+
+    def place(self, job: Job, place: Place) -> None:
+        """The job would be there, too."""
+        usage = self._snapshot.usages[self._snapshot.slots[place.node]]
+        self.hold(place.node, usage.plus(job.spec.resources, place.devices))
 
 
 class Table:
@@ -138,14 +161,14 @@ class Table:
         if len(slots):
             self._work_out(slots)
 
-    def choose(self, job: Job, *, now_wall_ms: int) -> Place | None:
-        """The best place; of those that are as good, the one whose node has the first name."""
+    def choose(self, job: Job, *, now_wall_ms: int, but: int | None = None) -> Place | None:
+        """The best place (`but` at one slot); of those that are as good, the one whose node has the first name."""
         snapshot = self.snapshot
-        away = self._kept_away(job, now_wall_ms)
+        away = [*self._kept_away(job, now_wall_ms), *((but,) if but is not None else ())]
         key = self.key
         if away:
             key = key.copy()
-            key[list(away)] = NOWHERE
+            key[away] = NOWHERE
         while True:
             slot = self._best(key)
             if slot is None:
@@ -182,14 +205,17 @@ class Table:
         key = key[slots]
         return snapshot.first(slots[key == key.max()])
 
-    def reason(self, job: Job, *, now_wall_ms: int) -> str:
+    def reason(self, job: Job, *, now_wall_ms: int, but: int | None = None) -> str:
         """Why the job waits that has no place."""
         nodes = len(self.snapshot.nodes)
         counts = np.bincount(self.code[:nodes], minlength=len(self._texts)).tolist()
-        found: Counter[str] = Counter(dict(zip(self._texts, counts, strict=True)))
+        texts = list(self._texts)
+        found: Counter[str] = Counter(dict(zip(texts, counts, strict=True)))
+        if but is not None:
+            found[texts[self.code[but]]] -= 1
         for slot, reason in self._kept_away(job, now_wall_ms).items():
-            if not self.snapshot.standing[slot]:
-                found[list(self._texts)[self.code[slot]]] -= 1
+            if not self.snapshot.standing[slot] and slot != but:
+                found[texts[self.code[slot]]] -= 1
                 found[reason] += 1
         return reasons.waits({text: count for text, count in found.items() if count > 0})
 
