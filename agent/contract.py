@@ -47,6 +47,10 @@ def environment(placement: Placement, *, accelerator: str) -> dict[str, str]:
         "HEADRACE_ARCH": placement.platform.architecture,
         "HEADRACE_ACCELERATOR": accelerator or "none",
     }
+    if placement.array:
+        found["HEADRACE_ARRAY"] = placement.array
+        found["HEADRACE_ARRAY_INDEX"] = str(placement.array_index)
+        found["HEADRACE_ARRAY_SIZE"] = str(spec.element_count)
     if placement.rendezvous:
         found["HEADRACE_RENDEZVOUS"] = placement.rendezvous
     if spec.checkpoint is not None:

@@ -79,6 +79,7 @@ SERVER_OPTIONS = (
 
 # From so many of the newest jobs a controller that starts learns how long jobs and moves take.
 JOBS_RECALLED = 500
+ELEMENTS_RECALLED = 50
 
 _log = logging.getLogger(__name__)
 
@@ -118,6 +119,10 @@ def _assembled(settings: ControllerSettings, state: Path, store: Store, records:
     projects = Projects(settings.projects, fading, store.uses())
     book = Book(store.cluster, policy, jobs, nodes, projects)
     book.recall(reversed(store.jobs(limit=JOBS_RECALLED)))
+    for job in jobs:
+        if job.is_array:
+            # Its own elements tell best how long the others will take.
+            book.recall(reversed(store.jobs(limit=ELEMENTS_RECALLED, gang=job.id)))
     with refused_by_setting("checkpoints"):
         checkpoints = FolderStore(settings.checkpoint_folder)
     logs = JobLogs(state / "logs", settings.logs.max_bytes)

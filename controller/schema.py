@@ -26,7 +26,7 @@ jobs = Table(
     # What the sweep of the checkpoint store must leave: absent once nothing of this job needs it.
     Column("checkpoint_manifest", Text),
     Column("outputs_manifest", Text),
-    # Whose task it is, which lists of jobs leave out.
+    # Whose task, or whose element, it is: lists of jobs leave it out.
     Column("gang", Text),
     Column("body", LargeBinary, nullable=False),
 )

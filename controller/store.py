@@ -191,13 +191,13 @@ class Store:
     def find_jobs(self, prefix: str, limit: int = 3) -> tuple[str, ...]:
         """Ids that start with `prefix`, in their order, `limit` of them at most."""
         # A range, not LIKE: that would not use the index, and takes small letters and capitals for equal.
-        # A gang's tasks begin like the gang; they are named in full.
+        # A gang's tasks and an array's elements begin like it; they are named in full.
         found = select(_JOB.id).where(_JOB.id >= prefix, _JOB.id < prefix + chr(sys.maxunicode), _JOB.gang.is_(None))
         with self._reading() as connection:
             return tuple(connection.scalars(found.order_by(_JOB.id).limit(limit)))
 
     def jobs(self, *, limit: int, before: JobCursor | None = None, gang: str = "") -> tuple[Job, ...]:
-        """A page of jobs, newest first, from `before` on; of a gang's tasks where one is named, else without any."""
+        """A page of jobs, newest first, from `before` on; of those of a gang, or an array, where one is named."""
         page = _JOBS.where(_JOB.gang == gang if gang else _JOB.gang.is_(None))
         if before is not None:
             page = page.where(tuple_(*_AGE) < (before.create_time_ms, before.id))
@@ -307,7 +307,7 @@ def _job_row(job: Job) -> dict[str, Any]:
         "state": job.state.name,
         "ended": job.ended,
         "checkpoint_manifest": checkpoint.digest if checkpoint else None,
-        "gang": job.gang or None,
+        "gang": job.gang or job.array or None,
         "outputs_manifest": job.outputs.manifest if job.outputs else None,
         "body": wire.dump_once(job).SerializeToString(),
     }

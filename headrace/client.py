@@ -82,11 +82,11 @@ class Client:
                 yield wire.load(Job, job)
 
     async def tasks(self, name: str) -> AsyncGenerator[Job]:
-        """The tasks of a gang, by their numbers: each has a log, attempts and outputs of its own."""
+        """The tasks of a gang, or those elements of an array that have had their turn, by their numbers."""
         request = job_pb.ListJobsRequest(gang=(await self.job(name)).name, page_size=PAGE_SIZE)
         pages = self._connection.pages(self._connection.jobs.ListJobs, request)
         found = [wire.load(Job, job) async for page in pages for job in page.jobs]
-        for job in sorted(found, key=lambda task: task.task):
+        for job in sorted(found, key=lambda one: (one.task, one.array_index)):
             yield job
 
     def watch_job(self, name: str) -> AsyncGenerator[Job]:

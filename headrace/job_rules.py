@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from headrace import capacity, query, references, units
-from headrace.jobs import AcceleratorRequest, CheckpointPolicy, JobSpec, Requests, Variant, Work
+from headrace.ids import is_job_id
+from headrace.jobs import AcceleratorRequest, CheckpointPolicy, JobSpec, Requests, Retry, Timeouts, Variant, Work
 from headrace.refusals import Code, Refusal
 from headrace.shares import WHOLE_MILLIS
 
@@ -21,6 +22,10 @@ RESERVED_PATHS = ("/headrace", "/proc", "/sys", "/dev")
 MAX_ACCELERATORS = 1024
 MAX_RETRIES = 100
 MAX_TASKS = 256
+MAX_ELEMENTS = 10_000
+MAX_DEPENDENCIES = 64
+# A job's progress file is read twice as often.
+MIN_PROGRESS_MS = 60_000
 MAX_WEIGHT = 1000
 MAX_TEXT_BYTES = 1 << 20
 MAX_OPERATIONS = 1e30
@@ -61,6 +66,10 @@ def problems(spec: JobSpec) -> Iterator[Finding]:
     if spec.checkpoint is not None:
         yield from _checkpoint(spec.checkpoint)
     yield from _limits(spec)
+    yield from _timeouts(spec.timeouts)
+    yield from _retry(spec.retry)
+    yield from _many(spec)
+    yield from _after(spec)
     if spec.work is not None:
         yield from _work(spec.work)
 
@@ -218,21 +227,46 @@ def _limits(spec: JobSpec) -> Iterator[Finding]:
     if not 0 <= spec.priority <= 100:
         yield "priority", f"{spec.priority} is not from 0 (last) to 100 (first)"
     yield from _duration("lost_after", spec.lost_after_ms)
-    limits = {"queue": spec.timeouts.queue_ms, "run": spec.timeouts.run_ms, "start": spec.timeouts.start_ms}
+
+
+def _timeouts(timeouts: Timeouts) -> Iterator[Finding]:
+    limits = {"queue": timeouts.queue_ms, "run": timeouts.run_ms, "start": timeouts.start_ms}
     for name, limit_ms in limits.items():
         if limit_ms is not None:
             yield from _duration(f"timeouts.{name}", limit_ms)
+    if timeouts.progress_ms is not None:
+        yield from _duration("timeouts.progress", timeouts.progress_ms, least_ms=MIN_PROGRESS_MS)
+
+
+def _many(spec: JobSpec) -> Iterator[Finding]:
     if not 0 <= spec.task_count <= MAX_TASKS:
         yield "tasks", f"{spec.task_count} is not from 1 to {MAX_TASKS}"
     if spec.task_count <= 1 and spec.timeouts.start_ms is not None:
         yield "timeouts.start", "is for a gang, a job with `tasks` of 2 or more; leave it out"
-    if not 0 <= spec.retry.limit <= MAX_RETRIES:
-        yield "retry.limit", f"{spec.retry.limit} is not from 0 (never) to {MAX_RETRIES}"
-    if spec.retry.limit and not spec.retry.on:
+    if not 0 <= spec.element_count <= MAX_ELEMENTS:
+        yield "array", f"{spec.element_count} is not from 1 to {MAX_ELEMENTS}"
+    if spec.element_count > 1 and spec.task_count > 1:
+        yield "array", "with `tasks` would be an array of gangs, which is not served; leave one of the two out"
+
+
+def _after(spec: JobSpec) -> Iterator[Finding]:
+    if len(spec.after) > MAX_DEPENDENCIES:
+        yield "after", f"names {len(spec.after)} jobs; {MAX_DEPENDENCIES} at most"
+    for one in spec.after:
+        if not is_job_id(one.job):
+            yield "after", f"{one.job!r} is no job's id; `headrace jobs` lists them"
+
+
+def _retry(retry: Retry) -> Iterator[Finding]:
+    if not 0 <= retry.limit <= MAX_RETRIES:
+        yield "retry.limit", f"{retry.limit} is not from 0 (never) to {MAX_RETRIES}"
+    if retry.limit and not retry.on:
         yield "retry.on", "is empty, so that nothing is tried again; name a cause, or leave it out: [node-lost]"
+    if retry.within_ms is not None:
+        yield from _duration("retry.within", retry.within_ms)
 
 
-def _duration(path: str, millis: int) -> Iterator[Finding]:
-    if not MIN_DURATION_MS <= millis <= units.MAX_DURATION_MS:
-        least, most = units.format_duration(MIN_DURATION_MS), units.format_duration(units.MAX_DURATION_MS)
+def _duration(path: str, millis: int, *, least_ms: int = MIN_DURATION_MS) -> Iterator[Finding]:
+    if not least_ms <= millis <= units.MAX_DURATION_MS:
+        least, most = units.format_duration(least_ms), units.format_duration(units.MAX_DURATION_MS)
         yield path, f"{units.format_duration(max(0, millis))} is not from {least} to {most}"

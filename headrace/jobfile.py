@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 from headrace import query, yaml_sections, yaml_tree
-from headrace.job_rules import MAX_TASKS, check, problems
+from headrace.job_rules import MAX_ELEMENTS, MAX_TASKS, check, problems
 from headrace.jobs import (
     GANG_STARTS_WITHIN_MS,
     AcceleratorRequest,
     CheckpointPolicy,
+    Condition,
+    Dependency,
     Emulation,
     ExitZero,
     JobSpec,
@@ -114,7 +116,7 @@ class _Reader:
             "where": text,
             "prefer": self.preferences,
             "variants": self.variants,
-            "tasks": _tasks,
+            "tasks": _from_one_to(MAX_TASKS),
             "checkpoint": self.checkpoint,
             "emulation": one_of(Emulation),
             "network": one_of(Network),
@@ -124,8 +126,8 @@ class _Reader:
             "project": text,
             "timeouts": self.timeouts,
             "retry": self.retry,
-            "after": _not_served,
-            "array": _one_alone,
+            "after": self.after,
+            "array": _from_one_to(MAX_ELEMENTS),
             "outputs": self.outputs,
             "work": self.work,
         }
@@ -136,7 +138,9 @@ class _Reader:
         return JobSpec(
             display_name=values.pop("name", ""),
             image=values.pop("image", ""),
-            **_renamed(values, lost_after="lost_after_ms", outputs="output_path", tasks="task_count"),
+            **_renamed(
+                values, lost_after="lost_after_ms", outputs="output_path", tasks="task_count", array="element_count"
+            ),
         )
 
     def command(self, node: Node, path: str) -> tuple[str, ...]:
@@ -202,14 +206,21 @@ class _Reader:
         return CheckpointPolicy(**{"path": "", **_renamed(values, interval="interval_ms", grace="grace_ms")})
 
     def timeouts(self, node: Node, path: str) -> Timeouts:
-        values = self.findings.section(node, path, {"queue": duration, "run": duration, "start": duration})
-        return Timeouts(**_renamed(values, queue="queue_ms", run="run_ms", start="start_ms"))
+        values = self.findings.section(node, path, dict.fromkeys(("queue", "run", "start", "progress"), duration))
+        return Timeouts(**{f"{name}_ms": limit_ms for name, limit_ms in values.items()})
 
     def retry(self, node: Node, path: str) -> Retry:
-        return Retry(**self.findings.section(node, path, {"limit": whole_number, "on": self.causes}))
+        readers: dict[str, Reader] = {"limit": whole_number, "on": self.causes, "within": duration}
+        return Retry(**_renamed(self.findings.section(node, path, readers), within="within_ms"))
 
     def causes(self, node: Node, path: str) -> tuple[RetryCause, ...]:
         return self.findings.items(node, path, one_of(RetryCause))
+
+    def after(self, node: Node, path: str) -> tuple[Dependency, ...]:
+        entries = self.findings.entries(node, path)
+        read = one_of(Condition)
+        values = ((key.text, self.findings.value(value, f"{path}.{key.text}", read)) for key, value in entries)
+        return tuple(Dependency(job, condition) for job, condition in values if condition is not None)
 
     def work(self, node: Node, path: str) -> Work:
         values = self.findings.section(node, path, {"flops": amount, "precision": text})
@@ -226,20 +237,14 @@ def _renamed(values: dict[str, Any], **names: str) -> dict[str, Any]:
     return {names.get(key, key): value for key, value in values.items()}
 
 
-def _tasks(node: Node, path: str) -> int:
-    # Over the wire 0 is what is not said.
-    if (count := whole_number(node, path)) < 1:
-        raise Wrong(f"{count} is not from 1 to {MAX_TASKS}")
-    return count
+def _from_one_to(most: int) -> Reader:
+    def read(node: Node, path: str) -> int:
+        # Over the wire 0 is what is not said.
+        if (count := whole_number(node, path)) < 1:
+            raise Wrong(f"{count} is not from 1 to {most}")
+        return count
 
-
-def _one_alone(node: Node, path: str) -> None:
-    if whole_number(node, path) != 1:
-        raise Wrong("more than 1 is not served by this version yet; leave it out")
-
-
-def _not_served(_node: Node, _path: str) -> None:
-    raise Wrong("is not served by this version yet; leave it out")
+    return read
 
 
 def _count(node: Node, path: str) -> tuple[int, int]:

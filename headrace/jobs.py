@@ -53,6 +53,24 @@ class RetryCause(Enum):
     NODE_LOST = 1
     DEVICE_ERROR = 2
     EXIT_NONZERO = 3
+    NO_PROGRESS = 4
+
+
+class Condition(Enum):
+    """What has to have become of a job on which another one depends."""
+
+    SUCCEEDED = 1
+    FAILED = 2
+    ENDED = 3
+    STARTED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """`job` is the other one's id."""
+
+    job: str
+    condition: Condition = Condition.SUCCEEDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +137,17 @@ class Timeouts:
     run_ms: int | None = None
     # Of a gang: from its placement until all its tasks run.
     start_ms: int | None = None
+    # Without a new step and without a new checkpoint.
+    progress_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often a failed attempt is followed by another, and after which failures."""
+    """How often, `within` a time if one is given, a failed attempt is followed by another, and after which failures."""
 
     limit: int = 0
     on: tuple[RetryCause, ...] = (RetryCause.NODE_LOST,)
+    within_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +183,9 @@ class JobSpec:
     work: Work | None = None
     # Records from before there were gangs have 0.
     task_count: int = 1
+    # And those from before there were arrays.
+    element_count: int = 1
+    after: tuple[Dependency, ...] = ()
 
     @property
     def grace_ms(self) -> int:
@@ -209,11 +233,12 @@ class ImagePin:
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """A node that a job keeps away from until `expire_time_ms`."""
+    """A node that a job keeps away from until `expire_time_ms`; or only a device of it, where one is named."""
 
     node: str
     reason: str
     expire_time_ms: int
+    device: str = ""
 
 
 class MigrationState(Enum):
@@ -275,6 +300,20 @@ class MigrationPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Elements:
+    """What became of an array's elements: three sets of numbers, as bits (bit i % 8 of byte i // 8 is element i's)."""
+
+    succeeded: bytes = b""
+    failed: bytes = b""
+    cancelled: bytes = b""
+    unfolded_count: int = 0
+    running_count: int = 0
+    succeeded_count: int = 0
+    failed_count: int = 0
+    cancelled_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A job as the controller keeps it. `name` is "jobs/<id>"; times are milliseconds since 1970."""
 
@@ -304,6 +343,21 @@ class Job:
     # For whom it had to leave its node last, and how often for jobs of higher priority.
     preemptor: str = ""
     preemption_count: int = 0
+    array: str = ""
+    array_index: int = 0
+    elements: Elements | None = None
+    waits_for: tuple[Dependency, ...] = ()
+    failing_since_time_ms: int | None = None
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it has elements that run, each a job in its record, and runs nothing itself."""
+        return self.spec.element_count > 1 and not self.array
+
+    @property
+    def waits_for_place(self) -> bool:
+        """Whether places are looked for: not for an array, which runs nothing, nor before what it follows has come."""
+        return self.state is JobState.QUEUED and not self.is_array and not self.waits_for
 
     @property
     def is_gang(self) -> bool:

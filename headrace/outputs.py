@@ -62,6 +62,8 @@ def _why_none(job: Job) -> str:
     state = Job.State.Name(job.state)
     if job.spec.task_count > 1 and not job.gang:
         return f"{job.name} is a gang, and each of its tasks has outputs of its own; name one: --task 0"
+    if job.spec.element_count > 1 and not job.array:
+        return f"{job.name} is an array, and each of its elements has outputs of its own; name one: --element 0"
     if not job.spec.output_path:
         return f"{job.name} keeps no outputs: its job file has no outputs.path; submit it again with one"
     if job.state == Job.SUCCEEDED:

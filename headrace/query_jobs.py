@@ -77,6 +77,7 @@ JOB_FIELDS = Schema(
         "devices": _job(Kind.LIST, _devices),
         "device_count": _job(Kind.NUMBER, lambda job: len(_devices(job))),
         "project": _job(Kind.TEXT, lambda job: job.spec.project),
+        "array": _job(Kind.TEXT, lambda job: job.array),
         "image": _job(Kind.TEXT, lambda job: job.spec.image),
         "priority": _job(Kind.NUMBER, lambda job: job.spec.priority),
         "epoch": _job(Kind.NUMBER, lambda job: job.epoch),

@@ -39,6 +39,8 @@ class Placement:
     devices: tuple[str, ...] = ()
     gang: str = ""
     rendezvous: str = ""
+    array: str = ""
+    array_index: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,8 @@ def _placement(node: Node, job: Job, epoch: int, goal: Goal) -> Placement:
         job=job.id,
         task=job.task,
         gang=job.gang,
+        array=job.array,
+        array_index=job.array_index,
         rendezvous=job.rendezvous,
         epoch=epoch,
         goal=goal,

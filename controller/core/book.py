@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from controller.core import assignments
 from controller.core.endings import Endings
+from controller.core.exclusions import WHOLE_NODE, with_exclusions
 from controller.core.fairness import Fading
 from controller.core.foresight import Foresight
 from controller.core.history import kept
@@ -17,6 +18,7 @@ from controller.core.placement.tables import Tables
 from controller.core.policy import Policy
 from controller.core.projects import Projects
 from controller.core.queue import Queue
+from controller.core.relations import Relations
 from controller.core.turns import Turns
 from controller.core.watchlist import Watchlist
 from headrace import shares
@@ -77,6 +79,7 @@ class Book:
         # and those whose sensors have told something new.
         self.stale = {node.id: True for node in nodes}
         self.read_anew: dict[str, None] = {}
+        self.relations = Relations()
         self.draining = {node.id: None for node in nodes if node.drain is Drain.DRAINING}
         self._at: dict[str, dict[str, None]] = {}
         self._requests: dict[str, str] = {}
@@ -262,10 +265,11 @@ class Book:
         self.capacity_changed()
         return moved(job, JobState.QUEUED, epoch=job.epoch + 1, node="", reason=reason, queue_time_ms=self.wall_ms)
 
-    def excluding(self, job: Job, node: str, reason: str) -> Job:
-        """The job, which keeps away from a node for a while."""
-        kept = tuple(one for one in job.exclusions if one.node != node and one.expire_time_ms > self.wall_ms)
-        return replace(job, exclusions=(*kept, Exclusion(node, reason, self.wall_ms + self.policy.exclusion_ms)))
+    def excluding(self, job: Job, node: str, reason: str, devices: tuple[str, ...] = WHOLE_NODE) -> Job:
+        """The job, which keeps away from a node, or from devices of it, for a while."""
+        until_ms = self.wall_ms + self.policy.exclusion_ms
+        added = (Exclusion(node, reason, until_ms, device) for device in devices)
+        return with_exclusions(job, added, wall_ms=self.wall_ms)
 
     def settled(self) -> list[Effect]:
         """The effects since the last call, saves first: the end of every event."""
@@ -322,6 +326,7 @@ class Book:
             for node in self.turns.forget(job.id):
                 self.touch(node)
         self.queue.put(job)
+        self.relations.put(job)
         nodes = () if job.ended else _nodes_of(job)
         for node in _nodes_of(before) if before is not None else ():
             # A job that stays keeps its turn: in another order, the node's assignment would look like a new one.

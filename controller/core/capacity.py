@@ -120,7 +120,9 @@ def _matching(
                     if (view.free or not free_only) and holds(row):
                         yield row, view
         case Over.JOBS:
-            for job in sorted(jobs, key=lambda one: one.id):
+            # What runs nothing itself has its tasks or elements beside it: their sums are what is asked for.
+            running = (one for one in jobs if not (one.is_gang or one.is_array))
+            for job in sorted(running, key=lambda one: one.id):
                 row = query.job_row(job, now_ms=wall_ms)
                 if holds(row):
                     yield row, job

@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from controller.core import drains, gangs, moves, placing, preempting, reports, ticks
+from controller.core import arrays, dependencies, drains, gangs, moves, placing, preempting, reports, ticks
 from controller.core.book import Book
 from controller.core.model import (
     CancelAsked,
@@ -44,16 +44,29 @@ class Cluster:
                 drains.asked(self.book, event)
             case other:
                 assert_never(other)
-        gangs.settled(self.book)
+        _settle(self.book)
         placing.settled(self.book)
         preempting.settled(self.book)
         return self.book.settled()
+
+
+def _settle(book: Book) -> None:
+    """Brings up to date what follows from jobs that have changed: an end may be another one's, and another one's."""
+    gangs.settled(book)
+    relations = book.relations
+    while relations.arrays_changed or relations.news:
+        arrays.settled(book)
+        dependencies.settled(book)
 
 
 def _submitted(book: Book, event: Submitted) -> None:
     known = book.requested(event.request_id, event.id) or event.earlier
     if known is not None:
         book.answer(event.token, known if known.request_id == event.request_id else _id_taken(known))
+        return
+    waits_for = dependencies.unmet(book, event)
+    if isinstance(waits_for, Refusal):
+        book.answer(event.token, waits_for)
         return
     refusal = book.projects.unknown(event.spec.project)
     refusal = refusal or admission.unrunnable(event.spec, event.images, book.nodes.values())
@@ -71,12 +84,17 @@ def _submitted(book: Book, event: Submitted) -> None:
         request_id=event.request_id,
         create_time_ms=book.wall_ms,
         queue_time_ms=book.wall_ms,
+        waits_for=waits_for,
+        reason=dependencies.reason(waits_for),
     )
     book.note(job.name, "JOB_SUBMITTED", f"image {event.spec.image}")
     book.put(job)
     if job.is_gang:
         gangs.submitted(book, job)
-    placing.place(book, job)
+    elif job.is_array:
+        arrays.submitted(book, job)
+    if book.jobs[job.id].waits_for_place:
+        placing.place(book, job)
     book.answer(event.token, book.jobs[event.id])
 
 
@@ -89,7 +107,10 @@ def _id_taken(job: Job) -> Refusal:
 def _cancelled(book: Book, token: int, job_id: str) -> None:
     job = book.jobs.get(job_id)
     if job is None:
-        book.answer(token, moves.no_such_job(job_id))
+        book.answer(token, arrays.cancel_folded(book, job_id) or moves.no_such_job(job_id))
+        return
+    if job.is_array:
+        book.answer(token, arrays.cancel(book, job, "a user cancelled it"))
         return
     job = book.jobs[job.gang] if job.gang else job
     if job.state is JobState.QUEUED:

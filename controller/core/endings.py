@@ -19,7 +19,8 @@ class Endings:
 
     def ended(self, job: Job) -> None:
         """A job has ended."""
-        if job.state is not JobState.SUCCEEDED or job.start_time_ms is None or job.end_time_ms is None:
+        # How long an array took says nothing of how long one of its elements does.
+        if job.is_array or job.state is not JobState.SUCCEEDED or job.start_time_ms is None or job.end_time_ms is None:
             return
         # Those of which none has ended for the longest time go first.
         before = self._lengths_ms.pop(_kind(job), ())

@@ -13,7 +13,7 @@ POINT_MS = 600_000
 
 _SECOND_MS = 1000
 
-Rank = tuple[int, int, str]
+Rank = tuple[int, int, int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def rank(job: Job) -> Rank:
     So no job is passed for ever: those that come long after it are behind it, whatever their priority.
     """
     queued_ms = job.queue_time_ms or 0
-    return queued_ms - job.spec.priority * POINT_MS, queued_ms, job.id
+    return queued_ms - job.spec.priority * POINT_MS, queued_ms, job.array_index, job.id
 
 
 def in_turn(

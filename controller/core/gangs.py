@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from controller.core import keeping, placing
 from controller.core.book import Book
+from controller.core.exclusions import blamed as blamed_devices
 from controller.core.model import moved
-from controller.core.outcome import is_retried
+from controller.core.outcome import is_retried, with_failure
 from controller.core.placement.demand import demand_of
 from controller.core.placement.tables import Trial
 from headrace.attempts import AttemptState
@@ -28,7 +29,7 @@ def submitted(book: Book, gang: Job) -> None:
     """A gang was taken on: here are its tasks."""
     for task in range(gang.spec.task_count):
         name = f"jobs/{task_id(gang.id, task)}"
-        book.put(replace(gang, name=name, gang=gang.id, task=task, request_id=""))
+        book.put(replace(gang, name=name, gang=gang.id, task=task, request_id="", waits_for=(), reason=""))
 
 
 def is_done(job: Job) -> bool:
@@ -43,12 +44,14 @@ def failed(book: Book, task: Job, cause: RetryCause, message: str) -> None:
     if gang.state is JobState.FREEZING:
         book.put(book.leave(task, message))
         return
-    if gang.state is JobState.CANCELLING or not is_retried(gang, _blamed(book, task, cause)):
+    cause = _blamed(book, task, cause)
+    if gang.state is JobState.CANCELLING or not is_retried(gang, cause, wall_ms=book.wall_ms):
         fail(book, task, message)
         return
-    if _blamed(book, task, cause) is not RetryCause.NODE_LOST:
-        gang = replace(gang, failures=gang.failures + 1)
-    _regroup(book, book.excluding(gang, task.node, message), f"task {task.task} failed, and all begin again: {message}")
+    if cause is not RetryCause.NODE_LOST:
+        gang = with_failure(gang, wall_ms=book.wall_ms)
+    gang = book.excluding(gang, task.node, message, blamed_devices(task, book.nodes.get(task.node), cause))
+    regroup(book, gang, f"task {task.task} failed, and all begin again: {message}")
     book.put(book.leave(task, f"failed, tries again: {message}"))
 
 
@@ -86,7 +89,7 @@ def ticked(book: Book, gang: Job) -> None:
     for task in late:
         gang = book.excluding(gang, task.node, "did not start it in time")
     numbers = ", ".join(str(task.task) for task in late)
-    _regroup(book, gang, f"{TIMED_OUT}start: task {numbers} did not run in time; all give back what they have")
+    regroup(book, gang, f"{TIMED_OUT}start: task {numbers} did not run in time; all give back what they have")
 
 
 def unmovable(job: Job) -> Refusal | None:
@@ -121,16 +124,16 @@ def leaves(book: Book, task: Job, why: str, *, node: str = "") -> str:
     kept = room_elsewhere(book, task, node)
     if kept:
         return f"{gang.name} has nowhere to go; it would wait {kept}"
-    _regroup(book, gang, f"{why}: all save, and go on elsewhere")
+    regroup(book, gang, f"{why}: all save, and go on elsewhere")
     return ""
 
 
 def make_way(book: Book, gang: Job, reason: str) -> None:
     """Has a gang that was placed save and leave, for another job's sake; it waits for places again once all have."""
-    _regroup(book, gang, reason)
+    regroup(book, gang, reason)
 
 
-def _regroup(book: Book, gang: Job, reason: str) -> None:
+def regroup(book: Book, gang: Job, reason: str) -> None:
     """All tasks are to leave, saving first; once they have, the gang waits for places again."""
     book.starting_since_ms.pop(gang.id, None)
     book.put(moved(gang, JobState.FREEZING, reason=reason))
@@ -158,7 +161,7 @@ def _settle(book: Book, gang: Job) -> None:
         _leaves(book, gang)
     elif gang.state in _PLACED and not all(task.state in _PLACED for task in tasks):
         left = next(task for task in tasks if task.state not in _PLACED)
-        _regroup(book, gang, f"task {left.task} left its node, and all go on together: {left.reason}")
+        regroup(book, gang, f"task {left.task} left its node, and all go on together: {left.reason}")
         _leaves(book, book.jobs[gang.id])
     elif gang.state is JobState.STARTING and all(task.state is JobState.RUNNING for task in tasks):
         start_ms = gang.start_time_ms or book.wall_ms

@@ -92,6 +92,8 @@ class Submitted:
     request_id: str = ""
     dry_run: bool = False
     earlier: Job | None = None
+    # The jobs that the spec is to run after, as the store has them.
+    awaited: tuple[Job, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from controller.core import gangs, placing
+from controller.core import arrays, gangs, placing
 from controller.core.book import Book
 from controller.core.history import kept
 from controller.core.model import MoveAnswer, MoveAsked, aborted, moved
@@ -56,7 +56,7 @@ def _target(book: Book, event: MoveAsked) -> tuple[Job, Place]:
 
 def movable(book: Book, job: Job) -> None:
     """Raises a Refusal where the job cannot move just now."""
-    refusal = gangs.unmovable(job)
+    refusal = gangs.unmovable(job) or arrays.unmovable(job)
     if refusal is not None:
         raise refusal
     if job.migration is not None:

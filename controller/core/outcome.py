@@ -1,6 +1,6 @@
 """What an attempt's exit means for its job: the table of exit codes of the job's contract."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from headrace.attempts import EXIT_SAVED, EXIT_SIGKILL, EXIT_SIGTERM, Attempt
@@ -66,7 +66,20 @@ def _done(attempt: Attempt, spec: JobSpec) -> Outcome:
     return Outcome(Verdict.DONE)
 
 
-def is_retried(job: Job, cause: RetryCause) -> bool:
+def is_retried(job: Job, cause: RetryCause, *, wall_ms: int) -> bool:
     """Whether another attempt follows on one that failed. A lost node says nothing of the job: it is not counted."""
     retry = job.spec.retry
-    return cause in retry.on and (cause is RetryCause.NODE_LOST or job.failures < retry.limit)
+    return cause in retry.on and (cause is RetryCause.NODE_LOST or _failures(job, wall_ms) < retry.limit)
+
+
+def with_failure(job: Job, *, wall_ms: int) -> Job:
+    """The job with one more failure that counts."""
+    before = _failures(job, wall_ms)
+    return replace(job, failures=before + 1, failing_since_time_ms=job.failing_since_time_ms if before else wall_ms)
+
+
+def _failures(job: Job, wall_ms: int) -> int:
+    """How many failures count now: none once the first of them is longer ago than `retry.within`."""
+    within_ms, since_ms = job.spec.retry.within_ms, job.failing_since_time_ms
+    over = within_ms is not None and since_ms is not None and wall_ms - since_ms > within_ms
+    return 0 if over else job.failures

@@ -133,7 +133,7 @@ def see_who_is_short(book: Book) -> None:
         for line in sorted(lines, key=lambda one: one.ranks[0]):
             some = short.setdefault(line.key[2], [])
             if len(some) < LINES_SHORT:
-                some.append(book.jobs[line.ranks[0][2]])
+                some.append(book.jobs[line.ranks[0][3]])
     book.turns.short = short
 
 

@@ -150,7 +150,7 @@ class Projects:
         waiting: Counter[str] = Counter()
         running: Counter[str] = Counter()
         for job in jobs:
-            if not job.gang:
+            if not job.gang and not job.is_array:
                 (waiting if job.state is JobState.QUEUED else running)[job.spec.project] += 1
         names = sorted({DEFAULT: None, **self.declared, **self._uses, **waiting, **running})
         uses = {name: self.use(name, wall_ms) for name in names}

@@ -13,7 +13,7 @@ from controller.core import backoff
 from controller.core.fairness import Rank, rank
 from controller.core.placement.demand import Demand, demand_of
 from controller.core.placement.snapshot import Integers, Snapshot
-from headrace.jobs import Exclusion, Job, JobState
+from headrace.jobs import Exclusion, Job
 
 # Where more nodes have changed, each line is looked at.
 MANY_NODES = 64
@@ -45,7 +45,7 @@ class Line:
 
     def first(self, count: int, *, without: dict[str, None]) -> list[str]:
         """The ids of the first jobs of it."""
-        return list(islice((one[2] for one in self.ranks if one[2] not in without), count))
+        return list(islice((one[3] for one in self.ranks if one[3] not in without), count))
 
 
 LineKey = tuple[Demand, tuple[Exclusion, ...], str, str, tuple[int | None, int, int]]
@@ -81,7 +81,7 @@ class Queue:
 
     def put(self, job: Job) -> None:
         """The job is like this now."""
-        if job.state is not JobState.QUEUED:
+        if not job.waits_for_place:
             self._remove(job.id)
             return
         entry = self._entries.get(job.id)
@@ -197,7 +197,7 @@ class Queue:
         line.fruitless_at = gains
         if line.reason != reason:
             line.reason = reason
-            line.untold = deque(one[2] for one in line.ranks if one[2] != by)
+            line.untold = deque(one[3] for one in line.ranks if one[3] != by)
             if line.untold:
                 self._untold[line] = None
 

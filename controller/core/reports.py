@@ -3,11 +3,11 @@
 from dataclasses import fields, replace
 from operator import attrgetter, itemgetter
 
-from controller.core import gangs, ledger, moves
+from controller.core import exclusions, gangs, ledger, moves, progress
 from controller.core.book import Book
 from controller.core.gangs import TIMED_OUT
 from controller.core.model import aborted, moved
-from controller.core.outcome import Verdict, is_retried, outcome
+from controller.core.outcome import Verdict, is_retried, outcome, with_failure
 from headrace.attempts import Attempt, AttemptState, Checkpoint
 from headrace.jobs import Job, JobState, MigrationState, RetryCause
 from headrace.nodes import READ_ANEW, Device, Engine, Node, NodeState
@@ -210,6 +210,9 @@ def _exited(book: Book, job: Job, attempt: Attempt) -> None:
         _refused(book, job, attempt)
         return
     found = outcome(attempt, job.spec)
+    if found.verdict is not Verdict.DONE and progress.was_stalled(job):
+        failed(book, job, RetryCause.NO_PROGRESS, job.reason)
+        return
     match found.verdict:
         case Verdict.DONE if job.gang:
             book.put(replace(job, outputs=attempt.outputs))
@@ -234,14 +237,15 @@ def failed(book: Book, job: Job, cause: RetryCause, message: str) -> None:
     if job.gang:
         gangs.failed(book, job, cause, message)
         return
-    if not is_retried(job, cause):
+    if not is_retried(job, cause, wall_ms=book.wall_ms):
         book.end(job, JobState.FAILED, message)
         return
     if cause is not RetryCause.NODE_LOST:
         # A lost node says nothing of the job; it does not use up the job's retries.
-        job = replace(job, failures=job.failures + 1)
+        job = with_failure(job, wall_ms=book.wall_ms)
     job = aborted(job, book.wall_ms, f"the job failed: {message}")
-    book.put(book.leave(book.excluding(job, job.node, message), f"failed, tries again: {message}"))
+    job = book.excluding(job, job.node, message, exclusions.blamed(job, book.nodes.get(job.node), cause))
+    book.put(book.leave(job, f"failed, tries again: {message}"))
 
 
 def _refused(book: Book, job: Job, attempt: Attempt) -> None:

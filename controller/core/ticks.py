@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from controller.core import backoff, drains, gangs, lost_devices, placing, reports
+from controller.core import arrays, backoff, drains, gangs, lost_devices, placing, progress, reports
 from controller.core.book import Book
 from controller.core.model import aborted, moved
 from headrace.jobs import Job, JobState, MigrationState, Partition, RetryCause
@@ -17,6 +17,7 @@ STILL_THERE = (JobState.STARTING, JobState.RUNNING, JobState.FREEZING, JobState.
 def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
     """Time has passed."""
     _stood_still(book, now_ms - book.now_ms)
+    stood_still = now_ms - book.now_ms > STOOD_STILL_MS
     book.now_ms, book.wall_ms = now_ms, wall_ms
     for node, silent_ms in _silent_nodes(book, book.policy.suspect_ms):
         if node.state is NodeState.READY:
@@ -34,6 +35,10 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
         book.capacity_changed()
     for use in book.projects.to_save(wall_ms, every_ms=book.policy.use_saved_ms):
         book.put_use(use)
+    if stood_still:
+        progress.stood_still(book)
+    progress.ticked(book)
+    arrays.ticked(book)
     drains.ticked(book)
     lost_devices.ticked(book)
 
@@ -86,6 +91,11 @@ def _held_still_after_ms(book: Book, job: Job) -> int:
 
 def _limits(book: Book, job: Job) -> None:
     limits = job.spec.timeouts
+    if job.waits_for:
+        return
+    if job.is_array:
+        arrays.limited(book, job, over=_over(book, job.queue_time_ms, limits.queue_ms))
+        return
     if job.is_gang:
         gangs.ticked(book, job)
         job = book.jobs[job.id]

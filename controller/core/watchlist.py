@@ -1,6 +1,11 @@
 """Which live jobs time alone may change something for: found without a look at all that there are."""
 
+from typing import TYPE_CHECKING
+
 from headrace.jobs import Job, JobState
+
+if TYPE_CHECKING:
+    from controller.core.progress import Seen
 
 
 class Watchlist:
@@ -11,11 +16,17 @@ class Watchlist:
         self.limited: dict[str, Job] = {}
         # Those that run on devices.
         self.on_devices: dict[str, Job] = {}
+        # Those that run and have to get further, and how far each of them, or each gang, was when looked at last.
+        self.paced: dict[str, Job] = {}
+        self.paces: dict[str, Seen] = {}
+        self.paced_ms = 0
 
     def put(self, job: Job) -> None:
         """The job is like this now."""
         _keep(self.on_devices, job, holds=_is_on_devices(job))
         _keep(self.limited, job, holds=not job.ended and _is_limited(job))
+        has_to_progress = job.spec.timeouts.progress_ms is not None and job.attempt is not None
+        _keep(self.paced, job, holds=job.state is JobState.RUNNING and has_to_progress)
 
 
 def _keep(jobs: dict[str, Job], job: Job, *, holds: bool) -> None:

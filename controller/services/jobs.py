@@ -3,11 +3,12 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, cast
 
 from google.protobuf.message import Message
 
-from controller.core import explanations, standing
+from controller.core import arrays, dependencies, explanations, standing
 from controller.core.model import CancelAsked, MoveAnswer, MoveAsked, Submitted
 from controller.images import Images
 from controller.logs import JobLogs
@@ -24,6 +25,8 @@ from headrace.v1.job_service_pb2_grpc import JobServiceServicer
 
 PAGE_SIZE = 100
 PAGE_SIZE_MAX = 1000
+# How often jobs that another one follows are looked up, while one of them ends each time.
+LOOKS = 10
 
 
 class JobService(JobServiceServicer):
@@ -51,10 +54,24 @@ class JobService(JobServiceServicer):
             # What was taken on once is answered without the registry.
             return earlier
         images = await self._pins(spec)
-        job = await self._shell.ask(
-            lambda token: Submitted(token, name, spec, images, request_id, dry_run=dry_run, earlier=earlier)
-        )
-        return cast("Job", job)
+        for _ in range(LOOKS):
+            awaited = [await self._job(one.job) for one in spec.after]
+            whole = dependencies.resolved(spec, [job.id for job in awaited])
+            answer = await self._answered(
+                Submitted(0, name, whole, images, request_id, dry_run, earlier, tuple(awaited))
+            )
+            # Where one of them has ended between the two, its end is saved by now.
+            if not isinstance(answer, Refusal) or answer.reason != dependencies.CHANGED:
+                break
+        if isinstance(answer, Refusal):
+            raise answer
+        return answer
+
+    async def _answered(self, event: Submitted) -> Job | Refusal:
+        try:
+            return cast("Job", await self._shell.ask(lambda token: replace(event, token=token)))
+        except Refusal as refusal:
+            return refusal
 
     async def _pins(self, spec: JobSpec) -> tuple[ImagePin, ...]:
         references = dict.fromkeys([spec.image, *(variant.image for variant in spec.variants if variant.image)])
@@ -92,9 +109,21 @@ class JobService(JobServiceServicer):
         with self._shell.jobs.subscribed(name.removeprefix("jobs/")) as changes:
             job = await self._job(name)
             yield _dump(job)
+            if job.array and not job.ended and await self._known(job.id) is None:
+                job = await self._had_its_turn(job)
+                yield _dump(job)
             while not job.ended:
                 job = await changes.next()
                 yield _dump(job)
+
+    async def _had_its_turn(self, job: Job) -> Job:
+        """The element once it has a record, or has ended without one: its array tells of either."""
+        with self._shell.jobs.subscribed(job.array) as changes:
+            while True:
+                job = await self._job(job.name)
+                if job.ended or await self._known(job.id) is not None:
+                    return job
+                await changes.next()
 
     async def CancelJob(self, request: pb.CancelJobRequest, context: Any) -> job_pb2.Job:  # noqa: ARG002, N802, D102
         job = await self._job(request.name)
@@ -117,8 +146,9 @@ class JobService(JobServiceServicer):
         if request.where:
             query.parse(request.where, query.NODE_FIELDS)
         job = await self._job(request.name)
-        if job.ended:
-            message = f"{job.name} has ended ({job.state.name}); only a job that is RUNNING can move"
+        if job.ended or (job.array and await self._known(job.id) is None):
+            what = "has ended and" if job.ended else "waits for its turn and"
+            message = f"{job.name} {what} is {job.state.name}; only a job that is RUNNING can move"
             raise Refusal(Code.FAILED_PRECONDITION, "JOB_NOT_RUNNING", message)
         answer = await self._shell.ask(
             lambda token: MoveAsked(token, job.id, request.target, request.where, dry_run=request.validate_only)
@@ -129,12 +159,18 @@ class JobService(JobServiceServicer):
 
     async def ReadLog(self, request: pb.ReadLogRequest, context: Any) -> AsyncIterator[pb.ReadLogResponse]:  # noqa: ARG002, N802, D102
         job = await self._job(request.name)
-        if job.is_gang:
-            # A gang writes nothing itself. The first task is the one that mostly speaks for all.
+        if job.is_gang or job.is_array:
+            # Neither writes anything itself. The first task is the one that mostly speaks for all.
             job = await self._job(task_id(job.id, 0))
         if request.follow:
             live = self._shell.cluster.book.jobs
-            async for first, data in self._logs.follow(job.id, request.offset, ended=lambda: job.id not in live):
+
+            def ended() -> bool:
+                array = live.get(job.array)
+                waits = array is not None and arrays.folded(array, job.array_index)
+                return job.id not in live and not (waits and not waits.ended)
+
+            async for first, data in self._logs.follow(job.id, request.offset, ended=ended):
                 yield pb.ReadLogResponse(offset=first, data=data)
             return
         offset = request.offset
@@ -171,17 +207,28 @@ class JobService(JobServiceServicer):
 
     async def _job(self, name: str) -> Job:
         written = name.removeprefix("jobs/")
-        job = self._shell.live.get(written) or await asyncio.to_thread(self._store.job, written)
+        job = await self._known(written) or await self._folded(written)
         if job is not None:
             return job
         matching = await asyncio.to_thread(self._store.find_jobs, written) if written else ()
         if len(matching) > 1:
             message = f"{written!r} may be {', '.join(matching)} and others; write more of it"
             raise Refusal(Code.INVALID_ARGUMENT, "NAME_AMBIGUOUS", message)
-        job = await asyncio.to_thread(self._store.job, matching[0]) if matching else None
+        job = await self._known(matching[0]) if matching else None
         if job is None:
             raise Refusal(Code.NOT_FOUND, "JOB_NOT_FOUND", f"there is no job {written!r}; `headrace jobs` lists them")
         return job
+
+    async def _known(self, job_id: str) -> Job | None:
+        return self._shell.live.get(job_id) or await asyncio.to_thread(self._store.job, job_id)
+
+    async def _folded(self, written: str) -> Job | None:
+        """An element that has no record, since its turn is still to come, or it ended before."""
+        array_id, _, number = written.rpartition("-")
+        if not number.isdecimal() or written != task_id(array_id, int(number)):
+            return None
+        array = await self._known(array_id)
+        return arrays.folded(array, int(number)) if array is not None and array.is_array else None
 
 
 def page_size(asked: int, default: int, most: int) -> int:

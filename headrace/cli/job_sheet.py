@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from headrace import units
+from headrace import elements, units
 from headrace.cli import job_table, words
 from headrace.jobs import FIRST_KEPT
 from headrace.v1.attempt_pb2 import Attempt, Phase
-from headrace.v1.job_pb2 import Job, Migration, MigrationPlan
+from headrace.v1.job_pb2 import Dependency, Exclusion, Job, Migration, MigrationPlan
 from headrace.v1.job_service_pb2 import MigrateJobResponse
 
 _LEVELS: dict[int, str] = {Migration.RESTART: "L0 restart", Migration.CHECKPOINT: "L1 checkpoint"}
@@ -89,6 +89,11 @@ def _facts(job: Job) -> list[tuple[str, str]]:
         ("Gang", job.gang),
         ("Tasks", str(job.spec.task_count) if job.spec.task_count > 1 and not job.gang else ""),
         ("Meets at", job.rendezvous),
+        ("Array", f"{job.array}, element {job.array_index} of {job.spec.element_count}" if job.array else ""),
+        ("Elements", job_table.elements(job)),
+        ("Failed", elements.described(job.elements.failed)),
+        ("Cancelled", elements.described(job.elements.cancelled)),
+        ("After", ", ".join(f"{one.job}: {_condition(one)}" for one in job.spec.after)),
         ("Node", job.node),
         ("Devices", _devices(job)),
         ("Epoch", str(job.epoch)),
@@ -99,12 +104,26 @@ def _facts(job: Job) -> list[tuple[str, str]]:
         ("Started", words.moment(job, "start_time")),
         ("Ended", words.moment(job, "end_time")),
         ("Exit code", str(job.exit_code) if job.HasField("exit_code") else ""),
-        ("Failures", f"{job.failures} of {job.spec.retry.limit} allowed" if job.failures else ""),
+        ("Failures", _failures(job)),
         ("Checkpoint", _checkpoint(job)),
         ("Outputs", _outputs(job)),
         ("Digest", job.outputs.digest),
-        ("Keeps away", "; ".join(f"{item.node}: {item.reason}" for item in job.exclusions)),
+        ("Keeps away", "; ".join(f"{_kept_away_from(item)}: {item.reason}" for item in job.exclusions)),
     ]
+
+
+def _condition(one: Dependency) -> str:
+    return words.enum_name(Dependency.Condition, one.condition).lower()
+
+
+def _failures(job: Job) -> str:
+    retry = job.spec.retry
+    within = f" within {units.format_duration(retry.within.ToMilliseconds())}" if retry.HasField("within") else ""
+    return f"{job.failures} of {retry.limit} allowed{within}" if job.failures else ""
+
+
+def _kept_away_from(item: Exclusion) -> str:
+    return f"{item.device} of {item.node}" if item.device else item.node
 
 
 def _devices(job: Job) -> str:

@@ -28,10 +28,27 @@ def state(job: Job) -> str:
     return words.enum_name(Job.State, job.state)
 
 
+def elements(job: Job) -> str:
+    """How many of an array's elements are how; empty for any other job."""
+    if not job.HasField("elements"):
+        return ""
+    found = job.elements
+    counts = [
+        (found.succeeded_count, "succeeded"),
+        (found.failed_count, "failed"),
+        (found.cancelled_count, "cancelled"),
+        (found.running_count, "running"),
+    ]
+    waiting = job.spec.element_count - sum(count for count, _ in counts)
+    told = ", ".join(f"{count} {what}" for count, what in [*counts, (waiting, "waiting")] if count > 0)
+    return f"{job.spec.element_count} elements: {told}"
+
+
 def change(job: Job) -> str:
     """A line about a job that changed: no ages, so that it is the same while nothing did."""
     where = f" on {job.node}" if job.node else ""
-    why = f": {words.one_line(job.reason)}" if job.reason else ""
+    told = "; ".join(one for one in (elements(job), words.one_line(job.reason)) if one)
+    why = f": {told}" if told else ""
     return f"{words.id_of(job.name)} {state(job)}{where} (epoch {job.epoch}){why}"
 
 
@@ -53,7 +70,7 @@ def _row(job: Job, now: int) -> tuple[str, ...]:
         job.node,
         words.age(job, "create_time", now=now),
         str(len(job.migrations) + job.omitted_migration_count),
-        words.shortened(job.reason),
+        words.shortened(elements(job) or job.reason),
     )
 
 
@@ -62,4 +79,15 @@ def _wide_row(job: Job, now: int) -> tuple[str, ...]:
     last = job.attempts[-1] if job.attempts else None
     runs_on = words.platform(last.platform) if last is not None and last.HasField("platform") else ""
     counts = (str(job.epoch), str(job.failures))
-    return (name, word, node, runs_on, age, moves, *counts, job.spec.project, job.spec.image, job.reason)
+    return (
+        name,
+        word,
+        node,
+        runs_on,
+        age,
+        moves,
+        *counts,
+        job.spec.project,
+        job.spec.image,
+        elements(job) or job.reason,
+    )

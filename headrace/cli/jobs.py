@@ -16,6 +16,9 @@ async def jobs(connection: Connection, arguments: Namespace) -> int:
     """List jobs, newest first."""
     if arguments.limit < 0:
         arguments.usage_error("--limit: write a number of jobs, or 0 for all")
+    if arguments.of:
+        whole = await connection.call(connection.jobs.GetJob, GetJobRequest(name=job_name(arguments.of)))
+        arguments.of = whole.name
     if arguments.watch:
         await _watch(connection, arguments)
     response, more = await _list(connection, arguments)
@@ -50,7 +53,8 @@ def _show(found: Job, members: list[Job], output: str) -> None:
 async def _list(connection: Connection, arguments: Namespace) -> tuple[ListJobsResponse, bool]:
     """The newest jobs, and whether there are more of them than were asked for."""
     limit = arguments.limit
-    request = ListJobsRequest(filter=arguments.where, page_size=min(limit, PAGE_SIZE) or PAGE_SIZE)
+    size = min(limit, PAGE_SIZE) or PAGE_SIZE
+    request = ListJobsRequest(filter=arguments.where, page_size=size, gang=arguments.of or "")
     found, more = ListJobsResponse(), False
     async for page in connection.pages(connection.jobs.ListJobs, request):
         found.jobs.extend(page.jobs)

@@ -114,6 +114,8 @@ def jobs_options(parser: Parser) -> None:
     where_options(parser)
     parser.add_argument("--watch", action="store_true", help="go on, and show changes as they come")
     parser.add_argument("--limit", metavar="N", type=int, default=1000, help="at most the newest N; 0: all (1000)")
+    about = "the tasks of this gang, or those elements of this array that have had their turn"
+    parser.add_argument("--of", metavar="JOB", type=_name, help=about)
 
 
 def nodes_options(parser: Parser) -> None:
@@ -172,7 +174,8 @@ def top_options(parser: Parser) -> None:
 def logs_options(parser: Parser) -> None:
     """Those of logs."""
     job_options(parser)
-    parser.add_argument("--task", metavar="N", type=int, help="of a gang, the task of that number (default: 0)")
+    about = "of a gang the task, of an array the element of that number (default: 0)"
+    parser.add_argument("--task", "--element", dest="task", metavar="N", type=int, help=about)
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the job has ended")
 
 
@@ -185,7 +188,8 @@ def events_options(parser: Parser) -> None:
 def outputs_options(parser: Parser) -> None:
     """Those of outputs."""
     job_options(parser)
-    parser.add_argument("--task", metavar="N", type=int, help="of a gang, the task of that number")
+    about = "of a gang the task, of an array the element of that number"
+    parser.add_argument("--task", "--element", dest="task", metavar="N", type=int, help=about)
     parser.add_argument("directory", metavar="DIR", help="where to put the files; absent, or empty")
 
 

@@ -1,4 +1,4 @@
-"""The tasks of gangs, each of which is a job of its own to whoever asks for its log, its results, its attempts."""
+"""The tasks of gangs and the elements of arrays: each has a log, results and attempts of its own."""
 
 from argparse import Namespace
 from collections.abc import Sequence
@@ -16,8 +16,10 @@ async def meant(connection: Connection, arguments: Namespace) -> str:
     if arguments.task is None:
         return str(arguments.job)
     job = await connection.call(connection.jobs.GetJob, GetJobRequest(name=job_name(arguments.job)))
-    if not 0 <= arguments.task < job.spec.task_count or not is_gang(job):
-        what = f"has tasks 0 to {job.spec.task_count - 1}" if is_gang(job) else "is no gang; leave --task out"
+    named = "tasks" if is_gang(job) else "elements" if is_array(job) else ""
+    count = job.spec.element_count if is_array(job) else job.spec.task_count
+    if not named or not 0 <= arguments.task < count:
+        what = f"has {named} 0 to {count - 1}" if named else "is no gang and no array; leave --task out"
         raise Refusal(Code.NOT_FOUND, "TASK_NOT_FOUND", f"{job.name} {what}")
     return task_id(job.name, arguments.task)
 
@@ -25,6 +27,11 @@ async def meant(connection: Connection, arguments: Namespace) -> str:
 def is_gang(job: Job) -> bool:
     """Whether it runs as tasks."""
     return job.spec.task_count > 1 and not job.gang
+
+
+def is_array(job: Job) -> bool:
+    """Whether it runs as elements."""
+    return job.spec.element_count > 1 and not job.array
 
 
 async def of(connection: Connection, gang: Job) -> list[Job]:

@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class JobSpec(_message.Message):
-    __slots__ = ("display_name", "image", "command", "env", "resources", "where", "prefer", "variants", "checkpoint", "emulation", "network", "partition", "lost_after", "priority", "project", "timeouts", "retry", "output_path", "work", "task_count")
+    __slots__ = ("display_name", "image", "command", "env", "resources", "where", "prefer", "variants", "checkpoint", "emulation", "network", "partition", "lost_after", "priority", "project", "timeouts", "retry", "output_path", "work", "task_count", "element_count", "after")
     class Emulation(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         EMULATION_UNSPECIFIED: _ClassVar[JobSpec.Emulation]
@@ -69,6 +69,8 @@ class JobSpec(_message.Message):
     OUTPUT_PATH_FIELD_NUMBER: _ClassVar[int]
     WORK_FIELD_NUMBER: _ClassVar[int]
     TASK_COUNT_FIELD_NUMBER: _ClassVar[int]
+    ELEMENT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
     display_name: str
     image: str
     command: _containers.RepeatedScalarFieldContainer[str]
@@ -89,7 +91,29 @@ class JobSpec(_message.Message):
     output_path: str
     work: Work
     task_count: int
-    def __init__(self, display_name: _Optional[str] = ..., image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Union[Requests, _Mapping]] = ..., where: _Optional[str] = ..., prefer: _Optional[_Iterable[_Union[Preference, _Mapping]]] = ..., variants: _Optional[_Iterable[_Union[Variant, _Mapping]]] = ..., checkpoint: _Optional[_Union[CheckpointPolicy, _Mapping]] = ..., emulation: _Optional[_Union[JobSpec.Emulation, str]] = ..., network: _Optional[_Union[JobSpec.Network, str]] = ..., partition: _Optional[_Union[JobSpec.Partition, str]] = ..., lost_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., priority: _Optional[int] = ..., project: _Optional[str] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., retry: _Optional[_Union[Retry, _Mapping]] = ..., output_path: _Optional[str] = ..., work: _Optional[_Union[Work, _Mapping]] = ..., task_count: _Optional[int] = ...) -> None: ...
+    element_count: int
+    after: _containers.RepeatedCompositeFieldContainer[Dependency]
+    def __init__(self, display_name: _Optional[str] = ..., image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Union[Requests, _Mapping]] = ..., where: _Optional[str] = ..., prefer: _Optional[_Iterable[_Union[Preference, _Mapping]]] = ..., variants: _Optional[_Iterable[_Union[Variant, _Mapping]]] = ..., checkpoint: _Optional[_Union[CheckpointPolicy, _Mapping]] = ..., emulation: _Optional[_Union[JobSpec.Emulation, str]] = ..., network: _Optional[_Union[JobSpec.Network, str]] = ..., partition: _Optional[_Union[JobSpec.Partition, str]] = ..., lost_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., priority: _Optional[int] = ..., project: _Optional[str] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., retry: _Optional[_Union[Retry, _Mapping]] = ..., output_path: _Optional[str] = ..., work: _Optional[_Union[Work, _Mapping]] = ..., task_count: _Optional[int] = ..., element_count: _Optional[int] = ..., after: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ...) -> None: ...
+
+class Dependency(_message.Message):
+    __slots__ = ("job", "condition")
+    class Condition(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        CONDITION_UNSPECIFIED: _ClassVar[Dependency.Condition]
+        SUCCEEDED: _ClassVar[Dependency.Condition]
+        FAILED: _ClassVar[Dependency.Condition]
+        ENDED: _ClassVar[Dependency.Condition]
+        STARTED: _ClassVar[Dependency.Condition]
+    CONDITION_UNSPECIFIED: Dependency.Condition
+    SUCCEEDED: Dependency.Condition
+    FAILED: Dependency.Condition
+    ENDED: Dependency.Condition
+    STARTED: Dependency.Condition
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    condition: Dependency.Condition
+    def __init__(self, job: _Optional[str] = ..., condition: _Optional[_Union[Dependency.Condition, str]] = ...) -> None: ...
 
 class Work(_message.Message):
     __slots__ = ("operation_count", "precision")
@@ -171,35 +195,41 @@ class CheckpointPolicy(_message.Message):
     def __init__(self, path: _Optional[str] = ..., interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., live: bool = ..., exit_zero: _Optional[_Union[CheckpointPolicy.ExitZero, str]] = ...) -> None: ...
 
 class Timeouts(_message.Message):
-    __slots__ = ("queue", "run", "start")
+    __slots__ = ("queue", "run", "start", "progress")
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
     queue: _duration_pb2.Duration
     run: _duration_pb2.Duration
     start: _duration_pb2.Duration
-    def __init__(self, queue: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., run: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., start: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    progress: _duration_pb2.Duration
+    def __init__(self, queue: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., run: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., start: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., progress: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Retry(_message.Message):
-    __slots__ = ("limit", "on")
+    __slots__ = ("limit", "on", "within")
     class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         CAUSE_UNSPECIFIED: _ClassVar[Retry.Cause]
         NODE_LOST: _ClassVar[Retry.Cause]
         DEVICE_ERROR: _ClassVar[Retry.Cause]
         EXIT_NONZERO: _ClassVar[Retry.Cause]
+        NO_PROGRESS: _ClassVar[Retry.Cause]
     CAUSE_UNSPECIFIED: Retry.Cause
     NODE_LOST: Retry.Cause
     DEVICE_ERROR: Retry.Cause
     EXIT_NONZERO: Retry.Cause
+    NO_PROGRESS: Retry.Cause
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     ON_FIELD_NUMBER: _ClassVar[int]
+    WITHIN_FIELD_NUMBER: _ClassVar[int]
     limit: int
     on: _containers.RepeatedScalarFieldContainer[Retry.Cause]
-    def __init__(self, limit: _Optional[int] = ..., on: _Optional[_Iterable[_Union[Retry.Cause, str]]] = ...) -> None: ...
+    within: _duration_pb2.Duration
+    def __init__(self, limit: _Optional[int] = ..., on: _Optional[_Iterable[_Union[Retry.Cause, str]]] = ..., within: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("name", "spec", "state", "reason", "epoch", "node", "images", "checkpoint", "outputs", "attempts", "migrations", "failures", "exit_code", "exclusions", "request_id", "create_time", "start_time", "end_time", "queue_time", "omitted_migration_count", "gang", "task", "rendezvous", "preemptor", "preemption_count")
+    __slots__ = ("name", "spec", "state", "reason", "epoch", "node", "images", "checkpoint", "outputs", "attempts", "migrations", "failures", "exit_code", "exclusions", "request_id", "create_time", "start_time", "end_time", "queue_time", "omitted_migration_count", "gang", "task", "rendezvous", "preemptor", "preemption_count", "array", "array_index", "elements", "waits_for", "failing_since_time")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Job.State]
@@ -245,6 +275,11 @@ class Job(_message.Message):
     RENDEZVOUS_FIELD_NUMBER: _ClassVar[int]
     PREEMPTOR_FIELD_NUMBER: _ClassVar[int]
     PREEMPTION_COUNT_FIELD_NUMBER: _ClassVar[int]
+    ARRAY_FIELD_NUMBER: _ClassVar[int]
+    ARRAY_INDEX_FIELD_NUMBER: _ClassVar[int]
+    ELEMENTS_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FOR_FIELD_NUMBER: _ClassVar[int]
+    FAILING_SINCE_TIME_FIELD_NUMBER: _ClassVar[int]
     name: str
     spec: JobSpec
     state: Job.State
@@ -270,7 +305,32 @@ class Job(_message.Message):
     rendezvous: str
     preemptor: str
     preemption_count: int
-    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[Job.State, str]] = ..., reason: _Optional[str] = ..., epoch: _Optional[int] = ..., node: _Optional[str] = ..., images: _Optional[_Iterable[_Union[ImagePin, _Mapping]]] = ..., checkpoint: _Optional[_Union[_attempt_pb2.Checkpoint, _Mapping]] = ..., outputs: _Optional[_Union[_attempt_pb2.Outputs, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[_attempt_pb2.Attempt, _Mapping]]] = ..., migrations: _Optional[_Iterable[_Union[Migration, _Mapping]]] = ..., failures: _Optional[int] = ..., exit_code: _Optional[int] = ..., exclusions: _Optional[_Iterable[_Union[Exclusion, _Mapping]]] = ..., request_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., queue_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., omitted_migration_count: _Optional[int] = ..., gang: _Optional[str] = ..., task: _Optional[int] = ..., rendezvous: _Optional[str] = ..., preemptor: _Optional[str] = ..., preemption_count: _Optional[int] = ...) -> None: ...
+    array: str
+    array_index: int
+    elements: Elements
+    waits_for: _containers.RepeatedCompositeFieldContainer[Dependency]
+    failing_since_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[Job.State, str]] = ..., reason: _Optional[str] = ..., epoch: _Optional[int] = ..., node: _Optional[str] = ..., images: _Optional[_Iterable[_Union[ImagePin, _Mapping]]] = ..., checkpoint: _Optional[_Union[_attempt_pb2.Checkpoint, _Mapping]] = ..., outputs: _Optional[_Union[_attempt_pb2.Outputs, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[_attempt_pb2.Attempt, _Mapping]]] = ..., migrations: _Optional[_Iterable[_Union[Migration, _Mapping]]] = ..., failures: _Optional[int] = ..., exit_code: _Optional[int] = ..., exclusions: _Optional[_Iterable[_Union[Exclusion, _Mapping]]] = ..., request_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., queue_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., omitted_migration_count: _Optional[int] = ..., gang: _Optional[str] = ..., task: _Optional[int] = ..., rendezvous: _Optional[str] = ..., preemptor: _Optional[str] = ..., preemption_count: _Optional[int] = ..., array: _Optional[str] = ..., array_index: _Optional[int] = ..., elements: _Optional[_Union[Elements, _Mapping]] = ..., waits_for: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ..., failing_since_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Elements(_message.Message):
+    __slots__ = ("succeeded", "failed", "cancelled", "unfolded_count", "running_count", "succeeded_count", "failed_count", "cancelled_count")
+    SUCCEEDED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    UNFOLDED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_COUNT_FIELD_NUMBER: _ClassVar[int]
+    SUCCEEDED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    FAILED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    succeeded: bytes
+    failed: bytes
+    cancelled: bytes
+    unfolded_count: int
+    running_count: int
+    succeeded_count: int
+    failed_count: int
+    cancelled_count: int
+    def __init__(self, succeeded: _Optional[bytes] = ..., failed: _Optional[bytes] = ..., cancelled: _Optional[bytes] = ..., unfolded_count: _Optional[int] = ..., running_count: _Optional[int] = ..., succeeded_count: _Optional[int] = ..., failed_count: _Optional[int] = ..., cancelled_count: _Optional[int] = ...) -> None: ...
 
 class Candidate(_message.Message):
     __slots__ = ("node", "reason", "platform", "devices", "run_millis", "run_basis")
@@ -301,14 +361,16 @@ class ImagePin(_message.Message):
     def __init__(self, platform: _Optional[_Union[_attempt_pb2.Platform, _Mapping]] = ..., image: _Optional[str] = ..., size_bytes: _Optional[int] = ..., reference: _Optional[str] = ...) -> None: ...
 
 class Exclusion(_message.Message):
-    __slots__ = ("node", "reason", "expire_time")
+    __slots__ = ("node", "reason", "expire_time", "device")
     NODE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
     node: str
     reason: str
     expire_time: _timestamp_pb2.Timestamp
-    def __init__(self, node: _Optional[str] = ..., reason: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    device: str
+    def __init__(self, node: _Optional[str] = ..., reason: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., device: _Optional[str] = ...) -> None: ...
 
 class Migration(_message.Message):
     __slots__ = ("state", "level", "source", "target", "source_epoch", "target_epoch", "phases", "downtime_millis", "reason", "request_time", "freeze_time", "end_time", "image", "platform", "variant")

@@ -53,7 +53,7 @@ class Assignment(_message.Message):
     def __init__(self, cluster: _Optional[str] = ..., session: _Optional[int] = ..., generation: _Optional[int] = ..., acked_sequence: _Optional[int] = ..., lease_millis: _Optional[int] = ..., placements: _Optional[_Iterable[_Union[Placement, _Mapping]]] = ..., prefetches: _Optional[_Iterable[_Union[Prefetch, _Mapping]]] = ...) -> None: ...
 
 class Placement(_message.Message):
-    __slots__ = ("job", "task", "epoch", "goal", "image", "platform", "spec", "restore", "devices", "gang", "rendezvous")
+    __slots__ = ("job", "task", "epoch", "goal", "image", "platform", "spec", "restore", "devices", "gang", "rendezvous", "array", "array_index")
     class Goal(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         GOAL_UNSPECIFIED: _ClassVar[Placement.Goal]
@@ -75,6 +75,8 @@ class Placement(_message.Message):
     DEVICES_FIELD_NUMBER: _ClassVar[int]
     GANG_FIELD_NUMBER: _ClassVar[int]
     RENDEZVOUS_FIELD_NUMBER: _ClassVar[int]
+    ARRAY_FIELD_NUMBER: _ClassVar[int]
+    ARRAY_INDEX_FIELD_NUMBER: _ClassVar[int]
     job: str
     task: int
     epoch: int
@@ -86,7 +88,9 @@ class Placement(_message.Message):
     devices: _containers.RepeatedScalarFieldContainer[str]
     gang: str
     rendezvous: str
-    def __init__(self, job: _Optional[str] = ..., task: _Optional[int] = ..., epoch: _Optional[int] = ..., goal: _Optional[_Union[Placement.Goal, str]] = ..., image: _Optional[str] = ..., platform: _Optional[_Union[_attempt_pb2.Platform, _Mapping]] = ..., spec: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ..., restore: _Optional[str] = ..., devices: _Optional[_Iterable[str]] = ..., gang: _Optional[str] = ..., rendezvous: _Optional[str] = ...) -> None: ...
+    array: str
+    array_index: int
+    def __init__(self, job: _Optional[str] = ..., task: _Optional[int] = ..., epoch: _Optional[int] = ..., goal: _Optional[_Union[Placement.Goal, str]] = ..., image: _Optional[str] = ..., platform: _Optional[_Union[_attempt_pb2.Platform, _Mapping]] = ..., spec: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ..., restore: _Optional[str] = ..., devices: _Optional[_Iterable[str]] = ..., gang: _Optional[str] = ..., rendezvous: _Optional[str] = ..., array: _Optional[str] = ..., array_index: _Optional[int] = ...) -> None: ...
 
 class Prefetch(_message.Message):
     __slots__ = ("job", "image", "platform", "checkpoint", "standby")

@@ -198,6 +198,14 @@ class StoreSuite:
         assert store.find_jobs("train-a") == ("train-a1",)
         assert store.job("train-a1-1") == tasks[1]
 
+    def test_the_elements_of_an_array_are_listed_only_where_they_are_asked_for(self, store: Store) -> None:
+        found = [replace(job(f"train-a1-{number}"), array="train-a1", array_index=number) for number in range(2)]
+        store.commit([job("train-a1"), *found])
+
+        assert [one.id for one in store.jobs(limit=9)] == ["train-a1"]
+        assert {one.array_index for one in store.jobs(limit=9, gang="train-a1")} == {0, 1}
+        assert store.find_jobs("train-a") == ("train-a1",)
+
     @pytest.mark.parametrize("prefix", ["TRAIN", "train_", "t%", "train-a1x"])
     def test_what_no_id_starts_with_finds_nothing(self, store: Store, prefix: str) -> None:
         store.commit([job("train-a1")])

@@ -128,3 +128,18 @@ def test_what_deltas_left_is_what_is_worked_out_anew(done: list[tuple[str, int |
         found, fresh = cluster.costs.of(shape, slots), anew.of(shape, slots)
         assert np.isfinite(found).tolist() == np.isfinite(fresh).tolist()
         assert np.isfinite(found).tolist() == (such.code[: len(slots)] == 0).tolist()
+
+
+def test_a_job_without_devices_leaves_cores_where_free_devices_need_them() -> None:
+    cluster = Cluster(node("a"), node("b"))
+    small = Job("jobs/s", spec(resources=Requests(5_000, GIB, AcceleratorRequest(1))), images=PINS)
+    usual = Job("jobs/u", spec(resources=Requests(30_000, GIB, AcceleratorRequest(4))), images=PINS)
+    full = cluster.place(small)
+    for _ in range(30):
+        cluster.tables.asked(demand_of(usual), usual)
+    assert [cluster.place(small) for _ in range(3)] == [full] * 3
+
+    # The other node is the idler one, but would have too few cores left for what is usual.
+    without = Job("jobs/c", spec(resources=Requests(40_000, GIB)), images=PINS)
+
+    assert cluster.place(without) == full

@@ -51,7 +51,7 @@ def values(name: str, hint: Any, field: FieldDescriptor) -> st.SearchStrategy[An
         width = WIDTHS[field.cpp_type]
         one = st.integers(-(2**width), 2**width - 1)
     else:
-        one = {str: TEXTS, bool: st.booleans(), float: st.floats(allow_nan=False)}[inner]
+        one = {str: TEXTS, bytes: st.binary(max_size=8), bool: st.booleans(), float: st.floats(allow_nan=False)}[inner]
     if typing.get_origin(hint) is tuple:
         return st.lists(one, max_size=2).map(tuple)
     return st.none() | one if optional else one

@@ -63,7 +63,7 @@ async def test_a_job_that_is_no_gang_has_no_tasks(controller: Controller) -> Non
     ended = await headrace("logs", "pi", "--task", "0", controller=controller.address)
 
     assert ended.code == 1
-    assert "is no gang; leave --task out" in ended.complaint
+    assert "is no gang and no array; leave --task out" in ended.complaint
 
 
 async def test_outputs_of_a_gang_are_those_of_a_task(controller: Controller, tmp_path: Path) -> None:

@@ -45,8 +45,10 @@ async def test_a_job_that_fails_with_its_card_is_tried_again_where_it_names_that
         await job_that(running.client, job, lambda job: in_epoch(1, job))
         cards[0].lost = Code.GPU_IS_LOST
         runtime.exit(Ref(job.id, 0, 1), 1)
-        failed = await job_that(running.client, job, lambda job: job.failures == 1)
+        failed = await job_that(running.client, job, lambda job: in_epoch(2, job))
 
+    assert failed.failures == 1
     assert (failed.attempts[0].reason, failed.attempts[0].exit_code) == ("DEVICE_LOST", 1)
     assert cards[0].uuid in failed.attempts[0].message
-    assert failed.state is JobState.QUEUED
+    # Its node has another one, and is not kept away from as a whole.
+    assert failed.attempts[1].devices == (cards[1].uuid,)

@@ -73,6 +73,8 @@ class SimulatedController(Process):
         fading = Fading(POLICY.half_life_ms, POLICY.share_ahead_ms)
         projects = Projects(self.world.declared, fading, self.uses.values())
         book = Book("cluster-1", POLICY, live, tuple(self.nodes.values()), projects)
+        # So that arrays are large in a small world.
+        book.relations.fresh_at_once = 2
         self.sessions, self.waiting_ms = {}, {}
         self.decided = dict(self.jobs)
         # What is still on the way from older streams does not count.

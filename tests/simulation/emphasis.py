@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from headrace.jobs import AcceleratorRequest, CheckpointPolicy, Partition, Requests, Timeouts
+from headrace.jobs import AcceleratorRequest, CheckpointPolicy, Partition, Requests, Retry, RetryCause, Timeouts
 from tests.core.small_world import GIB
 
 _SAVING = CheckpointPolicy("/checkpoint", interval_ms=3_000, grace_ms=12_000)
@@ -110,6 +110,21 @@ GANGS = Emphasis(
     at_once=4,
 )
 CROWD = Emphasis("projects that share too few nodes", {}, {"kill_controller": 1, "cancel": 1}, unrest=0.1, crowded=True)
+RELATIONS = Emphasis(
+    "arrays and sequences",
+    {},
+    {"network": 3, "kill_controller": 3, "kill_agent": 1, "cancel": 1, "move": 2, "drain": 1},
+    {
+        "lost_after_ms": 1,
+        "element_count": 5,
+        "resources": Requests(),
+        "checkpoint": _SAVING,
+        "timeouts": Timeouts(progress_ms=6_000),
+        "retry": Retry(1, (RetryCause.NODE_LOST, RetryCause.NO_PROGRESS)),
+    },
+    unrest=0.4,
+    at_once=7,
+)
 
 EMPHASES = (
     ANY,
@@ -127,4 +142,5 @@ EMPHASES = (
     STUBBORN,
     GANGS,
     CROWD,
+    RELATIONS,
 )

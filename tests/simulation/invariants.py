@@ -269,7 +269,8 @@ def a_job_that_has_ended_never_changes(_world: "World", before: Job | None, afte
 @at(Occurrence.JOB_SAVED)
 def a_job_ends_only_for_a_reason_of_its_own(world: "World", before: Job | None, after: Job) -> str | None:
     """A job succeeds because it was done, fails because it failed, and is cancelled because somebody asked for it."""
-    if not after.ended or (before is not None and before.ended):
+    # What an array comes to follows from its elements.
+    if not after.ended or (before is not None and before.ended) or after.is_array or after.reason.startswith("after: "):
         return None
     gang = after if after.is_gang else world.controller.jobs.get(after.gang)
     of_all = (
@@ -282,7 +283,7 @@ def a_job_ends_only_for_a_reason_of_its_own(world: "World", before: Job | None, 
             return None
         case JobState.FAILED if any(FAILED in codes for codes in own) or timed_out:
             return None
-        case JobState.CANCELLED if (after.gang or after.id) in world.past.cancelled:
+        case JobState.CANCELLED if any(one in world.past.cancelled for one in (after.gang, after.array, after.id)):
             return None
         case JobState.CANCELLED if after.gang and (timed_out or any(FAILED in codes for codes in of_all)):
             # A fellow of its has failed, and with it the gang.

@@ -11,7 +11,7 @@ from agent.core import agent as agent_core
 from agent.core.agent import AgentCore
 from agent.core.attempts import Desire
 from agent.daemon import newest
-from controller.core import assignments, gangs, placing, precedence, preemption, reports, ticks
+from controller.core import arrays, assignments, dependencies, gangs, placing, precedence, preemption, reports, ticks
 from controller.core.book import Book, Policy
 from controller.core.placement.fit import Place, choose
 from controller.core.projects import Projects
@@ -32,6 +32,7 @@ from tests.simulation.emphasis import (
     KEEPING,
     LATE,
     MOVES,
+    RELATIONS,
     RESTARTS,
     STALLS,
     STOPPING,
@@ -365,18 +366,10 @@ _switch(
     CROWD,
 )
 _switch(
-    "borrowed",
-    "A project gives back only what it has borrowed",
-    (Projects, "borrows"),
-    lambda *_, **__: True,
-    CROWD,
+    "borrowed", "A project gives back only what it has borrowed", (Projects, "borrows"), lambda *_, **__: True, CROWD
 )
 _switch(
-    "own quota",
-    "A project that does not borrow keeps to its quota",
-    (Projects, "over_quota"),
-    lambda *_: "",
-    CROWD,
+    "own quota", "A project that does not borrow keeps to its quota", (Projects, "over_quota"), lambda *_: "", CROWD
 )
 _switch(
     "not delayed",
@@ -385,3 +378,27 @@ _switch(
     lambda *_: False,
     CROWD,
 )
+
+
+# What arrays need, and jobs that follow others.
+
+
+@_rule("element ends", "What ends an element is written down in its array at once", arrays, "_with_ends", RELATIONS)
+def _not_in_the_array(_with_ends: Any, array: Any, _over: Any) -> Any:
+    return array
+
+
+@_rule("follows", "A job that follows others waits for what becomes of them", dependencies, "unmet", RELATIONS)
+def _starts_at_once(_unmet: Any, _book: Book, _event: Any) -> Any:
+    return ()
+
+
+@_rule("follows, never", "A job that can never start is ended", dependencies, "_ended", RELATIONS)
+def _waits_for_ever(_ended: Any, _book: Book, _job: Any, _why: str) -> None:
+    pass
+
+
+@_rule("one turn", "An element has its turn once", arrays, "_unfolded", RELATIONS)
+def _turns_again(unfolded: Any, book: Book, array: Any) -> Any:
+    after = unfolded(book, array)
+    return replace(after, elements=replace(after.elements, unfolded_count=array.elements.unfolded_count))

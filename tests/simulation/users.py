@@ -9,6 +9,8 @@ from controller.core.model import CancelAsked, DrainAsked, MoveAsked
 from headrace.jobs import (
     AcceleratorRequest,
     CheckpointPolicy,
+    Condition,
+    Dependency,
     Job,
     JobSpec,
     Partition,
@@ -19,7 +21,7 @@ from headrace.jobs import (
 )
 from headrace.nodes import Drain
 from tests.core.small_world import GIB, spec
-from tests.simulation.emphasis import ANY, Emphasis
+from tests.simulation.emphasis import ANY, RELATIONS, Emphasis
 from tests.simulation.node import SimulatedNode
 from tests.simulation.programs import Program
 from tests.simulation.tenants import JOBS_AT_ONCE as CROWDED_AT_ONCE
@@ -29,6 +31,10 @@ from tests.simulation.world import World
 
 # How likely a world has gangs, where nothing is emphasised.
 WITH_GANGS = 0.3
+# And arrays, and jobs that follow others.
+WITH_RELATIONS = 0.4
+FOLLOWS = 0.4
+ELEMENTS_AT_ONCE = 3
 # Two of the three nodes have room for all of them.
 JOBS_AT_ONCE = 7
 # A job of which several fit on a node.
@@ -52,13 +58,28 @@ def drawn_spec(rng: Random) -> JobSpec:
     )
 
 
+def _parts(spec: JobSpec) -> int:
+    """Of how many containers it consists."""
+    return spec.task_count * spec.element_count
+
+
+def _room(spec: JobSpec) -> int:
+    """For how many of them there has to be room: elements wait for each other, if there are many, and all end."""
+    return spec.task_count * min(spec.element_count, ELEMENTS_AT_ONCE)
+
+
 class Users:
     """A few kinds of jobs, and things that are done now and then. Some seeds know some of them only."""
 
     def __init__(
-        self, world: World, emphasis: Emphasis = ANY, gangs: Random | None = None, tenants: Tenants | None = None
+        self,
+        world: World,
+        emphasis: Emphasis = ANY,
+        gangs: Random | None = None,
+        relations: Random | None = None,
+        tenants: Tenants | None = None,
     ) -> None:
-        """`gangs` draws what only worlds with gangs have, `tenants` what crowded ones do: all others are without."""
+        """`gangs`, `relations` and `tenants` draw what only some worlds have: all others are as they were without."""
         rng = world.rng
         self.world = world
         self.rng = rng
@@ -68,8 +89,16 @@ class Users:
         self.at_once = rng.randint(1, JOBS_WITH_DEVICES_AT_ONCE if with_devices else JOBS_AT_ONCE)
         if gangs is not None and emphasis is ANY and gangs.random() < WITH_GANGS:
             self._form_gangs(gangs, 2 if with_devices else 3)
+        # Who draws which job follows which; None: none does.
+        self._relations = relations
+        if emphasis is not RELATIONS and (
+            relations is None or emphasis is not ANY or relations.random() > WITH_RELATIONS
+        ):
+            self._relations = None
+        elif relations is not None and emphasis is ANY:
+            self._form_arrays(relations, 2 if with_devices else 3)
         # Of which the largest has room beside the others.
-        self.largest = max(one.task_count for one in self.specs)
+        self.largest = max(_room(one) for one in self.specs)
         self.at_once = emphasis.at_once or max(self.at_once, self.largest)
         self._tenants = tenants
         if tenants is not None:
@@ -104,14 +133,16 @@ class Users:
     def _submit(self, wanted: JobSpec) -> None:
         name = f"job-{len(self._submitted) + 1}"
         wanted = self._tenants.spec(wanted) if self._tenants is not None else wanted
-        self._submitted[name] = wanted.task_count
+        self._submitted[name] = _room(wanted)
+        wanted = self._following(wanted)
         drawn = [
             Program.drawn(self.rng, self.world.faults, can_save=wanted.checkpoint is not None)
-            for _ in range(wanted.task_count)
+            for _ in range(_parts(wanted))
         ]
         # One that never ends would have its gang never end, and what waits for its room.
-        endless = drawn[0].total_ms is None and wanted.resources.cpu_millis <= SMALL_CPU_MILLIS
-        for program in drawn if wanted.task_count > 1 else ():
+        small = wanted.resources.cpu_millis <= SMALL_CPU_MILLIS and _room(wanted) == _parts(wanted)
+        endless = drawn[0].total_ms is None and small
+        for program in drawn if len(drawn) > 1 else ():
             program.total_ms = None if endless else program.total_ms or 6_000
         for program in drawn if self._tenants is not None else ():
             # Others wait for its room.
@@ -123,6 +154,21 @@ class Users:
             one = self.specs[number]
             limits = replace(one.timeouts, start_ms=gangs.choice((None, 15_000)))
             self.specs[number] = replace(one, task_count=gangs.randint(2, largest), timeouts=limits)
+
+    def _form_arrays(self, relations: Random, largest: int) -> None:
+        for number, one in enumerate(self.specs):
+            if one.task_count == 1 and relations.random() < 0.5:
+                self.specs[number] = replace(one, element_count=relations.choice((2, largest, 7)))
+
+    def _following(self, wanted: JobSpec) -> JobSpec:
+        """The job, which may be one that follows another."""
+        relations, known = self._relations, [job for job in self.world.jobs if not job.gang and not job.array]
+        if relations is None or not known or relations.random() > FOLLOWS:
+            return wanted
+        # What has ended already is looked at once.
+        live = [job for job in known if not job.ended] or known
+        one = relations.choice(relations.choice((live, live, known)))
+        return replace(wanted, after=(Dependency(one.id, relations.choice(list(Condition))),))
 
     # Whom it concerns: mostly what matters.
 

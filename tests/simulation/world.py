@@ -11,8 +11,9 @@ from headrace.attempts import Platform
 from headrace.ids import task_id
 from headrace.jobs import Job, JobSpec
 from headrace.projects import Declared
+from headrace.refusals import Refusal
 from tests.core.small_world import AMD64, ARM64, PINS
-from tests.simulation import invariants, precedence  # noqa: F401 - the latter has invariants too.
+from tests.simulation import invariants, precedence, relation_invariants  # noqa: F401 - they have invariants too.
 from tests.simulation.checkpoints import Checkpoints
 from tests.simulation.controller import SimulatedController
 from tests.simulation.engine import Container
@@ -63,6 +64,9 @@ class World:
         self.wear: Random | None = None
         self.handled = 0
         self.programs: dict[str, Program] = {}
+        # Whose elements, or tasks, are whose; and who asked for which job.
+        self.wholes: dict[str, str] = {}
+        self._askers: dict[int, str] = {}
         self.past = invariants.Past()
         self.answers: dict[int, Any] = {}
         self._timeline = Timeline()
@@ -138,17 +142,24 @@ class World:
         return self._token
 
     def submit(self, job_id: str, spec: JobSpec, *programs: Program) -> None:
-        """A user submits a job, again and again until there is an answer; a gang has a program for each task."""
+        """A user submits a job, again and again until there is an answer; each task or element has a program."""
         self.programs[job_id] = programs[0]
-        if spec.task_count > 1:
+        if spec.task_count > 1 or spec.element_count > 1:
             self.programs |= {task_id(job_id, number): one for number, one in enumerate(programs)}
+            self.wholes |= {task_id(job_id, number): job_id for number in range(len(programs))}
         self._submit(job_id, spec)
 
     def _submit(self, job_id: str, spec: JobSpec) -> None:
         if job_id in self.past.submitted:
             return
         earlier = self.controller.jobs.get(job_id)
-        self.ask(lambda token: Submitted(token, job_id, spec, PINS, f"request of {job_id}", earlier=earlier))
+        awaited = tuple(self.controller.jobs[one.job] for one in spec.after)
+
+        def asked(token: int) -> Submitted:
+            self._askers[token] = job_id
+            return Submitted(token, job_id, spec, PINS, f"request of {job_id}", earlier=earlier, awaited=awaited)
+
+        self.ask(asked)
         self.after(ASKS_AGAIN_MS, partial(self._submit, job_id, spec))
 
     def answered(self, token: int, value: Any) -> None:
@@ -156,3 +167,10 @@ class World:
         self.answers[token] = value
         if isinstance(value, Job):
             self.past.submitted[value.id] = None
+        elif isinstance(value, Refusal) and value.reason == "DEPENDENCY_IMPOSSIBLE":
+            self._never_made(self._askers[token])
+
+    def _never_made(self, job_id: str) -> None:
+        self.past.submitted[job_id] = None
+        for one in [job_id, *(part for part, whole in self.wholes.items() if whole == job_id)]:
+            self.programs.pop(one, None)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from controller.core.exclusions import devices_at
 from controller.core.placement import links
 from controller.core.placement import reasons as reasons_given
 from headrace import platforms, query, shares
@@ -104,9 +105,13 @@ def fit(job: Job, node: Node, usage: Usage, *, now_wall_ms: int) -> Place | Unfi
         return Unfit(node.id, lacking)
     if spec.where and not holds(spec.where, node, usage):
         return Unfit(node.id, reasons_given.no_match(spec.where))
+    away = devices_at(job, node.id, now_wall_ms=now_wall_ms)
+    # To a job that keeps away from a device it is as good as taken.
+    usage = replace(usage, devices=usage.devices + tuple(one.device for one in away)) if away else usage
     devices = _devices(spec.resources, node, usage)
     if isinstance(devices, str):
-        return Unfit(node.id, devices)
+        kept = "; ".join(f"{one.device} is kept away from for now ({one.reason})" for one in away)
+        return Unfit(node.id, f"{devices}; {kept}" if kept else devices)
     ids = tuple(device.id for device in devices)
     return Place(node.id, pin, platform, ids, variant, _score(spec, node, usage, platform, devices))
 
@@ -137,7 +142,7 @@ def _closed(job: Job, node: Node, now_wall_ms: int) -> str:
     if refused:
         return refused
     for exclusion in job.exclusions:
-        if exclusion.node == node.id and now_wall_ms < exclusion.expire_time_ms:
+        if exclusion.node == node.id and not exclusion.device and now_wall_ms < exclusion.expire_time_ms:
             return reasons_given.kept_away(exclusion)
     return ""
 

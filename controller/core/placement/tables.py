@@ -193,10 +193,10 @@ class Table:
         best = key.max()
         if best == NOWHERE:
             return None
-        if self._costs is None or self._such is None:
-            return snapshot.first(np.flatnonzero(key == best))
         # The whole part of half of it says how good a place is but for how idle the node is.
         slots = np.flatnonzero(key >= 2.0 * (best // 2.0))
+        if self._costs is None or not snapshot.device_count[slots[0]]:
+            return snapshot.first(np.flatnonzero(key == best))
         if len(slots) == 1:
             return int(slots[0])
         self._costs.refresh()
@@ -223,8 +223,15 @@ class Table:
         found: dict[int, str] = {}
         for one in job.exclusions:
             slot = self.snapshot.slots.get(one.node)
-            if slot is not None and now_wall_ms < one.expire_time_ms:
-                found.setdefault(slot, reasons.kept_away(one))
+            if slot is None or now_wall_ms >= one.expire_time_ms:
+                continue
+            if not one.device:
+                found[slot] = reasons.kept_away(one)
+            elif slot not in found:
+                # Another device of the node may do.
+                other = fit(job, self.snapshot.nodes[slot], self.snapshot.usages[slot], now_wall_ms=now_wall_ms)
+                if isinstance(other, Unfit):
+                    found[slot] = other.reason
         return found
 
     def _coded(self, text: str) -> int:
