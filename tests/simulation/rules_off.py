@@ -358,26 +358,15 @@ def _the_others_stay(leaves: Any, book: Book, gang: Any) -> None:
 
 # What projects, priorities and those who start ahead need.
 
-_switch(
-    "less urgent",
-    "A job has to leave for one of its project only if its priority is lower",
-    (preemption, "is_lower"),
-    lambda job, victim, _rules: job.spec.project == victim.spec.project,
-    CROWD,
-)
-_switch(
-    "borrowed", "A project gives back only what it has borrowed", (Projects, "borrows"), lambda *_, **__: True, CROWD
-)
-_switch(
-    "own quota", "A project that does not borrow keeps to its quota", (Projects, "over_quota"), lambda *_: "", CROWD
-)
-_switch(
-    "not delayed",
-    "Nobody starts ahead who would delay the job whose turn it is",
-    (precedence, "delays"),
-    lambda *_: False,
-    CROWD,
-)
+
+def _lower(job: Any, victim: Any, _rules: Any) -> bool:
+    return bool(job.spec.project == victim.spec.project)
+
+
+_switch("less urgent", "A job leaves only for a more urgent one", (preemption, "is_lower"), _lower, CROWD)
+_switch("borrowed", "A project gives back only what is borrowed", (Projects, "borrows"), lambda *_, **__: True, CROWD)
+_switch("own quota", "Who does not borrow keeps to its quota", (Projects, "over_quota"), lambda *_: "", CROWD)
+_switch("not delayed", "Nobody starts ahead who would delay others", (precedence, "delays"), lambda *_: False, CROWD)
 
 
 # What arrays need, and jobs that follow others.
