@@ -34,7 +34,8 @@ def a_job_has_to_leave_only_for_one_that_may_have_it_leave(
         # It leaves for another reason, or gives back once more to the same.
         return None
     world.past.asked[after.preemptor] = None
-    who = world.controller.decided.get(after.preemptor)
+    # One that has come with the event at hand is not among those that were decided on before.
+    who = world.controller.decided.get(after.preemptor) or world.controller.book.jobs.get(after.preemptor)
     if who is None or who.state is not JobState.QUEUED or who.preemptor == after.id:
         return f"{after.name} leaves for {after.preemptor}, which is {who.state.name if who else 'not there'}"
     if after.preemption_count > before.preemption_count:
