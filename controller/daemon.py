@@ -17,6 +17,8 @@ from grpc_reflection.v1alpha import reflection
 from controller.checkpoint_store import FolderStore
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
+from controller.core.fairness import Fading
+from controller.core.projects import Projects
 from controller.docker_config import DockerConfig
 from controller.identifiers import Records, trusted
 from controller.images import Images
@@ -26,6 +28,7 @@ from controller.services.find import FindService
 from controller.services.identifiers import IdentifierService
 from controller.services.jobs import JobService
 from controller.services.nodes import NodeService
+from controller.services.projects import ProjectService
 from controller.shell import Shell
 from controller.store import Store
 from controller.web import app
@@ -41,12 +44,14 @@ from headrace.v1 import (
     identifier_service_pb2,
     job_service_pb2,
     node_service_pb2,
+    project_service_pb2,
 )
 from headrace.v1.checkpoint_service_pb2_grpc import add_CheckpointServiceServicer_to_server
 from headrace.v1.find_service_pb2_grpc import add_FindServiceServicer_to_server
 from headrace.v1.identifier_service_pb2_grpc import add_IdentifierServiceServicer_to_server
 from headrace.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
 from headrace.v1.node_service_pb2_grpc import add_NodeServiceServicer_to_server
+from headrace.v1.project_service_pb2_grpc import add_ProjectServiceServicer_to_server
 
 SWEEP_SECONDS = 600.0
 # What an upload under way has brought is named by no job yet.
@@ -59,6 +64,7 @@ SERVICES = (
     identifier_service_pb2.DESCRIPTOR.services_by_name["IdentifierService"].full_name,
     job_service_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
     node_service_pb2.DESCRIPTOR.services_by_name["NodeService"].full_name,
+    project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"].full_name,
 )
 
 # A peer whose machine died says nothing: it is found out by asking.
@@ -108,7 +114,10 @@ def assemble(settings: ControllerSettings) -> Parts:
 def _assembled(settings: ControllerSettings, state: Path, store: Store, records: Records) -> Parts:
     jobs, nodes = store.load()
     _log.info("cluster %s: %d jobs, %d nodes", store.cluster, len(jobs), len(nodes))
-    book = Book(store.cluster, Policy(lease_ms=settings.lease_ms), jobs, nodes)
+    policy = Policy(lease_ms=settings.lease_ms, half_life_ms=settings.half_life_ms)
+    fading = Fading(policy.half_life_ms, policy.share_ahead_ms)
+    projects = Projects(settings.projects, fading, store.uses())
+    book = Book(store.cluster, policy, jobs, nodes, projects)
     book.recall(reversed(store.jobs(limit=JOBS_RECALLED)))
     for job in jobs:
         if job.is_array:
@@ -174,6 +183,7 @@ async def add_services(server: aio.Server, parts: Parts) -> None:
     """Our services, and the standard ones of health and reflection."""
     add_JobServiceServicer_to_server(JobService(parts.shell, parts.store, parts.images, parts.logs), server)
     add_NodeServiceServicer_to_server(NodeService(parts.shell, parts.logs), server)
+    add_ProjectServiceServicer_to_server(ProjectService(parts.shell), server)
     add_FindServiceServicer_to_server(FindService(parts.shell), server)
     add_CheckpointServiceServicer_to_server(parts.checkpoint_service, server)
     add_IdentifierServiceServicer_to_server(IdentifierService(parts.records), server)

@@ -38,6 +38,14 @@ nodes = Table(
     Column("body", LargeBinary, nullable=False),
 )
 
+# What projects have used.
+uses = Table(
+    "uses",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+)
+
 events = Table(
     "events",
     metadata,

@@ -17,6 +17,7 @@ from headrace.events import Event as Happening
 from headrace.faultpoints import reached
 from headrace.jobs import Job
 from headrace.nodes import Node
+from headrace.projects import Use
 from headrace.refusals import Code, Refusal
 from headrace.sessions import Assignment
 
@@ -152,7 +153,7 @@ class Shell:
                 self.readings.publish(event.report.node, event.report.node)
         reached("controller.sent", *saves)
 
-    async def _saved(self, saves: Sequence[Job | Node | Happening]) -> tuple[Happening, ...]:
+    async def _saved(self, saves: Sequence[Job | Node | Use | Happening]) -> tuple[Happening, ...]:
         while True:
             try:
                 loop = asyncio.get_running_loop()

@@ -41,15 +41,17 @@ from headrace.events import Event
 from headrace.faultpoints import reached
 from headrace.jobs import Job
 from headrace.nodes import Node
+from headrace.projects import Use
 from headrace.refusals import Code, Refusal
 
-Record = TypeVar("Record", Job, Node)
+Record = TypeVar("Record", Job, Node, Use)
 
 EVENTS_KEPT = 100_000
 # Old events leave this many at a time, in a commit that has events anyway.
 EVENTS_DROPPED_AT_ONCE = 1_000
 
-_JOB, _NODE, _EVENT, _META = (table.c for table in (schema.jobs, schema.nodes, schema.events, schema.meta))
+_TABLES = (schema.jobs, schema.nodes, schema.uses, schema.events, schema.meta)
+_JOB, _NODE, _USE, _EVENT, _META = (table.c for table in _TABLES)
 _JOBS = select(_JOB.id, _JOB.body)
 _NODES = select(_NODE.id, _NODE.body)
 _AGE = (_JOB.create_time_ms, _JOB.id)
@@ -111,6 +113,7 @@ class Store:
         self._writing = threading.Lock()
         self._save_jobs = _Saving(database, _upsert(database, schema.jobs, changing=_CHANGING))
         self._save_nodes = _Saving(database, _upsert(database, schema.nodes, changing=("body",)))
+        self._save_uses = _Saving(database, _upsert(database, schema.uses, changing=("body",)))
         self._save_events = _Saving(database, insert(schema.events))
         with database.refusing(), database.writer.begin() as connection:
             self.cluster = _cluster(connection)
@@ -139,7 +142,13 @@ class Store:
             node_rows = connection.execute(_NODES.order_by(_NODE.id)).all()
             return self._records(Job, job_rows), self._records(Node, node_rows)
 
-    def commit(self, batch: Sequence[Job | Node | Event]) -> tuple[Event, ...]:
+    def uses(self) -> tuple[Use, ...]:
+        """What projects have used, by name, as it was saved last."""
+        with self._reading() as connection:
+            rows = connection.execute(select(_USE.id, _USE.body).order_by(_USE.id)).all()
+        return self._records(Use, rows)
+
+    def commit(self, batch: Sequence[Job | Node | Use | Event]) -> tuple[Event, ...]:
         """Saves all of the batch, or nothing; of two saves of one record the later counts.
 
         Answers with the events of the batch and the numbers that they got.
@@ -148,7 +157,8 @@ class Store:
         latest_jobs = {record.id: record for record in batch if isinstance(record, Job)}
         latest_nodes = {record.id: record for record in batch if isinstance(record, Node)}
         job_rows = [_job_row(job) for job in latest_jobs.values()]
-        node_rows = [_node_row(node) for node in latest_nodes.values()]
+        node_rows = [_row(node) for node in latest_nodes.values()]
+        use_rows = [_row(use) for use in {record.id: record for record in batch if isinstance(record, Use)}.values()]
         with self._writing:
             first = self._sequence + 1
             happened = (record for record in batch if isinstance(record, Event))
@@ -156,6 +166,7 @@ class Store:
             with self._database.refusing(), self._database.writer.begin() as connection:
                 self._save_jobs.execute(connection, job_rows)
                 self._save_nodes.execute(connection, node_rows)
+                self._save_uses.execute(connection, use_rows)
                 if numbered:
                     self._save_events.execute(connection, [_event_row(event) for event in numbered])
                     self._drop_old_events(connection, newest=numbered[-1].sequence)
@@ -313,5 +324,5 @@ def _event_row(event: Event) -> dict[str, Any]:
     }
 
 
-def _node_row(node: Node) -> dict[str, Any]:
-    return {"id": node.id, "body": wire.dump(node).SerializeToString()}
+def _row(record: Node | Use) -> dict[str, Any]:
+    return {"id": record.id, "body": wire.dump(record).SerializeToString()}

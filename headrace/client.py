@@ -33,9 +33,11 @@ from headrace.connection import (
 from headrace.events import Event
 from headrace.jobs import Candidate, Job, JobSpec, MigrationPlan
 from headrace.nodes import Node
+from headrace.projects import Project
 from headrace.searches import Found, Search
 from headrace.v1 import job_service_pb2 as job_pb
 from headrace.v1 import node_service_pb2 as node_pb
+from headrace.v1 import project_service_pb2 as project_pb
 
 _Record = TypeVar("_Record")
 
@@ -164,6 +166,11 @@ class Client:
         With `readings`, each with every report.
         """
         return _records(Node, self._connection.watch_nodes(where, readings=readings))
+
+    async def projects(self) -> tuple[Project, ...]:
+        """All projects by name: what they are due, hold and have used."""
+        found = await self._connection.call(self._connection.projects.ListProjects, project_pb.ListProjectsRequest())
+        return tuple(wire.load(Project, one) for one in found.projects)
 
     async def find(self, search: Search) -> Found:
         """Capacity, now: nodes, devices or jobs, with sums and groups, and when there would be more."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from headrace.v1.find_service_pb2_grpc import FindServiceStub
     from headrace.v1.identifier_service_pb2_grpc import IdentifierServiceStub
     from headrace.v1.node_service_pb2_grpc import NodeServiceStub
+    from headrace.v1.project_service_pb2_grpc import ProjectServiceStub
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
@@ -116,6 +117,13 @@ class Connection:
         from headrace.v1.find_service_pb2_grpc import FindServiceStub  # noqa: PLC0415 - as in `nodes`.
 
         return FindServiceStub(self._channel)
+
+    @cached_property
+    def projects(self) -> "ProjectServiceStub":
+        """What projects are due, hold and have used."""
+        from headrace.v1.project_service_pb2_grpc import ProjectServiceStub  # noqa: PLC0415 - as in `nodes`.
+
+        return ProjectServiceStub(self._channel)
 
     @cached_property
     def checkpoints(self) -> "CheckpointServiceStub":

@@ -340,6 +340,9 @@ class Job:
     gang: str = ""
     task: int = 0
     rendezvous: str = ""
+    # For whom it had to leave its node last, and how often for jobs of higher priority.
+    preemptor: str = ""
+    preemption_count: int = 0
     array: str = ""
     array_index: int = 0
     elements: Elements | None = None

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from headrace import units
+from headrace import project_settings, units
 from headrace.addresses import DEFAULT_ADDRESS, check_address, check_shape, is_local
+from headrace.projects import Declared as DeclaredProject
 from headrace.refusals import Code, Refusal
 from headrace.settings_reader import WrongSetting, read_settings, setting, text
 from headrace.suggestions import unknown
@@ -279,6 +280,8 @@ class ControllerSettings:
     checkpoints: Path | None = setting(None, _folder)  # noqa: RUF009 - setting() makes a field.
     images: ImageSettings = field(default_factory=ImageSettings)
     logs: JobLogSettings = field(default_factory=JobLogSettings)
+    projects: dict[str, DeclaredProject] = field(default_factory=dict, metadata={"read": project_settings.projects})
+    half_life_ms: int = setting(86_400_000, project_settings.half_life, key="half_life")
     insecure: bool = False
     log: LogSettings = field(default_factory=LogSettings)
 

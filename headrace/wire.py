@@ -21,9 +21,10 @@ from headrace.attempts import Attempt, Checkpoint, Outputs, Phase, Platform
 from headrace.events import Event
 from headrace.jobs import Candidate, ImagePin, Job, JobSpec, Migration, MigrationPlan, Requests, Retry, Timeouts
 from headrace.nodes import Capacity, Cpu, Device, Engine, Load, Node, NodeDescription
+from headrace.projects import Project, Use
 from headrace.searches import Found, Search
 from headrace.sessions import Assignment, Placement, Report
-from headrace.v1 import attempt_pb2, event_pb2, find_service_pb2, job_pb2, node_pb2, session_pb2
+from headrace.v1 import attempt_pb2, event_pb2, find_service_pb2, job_pb2, node_pb2, project_pb2, session_pb2
 
 Record = TypeVar("Record")
 
@@ -43,6 +44,8 @@ MESSAGES: dict[type, type[Message]] = {
     Load: node_pb2.Load,
     Node: node_pb2.Node,
     NodeDescription: node_pb2.NodeDescription,
+    Project: project_pb2.Project,
+    Use: project_pb2.Use,
     Report: session_pb2.Report,
     Assignment: session_pb2.Assignment,
     Event: event_pb2.Event,

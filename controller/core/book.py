@@ -1,11 +1,12 @@
 """All that the controller knows of jobs and nodes, and the effects that the event at hand has had so far."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 
 from controller.core import assignments
 from controller.core.endings import Endings
 from controller.core.exclusions import WHOLE_NODE, with_exclusions
+from controller.core.fairness import Fading
 from controller.core.foresight import Foresight
 from controller.core.history import kept
 from controller.core.model import Answer, Assign, Changed, Effect, MoveAnswer, Reject, Save, aborted, moved
@@ -14,8 +15,11 @@ from controller.core.placement.costs import Costs
 from controller.core.placement.fit import Place, Usage, free
 from controller.core.placement.snapshot import Snapshot
 from controller.core.placement.tables import Tables
+from controller.core.policy import Policy
+from controller.core.projects import Projects
 from controller.core.queue import Queue
 from controller.core.relations import Relations
+from controller.core.turns import Turns
 from controller.core.watchlist import Watchlist
 from headrace import shares
 from headrace.attempts import Attempt
@@ -23,57 +27,25 @@ from headrace.events import Event as Happening
 from headrace.ids import task_id
 from headrace.jobs import Exclusion, Job, JobState
 from headrace.nodes import Drain, Node
+from headrace.projects import Use
 from headrace.refusals import Refusal
 from headrace.sessions import Assignment, Placement, Prefetch
 
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The few named numbers of the controller, in milliseconds."""
-
-    # The agent's. The controller waits half as long again before it touches what a node has: the agent gives up first.
-    lease_ms: int = 15_000
-    prefetch_ms: int = 900_000
-    # How often jobs whose place depends on what sensors read are looked at again.
-    readings_ms: int = 10_000
-    exclusion_ms: int = 60_000
-    # A job that ends within this long is not moved away from a node that is drained: it is let end.
-    ends_ms: int = 60_000
-    # For how long a device is held by what is no job before that is told.
-    drift_ms: int = 10_000
-    # For how long a node may leave out a device that a job has before that counts as lost.
-    device_gone_ms: int = 30_000
-    # How long a node that said nothing is not doubted, however often it has to report.
-    doubt_ms: int = 9_000
-
-    @property
-    def answer_ms(self) -> int:
-        """How long after a report that was answered another one need not be, if there is nothing new to tell.
-
-        What it costs a node of its lease, at worst. Jobs that come and go make it report many times a second.
-        """
-        return self.lease_ms // 10
-
-    @property
-    def node_lease_ms(self) -> int:
-        """How long after its last report a node may still run what it was told to: its agent gives up before."""
-        return self.lease_ms * 3 // 2
-
-    @property
-    def suspect_ms(self) -> int:
-        """How long after its last report a node is SUSPECT: it reports three times a lease, and has missed one.
-
-        It gets no jobs then, and none of its own are touched before `node_lease_ms`.
-        """
-        return min(self.node_lease_ms, max(self.doubt_ms, self.lease_ms * 3 // 5))
+__all__ = ["Book", "Policy"]
 
 
 class Book:
     """Jobs that have not ended, and nodes. Holds no clock: time is the last `Ticked`."""
 
-    def __init__(self, name: str, policy: Policy, jobs: tuple[Job, ...], nodes: tuple[Node, ...]) -> None:
-        self.name = name
-        self.policy = policy
+    def __init__(
+        self,
+        name: str,
+        policy: Policy,
+        jobs: tuple[Job, ...],
+        nodes: tuple[Node, ...],
+        projects: Projects | None = None,
+    ) -> None:
+        self.name, self.policy = name, policy
         self.now_ms = 0
         self.wall_ms = 0
         self.jobs: dict[str, Job] = {}
@@ -98,7 +70,9 @@ class Book:
         self.foresight = Foresight()
         self.past_runs = PastRuns()
         self.watchlist = Watchlist()
-        self.queue = Queue()
+        self.projects = projects or Projects({}, Fading(policy.half_life_ms, policy.share_ahead_ms))
+        self.turns = Turns()
+        self.queue = Queue(policy.preempting_priority)
         self.snapshot = Snapshot()
         self.tables = Tables(self.snapshot, Costs(self.snapshot))
         # Nodes that the snapshot does not have as they are: whether they are others, or only what is held of them is;
@@ -111,7 +85,7 @@ class Book:
         self._requests: dict[str, str] = {}
         self._told: dict[str, tuple[tuple[Placement, ...], tuple[Prefetch, ...]]] = {}
         self._effects: list[Effect] = []
-        self._saves: dict[str, Job | Node] = {}
+        self._saves: dict[str, Job | Node | Use] = {}
         self._doubtful: dict[str, None] = {}
         self._acked: dict[str, None] = {}
         # When the report was heard that was answered last.
@@ -121,6 +95,11 @@ class Book:
         # Whether jobs that wait are to be looked at: now, as there may be room, or at the next tick.
         self.room_changed = True
         self.nodes_changed = False
+        self._take_over(jobs)
+
+    def _take_over(self, jobs: tuple[Job, ...]) -> None:
+        for node in self.nodes.values():
+            self.projects.yardstick.put(node)
         for job in jobs:
             self._index(job)
             self.foresight.recall(job)
@@ -153,21 +132,32 @@ class Book:
         """Takes over a node as it now is; it is saved."""
         before = self.nodes.get(node.id)
         if before is None or _offers(before) != _offers(node):
-            self.stale[node.id] = True
+            self.touch(node.id, is_another=True)
         self.nodes[node.id] = node
+        self.projects.yardstick.put(node)
         self._saves[node.name] = node
         if node.drain is Drain.DRAINING:
             self.draining[node.id] = None
         else:
             self.draining.pop(node.id, None)
 
+    def put_use(self, use: Use) -> None:
+        """Writes down what a project has used."""
+        self._saves[use.name] = use
+
     def put_readings(self, node: Node, *, is_another: bool) -> None:
         """Takes over a node of which nothing has changed that is saved, or (if it is not another) but for readings."""
         self.nodes[node.id] = node
         if is_another:
-            self.stale[node.id] = True
+            self.projects.yardstick.put(node)
+            self.touch(node.id, is_another=True)
         else:
             self.read_anew[node.id] = None
+
+    def touch(self, node: str, *, is_another: bool = False) -> None:
+        """What may be had of a node is not as it was: because it is another one, or by what is held of it."""
+        self.stale[node] = is_another or self.stale.get(node, False)
+        self.turns.touch(node)
 
     def node_heard(self, node: str) -> None:
         """The node has reported."""
@@ -221,10 +211,19 @@ class Book:
         return [self.jobs[job_id] for job_id in self._at.get(node, {})]
 
     def usage(self, node: str, *, without: str = "") -> Usage:
-        """What is held of a node: by jobs (`without` one, or a gang), and devices by whatever else its engine runs."""
+        """What is held of a node: by jobs (`without` one, or a gang), devices by whatever else its engine runs.
+
+        And what others were asked to leave for a job, but that one.
+        """
+        return self.usage_once_gone(node, (without,) if without else (), waiting=without)
+
+    def usage_once_gone(self, node: str, gone: Collection[str], *, waiting: str = "") -> Usage:
+        """The same, once these jobs have gone; to the job that is `waiting` what was promised to it is free."""
         known = self.nodes.get(node)
-        gone = (without,) if without else ()
-        return assignments.held(known or Node(name=f"nodes/{node}"), self.jobs_at(node), without=gone)
+        found = assignments.held(known or Node(name=f"nodes/{node}"), self.jobs_at(node), without=gone)
+        for requests in self.turns.promised(node, but=waiting):
+            found = found.with_coming(requests)
+        return found
 
     def node_now(self, node: Node) -> Node:
         """The node as users see it."""
@@ -317,11 +316,15 @@ class Book:
     def _doubt(self, job: Job | None) -> None:
         for node in _nodes_of(job) if job is not None else ():
             self._doubtful[node] = None
-            self.stale.setdefault(node, False)
+            self.touch(node)
 
     def _index(self, job: Job) -> None:
         before = self.jobs.get(job.id)
         self.watchlist.put(job)
+        self.projects.job_put(job, self.nodes, self.wall_ms)
+        if job.state is not JobState.QUEUED:
+            for node in self.turns.forget(job.id):
+                self.touch(node)
         self.queue.put(job)
         self.relations.put(job)
         nodes = () if job.ended else _nodes_of(job)

@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from controller.core import arrays, dependencies, drains, gangs, moves, placing, reports, ticks
+from controller.core import arrays, dependencies, drains, gangs, moves, placing, preempting, reports, ticks
 from controller.core.book import Book
 from controller.core.model import (
     CancelAsked,
@@ -46,6 +46,7 @@ class Cluster:
                 assert_never(other)
         _settle(self.book)
         placing.settled(self.book)
+        preempting.settled(self.book)
         return self.book.settled()
 
 
@@ -67,7 +68,8 @@ def _submitted(book: Book, event: Submitted) -> None:
     if isinstance(waits_for, Refusal):
         book.answer(event.token, waits_for)
         return
-    refusal = admission.unrunnable(event.spec, event.images, book.nodes.values())
+    refusal = book.projects.unknown(event.spec.project)
+    refusal = refusal or admission.unrunnable(event.spec, event.images, book.nodes.values())
     if refusal is not None:
         book.answer(event.token, refusal)
         return

@@ -6,7 +6,7 @@ that runs nothing. What it is follows from its tasks (`settled`), at the end of 
 
 from dataclasses import replace
 
-from controller.core import placing
+from controller.core import keeping, placing
 from controller.core.book import Book
 from controller.core.exclusions import blamed as blamed_devices
 from controller.core.model import moved
@@ -107,7 +107,7 @@ def unmovable(job: Job) -> Refusal | None:
 def room_elsewhere(book: Book, task: Job, node: str = "") -> str:
     """Why the task's gang would not find places for all if it left (and kept away from `node`); empty: it would."""
     gang = book.jobs[task.gang]
-    tasks = placing.alike(book, gang)
+    tasks = keeping.alike(book, gang)
     placing.see_nodes(book)
     with Trial(book.snapshot) as trial:
         for one in dict.fromkeys(one.node for one in tasks if one.node):
@@ -126,6 +126,11 @@ def leaves(book: Book, task: Job, why: str, *, node: str = "") -> str:
         return f"{gang.name} has nowhere to go; it would wait {kept}"
     regroup(book, gang, f"{why}: all save, and go on elsewhere")
     return ""
+
+
+def make_way(book: Book, gang: Job, reason: str) -> None:
+    """Has a gang that was placed save and leave, for another job's sake; it waits for places again once all have."""
+    regroup(book, gang, reason)
 
 
 def regroup(book: Book, gang: Job, reason: str) -> None:

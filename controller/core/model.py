@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from headrace.events import Event as Happening
 from headrace.jobs import ImagePin, Job, JobSpec, JobState, MigrationPlan, MigrationState
 from headrace.nodes import Drain, Node
+from headrace.projects import Use
 from headrace.refusals import Refusal
 from headrace.sessions import Assignment, Report
 
@@ -138,7 +139,7 @@ Event = Ticked | Reported | Submitted | CancelAsked | MoveAsked | DrainAsked
 class Save:
     """Write down."""
 
-    record: Job | Node | Happening
+    record: Job | Node | Use | Happening
 
 
 @dataclass(frozen=True, slots=True)

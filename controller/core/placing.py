@@ -1,15 +1,17 @@
 """Gives places to jobs that wait, in their order."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import partial
 
-from controller.core import backoff
+from controller.core import backoff, keeping, precedence
 from controller.core.book import Book
 from controller.core.model import moved
 from controller.core.order import in_order
 from controller.core.placement.fit import Place, fit
-from controller.core.placement.gang import meeting_point
+from controller.core.placement.gang import choose_all, meeting_point
 from controller.core.queue import Line
-from headrace.jobs import Job, JobState, Network
+from headrace.jobs import Exclusion, Job, JobState, Network
 
 # A round is the first event after so long; time passes more often than that where much happens.
 ROUND_MS = 500
@@ -37,6 +39,7 @@ def retry_due(book: Book) -> bool:
     if book.wall_ms - queue.readings_wall_ms >= book.policy.readings_ms:
         queue.readings_wall_ms = book.wall_ms
         due |= queue.choosy_due()
+    due |= precedence.retry_due(book)
     due |= queue.moments_passed(book.wall_ms)
     if book.now_ms - queue.round_ms >= ROUND_MS:
         queue.round_ms, queue.in_round = book.now_ms, True
@@ -55,9 +58,13 @@ def place_waiting(book: Book) -> None:
         book.queue.gained = {}
         return
     book.queue.group()
+    precedence.see_who_is_short(book)
+    _claimed(book)
     rest = _walk(book, book.queue.taken_due(book.snapshot), PLACED_A_ROUND if in_round else PLACED_AT_ONCE)
     if rest:
         book.queue.put_back(rest)
+    if rest or (book.turns.released and precedence.retry_due(book)):
+        # Others begin with the next event, also where room that was kept is kept no more.
         book.room_changed = True
     # Only in a round: how many nodes have which reason changes with almost all that happens.
     for line, job_id in book.queue.untold(TOLD_A_ROUND if in_round else 0):
@@ -79,9 +86,10 @@ def place(book: Book, job: Job) -> None:
             _told(book, job, "waits for its turn")
     else:
         line, gains = book.queue.line(job.id), book.snapshot.gains
-        if line.fruitless_at == gains and not line.is_choosy:
+        if line.fruitless_at == gains and not line.is_choosy and line.reason != precedence.BEHIND:
             _told(book, job, line.reason)
             return
+        precedence.begin_with(book, job)
         found = _place(book, job)
         if found:
             line.looked_at = gains
@@ -100,6 +108,17 @@ def see_nodes(book: Book) -> None:
             book.queue.gained[book.snapshot.slots[node_id]] = None
 
 
+def _claimed(book: Book) -> None:
+    """Has those begin for which others have left."""
+    for job_id, claim in list(book.turns.claims.items()):
+        job = book.jobs[job_id]
+        nodes = [book.nodes[node] for node in dict.fromkeys(claim.nodes)]
+        tasks = keeping.alike(book, job)
+        found = choose_all(tasks, nodes, partial(book.usage, without=job_id), now_wall_ms=book.wall_ms)
+        if not isinstance(found, str) and not precedence.over_quota(book, job, tasks, found):
+            _begin(book, job, found)
+
+
 def _walk(book: Book, due: dict[Line, list[int]], most: int) -> dict[Line, list[int]]:
     """Places jobs of these lines in their order, so many at most, until of each line one has found no place.
 
@@ -113,9 +132,12 @@ def _walk(book: Book, due: dict[Line, list[int]], most: int) -> dict[Line, list[
         # A line of which all that were looked at have a place is looked at further, before those whose turn is later.
         shown = {line: line.first(count, without=paused) for line in due}
         last = {ids[-1]: line for line, ids in shown.items() if len(ids) == count}
-        for job in in_order(book, [book.jobs[one] for ids in shown.values() for one in ids]):
+        book.turns.before = []
+        listed = [book.jobs[one] for one in {**book.turns.kept, **{one: None for ids in shown.values() for one in ids}}]
+        for job in in_order(book, listed):
             line = book.queue.line(job.id)
-            if line not in due:
+            if line not in due or job.id not in shown[line]:
+                precedence.passed(book, job)
                 continue
             if _pause(book, job):
                 paused[job.id] = None
@@ -146,25 +168,39 @@ def _next_placed(book: Book, line: Line, job: Job, slots: list[int]) -> bool:
     able = [slot for slot in slots if book.queue.may_go_to(line, snapshot, slot)]
     offered = [fit(job, snapshot.nodes[one], snapshot.usages[one], now_wall_ms=book.wall_ms) for one in able]
     places = [one for one in offered if isinstance(one, Place)]
+    for place_found in sorted(places, key=lambda one: one.score, reverse=True):
+        it = (place_found,)
+        if not precedence.harmed_by(book, job, [job], it) and not precedence.over_quota(book, job, [job], it):
+            book.put(book.begin(job, place_found))
+            return True
     if places:
-        book.put(book.begin(job, max(places, key=lambda one: one.score)))
-    return bool(places)
+        book.turns.blocked[job.id] = None
+    precedence.waits(book, job)
+    return False
 
 
 def _place(book: Book, job: Job) -> str:
     """Has a job that waits begin where it can, and is empty then; else why it cannot, which it is told."""
     tasks = book.tasks(job) if job.is_gang else [job]
-    found = _pause(book, job) or _places(book, job)
+    pause = _pause(book, job)
+    found = pause or precedence.taken(book, job, tasks, partial(_places, book, job))
     if isinstance(found, str):
+        if not pause:
+            precedence.waits(book, job)
         _told(book, job, found)
         return found
+    _begin(book, job, found)
+    return ""
+
+
+def _begin(book: Book, job: Job, found: Sequence[Place]) -> None:
+    tasks = book.tasks(job) if job.is_gang else [job]
     if job.is_gang:
         rendezvous = _rendezvous(book, job, found[0].node)
         tasks = [replace(task, rendezvous=rendezvous) for task in tasks]
         book.put(moved(job, JobState.STARTING, reason="", rendezvous=rendezvous))
     for task, its_place in zip(tasks, found, strict=True):
         book.put(book.begin(task, its_place))
-    return ""
 
 
 def _told(book: Book, job: Job, reason: str) -> None:
@@ -177,20 +213,16 @@ def _pause(book: Book, job: Job) -> str:
     return next(filter(None, (backoff.pause(task, now_wall_ms=book.wall_ms) for task in tasks)), "")
 
 
-def _places(book: Book, job: Job) -> tuple[Place, ...] | str:
+def _places(book: Book, job: Job, without: Collection[str]) -> tuple[Place, ...] | str:
     see_nodes(book)
     demand = book.queue.line(job.id).demand
+    if without:
+        away = tuple(Exclusion(node, precedence.BEHIND, book.wall_ms + 1) for node in without)
+        job = replace(job, exclusions=(*job.exclusions, *away))
     if job.is_gang:
-        return book.tables.choose_all(demand, alike(book, job), now_wall_ms=book.wall_ms)
+        return book.tables.choose_all(demand, keeping.alike(book, job), now_wall_ms=book.wall_ms)
     found = book.tables.choose(demand, job, now_wall_ms=book.wall_ms)
     return (found,) if isinstance(found, Place) else found
-
-
-def alike(book: Book, gang: Job) -> list[Job]:
-    """A gang's tasks as places are looked for: what one of them keeps away from, all do."""
-    tasks = book.tasks(gang)
-    away = sum((task.exclusions for task in tasks), gang.exclusions)
-    return [replace(task, exclusions=away) for task in tasks]
 
 
 def _rendezvous(book: Book, gang: Job, node: str) -> str:

@@ -1,7 +1,7 @@
 """The jobs that wait, in lines: those of a line are alike in what decides on their places."""
 
 from bisect import bisect_left, insort
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from itertools import islice
@@ -10,11 +10,11 @@ from operator import le
 import numpy as np
 
 from controller.core import backoff
+from controller.core.fairness import Rank, rank
 from controller.core.placement.demand import Demand, demand_of
 from controller.core.placement.snapshot import Integers, Snapshot
 from headrace.jobs import Exclusion, Job
 
-Rank = tuple[int, int, int, str]
 # Where more nodes have changed, each line is looked at.
 MANY_NODES = 64
 # With so many that have just come, lines are sorted as a whole.
@@ -22,15 +22,11 @@ MANY_JOBS = 32
 FIRST_WANTS = 64
 
 
-def rank(job: Job) -> Rank:
-    """The lowest goes first of the jobs of a project that are alike: by priority, then by how long it has waited."""
-    return (-job.spec.priority, job.queue_time_ms or 0, job.array_index, job.id)
-
-
 class Line:
     """Jobs of one project and shape that keep away from the same nodes: where the first has no place, none has one.
 
-    A gang is a line of its own.
+    They have the same limit, by which they may start ahead of others, and may have others leave, or may not. A gang is
+    a line of its own.
     """
 
     def __init__(self, key: "LineKey", number: int) -> None:
@@ -52,16 +48,20 @@ class Line:
         return list(islice((one[3] for one in self.ranks if one[3] not in without), count))
 
 
-LineKey = tuple[Demand, tuple[Exclusion, ...], str, str]
+LineKey = tuple[Demand, tuple[Exclusion, ...], str, str, tuple[int | None, int, int]]
 
 
 class Queue:
     """Keeps the lines. Which jobs are looked at is decided by which nodes have changed since they were."""
 
-    def __init__(self) -> None:
+    def __init__(self, urgent: int) -> None:
+        """Jobs of the priority `urgent` or more may have others leave."""
+        self._urgent = urgent
         self._fresh: dict[str, Job] = {}
         self._entries: dict[str, tuple[Line, Job]] = {}
         self._lines: dict[LineKey, Line] = {}
+        # How many lines each project has.
+        self.projects: Counter[str] = Counter()
         self._numbers: dict[int, Line] = {}
         self._vacant: list[int] = []
         # What each line asks for of a node at least: CPU, memory, whole devices, millis of a shared one.
@@ -106,6 +106,11 @@ class Queue:
     def line(self, job_id: str) -> Line:
         """The line that the job waits in."""
         return self._entries[job_id][0]
+
+    def due(self, job_id: str) -> None:
+        """The line of the job is to be looked at."""
+        if job_id in self._entries:
+            self._due[self._entries[job_id][0]] = None
 
     def group(self, *, without: str = "") -> None:
         """Puts the jobs that have come into their lines, which are due by that (but for one of these jobs)."""
@@ -222,11 +227,14 @@ class Queue:
         return [self._numbers[number] for number in np.flatnonzero(able).tolist() if number in self._numbers]
 
     def _line_for(self, job: Job) -> Line:
-        key = (demand_of(job), job.exclusions, job.spec.project, job.id if job.is_gang else "")
+        spec = job.spec
+        turn = (spec.timeouts.run_ms, spec.grace_ms, max(spec.priority, self._urgent - 1))
+        key = (demand_of(job), job.exclusions, spec.project, job.id if job.is_gang else "", turn)
         line = self._lines.get(key)
         if line is None:
             number = self._vacant.pop() if self._vacant else len(self._numbers)
             line = self._lines[key] = self._numbers[number] = Line(key, number)
+            self.projects[spec.project] += 1
             if number >= self._wants.shape[1]:
                 self._wants = np.concatenate([self._wants, np.zeros_like(self._wants)], axis=1)
             self._wants[:, number] = _least(job)
@@ -244,6 +252,9 @@ class Queue:
         del line.ranks[bisect_left(line.ranks, rank(job))]
         if not line.ranks:
             del self._lines[line.key], self._numbers[line.number]
+            self.projects[line.key[2]] -= 1
+            if not self.projects[line.key[2]]:
+                del self.projects[line.key[2]]
             self._vacant.append(line.number)
             self._choosy.pop(line, None)
             self._due.pop(line, None)

@@ -33,6 +33,8 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
             _limits(book, job)
     if placing.retry_due(book):
         book.capacity_changed()
+    for use in book.projects.to_save(wall_ms, every_ms=book.policy.use_saved_ms):
+        book.put_use(use)
     if stood_still:
         progress.stood_still(book)
     progress.ticked(book)

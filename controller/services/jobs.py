@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from google.protobuf.message import Message
 
-from controller.core import arrays, dependencies, explanations
+from controller.core import arrays, dependencies, explanations, standing
 from controller.core.model import CancelAsked, MoveAnswer, MoveAsked, Submitted
 from controller.images import Images
 from controller.logs import JobLogs
@@ -139,7 +139,8 @@ class JobService(JobServiceServicer):
             jobfile.check(spec)
             job = Job(name="", spec=spec, images=await self._pins(spec))
         found = explanations.candidates(self._shell.cluster.book, job)
-        return pb.ExplainJobResponse(job=_dump(job), candidates=[wire.dump(one) for one in found])
+        stands = standing.standing(self._shell.cluster.book, job)
+        return pb.ExplainJobResponse(job=_dump(job), candidates=[wire.dump(one) for one in found], standing=stands)
 
     async def MigrateJob(self, request: pb.MigrateJobRequest, context: Any) -> pb.MigrateJobResponse:  # noqa: ARG002, N802, D102
         if request.where:

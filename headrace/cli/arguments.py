@@ -192,6 +192,20 @@ COMMANDS: dict[str, Command] = {
         "headrace find 'region == \"east\" and gpu.memory >= 24GiB' --free --order-by 'free.cpu desc'",
         options.find_options,
     ),
+    "projects": Command(
+        "projects",
+        "projects",
+        "List projects: their weights and quotas, and what they hold.",
+        "headrace projects -o wide",
+        options.no_options,
+    ),
+    "usage": Command(
+        "projects",
+        "usage",
+        "Show what projects have used, and what they were due.",
+        "headrace usage",
+        options.no_options,
+    ),
     "top": Command(
         "top", "top", "Watch devices and nodes live.", "headrace top --where 'region == \"east\"'", options.top_options
     ),

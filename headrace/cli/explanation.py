@@ -38,7 +38,8 @@ def _sheet(response: ExplainJobResponse, wide: bool) -> list[str]:  # noqa: FBT0
     fitting = [one for one in response.candidates if not one.reason]
     rows = [_row(one, wide) for one in response.candidates]
     headings = ("NODE", "FITS", "PLATFORM", "RUNS FOR", "FROM", "WHY NOT", *(("DEVICES",) if wide else ()))
-    return [_summary(response.job, len(fitting), len(rows)), "", *words.columns(headings, rows)]
+    summary = _summary(response.job, len(fitting), len(rows))
+    return [summary, *words.indented(response.standing), "", *words.columns(headings, rows)]
 
 
 def _summary(job: Job, fitting: int, known: int) -> str:

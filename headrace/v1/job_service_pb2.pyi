@@ -65,12 +65,14 @@ class ExplainJobRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ...) -> None: ...
 
 class ExplainJobResponse(_message.Message):
-    __slots__ = ("job", "candidates")
+    __slots__ = ("job", "candidates", "standing")
     JOB_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    STANDING_FIELD_NUMBER: _ClassVar[int]
     job: _job_pb2.Job
     candidates: _containers.RepeatedCompositeFieldContainer[_job_pb2.Candidate]
-    def __init__(self, job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ..., candidates: _Optional[_Iterable[_Union[_job_pb2.Candidate, _Mapping]]] = ...) -> None: ...
+    standing: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ..., candidates: _Optional[_Iterable[_Union[_job_pb2.Candidate, _Mapping]]] = ..., standing: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class MigrateJobRequest(_message.Message):
     __slots__ = ("name", "target", "where", "validate_only")

@@ -16,6 +16,7 @@ from headrace.attempts import Checkpoint, Outputs
 from headrace.events import Event
 from headrace.jobs import CheckpointPolicy, Job, JobSpec, JobState
 from headrace.nodes import Capacity, Node, NodeDescription
+from headrace.projects import Use
 from headrace.refusals import Refusal
 
 
@@ -66,6 +67,17 @@ class StoreSuite:
         assert again.load() == ((job("train"),), (node("a"),))
         assert again.events(after=0, limit=10) == (event,)
         assert again.cluster == first.cluster
+        again.close()
+
+    def test_what_projects_have_used_is_there_after_a_restart_as_it_was_saved_last(self, url: str) -> None:
+        first = Store.open(url)
+        first.commit([Use("projects/b", 5, 1.5, 2.0, 0.5, 3.0), Use("projects/a", 5)])
+        first.commit([job("train"), Use("projects/a", 7, 0.25), Use("projects/a", 9, 0.5)])
+        first.close()
+
+        again = Store.open(url)
+
+        assert again.uses() == (Use("projects/a", 9, 0.5), Use("projects/b", 5, 1.5, 2.0, 0.5, 3.0))
         again.close()
 
     def test_jobs_are_loaded_oldest_first_and_ended_ones_not_at_all(self, store: Store) -> None:

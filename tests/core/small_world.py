@@ -1,6 +1,7 @@
 """Both cores in one process, with an engine, a network and a clock that obey the test: no IO, nothing random."""
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
@@ -11,9 +12,12 @@ from agent.runtimes.runtime import ContainerState, ContainerStatus, Holder, Ref
 from controller.core import model as controller
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
+from controller.core.fairness import Fading
+from controller.core.projects import Projects
 from headrace.attempts import Checkpoint, Outputs, Phase, Platform
 from headrace.jobs import CheckpointPolicy, ImagePin, Job, JobSpec, Requests
 from headrace.nodes import Capacity, Cpu, Drain, Load, Node, NodeDescription
+from headrace.projects import Declared, Use
 from headrace.refusals import Refusal
 from headrace.sessions import Goal, Prefetched, PrefetchState
 
@@ -81,13 +85,14 @@ class Site:
 class World:
     """Moves events between the cores until nothing is left to do."""
 
-    def __init__(self, **nodes: Platform) -> None:
+    def __init__(self, *, declared: Mapping[str, Declared] | None = None, **nodes: Platform) -> None:
+        self.declared = declared or {}
         self.now_ms = 1_000
-        self.store: dict[str, Job | Node] = {}
+        self.store: dict[str, Job | Node | Use] = {}
         self.happenings: list[str] = []
         self.changed: list[str] = []
         self.answers: dict[int, object] = {}
-        self.cluster = Cluster(Book("cluster-1", Policy(), (), ()))
+        self.cluster = Cluster(Book("cluster-1", Policy(), (), (), self.projects()))
         self.sites: dict[str, Site] = {}
         self._queue: deque[tuple[str, object]] = deque()
         self._token = 0
@@ -112,11 +117,16 @@ class World:
         self._queue = deque(one for one in self._queue if one[0] != name)
         self._boot(name)
 
+    def projects(self) -> Projects:
+        """Those that are declared, with what was saved of their use."""
+        fading = Fading(Policy().half_life_ms, Policy().share_ahead_ms)
+        return Projects(self.declared, fading, [one for one in self.store.values() if isinstance(one, Use)])
+
     def restart_controller(self) -> None:
         """The controller is killed and started again from what it had saved."""
         jobs = tuple(one for one in self.store.values() if isinstance(one, Job) and not one.ended)
         nodes = tuple(one for one in self.store.values() if isinstance(one, Node))
-        self.cluster = Cluster(Book("cluster-1", Policy(), jobs, nodes))
+        self.cluster = Cluster(Book("cluster-1", Policy(), jobs, nodes, self.projects()))
         self.cluster.book.recall(one for one in self.store.values() if isinstance(one, Job))
         self._queue = deque(one for one in self._queue if one[0] != "controller")
         self.pass_time(0)
@@ -210,7 +220,7 @@ class World:
         for effect in effects:
             match effect:
                 case controller.Save(record):
-                    if isinstance(record, (Job, Node)):
+                    if isinstance(record, (Job, Node, Use)):
                         self.store[record.name] = record
                     else:
                         self.happenings.append(record.reason)

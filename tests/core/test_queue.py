@@ -205,7 +205,7 @@ def test_when_many_nodes_come_at_once_each_line_is_looked_at() -> None:
 
 
 def test_a_line_that_has_nobody_left_is_kept_no_longer() -> None:
-    queue = Queue()
+    queue = Queue(80)
     waits = Job("jobs/a", spec(), images=PINS, epoch=1)
     queue.put(waits)
     queue.group()

@@ -7,6 +7,8 @@ from sys import executable
 
 import pytest
 
+from headrace.projects import Declared as DeclaredProject
+from headrace.projects import Quota
 from headrace.refusals import Code, Refusal
 from headrace.settings import (
     AgentSettings,
@@ -209,6 +211,16 @@ def test_a_wrong_setting_is_told_its_file_and_key_and_what_is_allowed(tmp_path: 
         ("lease = 15", 'lease: is a duration in quotes, e.g. "15s"'),
         ('lease = "15"', "lease: '15' is no duration"),
         ('lease = "10ms"', "lease: 10ms is not from 1s to 1h"),
+        ("half_life = 5", 'half_life: is a duration in quotes, e.g. "24h"'),
+        ('half_life = "1s"', "half_life: 1s is shorter than 1m"),
+        ("projects = 1", "projects: has keys of its own; write [projects.NAME] and its keys below"),
+        ("[projects.Physics]", "projects: 'Physics' is no name"),
+        ("[projects.p]\nwheight = 2", "projects: p: unknown key 'wheight'; did you mean weight?"),
+        ("[projects.p]\nweight = 0", "projects: p: weight: is a number above 0"),
+        ("[projects.p]\nquota = {gpus = 2}", "projects: p: quota: unknown key 'gpus'"),
+        ("[projects.p]\nquota = {units = -1}", "projects: p: quota.units: is a number of 0 or more"),
+        ("[projects.p]\nborrow = false", "projects: p: borrow: without a quota there is nothing to keep to"),
+        ('[projects.p]\nborrow = "no"', "projects: p: borrow: is true or false"),
         ('images.insecure_registries = "a"', 'images.insecure_registries: is a list, e.g. ["a", "b"]'),
     ],
 )
@@ -216,6 +228,17 @@ def test_a_controllers_wrong_setting_is_told_likewise(tmp_path: Path, text: str,
     file = written(tmp_path, text)
 
     assert refusal_of(load_controller, file, {}).message.startswith(f"{file}: {problem}")
+
+
+def test_projects_have_weights_and_quotas(tmp_path: Path) -> None:
+    text = "[projects.p]\nweight = 0.5\nquota = {units = 64, devices = 2.5, cpu = 8}\nborrow = false\n[projects.q]\n"
+    settings = load_controller(written(tmp_path, text), {})
+
+    assert settings.projects == {
+        "p": DeclaredProject(0.5, Quota(64_000, 2_500, 8_000), borrows=False),
+        "q": DeclaredProject(),
+    }
+    assert settings.half_life_ms == 86_400_000
 
 
 def test_all_wrong_settings_are_told_at_once(tmp_path: Path) -> None:

@@ -1,101 +1,98 @@
-"""Laws of sizes, durations and shares of processors."""
+"""Normalised units: what tasks of all kinds have in common."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace import units
+from controller.core.units import Yardstick
+from headrace.jobs import AcceleratorRequest, Requests
+from headrace.nodes import Capacity, Device, Figure, Node, NodeDescription, Origin
+from headrace.projects import Amount
+from tests.core.small_world import GIB
 
 
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("4GiB", 4 << 30), ("500MB", 500_000_000), ("1.5TiB", 3 << 39), ("1KB", 1000), ("7B", 7), ("42", 42), (42, 42)],
+def device(number: int, kind: str = "gpu", **figures: float) -> Device:
+    known = tuple(Figure(name, value, Origin.SPEC) for name, value in figures.items())
+    return Device(f"{kind}-{number}", kind, "maker", "model", memory_bytes=16 * GIB, figures=known)
+
+
+def node(name: str, *devices: Device, cores: int = 16) -> Node:
+    capacity = Capacity(cores * 1000, cores * 4 * GIB)
+    return Node(f"nodes/{name}", description=NodeDescription(capacity=capacity), devices=devices)
+
+
+ONE_DEVICE = AcceleratorRequest(1, 'kind == "gpu"')
+
+
+def test_a_core_is_a_unit() -> None:
+    assert Yardstick([node("a")]).amount(Requests(3000, GIB), ()) == Amount(3000, 0, 3000)
+
+
+def test_who_asks_for_much_memory_and_few_cores_counts_by_memory() -> None:
+    yardstick = Yardstick([node("a"), node("b")])
+    assert yardstick.amount(Requests(1000, 64 * GIB), ()).unit_millis == 16_000
+
+
+def test_all_devices_of_a_kind_are_worth_all_cores() -> None:
+    gpus, npus = [device(one) for one in range(2)], [device(one, "npu") for one in range(8)]
+    yardstick = Yardstick([node("a", *gpus), node("b", *npus)])
+    assert yardstick.amount(Requests(1000, GIB, ONE_DEVICE), gpus[:1]) == Amount(16_000, 1000, 1000)
+    assert yardstick.amount(Requests(1000, GIB, AcceleratorRequest(2)), npus[:2]) == Amount(8_000, 2000, 1000)
+
+
+def test_a_part_of_a_device_counts_as_that_part() -> None:
+    one = device(1)
+    half = AcceleratorRequest(1, share_millis=500)
+    assert Yardstick([node("a", one)]).amount(Requests(1000, GIB, half), [one]) == Amount(8_000, 500, 1000)
+
+
+def test_devices_of_a_kind_whose_figures_are_known_count_by_them() -> None:
+    slow, fast = device(1, fp16_tflops=100), device(2, fp16_tflops=300)
+    yardstick = Yardstick([node("a", slow, fast)])
+    assert yardstick.amount(Requests(1000, GIB, ONE_DEVICE), [slow]).unit_millis == 4_000
+    assert yardstick.amount(Requests(1000, GIB, ONE_DEVICE), [fast]).unit_millis == 12_000
+
+
+def test_devices_of_a_kind_of_which_one_is_not_known_count_alike() -> None:
+    known, unknown = device(1, fp16_tflops=100), device(2)
+    yardstick = Yardstick([node("a", known, unknown)])
+    assert yardstick.amount(Requests(1000, GIB, ONE_DEVICE), [known]).unit_millis == 8_000
+
+
+def test_what_a_task_will_have_is_that_of_the_kind_which_it_names() -> None:
+    yardstick = Yardstick([node("a", device(1), device(2)), node("b", device(3, "npu"))])
+    assert yardstick.expected(Requests(1000, GIB, ONE_DEVICE)).unit_millis == 16_000
+    assert yardstick.expected(Requests(1000, GIB, AcceleratorRequest(1))).unit_millis == 32_000
+
+
+def test_where_nothing_is_known_of_nodes_a_task_counts_by_its_cores() -> None:
+    assert Yardstick().amount(Requests(1000, GIB, ONE_DEVICE), [device(1)]) == Amount(1000, 1000, 1000)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(1, 64), st.integers(0, 3)), min_size=1, max_size=12),
+    st.sampled_from((0.0, 50.0)),
 )
-def test_a_size_is_a_number_of_bytes(text: str | int, size: int) -> None:
-    assert units.parse_bytes(text) == size
+def test_nodes_that_change_one_by_one_leave_what_all_of_them_would(
+    changes: list[tuple[int, int, int]], tflops: float
+) -> None:
+    grown, last = Yardstick(), {}
+    for number, cores, count in changes:
+        figures = {"bf16_tflops": tflops} if tflops else {}
+        given_devices = [device(number * 10 + one, **figures) for one in range(count)]
+        last[number] = node(f"n{number}", *given_devices, cores=cores)
+        grown.put(last[number])
+    whole = Yardstick(last.values())
+    asked = Requests(1000, GIB, ONE_DEVICE)
+    for one in last.values():
+        for given_device in one.devices:
+            assert grown.amount(asked, [given_device]) == whole.amount(asked, [given_device])
+    assert grown.expected(asked) == whole.expected(asked)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "4 gigs", "4 GiB", "4gib", "4Gi", "-1MiB", "1e9", "GiB", "٤GiB", "9" * 21, "1.GiB"]
-)
-def test_what_is_no_size_is_told_what_sizes_look_like(text: str) -> None:
-    with pytest.raises(units.UnitError, match="is no size; write"):
-        units.parse_bytes(text)
-
-
-def test_a_size_that_the_wire_cannot_carry_is_refused() -> None:
-    with pytest.raises(units.UnitError, match="at most 8191PiB"):
-        units.parse_bytes("9000PiB")
-
-
-@given(st.integers(0, units.MAX_BYTES))
-def test_a_printed_size_means_the_same_size(size: int) -> None:
-    assert units.parse_bytes(units.format_bytes(size)) == size
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [(0, "0B"), (1 << 30, "1GiB"), (500_000_000, "500MB"), (1025, "1025B"), (3 << 39, "1536GiB")],
-)
-def test_an_exact_size_is_printed_as_short_as_it_can_be(size: int, text: str) -> None:
-    assert units.format_bytes(size) == text
-
-
-@pytest.mark.parametrize(
-    ("size", "text"), [(999, "999B"), (4_197_408_768, "3.91GiB"), (100 << 20, "100MiB"), (15 << 39, "7.50TiB")]
-)
-def test_people_are_shown_three_digits(size: int, text: str) -> None:
-    assert units.rounded_bytes(size) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "millis"),
-    [("90s", 90_000), ("10m", 600_000), ("1h30m", 5_400_000), ("250ms", 250), ("7d", 604_800_000), ("1.5h", 5_400_000)],
-)
-def test_a_duration_is_a_number_of_milliseconds(text: str, millis: int) -> None:
-    assert units.parse_duration(text) == millis
-
-
-def test_nothing_is_a_duration_without_a_unit() -> None:
-    assert units.parse_duration("0") == 0
-
-
-@pytest.mark.parametrize("text", ["", "10", "ten", "30m1h", "1h 30m", "-5s", "5S", "1m1m", "10min"])
-def test_what_is_no_duration_is_told_what_durations_look_like(text: str) -> None:
-    with pytest.raises(units.UnitError, match="is no duration; write"):
-        units.parse_duration(text)
-
-
-@pytest.mark.parametrize(("text", "problem"), [("99999d", "at most 36500d"), ("0.1ms", "whole number of milliseconds")])
-def test_a_duration_that_cannot_be_kept_exactly_is_refused(text: str, problem: str) -> None:
-    with pytest.raises(units.UnitError, match=problem):
-        units.parse_duration(text)
-
-
-@given(st.integers(0, units.MAX_DURATION_MS))
-def test_a_printed_duration_means_the_same_duration(millis: int) -> None:
-    assert units.parse_duration(units.format_duration(millis)) == millis
-
-
-@pytest.mark.parametrize(("text", "millis"), [(2, 2000), (0.5, 500), ("500m", 500), ("0.25", 250), ("1.5", 1500)])
-def test_a_share_of_processors_is_a_number_of_thousandths(text: str | float, millis: int) -> None:
-    assert units.parse_cpu(text) == millis
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("two", "write cores"),
-        ("-1", "write cores"),
-        ("0.0001", "finest step is 1m"),
-        ("99999999", "at most 1000000 cores"),
-    ],
-)
-def test_what_is_no_share_of_processors_is_told_why(text: str, problem: str) -> None:
-    with pytest.raises(units.UnitError, match=problem):
-        units.parse_cpu(text)
-
-
-@given(st.integers(0, units.MAX_CPU_MILLIS))
-def test_a_printed_share_means_the_same_share(millis: int) -> None:
-    assert units.parse_cpu(units.format_cpu(millis)) == millis
+@pytest.mark.parametrize("kind", ["gpu", "npu"])
+def test_all_of_a_kind_together_is_what_all_cores_are(kind: str) -> None:
+    devices = [device(one, kind, fp16_tflops=10.0 * (one + 1)) for one in range(4)]
+    yardstick = Yardstick([node("a", *devices, cores=30)])
+    every = yardstick.amount(Requests(1000, GIB, AcceleratorRequest(4)), devices)
+    assert abs(every.unit_millis - 30_000) <= len(devices)

@@ -19,6 +19,8 @@ from headrace.v1 import (
     job_service_pb2,
     node_pb2,
     node_service_pb2,
+    project_pb2,
+    project_service_pb2,
     session_pb2,
 )
 from tests.house import contract_rules
@@ -34,6 +36,8 @@ CONTRACT = (
     job_service_pb2,
     node_pb2,
     node_service_pb2,
+    project_pb2,
+    project_service_pb2,
     session_pb2,
 )
 

@@ -16,6 +16,7 @@ from headrace.attempts import Attempt, AttemptState, Platform
 from headrace.client import Client
 from headrace.jobs import JobSpec, Requests
 from headrace.nodes import Capacity, Engine, NodeDescription
+from headrace.projects import Declared
 from headrace.sessions import Assignment, Placement, Report
 from headrace.settings import ControllerSettings, ImageSettings
 from headrace.status import RefusalInterceptor
@@ -47,11 +48,11 @@ async def registry_with_an_image() -> AsyncIterator[Registry]:
 
 
 @asynccontextmanager
-async def controller(state: Path) -> AsyncIterator[Running]:
+async def controller(state: Path, *, projects: dict[str, Declared] | None = None) -> AsyncIterator[Running]:
     """A controller on this state folder; a second one on the same folder is the first one, restarted."""
     async with registry_with_an_image() as registry:
         images = ImageSettings(default_registry=registry.host)
-        parts = assemble(ControllerSettings(state=state, lease_ms=LEASE_MS, images=images))
+        parts = assemble(ControllerSettings(state=state, lease_ms=LEASE_MS, images=images, projects=projects or {}))
         server = aio.server(interceptors=[RefusalInterceptor()], options=SERVER_OPTIONS)
         await add_services(server, parts)
         address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from controller.core import model as controller
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
+from controller.core.fairness import Fading
+from controller.core.projects import Projects
 from controller.services.checkpoints import CheckpointService
 from headrace.events import Event as Happening
 from headrace.jobs import Job
 from headrace.nodes import Node
+from headrace.projects import Use
 from headrace.sessions import Report
 from tests.simulation.checkpoints import YOUNG_MS
 from tests.simulation.occurrences import Occurrence
@@ -19,7 +22,15 @@ from tests.simulation.process import Process
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-POLICY = Policy(lease_ms=6_000, prefetch_ms=30_000, exclusion_ms=8_000, doubt_ms=3_000)
+POLICY = Policy(
+    lease_ms=6_000,
+    prefetch_ms=30_000,
+    exclusion_ms=8_000,
+    doubt_ms=3_000,
+    preemption_rest_ms=3_000,
+    patience_ms=5_000,
+    use_saved_ms=5_000,
+)
 AWAY_MS = (0, 1_000, 4_000, 15_000)
 SWEEPS_EVERY_MS = 8_000
 EPOCH_BEGAN_MS = 1_700_000_000_000
@@ -36,6 +47,7 @@ class SimulatedController(Process):
         super().__init__(world, "controller")
         self.jobs: dict[str, Job] = {}
         self.nodes: dict[str, Node] = {}
+        self.uses: dict[str, Use] = {}
         self.happenings: list[str] = []
         self.sessions: dict[str, int] = {}
         self.decided: dict[str, Job] = {}
@@ -58,7 +70,9 @@ class SimulatedController(Process):
         if self.is_up:
             return
         live = tuple(one for one in self.jobs.values() if not one.ended)
-        book = Book("cluster-1", POLICY, live, tuple(self.nodes.values()))
+        fading = Fading(POLICY.half_life_ms, POLICY.share_ahead_ms)
+        projects = Projects(self.world.declared, fading, self.uses.values())
+        book = Book("cluster-1", POLICY, live, tuple(self.nodes.values()), projects)
         # So that arrays are large in a small world.
         book.relations.fresh_at_once = 2
         self.sessions, self.waiting_ms = {}, {}
@@ -170,6 +184,8 @@ class SimulatedController(Process):
                 case controller.Save(Node() as node):
                     written.append((Occurrence.NODE_SAVED, None, node))
                     self.nodes[node.id] = node
+                case controller.Save(Use() as use):
+                    self.uses[use.id] = use
                 case controller.Save(Happening() as happening):
                     self.happenings.append(happening.reason)
         for occurrence, before, after in written:

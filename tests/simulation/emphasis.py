@@ -21,6 +21,8 @@ class Emphasis:
     unrest: float | None = None
     at_once: int | None = None
     loses: str = ""
+    # Whether projects share too few nodes.
+    crowded: bool = False
     # In which directions lines are cut: up, down.
     cuts: tuple[tuple[bool, bool], ...] = ((True, True), (True, True), (True, False), (False, True))
 
@@ -107,6 +109,7 @@ GANGS = Emphasis(
     unrest=0.4,
     at_once=4,
 )
+CROWD = Emphasis("projects that share too few nodes", {}, {"kill_controller": 1, "cancel": 1}, unrest=0.1, crowded=True)
 RELATIONS = Emphasis(
     "arrays and sequences",
     {},
@@ -138,5 +141,6 @@ EMPHASES = (
     MOVES,
     STUBBORN,
     GANGS,
+    CROWD,
     RELATIONS,
 )

@@ -48,6 +48,8 @@ class Past:
     robbed: dict[str, None] = field(default_factory=dict)
     # Attempts that a device of theirs has ended.
     worn: dict[Ref, None] = field(default_factory=dict)
+    # Jobs for which others had to leave.
+    asked: dict[str, None] = field(default_factory=dict)
 
 
 Invariant = Callable[["World", Any, Any], "str | None"]

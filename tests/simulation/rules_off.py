@@ -11,9 +11,10 @@ from agent.core import agent as agent_core
 from agent.core.agent import AgentCore
 from agent.core.attempts import Desire
 from agent.daemon import newest
-from controller.core import arrays, assignments, dependencies, gangs, placing, reports, ticks
+from controller.core import arrays, assignments, dependencies, gangs, placing, precedence, preemption, reports, ticks
 from controller.core.book import Book, Policy
 from controller.core.placement.fit import Place, choose
+from controller.core.projects import Projects
 from controller.services.checkpoints import CheckpointService
 from headrace.attempts import AttemptState
 from headrace.jobs import JobState, Partition, RetryCause
@@ -22,6 +23,7 @@ from tests.simulation import node, works
 from tests.simulation.controller import SimulatedController
 from tests.simulation.emphasis import (
     ANY,
+    CROWD,
     CUTS,
     DEVICES,
     FULL,
@@ -352,6 +354,19 @@ def _one_by_one(place: Any, book: Book, job: Any) -> Any:
 def _the_others_stay(leaves: Any, book: Book, gang: Any) -> None:
     if all(task.state is JobState.QUEUED or gangs.is_done(task) for task in book.tasks(gang)):
         leaves(book, gang)
+
+
+# What projects, priorities and those who start ahead need.
+
+
+def _lower(job: Any, victim: Any, _rules: Any) -> bool:
+    return bool(job.spec.project == victim.spec.project)
+
+
+_switch("less urgent", "A job leaves only for a more urgent one", (preemption, "is_lower"), _lower, CROWD)
+_switch("borrowed", "A project gives back only what is borrowed", (Projects, "borrows"), lambda *_, **__: True, CROWD)
+_switch("own quota", "Who does not borrow keeps to its quota", (Projects, "over_quota"), lambda *_: "", CROWD)
+_switch("not delayed", "Nobody starts ahead who would delay others", (precedence, "delays"), lambda *_: False, CROWD)
 
 
 # What arrays need, and jobs that follow others.

@@ -10,6 +10,7 @@ from headrace.nodes import Drain
 from tests.simulation.emphasis import ANY, Emphasis
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import Broken
+from tests.simulation.tenants import CROWDED, Tenants
 from tests.simulation.users import Users, drains
 from tests.simulation.world import Story, World
 
@@ -25,10 +26,14 @@ STAYS_EVENTS = 150
 def run(seed: int, story: Story | None = None, emphasis: Emphasis = ANY) -> str:
     """Runs a seed; answers a digest of all that happened. Raises Broken, or whatever a core raises."""
     rng = Random(seed)
-    world = World(rng, story=story)
+    drawn = Random(f"tenants of {seed}")
+    is_crowded = emphasis.crowded or (emphasis is ANY and drawn.random() < CROWDED)
+    tenants = Tenants(drawn) if is_crowded else None
+    world = World(rng, story=story, declared=tenants.declared if tenants is not None else None)
     world.faults = replace(Faults.drawn(rng), **emphasis.faults)
     world.wear = Random(f"what becomes of devices in {seed}")
-    users = Users(world, emphasis, Random(f"gangs of {seed}"), Random(f"arrays and sequences of {seed}"))
+    relations = Random(f"arrays and sequences of {seed}")
+    users = Users(world, emphasis, Random(f"gangs of {seed}"), relations, tenants)
     while world.now_ms < ROUGH_MS:
         users.act()
         world.pass_time(STEP_MS)

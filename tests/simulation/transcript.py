@@ -9,6 +9,7 @@ from headrace.attempts import Attempt
 from headrace.events import Event as Happening
 from headrace.jobs import Job
 from headrace.nodes import Node
+from headrace.projects import Use
 from headrace.refusals import Refusal
 from headrace.sessions import Assignment, Placement, Report
 from tests.simulation.process import Process
@@ -115,6 +116,8 @@ class Transcript:
                 drain = f", {node.drain.name}" if node.drain.value else ""
                 text = self._news(who, node.name, f"{node.name} {node.state.name}{drain}")
                 return f"saves {text}" if text else ""
+            case controller.Save(Use()):
+                return ""
             case controller.Save(Happening() as happening):
                 return f"notes {happening.reason}: {happening.message}"
             case controller.Assign(node, assignment):

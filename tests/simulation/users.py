@@ -24,6 +24,9 @@ from tests.core.small_world import GIB, spec
 from tests.simulation.emphasis import ANY, RELATIONS, Emphasis
 from tests.simulation.node import SimulatedNode
 from tests.simulation.programs import Program
+from tests.simulation.tenants import JOBS_AT_ONCE as CROWDED_AT_ONCE
+from tests.simulation.tenants import JOBS_WITH_DEVICES_AT_ONCE as CROWDED_DEVICES_AT_ONCE
+from tests.simulation.tenants import Tenants
 from tests.simulation.world import World
 
 # How likely a world has gangs, where nothing is emphasised.
@@ -69,9 +72,14 @@ class Users:
     """A few kinds of jobs, and things that are done now and then. Some seeds know some of them only."""
 
     def __init__(
-        self, world: World, emphasis: Emphasis = ANY, gangs: Random | None = None, relations: Random | None = None
+        self,
+        world: World,
+        emphasis: Emphasis = ANY,
+        gangs: Random | None = None,
+        relations: Random | None = None,
+        tenants: Tenants | None = None,
     ) -> None:
-        """`gangs` and `relations` draw what only some worlds have: all others are as they were without any."""
+        """`gangs`, `relations` and `tenants` draw what only some worlds have: all others are as they were without."""
         rng = world.rng
         self.world = world
         self.rng = rng
@@ -92,6 +100,9 @@ class Users:
         # Of which the largest has room beside the others.
         self.largest = max(_room(one) for one in self.specs)
         self.at_once = emphasis.at_once or max(self.at_once, self.largest)
+        self._tenants = tenants
+        if tenants is not None:
+            self.at_once = CROWDED_DEVICES_AT_ONCE if with_devices else CROWDED_AT_ONCE
         self.unrest = rng.random() if emphasis.unrest is None else emphasis.unrest
         # How many tasks each has.
         self._submitted: dict[str, int] = {}
@@ -121,6 +132,7 @@ class Users:
 
     def _submit(self, wanted: JobSpec) -> None:
         name = f"job-{len(self._submitted) + 1}"
+        wanted = self._tenants.spec(wanted) if self._tenants is not None else wanted
         self._submitted[name] = _room(wanted)
         wanted = self._following(wanted)
         drawn = [
@@ -132,6 +144,9 @@ class Users:
         endless = drawn[0].total_ms is None and small
         for program in drawn if len(drawn) > 1 else ():
             program.total_ms = None if endless else program.total_ms or 6_000
+        for program in drawn if self._tenants is not None else ():
+            # Others wait for its room.
+            program.total_ms = program.total_ms or 6_000
         self.world.submit(name, wanted, *drawn)
 
     def _form_gangs(self, gangs: Random, largest: int) -> None:

@@ -1,6 +1,6 @@
 """A world of one controller and several nodes, all of it decided by one seed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from random import Random
 from typing import Any, Protocol
@@ -10,9 +10,10 @@ from controller.core.model import Submitted
 from headrace.attempts import Platform
 from headrace.ids import task_id
 from headrace.jobs import Job, JobSpec
+from headrace.projects import Declared
 from headrace.refusals import Refusal
 from tests.core.small_world import AMD64, ARM64, PINS
-from tests.simulation import invariants, relation_invariants  # noqa: F401 - has its invariants look.
+from tests.simulation import invariants, precedence, relation_invariants  # noqa: F401 - they have invariants too.
 from tests.simulation.checkpoints import Checkpoints
 from tests.simulation.controller import SimulatedController
 from tests.simulation.engine import Container
@@ -46,8 +47,16 @@ class Story(Protocol):
 class World:
     """Both daemons with their real cores; the clock, the network, the disks and the engines are simulated."""
 
-    def __init__(self, rng: Random, *, story: Story | None = None, nodes: dict[str, Platform] | None = None) -> None:
+    def __init__(
+        self,
+        rng: Random,
+        *,
+        story: Story | None = None,
+        nodes: dict[str, Platform] | None = None,
+        declared: Mapping[str, Declared] | None = None,
+    ) -> None:
         self.rng = rng
+        self.declared = declared or {}
         self.story = story
         self.tick_ms = TICK_MS
         self.faults = Faults()

@@ -1,0 +1,151 @@
+"""Who may start ahead of the job whose turn it is and that finds no room: nobody who would delay it. Pure."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from controller.core.placement.fit import Place, Usage, choose, fit
+from controller.core.placement.gang import choose_all
+from headrace.jobs import Job, JobState
+from headrace.nodes import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Room that is kept for a job that waits: at `places`, once the jobs in `gone` have gone, by `start_ms`.
+
+    `start_ms` is None where nothing says when they will have gone. Times are in milliseconds since 1970.
+    """
+
+    job: str
+    # Of each of its tasks.
+    places: tuple[str, ...]
+    gone: tuple[str, ...]
+    start_ms: int | None
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Each of them once."""
+        return tuple(dict.fromkeys(self.places))
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is known of the cluster: its nodes, the jobs of each, and what is held."""
+
+    nodes: Mapping[str, Node]
+    jobs_at: Callable[[str], Sequence[Job]]
+    wall_ms: int
+    # What is held of a node by all but these jobs, by whatever else, and by what is promised to others.
+    usage: Callable[[Node, Collection[str]], Usage]
+
+
+def ends_ms(job: Job, wall_ms: int) -> int | None:
+    """By when it has gone, as far as its limit tells. One that has not started yet might start now."""
+    if job.state in (JobState.CANCELLING, JobState.FREEZING):
+        return wall_ms + job.spec.grace_ms
+    limit_ms = job.spec.timeouts.run_ms
+    if limit_ms is None:
+        return None
+    start_ms = job.start_time_ms if job.start_time_ms is not None else wall_ms
+    return max(wall_ms, start_ms + limit_ms + job.spec.grace_ms)
+
+
+def earliest(tasks: Sequence[Job], scene: Scene, nodes: Iterable[Node] | None = None) -> Kept | None:
+    """Where a job (the tasks of one) would start first, as jobs end; None where it would not though all had ended."""
+    head = tasks[0].gang or tasks[0].id
+    among = list(scene.nodes.values() if nodes is None else nodes)
+    if len(tasks) > 1:
+        return _for_all(head, tasks, scene, among)
+    best: Kept | None = None
+    for node in among:
+        found = _at(tasks[0], head, node, scene, best)
+        if found is not None and (best is None or how_soon(found) < how_soon(best)):
+            best = found
+    return best
+
+
+def how_soon(kept: Kept) -> tuple[bool, int, int, tuple[str, ...]]:
+    """Of two, the lower is the better one."""
+    # Of unknown time, the one for which fewest have to go: nobody comes there meanwhile, so it only gets sooner.
+    return kept.start_ms is None, kept.start_ms or 0, len(kept.gone), kept.places
+
+
+def _at(job: Job, head: str, node: Node, scene: Scene, best: Kept | None) -> Kept | None:
+    """The room that it has there first; None where it has none, or where that would be no sooner than the `best`."""
+    leaving = _in_order(scene.jobs_at(node.id), scene.wall_ms)
+    most = len(leaving)
+    if best is not None and best.start_ms is not None:
+        most = sum(end_ms is not None and end_ms <= best.start_ms for _, end_ms in leaving)
+    elif best is not None:
+        known = sum(end_ms is not None for _, end_ms in leaving)
+        most = min(most, max(known, len(best.gone)))
+
+    def fits(count: int) -> bool:
+        usage = scene.usage(node, [one for one, _ in leaving[:count]])
+        return isinstance(fit(job, node, usage, now_wall_ms=scene.wall_ms), Place)
+
+    count = _fewest(most, fits)
+    return None if count is None else _kept(head, (node.id,), leaving[:count], scene.wall_ms)
+
+
+def _for_all(head: str, tasks: Sequence[Job], scene: Scene, nodes: Sequence[Node]) -> Kept | None:
+    here = {job.id: job for node in nodes for job in scene.jobs_at(node.id)}
+    leaving = _in_order(here.values(), scene.wall_ms)
+
+    def places(count: int) -> tuple[Place, ...] | str:
+        gone = {one: None for one, _ in leaving[:count]}
+        return choose_all(tasks, nodes, lambda name: scene.usage(scene.nodes[name], gone), now_wall_ms=scene.wall_ms)
+
+    count = _fewest(len(leaving), lambda count: not isinstance(places(count), str))
+    if count is None:
+        return None
+    found = places(count)
+    if isinstance(found, str):
+        # What a query asks may hold of a node only while others are there.
+        return None
+    names = tuple(place.node for place in found)
+    here_only = [one for one in leaving[:count] if here[one[0]].node in names]
+    return _kept(head, names, here_only, scene.wall_ms)
+
+
+def _in_order(jobs: Iterable[Job], wall_ms: int) -> list[tuple[str, int | None]]:
+    """The jobs as they go: by their limits, and after those the ones without."""
+    ends = [(job.id, ends_ms(job, wall_ms)) for job in jobs]
+    return sorted(ends, key=lambda one: (one[1] is None, one[1] or 0, one[0]))
+
+
+def _fewest(most: int, enough: Callable[[int], bool]) -> int | None:
+    """The least number that is enough, up to `most`; None where not even that is. More is never less."""
+    if not enough(most):
+        return None
+    low, high = 0, most
+    while low < high:
+        middle = (low + high) // 2
+        if enough(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _kept(head: str, nodes: tuple[str, ...], gone: Sequence[tuple[str, int | None]], wall_ms: int) -> Kept:
+    known = [end_ms for _, end_ms in gone if end_ms is not None]
+    start_ms = max(known, default=wall_ms) if len(known) == len(gone) else None
+    return Kept(head, nodes, tuple(one for one, _ in gone), start_ms)
+
+
+def delays(kept: Kept, head: Sequence[Job], tasks: Sequence[Job], places: Sequence[Place], scene: Scene) -> bool:
+    """Whether the head would start later if these tasks began at these places."""
+    beside = [(task, place) for task, place in zip(tasks, places, strict=True) if place.node in kept.nodes]
+    if not beside or not kept.nodes:
+        return False
+    limit_ms = tasks[0].spec.timeouts.run_ms
+    if limit_ms is not None and scene.wall_ms + limit_ms + tasks[0].spec.grace_ms <= (kept.start_ms or 0):
+        return False
+    later = {name: scene.usage(scene.nodes[name], kept.gone) for name in kept.nodes}
+    for task, place in beside:
+        later[place.node] = later[place.node].plus(task.spec.resources, place.devices)
+    nodes = [scene.nodes[name] for name in kept.nodes]
+    if len(head) > 1:
+        return isinstance(choose_all(head, nodes, later.__getitem__, now_wall_ms=scene.wall_ms), str)
+    return isinstance(choose(head[0], nodes, later.__getitem__, now_wall_ms=scene.wall_ms), str)

@@ -1,0 +1,161 @@
+"""Keeps room for the first jobs that found none: where each of them would start first, as others end."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from controller.core.backfill import Kept, Scene, earliest, how_soon
+from controller.core.book import Book
+from controller.core.placement.fit import Usage
+from controller.core.turns import Sought
+from headrace.jobs import Job, Requests
+from headrace.nodes import Node
+
+# To look at so many nodes takes ten milliseconds or so. Of more, so many are looked at at a time, those first that lack
+# least; and after a pause, as all else waits meanwhile.
+FEW = 200
+LOOK_PAUSE_MS = 200
+# Those that have changed are not looked at at each event then.
+PAUSE_MS = 1_000
+# After so long all nodes are looked at again: a job that kept away from some may go there.
+AGAIN_MS = 60_000
+
+
+def alike(book: Book, job: Job) -> list[Job]:
+    """A gang's tasks as places are looked for: what one of them keeps away from, all do. Of another job, itself."""
+    if not job.is_gang:
+        return [job]
+    tasks = book.tasks(job)
+    away = sum((task.exclusions for task in tasks), job.exclusions)
+    return [replace(task, exclusions=away) for task in tasks]
+
+
+def scene(book: Book, job: Job) -> Scene:
+    """The cluster as it is for a job that waits: with the room that is kept for those before it."""
+    promised: dict[str, list[Requests]] = {}
+    for other in book.turns.before:
+        if other == job.id:
+            break
+        for task, node in zip(alike(book, book.jobs[other]), book.turns.kept[other].places, strict=True):
+            promised.setdefault(node, []).append(task.spec.resources)
+
+    def usage(node: Node, gone: Collection[str]) -> Usage:
+        held = book.usage_once_gone(node.id, gone, waiting=job.id)
+        for requests in promised.get(node.id, ()):
+            held = held.with_coming(requests)
+        return held
+
+    return Scene(book.nodes, book.jobs_at, book.wall_ms, usage)
+
+
+def keep(book: Book, job: Job) -> None:
+    """Room is kept for a job from those that are looked at after it, if there will be any."""
+    turns = book.turns
+    kept, sought = turns.kept.get(job.id), turns.sought.get(job.id)
+    if kept is None and len(turns.kept) >= book.policy.kept_max:
+        return
+    if sought is None or book.now_ms - sought.first_ms >= AGAIN_MS:
+        found = _among_all(book, job, kept)
+    elif len(book.nodes) > FEW and book.now_ms - sought.last_ms < PAUSE_MS:
+        # It was so a moment ago: who comes after it may still not have it later.
+        found = kept
+    else:
+        found = _anew(book, job, kept, sought)
+    if found is not None:
+        turns.kept[job.id] = found
+        turns.before.append(job.id)
+    elif turns.kept.pop(job.id, None) is not None:
+        turns.released = True
+
+
+def may_look(book: Book) -> bool:
+    """Whether many nodes may be looked at now, and notes that they are."""
+    turns = book.turns
+    if len(book.nodes) > FEW and book.now_ms - turns.looked_ms < LOOK_PAUSE_MS:
+        return False
+    turns.looked_ms = book.now_ms
+    return True
+
+
+def lacking_least(book: Book, job: Job, looks: dict[str, int]) -> list[Node]:
+    """All nodes, where there are few; else those that lack least of what a task asks for, and each time others.
+
+    `looks` counts, by job, how often that was.
+    """
+    if len(book.nodes) <= FEW:
+        return list(book.nodes.values())
+    snapshot, wants = book.snapshot, job.spec.resources
+    count = len(snapshot.nodes)
+    devices = wants.accelerators.count if wants.accelerators is not None and not wants.accelerators.is_part else 0
+    lacks = np.zeros(count)
+    for asked, free in (
+        (wants.cpu_millis, snapshot.cpu_millis),
+        (wants.memory_bytes, snapshot.memory_bytes),
+        (devices, snapshot.untouched_count),
+    ):
+        if asked:
+            lacks += np.maximum(0, asked - free[:count]) / asked
+    lacks[snapshot.standing[:count] != 0] = np.inf
+    first = looks.get(job.id, 0) * FEW % count
+    looks[job.id] = looks.get(job.id, 0) + 1
+    order = np.argsort(lacks, kind="stable")[first : first + FEW].tolist()
+    return [snapshot.nodes[slot] for slot in order if np.isfinite(lacks[slot])]
+
+
+def _among_all(book: Book, job: Job, kept: Kept | None) -> Kept | None:
+    turns = book.turns
+    if not may_look(book):
+        return kept
+    nodes = lacking_least(book, job, turns.looks)
+    known = {node.id: None for node in nodes} if kept is not None else {}
+    nodes += [book.nodes[node] for node in kept.nodes if node not in known] if kept is not None else []
+    found = earliest(alike(book, job), scene(book, job), nodes)
+    if found is None and len(book.nodes) > FEW * turns.looks.get(job.id, 0):
+        # The others are looked at next time.
+        turns.sought.pop(job.id, None)
+        return None
+    turns.looks.pop(job.id, None)
+    beside = _beside(book, job, found)
+    turns.sought[job.id] = Sought(book.turns.touches, beside, first_ms=book.now_ms, last_ms=book.now_ms)
+    return found
+
+
+def _anew(book: Book, job: Job, kept: Kept | None, sought: Sought) -> Kept | None:
+    """Where it would start first, of what it was before and of the nodes that have changed since."""
+    changed = dict.fromkeys(_touched(book, sought.touches))
+    beside = _beside(book, job, kept)
+    doubtful = kept is not None and (beside != sought.beside or any(node in changed for node in kept.nodes))
+    if not changed and not doubtful:
+        return kept
+    if job.is_gang:
+        return _among_all(book, job, kept)
+    nodes = {**changed, **dict.fromkeys(kept.nodes if kept is not None and doubtful else ())}
+    found = earliest([job], scene(book, job), [book.nodes[node] for node in nodes])
+    if kept is not None and doubtful and (found is None or how_soon(found) > how_soon(kept)):
+        # Of the nodes that have not changed one may be better now.
+        return _among_all(book, job, found)
+    if kept is not None and not doubtful and (found is None or how_soon(kept) <= how_soon(found)):
+        found = kept
+    book.turns.sought[job.id] = replace(
+        sought, touches=book.turns.touches, beside=_beside(book, job, found), last_ms=book.now_ms
+    )
+    return found
+
+
+def _touched(book: Book, since: int) -> Iterator[str]:
+    """Nodes that have changed, or what is held of them, since they were so often."""
+    for node, touches in reversed(book.turns.touched.items()):
+        if touches <= since:
+            return
+        if node in book.nodes:
+            yield node
+
+
+def _beside(book: Book, job: Job, kept: Kept | None) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """What is kept on the same nodes for those before it."""
+    turns = book.turns
+    before = turns.before[: turns.before.index(job.id)] if job.id in turns.before else turns.before
+    nodes = dict.fromkeys(kept.nodes if kept is not None else ())
+    places = ((one, turns.kept[one].places) for one in before)
+    return tuple((one, at) for one, at in places if any(node in nodes for node in at))

@@ -1,0 +1,61 @@
+"""What an operator might want otherwise: a handful of named numbers."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The few named numbers of the controller, in milliseconds."""
+
+    # The agent's. The controller waits half as long again before it touches what a node has: the agent gives up first.
+    lease_ms: int = 15_000
+    prefetch_ms: int = 900_000
+    # How often jobs whose place depends on what sensors read are looked at again.
+    readings_ms: int = 10_000
+    exclusion_ms: int = 60_000
+    # A job that ends within this long is not moved away from a node that is drained: it is let end.
+    ends_ms: int = 60_000
+    # For how long a device is held by what is no job before that is told.
+    drift_ms: int = 10_000
+    # For how long a node may leave out a device that a job has before that counts as lost.
+    device_gone_ms: int = 30_000
+    # How long a node that said nothing is not doubted, however often it has to report.
+    doubt_ms: int = 9_000
+    # What a project has used counts for half as much after so long; and for its turn it counts as it would be that much
+    # later, so that what was just given counts at once.
+    half_life_ms: int = 86_400_000
+    share_ahead_ms: int = 3_600_000
+    # A job of this priority or more may have others of its project leave whose priority is lower; and none of them more
+    # often than so.
+    preempting_priority: int = 80
+    preemptions_max: int = 3
+    # What having a job leave costs that saves; a job that has found nobody to leave looks again after that long.
+    standstill_ms: int = 10_000
+    preemption_rest_ms: int = 10_000
+    # For so many of the first jobs that found no room it is kept; where no limit tells when there will be enough, only
+    # once they have waited so long, or from projects that have had more for their weight.
+    kept_max: int = 16
+    patience_ms: int = 600_000
+    # How often what projects have used is written down.
+    use_saved_ms: int = 60_000
+
+    @property
+    def answer_ms(self) -> int:
+        """How long after a report that was answered another one need not be, if there is nothing new to tell.
+
+        What it costs a node of its lease, at worst. Jobs that come and go make it report many times a second.
+        """
+        return self.lease_ms // 10
+
+    @property
+    def node_lease_ms(self) -> int:
+        """How long after its last report a node may still run what it was told to: its agent gives up before."""
+        return self.lease_ms * 3 // 2
+
+    @property
+    def suspect_ms(self) -> int:
+        """How long after its last report a node is SUSPECT: it reports three times a lease, and has missed one.
+
+        It gets no jobs then, and none of its own are touched before `node_lease_ms`.
+        """
+        return min(self.node_lease_ms, max(self.doubt_ms, self.lease_ms * 3 // 5))

@@ -1,0 +1,213 @@
+"""What a job that waits may take: within its project's quota, and with no harm to those whose turn it is before."""
+
+from collections.abc import Callable, Collection, Sequence
+
+from controller.core import preemption
+from controller.core.backfill import Kept, delays
+from controller.core.book import Book
+from controller.core.keeping import alike, keep, scene
+from controller.core.order import in_order
+from controller.core.placement.fit import Place, Usage, fit
+from controller.core.projects import NOTHING
+from headrace.jobs import Job, JobState
+from headrace.projects import Amount
+from headrace.shares import WHOLE_MILLIS
+
+# Room is kept for so many of a line, and so many lines of a project are heeded by others that have had more.
+KEPT_A_LINE, LINES_SHORT = 4, 4
+# On how many nodes a job may be in the way of others before it is no longer tried.
+MOST_AWAY = 16
+
+BEHIND = "waits for its turn: the room that there is is kept for a job before it, which it would delay"
+
+Look = Callable[[Collection[str]], tuple[Place, ...] | str]
+
+
+def rules(book: Book) -> preemption.Rules:
+    """Who may have whom leave."""
+    policy = book.policy
+    return preemption.Rules(policy.preempting_priority, policy.preemptions_max, policy.standstill_ms)
+
+
+def begin_with(book: Book, job: Job) -> None:
+    """A job that has just come is looked at alone: which of those that room is kept for come before it?"""
+    turns = book.turns
+    heads = heads_of(book)
+    ordered = [one.id for one in in_order(book, [*heads, job])] if heads else [job.id]
+    turns.before = ordered[: ordered.index(job.id)]
+
+
+def heads_of(book: Book) -> list[Job]:
+    """The jobs that room is kept for."""
+    return [book.jobs[one] for one in book.turns.kept]
+
+
+def passed(book: Book, head: Job) -> None:
+    """Whoever is looked at from now on comes after this one, that room is kept for."""
+    if head.id in book.turns.kept and head.id not in book.turns.before:
+        keep(book, head)
+
+
+def taken(book: Book, job: Job, tasks: Sequence[Job], look: Look) -> tuple[Place, ...] | str:
+    """The places that a job may take; else why it waits. `look` finds places, but on the nodes that it is told."""
+    over = book.projects.over_quota(job.spec.project, _least(job))
+    found = over or look(())
+    if isinstance(found, str):
+        if over:
+            book.turns.blocked[job.id] = None
+        return found
+    away: dict[str, None] = {}
+    while harmed := harmed_by(book, job, tasks, found):
+        away |= dict.fromkeys(harmed)
+        found = look(away) if len(away) <= MOST_AWAY else BEHIND
+        if isinstance(found, str):
+            book.turns.blocked[job.id] = None
+            return BEHIND
+    over = over_quota(book, job, tasks, found)
+    if over:
+        book.turns.blocked[job.id] = None
+    return over or found
+
+
+def harmed_by(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Place]) -> tuple[str, ...]:
+    """Nodes of these places where a job would take room that is kept for others before it, or that others lack."""
+    nodes = {place.node: None for place in places}
+    for name in book.turns.before:
+        kept = book.turns.kept[name]
+        if name == job.id or not any(node in nodes for node in kept.nodes):
+            continue
+        head = book.jobs[name]
+        if holds_against(book, kept, head, job) and delays(kept, alike(book, head), tasks, places, scene(book, head)):
+            return kept.nodes
+    heads = _short(book, job)
+    return tuple(place.node for place in places if any(_takes_the_last(book, job, place.node, one) for one in heads))
+
+
+def _short(book: Book, job: Job) -> list[Job]:
+    """Jobs that wait of other projects that have had less for their weight: the first of some lines."""
+    heads = [one for project, some in book.turns.short.items() if project != job.spec.project for one in some]
+    if not heads:
+        return []
+    had, projects = _had(book, job.spec.project), book.projects
+    owns = preemption.claims_its_own(job, projects)
+    return [
+        one
+        for one in heads
+        if one.id in book.jobs
+        and book.jobs[one.id].state is JobState.QUEUED
+        and _had(book, one.spec.project) < had
+        and (not owns or preemption.claims_its_own(one, projects))
+    ]
+
+
+def _takes_the_last(book: Book, job: Job, name: str, head: Job) -> bool:
+    """Whether all that another job lacks at a node is what this one would take of it.
+
+    Small jobs would else always find room before a larger one does.
+    """
+    slot = book.snapshot.slots.get(name)
+    if slot is None:
+        return False
+    free = (book.snapshot.cpu_millis, book.snapshot.memory_bytes, book.snapshot.untouched_count)
+    left = [int(one[slot]) for one in free]
+    takes, wants = _asks(job), _asks(head)
+    lacking = [want > has for want, has in zip(wants, left, strict=True)]
+    if any(lacks and not take for lacks, take in zip(lacking, takes, strict=True)):
+        return False
+    if not any(take and want > has - take for take, want, has in zip(takes, wants, left, strict=True)):
+        return False
+    return isinstance(fit(head, book.nodes[name], Usage(), now_wall_ms=book.wall_ms), Place)
+
+
+def _asks(job: Job) -> tuple[int, int, int]:
+    wants = job.spec.resources
+    devices = wants.accelerators
+    return wants.cpu_millis, wants.memory_bytes, devices.count if devices is not None else 0
+
+
+def see_who_is_short(book: Book) -> None:
+    """Notes, where several projects have jobs that wait, the first of some lines of each."""
+    short: dict[str, list[Job]] = {}
+    if len(book.queue.projects) > 1:
+        lines = [line for line in book.queue.lines() if line.reason and line.ranks]
+        for line in sorted(lines, key=lambda one: one.ranks[0]):
+            some = short.setdefault(line.key[2], [])
+            if len(some) < LINES_SHORT:
+                some.append(book.jobs[line.ranks[0][3]])
+    book.turns.short = short
+
+
+def holds_against(book: Book, kept: Kept, head: Job, job: Job) -> bool:
+    """Whether room is kept for one from the other.
+
+    Where nothing tells when there will be enough of it, only once it has waited long; or from a project that has had
+    more for its weight.
+    """
+    if kept.start_ms is not None:
+        return True
+    if head.queue_time_ms is not None and book.wall_ms - head.queue_time_ms >= book.policy.patience_ms:
+        return True
+    if head.spec.project == job.spec.project:
+        return False
+    first, second = (_had(book, one.spec.project) for one in (head, job))
+    return first < second
+
+
+def _had(book: Book, project: str) -> float:
+    account = book.projects.account(project, book.wall_ms)
+    return book.projects.fading.mean_ahead(account.use, account.held.unit_millis) / account.weight
+
+
+def _least(job: Job) -> Amount:
+    """What it has at least, wherever it comes to be."""
+    count = job.spec.task_count if job.is_gang else 1
+    asked = job.spec.resources.accelerators
+    return Amount(
+        job.spec.resources.cpu_millis * count,
+        (asked.share_millis or WHOLE_MILLIS if asked.memory_bytes == 0 else 0) * asked.count * count if asked else 0,
+        job.spec.resources.cpu_millis * count,
+    )
+
+
+def over_quota(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Place]) -> str:
+    """Why a job may not have these places, if its project would have to borrow and does not."""
+    if book.projects.of(job.spec.project).borrows:
+        return ""
+    return book.projects.over_quota(job.spec.project, amount(book, tasks, places))
+
+
+def amount(book: Book, tasks: Sequence[Job], places: Sequence[Place]) -> Amount:
+    """What these tasks would have at these places."""
+    total = NOTHING
+    for task, place in zip(tasks, places, strict=True):
+        total = total.plus(book.projects.amount_at(task, book.nodes.get(place.node), place.devices))
+    return total
+
+
+def waits(book: Book, job: Job) -> None:
+    """A job has found no place: if it is one of the first, room is kept for it; if it may, it asks others to leave."""
+    turns = book.turns
+    if job.id in turns.claims:
+        return
+    if not book.projects.over_quota(job.spec.project, book.projects.expected(job)):
+        # Those after it in its line find no place either, and are not looked at.
+        for one in book.queue.line(job.id).first(KEPT_A_LINE, without={}):
+            if one not in turns.before and one not in turns.claims:
+                keep(book, book.jobs[one])
+    if turns.rests_until_ms.get(job.id, 0) <= book.now_ms and preemption.may_ask(job, book.projects, rules(book)):
+        turns.asking[job.id] = None
+
+
+def retry_due(book: Book) -> bool:
+    """Has jobs looked at that may have others leave by now, and those that were passed over where that may be over."""
+    turns = book.turns
+    due = [job for job, until_ms in turns.rests_until_ms.items() if until_ms <= book.now_ms]
+    for job in due:
+        del turns.rests_until_ms[job]
+    # Shares move with time alone.
+    if turns.released or book.now_ms - turns.reviewed_ms >= book.policy.readings_ms:
+        due += turns.blocked
+        turns.blocked, turns.released, turns.reviewed_ms = {}, False, book.now_ms
+    for job in due:
+        book.queue.due(job)
+    return bool(due)

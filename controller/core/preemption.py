@@ -1,0 +1,134 @@
+"""Who has to leave so that another job finds room: the cheapest set of those that may be asked to. Pure."""
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from controller.core.projects import NOTHING, Projects
+from headrace.jobs import Job
+from headrace.projects import Amount
+
+# Of so many that might leave a node all sets are looked at, the cheapest first; of more, only some.
+EXACT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """A job, or a gang, that may be asked to leave; `tasks` are what runs of it. `cost` is in unit-seconds of work.
+
+    `borrower` is its project where that gives back what is not its own; empty: its priority is lower.
+    """
+
+    id: str
+    tasks: tuple[str, ...]
+    cost: float
+    borrower: str = ""
+    amount: Amount = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The named numbers. A job of `priority` or more may have others of its project leave whose priority is lower.
+
+    None has to leave for such a one more than `most_times`. One that saves when asked loses `standstill_ms`.
+    """
+
+    priority: int
+    most_times: int
+    standstill_ms: int
+
+
+def may_ask(job: Job, projects: Projects, rules: Rules) -> bool:
+    """Whether others may have to leave for a job that waits."""
+    return job.spec.priority >= rules.priority or claims_its_own(job, projects)
+
+
+def claims_its_own(job: Job, projects: Projects) -> bool:
+    """Whether what it asks for is its project's own, so that whoever has borrowed it has to give it back."""
+    if not projects.has_quotas:
+        return False
+    project = job.spec.project
+    return projects.owns(project, projects.held.get(project, NOTHING).plus(projects.expected(job)))
+
+
+def is_lower(job: Job, victim: Job, rules: Rules) -> bool:
+    """Whether `victim` has to leave for `job` because its priority is lower. Priorities are a project's own word."""
+    return (
+        job.spec.priority >= rules.priority
+        and victim.spec.priority < job.spec.priority
+        and victim.spec.project == job.spec.project
+        and victim.preemption_count < rules.most_times
+    )
+
+
+def has_borrowed(job: Job, victim: Job, projects: Projects) -> bool:
+    """Whether `victim` is of a project that has more than its own, and not of the one of `job`."""
+    return victim.spec.project != job.spec.project and projects.borrows(victim.spec.project)
+
+
+def gives_back_no_more_than_borrowed(chosen: Sequence[Victim], projects: Projects) -> bool:
+    """Whether each of those that give back goes while its project still has more than its own."""
+    for project in dict.fromkeys(one.borrower for one in chosen if one.borrower):
+        amounts = [one.amount for one in chosen if one.borrower == project]
+        # The last to go is the largest: before it, all others have gone.
+        largest = max(amounts, key=lambda amount: amount.unit_millis)
+        others = Amount()
+        for amount in amounts:
+            others = others.plus(amount)
+        if not projects.borrows(project, without=others.minus(largest)):
+            return False
+    return True
+
+
+def cost(job: Job, amount: Amount, *, wall_ms: int, rules: Rules) -> float:
+    """What it costs to have a job leave, in unit-seconds: its standstill; and its work, if it cannot save that."""
+    attempt = job.attempt
+    lost_ms = rules.standstill_ms
+    if job.spec.checkpoint is None and attempt is not None and attempt.start_time_ms is not None:
+        lost_ms += max(0, wall_ms - attempt.start_time_ms)
+    return amount.unit_millis / 1000 * lost_ms / 1000
+
+
+def cheapest(
+    victims: Sequence[Victim],
+    *,
+    enough: Callable[[Sequence[Victim]], bool],
+    allowed: Callable[[Sequence[Victim]], bool],
+) -> tuple[Victim, ...] | None:
+    """The cheapest set that is `enough` and is `allowed`; None where there is none.
+
+    What is enough stays so with more; what is allowed stays so with less. Of few victims it is the cheapest of all
+    sets; of many, one in which nobody is needless.
+    """
+    ordered = sorted(victims, key=lambda one: (one.cost, one.id))
+    if not ordered or not enough(ordered):
+        return None
+    if len(ordered) <= EXACT:
+        return next((one for one in _by_cost(ordered) if allowed(one) and enough(one)), None)
+    chosen: list[Victim] = []
+    for one in ordered:
+        if allowed([*chosen, one]):
+            chosen.append(one)
+            if enough(chosen):
+                break
+    else:
+        return None
+    for one in sorted(chosen, key=lambda one: (-one.cost, one.id)):
+        fewer = [other for other in chosen if other is not one]
+        if fewer and enough(fewer):
+            chosen = fewer
+    return tuple(chosen)
+
+
+def _by_cost(ordered: Sequence[Victim]) -> Iterator[tuple[Victim, ...]]:
+    """All sets of them but the empty one, the cheapest first."""
+    # Each set is reached once: from the one without its last member, or with the one before in that place.
+    heap: list[tuple[float, tuple[int, ...]]] = [(ordered[0].cost, (0,))]
+    while heap:
+        total, members = heapq.heappop(heap)
+        yield tuple(ordered[one] for one in members)
+        last = members[-1]
+        if last + 1 < len(ordered):
+            following = ordered[last + 1].cost
+            heapq.heappush(heap, (total + following, (*members, last + 1)))
+            heapq.heappush(heap, (total - ordered[last].cost + following, (*members[:-1], last + 1)))

@@ -1,0 +1,182 @@
+"""What projects hold and have used, kept up to date job by job, and what they may have."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from controller.core.fairness import Account, Fading, due
+from controller.core.units import Yardstick
+from headrace.jobs import Job, JobState
+from headrace.nodes import Node
+from headrace.projects import DEFAULT, Amount, Declared, Project, Use
+from headrace.refusals import Code, Refusal
+from headrace.suggestions import unknown
+
+NOTHING = Amount()
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a job has at its place: of which project it counts, and in which epoch that was measured."""
+
+    project: str
+    node: str
+    epoch: int
+    amount: Amount
+
+
+class Projects:
+    """The projects that are declared, and those of which there are jobs. Holds no clock."""
+
+    def __init__(self, declared: Mapping[str, Declared], fading: Fading, uses: Iterable[Use] = ()) -> None:
+        self.declared = dict(declared)
+        self.fading = fading
+        self.yardstick = Yardstick()
+        self.held: dict[str, Amount] = {}
+        # Whether anybody has something of its own: without, nothing is borrowed.
+        self.has_quotas = any(one.quota.stated for one in self.declared.values())
+        self._uses = {use.id: use for use in uses}
+        self._saved = dict(self._uses)
+        self._holdings: dict[str, Holding] = {}
+
+    # What there is.
+
+    def job_put(self, job: Job, nodes: Mapping[str, Node], wall_ms: int) -> None:
+        """The job is like this now. What it holds is measured once, when it has come to its place."""
+        known = self._holdings.get(job.id)
+        holds = bool(job.node) and not job.ended and not job.is_gang
+        if holds and known is not None and (known.node, known.epoch) == (job.node, job.epoch):
+            return
+        if known is not None:
+            self._hold(known.project, NOTHING.minus(known.amount), wall_ms)
+            del self._holdings[job.id]
+        if holds:
+            amount = self.amount_at(job, nodes.get(job.node), _devices(job))
+            self._holdings[job.id] = Holding(job.spec.project, job.node, job.epoch, amount)
+            self._hold(job.spec.project, amount, wall_ms)
+
+    def _hold(self, project: str, more: Amount, wall_ms: int) -> None:
+        if wall_ms:
+            # A controller that has just started knows no time yet: its jobs' part counts from when use was told last.
+            self._uses[project] = self.use(project, wall_ms)
+        self.held[project] = self.held.get(project, NOTHING).plus(more)
+
+    def amount_at(self, job: Job, node: Node | None, devices: tuple[str, ...]) -> Amount:
+        """What it has there, or would have."""
+        given = [one for one in node.devices if one.id in devices] if node is not None and devices else []
+        return self.yardstick.amount(job.spec.resources, given)
+
+    def holding(self, job_id: str) -> Amount:
+        """What a job has."""
+        found = self._holdings.get(job_id)
+        return found.amount if found is not None else NOTHING
+
+    def holders(self, project: str) -> tuple[str, ...]:
+        """The jobs that have something of a project's."""
+        return tuple(job for job, holding in self._holdings.items() if holding.project == project)
+
+    def expected(self, job: Job) -> Amount:
+        """What it will have, all its tasks together, as far as can be told before it has a place."""
+        one = self.yardstick.expected(job.spec.resources)
+        count = job.spec.task_count if job.is_gang else 1
+        return Amount(one.unit_millis * count, one.device_millis * count, one.cpu_millis * count)
+
+    # What it has used.
+
+    def use(self, project: str, wall_ms: int) -> Use:
+        """What a project has used until now."""
+        known = self._uses.get(project) or Use(f"projects/{project}", wall_ms)
+        return self.fading.later(known, self.held.get(project, NOTHING), wall_ms)
+
+    def to_save(self, wall_ms: int, *, every_ms: int) -> tuple[Use, ...]:
+        """What has changed since it was last saved, of each project at most once in that time."""
+        found = []
+        for project in {**self._uses, **self.held}:
+            use = self._uses.setdefault(project, Use(f"projects/{project}", wall_ms))
+            saved = self._saved.setdefault(project, use)
+            if 0 <= wall_ms - saved.use_time_ms < every_ms:
+                continue
+            use = self.use(project, wall_ms)
+            if (use.unit_seconds, use.cpu_seconds) != (saved.unit_seconds, saved.cpu_seconds):
+                self._uses[project] = self._saved[project] = use
+                found.append(use)
+        return tuple(found)
+
+    # What it may have.
+
+    def unknown(self, project: str) -> Refusal | None:
+        """Why there can be no job of that project: where projects are declared, it must be one of them."""
+        if not self.declared or project == DEFAULT or project in self.declared:
+            return None
+        message = f"project: {unknown('project', project, sorted({**self.declared, DEFAULT: None}))}"
+        return Refusal(Code.INVALID_ARGUMENT, "PROJECT_UNKNOWN", message, fields="project")
+
+    def of(self, project: str) -> Declared:
+        """What is declared of it."""
+        return self.declared.get(project, _PLAIN)
+
+    def owns(self, project: str, held: Amount) -> bool:
+        """Whether so much would be its own: within its quota, or where nobody has one.
+
+        Where others have quotas, a project without one has nothing of its own: it borrows all that it has.
+        """
+        if not self.has_quotas:
+            return True
+        quota = self.of(project).quota
+        return quota.stated and not quota.exceeded(held)
+
+    def borrows(self, project: str, *, without: Amount = NOTHING) -> bool:
+        """Whether it has more than its own, also once it has given back so much."""
+        held = self.held.get(project, NOTHING).minus(without)
+        return held.cpu_millis > 0 and not self.owns(project, held)
+
+    def over_quota(self, project: str, more: Amount) -> str:
+        """Why it may not have more: it would have to borrow, and does not. Empty where it may."""
+        declared = self.of(project)
+        if declared.borrows:
+            return ""
+        had = self.held.get(project, NOTHING)
+        limit = declared.quota.exceeded(had.plus(more))
+        return f"waits: its project {project} does not borrow, and has a quota of {limit}" if limit else ""
+
+    def account(self, project: str, wall_ms: int) -> Account:
+        """What its turn is found by."""
+        return Account(self.of(project).weight, self.use(project, wall_ms), self.held.get(project, NOTHING))
+
+    # What people see.
+
+    def listed(self, jobs: Iterable[Job], wall_ms: int) -> tuple[Project, ...]:
+        """All that are declared, or have used something, by name."""
+        waiting: Counter[str] = Counter()
+        running: Counter[str] = Counter()
+        for job in jobs:
+            if not job.gang and not job.is_array:
+                (waiting if job.state is JobState.QUEUED else running)[job.spec.project] += 1
+        names = sorted({DEFAULT: None, **self.declared, **self._uses, **waiting, **running})
+        uses = {name: self.use(name, wall_ms) for name in names}
+        total = sum(use.recent_unit_seconds for use in uses.values())
+        dues = due({name: self.of(name).weight for name in names})
+        return tuple(
+            Project(
+                name=f"projects/{name}",
+                weight=self.of(name).weight,
+                quota=self.of(name).quota,
+                borrows=self.of(name).borrows,
+                held=self.held.get(name, NOTHING),
+                borrowing=self.borrows(name),
+                running_job_count=running[name],
+                waiting_job_count=waiting[name],
+                use=uses[name],
+                due_percent=dues[name],
+                used_percent=100 * uses[name].recent_unit_seconds / total if total else 0.0,
+            )
+            for name in names
+        )
+
+
+_PLAIN = Declared()
+
+
+def _devices(job: Job) -> tuple[str, ...]:
+    attempt = job.attempt
+    return attempt.devices if attempt is not None else ()

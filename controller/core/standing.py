@@ -1,0 +1,72 @@
+"""Why a job waits, beside what the nodes say: its project's quota and share, and who comes before it."""
+
+from collections.abc import Iterator
+
+from controller.core import preemption
+from controller.core.book import Book
+from controller.core.order import in_order
+from controller.core.precedence import heads_of, holds_against, rules
+from headrace import units
+from headrace.jobs import Job, JobState
+
+_NAMED = 3
+
+
+def standing(book: Book, job: Job) -> tuple[str, ...]:
+    """Sentences on a job that waits; none on another one. Changes nothing."""
+    known = book.jobs.get(job.id)
+    if known is None or known.state is not JobState.QUEUED:
+        return ()
+    waiting = book.jobs[known.gang] if known.gang else known
+    return tuple(_sentences(book, waiting))
+
+
+def _sentences(book: Book, job: Job) -> Iterator[str]:
+    if job.preemptor:
+        yield f"it had to leave its node for jobs/{job.preemptor}"
+    over = book.projects.over_quota(job.spec.project, book.projects.expected(job))
+    if over:
+        yield over.removeprefix("waits: ")
+    yield from _share(book, job)
+    claim = book.turns.claims.get(job.id)
+    if claim is not None:
+        yield f"others were asked to save and leave {', '.join(dict.fromkeys(claim.nodes))} for it"
+    elif preemption.may_ask(job, book.projects, rules(book)):
+        yield "others may have to leave for it, and nobody was found whose leaving would make room"
+    yield from _kept(book, job)
+
+
+def _share(book: Book, job: Job) -> Iterator[str]:
+    listed = book.projects.listed(book.jobs.values(), book.wall_ms)
+    own = next(one for one in listed if one.name == f"projects/{job.spec.project}")
+    if len(listed) > 1 and book.projects.declared:
+        borrows = "; it would borrow" if not preemption.claims_its_own(job, book.projects) else ""
+        quota = borrows if book.projects.has_quotas else ""
+        yield (
+            f"its project {job.spec.project} has had {own.used_percent:.1f} % of all recent use, and is due "
+            f"{own.due_percent:.1f} %{quota}"
+        )
+
+
+def _kept(book: Book, job: Job) -> Iterator[str]:
+    kept = book.turns.kept.get(job.id)
+    if kept is not None:
+        gone = f" once {_listed(kept.gone)} {'have' if len(kept.gone) > 1 else 'has'} ended" if kept.gone else ""
+        when = f", in {_about(kept.start_ms - book.wall_ms)} at the latest" if kept.start_ms is not None else ""
+        yield f"room is kept for it on {', '.join(kept.nodes)}{gone}{when}"
+    heads = [one for one in heads_of(book) if one.id != job.id]
+    before = [one.id for one in in_order(book, [*heads, job])]
+    ahead = [
+        one for one in before[: before.index(job.id)] if holds_against(book, book.turns.kept[one], book.jobs[one], job)
+    ]
+    if ahead:
+        yield f"room is kept before it for {_listed(ahead)}"
+
+
+def _listed(jobs: tuple[str, ...] | list[str]) -> str:
+    more = f" and {len(jobs) - _NAMED} others" if len(jobs) > _NAMED else ""
+    return ", ".join(f"jobs/{one}" for one in jobs[:_NAMED]) + more
+
+
+def _about(millis: int) -> str:
+    return units.format_duration(max(0, millis) // 1000 * 1000)

@@ -1,0 +1,84 @@
+"""What is kept for jobs whose turn it is, until they have it: of no consequence for what is written down."""
+
+from dataclasses import dataclass
+
+from controller.core.backfill import Kept
+from headrace.jobs import Job, Requests
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Room that others leave for a job: on `nodes`, one for each task, of which each `requests` so much.
+
+    It is kept for it until `until_ms`, by the clock of ticks.
+    """
+
+    nodes: tuple[str, ...]
+    requests: Requests
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """How room was looked for last: after how many changes of nodes, and beside what; first among all, last at all."""
+
+    touches: int
+    beside: tuple[tuple[str, tuple[str, ...]], ...]
+    first_ms: int
+    last_ms: int
+
+
+class Turns:
+    """Forgotten when the controller starts anew: then it is found again who comes first."""
+
+    def __init__(self) -> None:
+        # Room for the first jobs that found none, by job; those of them that come before the jobs that are looked at
+        # now, in their order; and how that room was looked for.
+        self.kept: dict[str, Kept] = {}
+        self.before: list[str] = []
+        self.sought: dict[str, Sought] = {}
+        # When many nodes were last looked at, for room or for whom to ask; and how often that was for nothing.
+        self.looked_ms = 0
+        self.looks: dict[str, int] = {}
+        self.asks: dict[str, int] = {}
+        # By project, jobs that wait: the first of some lines.
+        self.short: dict[str, list[Job]] = {}
+        # Jobs that would have had places but for room that is kept, or a quota; whether any room was let go since, and
+        # when they were last looked at though none was.
+        self.blocked: dict[str, None] = {}
+        self.released = False
+        self.reviewed_ms = 0
+        # By job: what others were asked to leave for it.
+        self.claims: dict[str, Claim] = {}
+        # Jobs for which others may have to leave, in their order, and until when which of them look no more.
+        self.asking: dict[str, None] = {}
+        self.rests_until_ms: dict[str, int] = {}
+        # When a node, or what is held of it, was last another one, counted; those that were last come last.
+        self.touches = 0
+        self.touched: dict[str, int] = {}
+
+    def touch(self, node: str) -> None:
+        """What may be had of a node is not as it was."""
+        self.touches += 1
+        self.touched.pop(node, None)
+        self.touched[node] = self.touches
+
+    def promised(self, node: str, *, but: str = "") -> list[Requests]:
+        """What others were asked to leave at a node, for jobs `but` this one."""
+        claims = self.claims.items()
+        return [claim.requests for job, claim in claims if job != but for one in claim.nodes if one == node]
+
+    def forget(self, job: str) -> tuple[str, ...]:
+        """The job waits no more. Answers where it needs no more what was kept for it alone."""
+        self.asking.pop(job, None)
+        self.blocked.pop(job, None)
+        self.rests_until_ms.pop(job, None)
+        self.sought.pop(job, None)
+        self.looks.pop(job, None)
+        self.asks.pop(job, None)
+        if job in self.before:
+            self.before.remove(job)
+        if self.kept.pop(job, None) is not None:
+            self.released = True
+        claim = self.claims.pop(job, None)
+        return claim.nodes if claim is not None else ()

@@ -1,0 +1,115 @@
+"""Normalised units: what jobs on processors, and on devices of any kind, have in common. Pure.
+
+One unit is one core, or of memory or devices as large a part of all that the cluster has as one core is of its cores:
+the dominant share (DRF: Ghodsi et al., NSDI 2011) times the number of cores. See docs/projects.md.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from headrace import shares
+from headrace.capacity import value_of
+from headrace.jobs import Requests
+from headrace.nodes import Device, Node
+from headrace.projects import Amount
+
+# By the first of these that is known of all devices of a kind they are compared with each other, else they are equal.
+_COMPARED_BY = ("bf16_tflops", "fp16_tflops", "fp32_tflops", "int8_tops")
+
+
+@dataclass(slots=True)
+class _Kind:
+    """All devices of a kind: how many, and by figure of how many it is known, and its sum in thousandths."""
+
+    count: int = 0
+    known: dict[str, int] = field(default_factory=dict)
+    sums: dict[str, int] = field(default_factory=dict)
+
+    def add(self, device: Device, sign: int) -> None:
+        """One more, or (`sign` -1) one less."""
+        self.count += sign
+        for name in _COMPARED_BY:
+            value = value_of(device.figures, name)
+            if value is not None:
+                self.known[name] = self.known.get(name, 0) + sign
+                self.sums[name] = self.sums.get(name, 0) + sign * round(value * 1000)
+
+    def part(self, device: Device) -> tuple[int, int]:
+        """Which part of all of the kind one is: a fraction."""
+        for name in _COMPARED_BY:
+            value = value_of(device.figures, name)
+            if value is not None and self.known[name] == self.count and self.sums[name] > 0:
+                return round(value * 1000), self.sums[name]
+        return 1, self.count
+
+
+class Yardstick:
+    """What a unit is in this cluster, kept up to date node by node."""
+
+    def __init__(self, nodes: Iterable[Node] = ()) -> None:
+        self.cpu_millis = 0
+        self.memory_bytes = 0
+        self._kinds: dict[str, _Kind] = {}
+        # What of each node is counted: its capacity, and its devices, of which readings do not matter.
+        self._nodes: dict[str, Node] = {}
+        for node in nodes:
+            self.put(node)
+
+    def put(self, node: Node) -> None:
+        """The node is like this now. One that is away for a while still counts: units are not to jump."""
+        before = self._nodes.get(node.id)
+        if before is not None and _is_alike(before, node):
+            return
+        if before is not None:
+            self._count(before, -1)
+        self._count(node, 1)
+        self._nodes[node.id] = node
+
+    def _count(self, node: Node, sign: int) -> None:
+        self.cpu_millis += sign * node.description.capacity.cpu_millis
+        self.memory_bytes += sign * node.description.capacity.memory_bytes
+        for device in node.devices:
+            self._kinds.setdefault(device.kind, _Kind()).add(device, sign)
+
+    def amount(self, requests: Requests, devices: Sequence[Device]) -> Amount:
+        """What a task has that asked for so much and was given (parts of) these devices."""
+        parts = [(one, shares.part_of(requests.accelerators, one.memory_bytes).millis) for one in devices]
+        of_devices = sum(self._unit_millis(device, millis) for device, millis in parts)
+        return Amount(
+            unit_millis=max(self._without_devices(requests), of_devices),
+            device_millis=sum(millis for _, millis in parts),
+            cpu_millis=requests.cpu_millis,
+        )
+
+    def expected(self, requests: Requests) -> Amount:
+        """What a task will have at its place, as far as can be told: of the dearest kind that its query names."""
+        asked = requests.accelerators
+        if asked is None:
+            return Amount(self._without_devices(requests), 0, requests.cpu_millis)
+        named = [kind for name, kind in self._kinds.items() if f'"{name}"' in asked.where and kind.count > 0]
+        kinds = named or [kind for kind in self._kinds.values() if kind.count > 0]
+        millis = (asked.share_millis or shares.WHOLE_MILLIS) * asked.count
+        of_devices = max((millis * self.cpu_millis // (kind.count * 1000) for kind in kinds), default=0)
+        return Amount(max(self._without_devices(requests), of_devices), millis, requests.cpu_millis)
+
+    def _without_devices(self, requests: Requests) -> int:
+        of_memory = requests.memory_bytes * self.cpu_millis // self.memory_bytes if self.memory_bytes else 0
+        return max(requests.cpu_millis, of_memory)
+
+    def _unit_millis(self, device: Device, millis: int) -> int:
+        kind = self._kinds.get(device.kind)
+        if kind is None or kind.count <= 0:
+            return 0
+        part, whole = kind.part(device)
+        return self.cpu_millis * millis * part // (whole * shares.WHOLE_MILLIS)
+
+
+def _is_alike(before: Node, after: Node) -> bool:
+    if before.description is not after.description and before.description.capacity != after.description.capacity:
+        return False
+    if before.devices is after.devices:
+        return True
+    return len(before.devices) == len(after.devices) and all(
+        one.id == other.id and (one.figures is other.figures or one.figures == other.figures)
+        for one, other in zip(before.devices, after.devices, strict=True)
+    )
