@@ -103,6 +103,8 @@ class Book:
         for job in jobs:
             self._index(job)
             self.foresight.recall(job)
+            if job.is_gang:
+                self.gangs_changed[job.id] = None
 
     def recall(self, jobs: Iterable[Job]) -> None:
         """Learns from jobs that have ended, oldest first, before anything happens."""
@@ -275,6 +277,8 @@ class Book:
         """The effects since the last call, saves first: the end of every event."""
         for node_id in {**self._doubtful, **self._acked}:
             self._tell(node_id)
+        for use in self.projects.begun(self.wall_ms, every_ms=self.policy.use_saved_ms):
+            self.put_use(use)
         saves: list[Effect] = [Save(record) for record in self._saves.values()]
         effects = saves + self._effects
         self._effects, self._saves, self._doubtful, self._acked = [], {}, {}, {}

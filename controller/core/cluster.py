@@ -47,6 +47,8 @@ class Cluster:
         _settle(self.book)
         placing.settled(self.book)
         preempting.settled(self.book)
+        # A gang that has to leave does so with all its tasks, in the same transaction.
+        _settle(self.book)
         return self.book.settled()
 
 

@@ -36,8 +36,8 @@ def retry_due(book: Book) -> bool:
     """Whether a job that waits may find a place by now that it had not when it was looked at last."""
     see_nodes(book)
     queue, due = book.queue, book.nodes_changed
-    if book.wall_ms - queue.readings_wall_ms >= book.policy.readings_ms:
-        queue.readings_wall_ms = book.wall_ms
+    if book.now_ms - queue.readings_ms >= book.policy.readings_ms:
+        queue.readings_ms = book.now_ms
         due |= queue.choosy_due()
     due |= precedence.retry_due(book)
     due |= queue.moments_passed(book.wall_ms)
@@ -182,11 +182,9 @@ def _next_placed(book: Book, line: Line, job: Job, slots: list[int]) -> bool:
 def _place(book: Book, job: Job) -> str:
     """Has a job that waits begin where it can, and is empty then; else why it cannot, which it is told."""
     tasks = book.tasks(job) if job.is_gang else [job]
-    pause = _pause(book, job)
-    found = pause or precedence.taken(book, job, tasks, partial(_places, book, job))
+    found = precedence.taken(book, job, tasks, partial(_places, book, job))
     if isinstance(found, str):
-        if not pause:
-            precedence.waits(book, job)
+        precedence.waits(book, job)
         _told(book, job, found)
         return found
     _begin(book, job, found)

@@ -38,6 +38,8 @@ class Projects:
         self._uses = {use.id: use for use in uses}
         self._saved = dict(self._uses)
         self._holdings: dict[str, Holding] = {}
+        # Those that have something since the last event, and had nothing.
+        self._begun: dict[str, None] = {}
 
     # What there is.
 
@@ -59,6 +61,8 @@ class Projects:
         if wall_ms:
             # A controller that has just started knows no time yet: its jobs' part counts from when use was told last.
             self._uses[project] = self.use(project, wall_ms)
+            if self.held.get(project, NOTHING) == NOTHING:
+                self._begun[project] = None
         self.held[project] = self.held.get(project, NOTHING).plus(more)
 
     def amount_at(self, job: Job, node: Node | None, devices: tuple[str, ...]) -> Amount:
@@ -70,10 +74,6 @@ class Projects:
         """What a job has."""
         found = self._holdings.get(job_id)
         return found.amount if found is not None else NOTHING
-
-    def holders(self, project: str) -> tuple[str, ...]:
-        """The jobs that have something of a project's."""
-        return tuple(job for job, holding in self._holdings.items() if holding.project == project)
 
     def expected(self, job: Job) -> Amount:
         """What it will have, all its tasks together, as far as can be told before it has a place."""
@@ -91,16 +91,38 @@ class Projects:
     def to_save(self, wall_ms: int, *, every_ms: int) -> tuple[Use, ...]:
         """What has changed since it was last saved, of each project at most once in that time."""
         found = []
-        for project in {**self._uses, **self.held}:
-            use = self._uses.setdefault(project, Use(f"projects/{project}", wall_ms))
-            saved = self._saved.setdefault(project, use)
+        for project in list(self.held):
+            saved = self._saved.setdefault(project, self._use_known(project, wall_ms))
             if 0 <= wall_ms - saved.use_time_ms < every_ms:
                 continue
             use = self.use(project, wall_ms)
             if (use.unit_seconds, use.cpu_seconds) != (saved.unit_seconds, saved.cpu_seconds):
-                self._uses[project] = self._saved[project] = use
                 found.append(use)
+            elif use.use_time_ms >= saved.use_time_ms:
+                if self.held[project] == NOTHING:
+                    # It is looked at no more until it has something again.
+                    del self.held[project]
+                continue
+            # Also where the clock was put back: else nothing would count until it is where it was.
+            self._uses[project] = self._saved[project] = use
         return tuple(found)
+
+    def begun(self, wall_ms: int, *, every_ms: int) -> tuple[Use, ...]:
+        """The use of those that had nothing and now have something, where it was saved longer ago than that.
+
+        It is to be saved with what they have: a controller that starts anew counts that from the time of the use.
+        """
+        found = []
+        for project in self._begun:
+            saved = self._saved.get(project)
+            if saved is not None and not 0 <= wall_ms - saved.use_time_ms < every_ms:
+                self._uses[project] = self._saved[project] = self.use(project, wall_ms)
+                found.append(self._uses[project])
+        self._begun.clear()
+        return tuple(found)
+
+    def _use_known(self, project: str, wall_ms: int) -> Use:
+        return self._uses.setdefault(project, Use(f"projects/{project}", wall_ms))
 
     # What it may have.
 

@@ -72,7 +72,7 @@ class Queue:
         # Nodes where there may be more room than there was.
         self.gained: dict[int, None] = {}
         # When lines were looked at last whose places depend on what sensors read.
-        self.readings_wall_ms = 0
+        self.readings_ms = 0
         # When the last round began, and whether the event at hand has begun one.
         self.round_ms = 0
         self.in_round = False

@@ -3,10 +3,10 @@
 import pytest
 
 from agent.runtimes.runtime import Ref
-from controller.core.model import CancelAsked
+from controller.core.model import CancelAsked, Submitted
 from headrace.jobs import Job, JobState, Network, Requests, Retry, RetryCause, Timeouts
 from headrace.nodes import Drain
-from tests.core.small_world import AMD64, ARM64, GIB, World, refusal
+from tests.core.small_world import AMD64, ARM64, GIB, PINS, World, refusal, spec
 
 ALWAYS = Retry(2, (RetryCause.NODE_LOST, RetryCause.EXIT_NONZERO))
 # Of which a node has room for one.
@@ -306,3 +306,20 @@ def test_tasks_know_their_gang_and_their_number() -> None:
 
 def test_a_gang_on_a_bridge_is_told_of_no_meeting_point() -> None:
     assert gang(network=Network.BRIDGE).job().rendezvous == ""
+
+
+def test_a_gang_that_has_to_leave_is_written_down_with_all_its_tasks_at_once() -> None:
+    world = gang()
+    for site in world.sites.values():
+        site.cut = True
+    urgent = spec(resources=Requests(2000, GIB), priority=90)
+    world.ask(lambda token: Submitted(token, "urgent", urgent, PINS))
+
+    assert states(world) == (JobState.FREEZING,) * 3
+
+    for site in world.sites.values():
+        site.cut = False
+    world.restart_controller()
+    world.pass_time(20_000)
+
+    assert world.job("urgent").state is JobState.RUNNING

@@ -3,10 +3,11 @@
 import pytest
 
 from controller.core.fairness import Fading
+from controller.core.model import Submitted
 from controller.core.projects import NOTHING, Projects
 from headrace.jobs import JobState, Requests, Timeouts
 from headrace.projects import Amount, Declared, Quota, Use
-from tests.core.small_world import AMD64, ARM64, GIB, World, refusal
+from tests.core.small_world import AMD64, ARM64, GIB, PINS, World, refusal, spec
 
 CORE = Requests(1000, GIB // 8)
 TWO = Requests(2000, GIB // 8)
@@ -108,6 +109,29 @@ def test_use_is_written_down_at_most_once_a_minute() -> None:
 def test_what_holds_nothing_is_not_written_down_again() -> None:
     projects = Projects({}, Fading(86_400_000, 3_600_000), [Use("projects/p", 1, 5.0, 5.0)])
     assert not any(projects.to_save(second * 1000, every_ms=MINUTE_MS) for second in range(601))
+
+
+def test_use_goes_on_from_where_it_was_after_the_clock_was_put_back() -> None:
+    hour_ms = 60 * MINUTE_MS
+    projects = Projects({}, Fading(86_400_000, 3_600_000), [Use("projects/p", 2 * hour_ms, 5.0, 5.0)])
+    projects.held["p"] = Amount(1000, 0, 1000)
+    for second in range(1201):
+        projects.to_save(hour_ms + second * 1000, every_ms=MINUTE_MS)
+    assert projects.use("p", hour_ms + 1_200_000).unit_seconds == pytest.approx(1205)
+
+
+def test_what_was_idle_for_long_is_not_counted_after_a_restart_as_soon_as_there_is_a_job_again() -> None:
+    found = world()
+    found.submit("one", project="p", resources=TWO)
+    found.pass_time(2 * MINUTE_MS)
+    found.cancel("one")
+    found.pass_time(600 * MINUTE_MS)
+    before = use_of(found, "p")
+    found.sites["a"].cut = True
+    found.ask(lambda token: Submitted(token, "two", spec(project="p", resources=TWO), PINS))
+    found.restart_controller()
+    assert found.job("two").node == "a"
+    assert use_of(found, "p").unit_seconds == pytest.approx(before.unit_seconds)
 
 
 # Quotas.

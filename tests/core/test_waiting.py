@@ -203,3 +203,15 @@ def test_what_was_kept_for_a_move_that_is_aborted_is_given_to_who_waits() -> Non
 
     assert one.job("train-1").migrations[-1].state is MigrationState.ABORTED
     assert one.job("other").node == "b"
+
+
+def test_readings_are_looked_at_though_the_clock_was_put_back() -> None:
+    world = Controller()
+    world.report("a", replace(GPU, temperature_celsius=60.0))
+    world.submit("cool", ON_A_COOL_GPU)
+    world.cluster.handle(controller.Ticked(world.now_ms + 1, 1_800_000_000_000))
+    for _ in range(30):
+        world.report("a", GPU)
+        world.tick()
+
+    assert world.job("cool").state is JobState.STARTING

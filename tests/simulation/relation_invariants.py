@@ -66,7 +66,7 @@ def a_job_ends_for_what_it_follows_only_if_that_cannot_be(
     if not after.ended or not after.reason.startswith("after: "):
         return None
     others = [(one, world.controller.jobs[one.job]) for one in after.spec.after]
-    if any(other.ended and not _holds(world, one) for one, other in others):
+    if any(other.ended and not _held(one, other) for one, other in others):
         return None
     return f"{after.name} is {after.state.name} ({after.reason}), and all that it follows may still be"
 
@@ -86,7 +86,16 @@ def _ended(array: Job) -> dict[int, JobState]:
 
 def _holds(world: "World", one: Dependency) -> bool:
     other = world.controller.jobs[one.job]
+    if one.condition is not Condition.STARTED:
+        return other.ended and _held(one, other)
+    ran = [world.controller.jobs[ref.job] for ref in world.past.started]
+    if other.is_gang:
+        return {job.task for job in ran if job.gang == other.id} == set(range(other.spec.task_count))
+    return any(other.id in (job.id, job.array) for job in ran)
+
+
+def _held(one: Dependency, other: Job) -> bool:
+    """Whether it came true of one that has ended. What ran, and was never seen to, is not known to have started."""
     if one.condition is Condition.STARTED:
-        ran = (world.controller.jobs[ref.job] for ref in world.past.started)
-        return any(other.id in (job.id, job.gang, job.array) for job in ran)
-    return other.ended and other.state is _WANTED.get(one.condition, other.state)
+        return other.start_time_ms is not None
+    return other.state is _WANTED.get(one.condition, other.state)
