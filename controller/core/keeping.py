@@ -16,7 +16,7 @@ from headrace.nodes import Node
 # least; and after a pause, as all else waits meanwhile.
 FEW = 200
 LOOK_PAUSE_MS = 200
-# Those that have changed are not looked at at each event then.
+# Those that have changed are not looked at at each event then; nor for a gang, for which all are looked at together.
 PAUSE_MS = 1_000
 # After so long all nodes are looked at again: a job that kept away from some may go there.
 AGAIN_MS = 60_000
@@ -57,7 +57,7 @@ def keep(book: Book, job: Job) -> None:
         return
     if sought is None or book.now_ms - sought.first_ms >= AGAIN_MS:
         found = _among_all(book, job, kept)
-    elif len(book.nodes) > FEW and book.now_ms - sought.last_ms < PAUSE_MS:
+    elif (len(book.nodes) > FEW or job.is_gang) and book.now_ms - sought.last_ms < PAUSE_MS:
         # It was so a moment ago: who comes after it may still not have it later.
         found = kept
     else:

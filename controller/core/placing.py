@@ -11,7 +11,7 @@ from controller.core.order import in_order
 from controller.core.placement.fit import Place, fit
 from controller.core.placement.gang import choose_all, meeting_point
 from controller.core.queue import Line
-from headrace.jobs import Exclusion, Job, JobState, Network
+from headrace.jobs import Job, JobState, Network
 
 # A round is the first event after so long; time passes more often than that where much happens.
 ROUND_MS = 500
@@ -214,9 +214,7 @@ def _pause(book: Book, job: Job) -> str:
 def _places(book: Book, job: Job, without: Collection[str]) -> tuple[Place, ...] | str:
     see_nodes(book)
     demand = book.queue.line(job.id).demand
-    if without:
-        away = tuple(Exclusion(node, precedence.BEHIND, book.wall_ms + 1) for node in without)
-        job = replace(job, exclusions=(*job.exclusions, *away))
+    job = precedence.away_from(book, job, without)
     if job.is_gang:
         return book.tables.choose_all(demand, keeping.alike(book, job), now_wall_ms=book.wall_ms)
     found = book.tables.choose(demand, job, now_wall_ms=book.wall_ms)

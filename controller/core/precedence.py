@@ -1,6 +1,7 @@
 """What a job that waits may take: within its project's quota, and with no harm to those whose turn it is before."""
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 from controller.core import preemption
 from controller.core.backfill import Kept, delays
@@ -9,7 +10,7 @@ from controller.core.keeping import alike, keep, scene
 from controller.core.order import in_order
 from controller.core.placement.fit import Place, Usage, fit
 from controller.core.projects import NOTHING
-from headrace.jobs import Job, JobState
+from headrace.jobs import Exclusion, Job, JobState
 from headrace.projects import Amount
 from headrace.shares import WHOLE_MILLIS
 
@@ -46,6 +47,12 @@ def passed(book: Book, head: Job) -> None:
     """Whoever is looked at from now on comes after this one, that room is kept for."""
     if head.id in book.turns.kept and head.id not in book.turns.before:
         keep(book, head)
+
+
+def away_from(book: Book, job: Job, nodes: Collection[str]) -> Job:
+    """The job as one that keeps away from these nodes just now."""
+    away = tuple(Exclusion(node, BEHIND, book.wall_ms + 1) for node in nodes)
+    return replace(job, exclusions=(*job.exclusions, *away)) if away else job
 
 
 def taken(book: Book, job: Job, tasks: Sequence[Job], look: Look) -> tuple[Place, ...] | str:

@@ -1,12 +1,13 @@
 """Has jobs leave so that others find room: they save first, go on elsewhere if there is room, and wait again if not."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from controller.core import gangs, keeping, moves, precedence, preemption
 from controller.core.book import Book
 from controller.core.model import moved
-from controller.core.placement.fit import Place, Usage, choose, fit
+from controller.core.placement.fit import Place, Usage, fit
 from controller.core.preemption import Victim
 from controller.core.projects import NOTHING
 from controller.core.turns import Claim
@@ -14,6 +15,8 @@ from headrace.jobs import Job, JobState
 from headrace.nodes import Node, NodeState
 
 _PLACED = (JobState.STARTING, JobState.RUNNING)
+# After so many closer looks for one job, a set in which nobody is needless will do.
+MOST_LOOKS = 2_000
 
 
 def settled(book: Book) -> None:
@@ -40,78 +43,154 @@ def settled(book: Book) -> None:
 
 def _sought(book: Book, job: Job) -> tuple[tuple[Victim, ...], tuple[str, ...]] | None:
     """The cheapest set of those that may be asked, and the nodes at which the job's tasks find room by that."""
-    nodes = keeping.lacking_least(book, job, book.turns.asks)
-    at_nodes = _by_node(book, job, nodes)
-    chosen: tuple[Victim, ...] = ()
-    places: list[Place] = []
-    tasks = keeping.alike(book, job)
-    for task in tasks:
-        best: tuple[float, str, tuple[Victim, ...], Place] | None = None
-        for node in nodes:
-            found = _at(book, job, node, _Asked(task, tasks, chosen, tuple(places)), at_nodes.get(node.id, []))
-            if found is not None and (best is None or (found[0], node.id) < best[:2]):
-                best = (found[0], node.id, found[1], found[2])
-        if best is None:
+    search = _Search(book, job)
+    for task in search.tasks:
+        if not search.found(task):
             return None
-        chosen = (*chosen, *best[2])
-        places.append(best[3])
-    return (chosen, tuple(place.node for place in places)) if chosen else None
+    return (search.chosen, tuple(place.node for place in search.places)) if search.chosen else None
 
 
-class _Asked:
-    """A task for which room is looked for, beside those that were asked to leave, and places found, before it."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What it costs to make room for a task at a place, and who leaves."""
 
-    def __init__(self, task: Job, tasks: Sequence[Job], chosen: tuple[Victim, ...], places: tuple[Place, ...]) -> None:
-        self.task = task
-        self.tasks = tasks
-        self.chosen = chosen
-        self.places = places
-
-
-def _at(
-    book: Book, job: Job, node: Node, asked: _Asked, victims: Sequence[Victim]
-) -> tuple[float, tuple[Victim, ...], Place] | None:
-    """What it costs to make room at a node, who leaves, and the place."""
-    more = [one for one in victims if one not in asked.chosen]
-
-    def place(leaving: Sequence[Victim]) -> Place | None:
-        gone = {task: None for one in (*asked.chosen, *leaving) for task in one.tasks}
-        found = fit(asked.task, node, _usage(book, job, node, gone, asked), now_wall_ms=book.wall_ms)
-        return found if isinstance(found, Place) and _within_quota(book, job, asked, found, leaving) else None
-
-    there = place(())
-    if there is not None:
-        return 0.0, (), there
-    chosen = preemption.cheapest(
-        more,
-        enough=lambda leaving: place(leaving) is not None,
-        allowed=lambda leaving: preemption.gives_back_no_more_than_borrowed([*asked.chosen, *leaving], book.projects),
-    )
-    there = place(chosen) if chosen else None
-    return (sum(one.cost for one in chosen), chosen, there) if chosen and there is not None else None
+    cost: float
+    victims: tuple[Victim, ...]
+    place: Place
 
 
-def _usage(book: Book, job: Job, node: Node, gone: dict[str, None], asked: _Asked) -> Usage:
-    held = book.usage_once_gone(node.id, gone, waiting=job.id)
-    for task, place in zip(asked.tasks, asked.places, strict=False):
-        if place.node == node.id:
-            held = held.plus(task.spec.resources, place.devices)
-    return held
+class _Search:
+    """Who is to leave for a job: for its tasks one after the other, each beside what was found for those before it.
 
+    Most nodes need no closer look: what it would cost there at least is more than what it costs elsewhere.
+    """
 
-def _within_quota(book: Book, job: Job, asked: _Asked, place: Place, leaving: Sequence[Victim]) -> bool:
-    """Whether the job keeps to its quota if it does not borrow, or was to ask for its own; counting what leaves."""
-    projects, project = book.projects, job.spec.project
-    all_leave = (*asked.chosen, *leaving)
-    tasks = asked.tasks[: len(asked.places) + 1]
-    held = projects.held.get(project, NOTHING).plus(precedence.amount(book, tasks, (*asked.places, place)))
-    for one in all_leave:
-        if not one.borrower:
-            held = held.minus(one.amount)
-    if any(one.borrower for one in all_leave):
-        return projects.owns(project, held)
-    declared = projects.of(project)
-    return declared.borrows or not declared.quota.exceeded(held)
+    def __init__(self, book: Book, job: Job) -> None:
+        self._book, self._job = book, job
+        self._nodes = {node.id: node for node in keeping.lacking_least(book, job, book.turns.asks)}
+        self._victims = _by_node(book, job, list(self._nodes.values()))
+        self.tasks = keeping.alike(book, job)
+        self.chosen: tuple[Victim, ...] = ()
+        self.places: list[Place] = []
+        # What it costs at each node at least; and so where it was looked at closer, and what was found there.
+        self._bounds: dict[str, float] = {}
+        self._least: dict[str, float] = {}
+        self._known: dict[str, _Found] = {}
+        self._looks = 0
+        # Whether who leaves for one task, and where it goes, decides on who may leave for the next, on whatever node.
+        project = book.projects.of(job.spec.project)
+        self._is_bound = book.projects.has_quotas or not project.borrows
+
+    def found(self, task: Job) -> bool:
+        """Whether there is a place for one more task, which is taken."""
+        for name, node in self._nodes.items():
+            if name not in self._bounds:
+                self._bounds[name] = self._least[name] = self._at_least(task, node)
+        best: _Found | None = None
+        for name in sorted(self._least, key=lambda one: (self._least[one], one)):
+            below = best.cost if best is not None else math.inf
+            if self._least[name] >= below:
+                break
+            there = self._known.get(name) or self._at(task, self._nodes[name], below)
+            if there is None:
+                self._least[name] = below
+            elif there.cost < below:
+                best = self._known[name] = there
+                self._least[name] = there.cost
+        if best is None:
+            return False
+        self.chosen = (*self.chosen, *best.victims)
+        self.places.append(best.place)
+        self._forget(best)
+        return True
+
+    def _forget(self, taken: _Found) -> None:
+        leave = (self._book.jobs[task].node for victim in taken.victims for task in victim.tasks)
+        for name in dict.fromkeys((taken.place.node, *leave)):
+            for known in (self._bounds, self._least, self._known):
+                known.pop(name, None)
+        if self._is_bound:
+            self._least = dict(self._bounds)
+            self._known.clear()
+
+    def _at_least(self, task: Job, node: Node) -> float:
+        victims = [(one.cost, self._has(one, node)) for one in self._others(node)]
+        return preemption.at_least(self._lacks(task, node), victims)
+
+    def _lacks(self, task: Job, node: Node) -> list[int]:
+        """What has to become free of a node at least: cores, memory, whole devices."""
+        wants, has, request = task.spec.resources, node.description.capacity, task.spec.resources.accelerators
+        held = self._usage(node, ())
+        touched = held.touched
+        devices = 0
+        if request is not None and not request.is_part:
+            devices = request.count - sum(one.id not in touched for one in node.devices)
+        cores, memory = held.cpu_millis - has.cpu_millis, held.memory_bytes - has.memory_bytes
+        return [max(0, one) for one in (wants.cpu_millis + cores, wants.memory_bytes + memory, devices)]
+
+    def _has(self, victim: Victim, node: Node) -> tuple[int, int, int]:
+        """What of a node is free once it has left: cores, memory, and devices at most."""
+        tasks = [self._book.jobs[one] for one in victim.tasks]
+        here = [one for one in tasks if one.node == node.id]
+        return (
+            sum(one.spec.resources.cpu_millis for one in here),
+            sum(one.spec.resources.memory_bytes for one in here),
+            sum(len(one.attempt.devices) for one in here if one.attempt is not None),
+        )
+
+    def _others(self, node: Node) -> list[Victim]:
+        return [one for one in self._victims.get(node.id, []) if one not in self.chosen]
+
+    def _at(self, task: Job, node: Node, below: float) -> _Found | None:
+        """Who leaves a node for a task, at a cost `below` that, and the place that it has then."""
+        has = {one.id: self._has(one, node) for one in self._others(node)}
+        book, lacks = self._book, self._lacks(task, node)
+
+        def place(leaving: Sequence[Victim]) -> Place | None:
+            # To have `fit` look takes much longer than this.
+            if any(lack > sum([has[one.id][what] for one in leaving]) for what, lack in enumerate(lacks)):
+                return None
+            self._looks += 1
+            found = fit(task, node, self._usage(node, leaving), now_wall_ms=book.wall_ms)
+            return found if isinstance(found, Place) and self._within_quota(found, leaving) else None
+
+        there = place(())
+        if there is not None:
+            return _Found(0.0, (), there)
+        chosen = preemption.cheapest(
+            self._others(node),
+            enough=lambda leaving: place(leaving) is not None,
+            allowed=lambda leaving: preemption.gives_back_no_more_than_borrowed(
+                [*self.chosen, *leaving], book.projects
+            ),
+            below=below,
+            exact=self._looks < MOST_LOOKS,
+        )
+        there = place(chosen) if chosen else None
+        return _Found(sum(one.cost for one in chosen), chosen, there) if chosen and there is not None else None
+
+    def _usage(self, node: Node, leaving: Sequence[Victim]) -> Usage:
+        gone = {task: None for one in (*self.chosen, *leaving) for task in one.tasks}
+        held = self._book.usage_once_gone(node.id, gone, waiting=self._job.id)
+        for task, place in zip(self.tasks, self.places, strict=False):
+            if place.node == node.id:
+                held = held.plus(task.spec.resources, place.devices)
+        return held
+
+    def _within_quota(self, place: Place, leaving: Sequence[Victim]) -> bool:
+        """Whether the job keeps to its quota if it does not borrow, or was to ask for its own; counting what leaves."""
+        projects, project = self._book.projects, self._job.spec.project
+        all_leave = (*self.chosen, *leaving)
+        tasks = self.tasks[: len(self.places) + 1]
+        amount = precedence.amount(self._book, tasks, (*self.places, place))
+        held = projects.held.get(project, NOTHING).plus(amount)
+        for one in all_leave:
+            if not one.borrower:
+                held = held.minus(one.amount)
+        if any(one.borrower for one in all_leave):
+            return projects.owns(project, held)
+        declared = projects.of(project)
+        return declared.borrows or not declared.quota.exceeded(held)
 
 
 def _by_node(book: Book, job: Job, nodes: Sequence[Node]) -> dict[str, list[Victim]]:
@@ -178,9 +257,8 @@ def _leaves(book: Book, job: Job, reason: str) -> None:
     if job.is_gang:
         gangs.make_way(book, job, reason)
         return
-    kept = {node: None for one in book.turns.kept.values() for node in one.nodes}
-    others = [node for node in book.nodes.values() if node.id != job.node and node.id not in kept]
-    place = choose(job, others, book.usage, now_wall_ms=book.wall_ms)
+    kept = dict.fromkeys(node for one in book.turns.kept.values() for node in one.nodes)
+    place = moves.elsewhere(book, precedence.away_from(book, job, kept))
     if job.state is JobState.RUNNING and isinstance(place, Place):
         moves.freeze(book, moves.begin(book, job, place), ())
     else:

@@ -1,6 +1,8 @@
 """Who has to leave so that another job finds room: the cheapest set of those that may be asked to. Pure."""
 
 import heapq
+import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -89,22 +91,42 @@ def cost(job: Job, amount: Amount, *, wall_ms: int, rules: Rules) -> float:
     return amount.unit_millis / 1000 * lost_ms / 1000
 
 
+def at_least(lacks: Sequence[int], frees: Sequence[tuple[float, Sequence[int]]]) -> float:
+    """What sets cost at least by which what `lacks` becomes free; infinite where none does.
+
+    `frees` has what each of those that may leave costs, and what it has of each. It is as if parts of them could leave.
+    """
+    least = 0.0
+    for what, lack in enumerate(lacks):
+        total, left = 0.0, lack
+        for cost, has in sorted(frees, key=lambda one: one[0] / one[1][what] if one[1][what] > 0 else math.inf):
+            if left <= 0 or has[what] <= 0:
+                break
+            total += cost * min(1.0, left / has[what])
+            left -= has[what]
+        least = max(least, total if left <= 0 else math.inf)
+    return least
+
+
 def cheapest(
     victims: Sequence[Victim],
     *,
     enough: Callable[[Sequence[Victim]], bool],
     allowed: Callable[[Sequence[Victim]], bool],
+    below: float = math.inf,
+    exact: bool = True,
 ) -> tuple[Victim, ...] | None:
-    """The cheapest set that is `enough` and is `allowed`; None where there is none.
+    """The cheapest set that costs less than `below`, is `enough` and is `allowed`; None where there is none.
 
     What is enough stays so with more; what is allowed stays so with less. Of few victims it is the cheapest of all
-    sets; of many, one in which nobody is needless.
+    sets, where `exact`; of many, one in which nobody is needless.
     """
     ordered = sorted(victims, key=lambda one: (one.cost, one.id))
     if not ordered or not enough(ordered):
         return None
-    if len(ordered) <= EXACT:
-        return next((one for one in _by_cost(ordered) if allowed(one) and enough(one)), None)
+    if exact and len(ordered) <= EXACT:
+        low = itertools.takewhile(lambda one: one[0] < below, _by_cost(ordered))
+        return next((one for _, one in low if allowed(one) and enough(one)), None)
     chosen: list[Victim] = []
     for one in ordered:
         if allowed([*chosen, one]):
@@ -117,16 +139,16 @@ def cheapest(
         fewer = [other for other in chosen if other is not one]
         if fewer and enough(fewer):
             chosen = fewer
-    return tuple(chosen)
+    return tuple(chosen) if sum(one.cost for one in chosen) < below else None
 
 
-def _by_cost(ordered: Sequence[Victim]) -> Iterator[tuple[Victim, ...]]:
-    """All sets of them but the empty one, the cheapest first."""
+def _by_cost(ordered: Sequence[Victim]) -> Iterator[tuple[float, tuple[Victim, ...]]]:
+    """All sets of them but the empty one, the cheapest first, with what each costs."""
     # Each set is reached once: from the one without its last member, or with the one before in that place.
     heap: list[tuple[float, tuple[int, ...]]] = [(ordered[0].cost, (0,))]
     while heap:
         total, members = heapq.heappop(heap)
-        yield tuple(ordered[one] for one in members)
+        yield total, tuple([ordered[one] for one in members])
         last = members[-1]
         if last + 1 < len(ordered):
             following = ordered[last + 1].cost

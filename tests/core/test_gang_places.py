@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.core.placement.demand import demand_of
-from controller.core.placement.fit import Place, Usage
-from controller.core.placement.gang import FIRST_PORT, PORTS, meeting_point
+from controller.core.placement.fit import Place, Usage, choose
+from controller.core.placement.gang import FIRST_PORT, PORTS, choose_all, meeting_point
 from controller.core.placement.snapshot import Snapshot
 from controller.core.placement.tables import Tables
 from headrace.ids import task_id
@@ -172,3 +172,28 @@ def test_whatever_happens_a_gang_has_all_its_places_or_none_and_fails_once(does:
                 assert all(task.ended for task in tasks)
             if gang.state is JobState.SUCCEEDED:
                 assert all(task.state is JobState.SUCCEEDED for task in tasks)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=4), st.integers(1, 6))
+def test_they_are_the_best_places_one_after_the_other(held: list[tuple[int, int]], count: int) -> None:
+    said = description(cpu_millis=8000)
+    nodes = [
+        Node(f"nodes/n{number}", NodeState.READY, description=said, engine=Engine(reachable=True), devices=GPUS)
+        for number in range(len(held))
+    ]
+    taken = {
+        one.id: Usage(cores * 1000, 0, tuple(device.id for device in GPUS[:devices]))
+        for one, (cores, devices) in zip(nodes, held, strict=True)
+    }
+    wanted = spec(resources=Requests(2000, GIB // 8, AcceleratorRequest(1)), task_count=count)
+    tasks = [Job(f"jobs/gang-{number}", wanted, images=PINS, gang="gang", task=number) for number in range(count)]
+    found = choose_all(tasks, nodes, taken.__getitem__, now_wall_ms=0)
+    usages, expected = dict(taken), list[Place]()
+    for task in tasks:
+        place = choose(task, nodes, usages.__getitem__, now_wall_ms=0)
+        if isinstance(place, str):
+            assert isinstance(found, str)
+            return
+        usages[place.node] = usages[place.node].plus(task.spec.resources, place.devices)
+        expected.append(place)
+    assert found == tuple(expected)

@@ -124,10 +124,14 @@ def choose(
     now_wall_ms: int,
 ) -> Place | str:
     """The best place, or one sentence on why there is none."""
+    return best_of(fit(job, node, usage(node.id), now_wall_ms=now_wall_ms) for node in nodes)
+
+
+def best_of(offers: Iterable[Place | Unfit]) -> Place | str:
+    """The best of these places, or one sentence on why there is none."""
     best: Place | None = None
     reasons: Counter[str] = Counter()
-    for node in nodes:
-        found = fit(job, node, usage(node.id), now_wall_ms=now_wall_ms)
+    for found in offers:
         if isinstance(found, Unfit):
             reasons[found.reason] += 1
         elif best is None or (found.score, best.node) > (best.score, found.node):

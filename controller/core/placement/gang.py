@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from zlib import crc32
 
-from controller.core.placement.fit import Place, Usage, choose
+from controller.core.placement.fit import Place, Unfit, Usage, best_of, fit
 from controller.core.placement.reasons import waits_for_all
 from headrace.jobs import Job
 from headrace.nodes import Node
@@ -23,19 +23,25 @@ def choose_all(
 
     The tasks ask for the same: taking the best place for one after the other finds places for all, where there are any.
     """
-    nodes = list(nodes)
+    by_name = {node.id: node for node in nodes}
     held: dict[str, Usage] = {}
     places: list[Place] = []
-
-    def beside_the_others(node: str) -> Usage:
-        return held[node] if node in held else usage(node)
-
+    # What each node offers, looked at anew only where a task was given a place: the others are as they were.
+    offers: dict[str, Place | Unfit] = {}
+    alike: Job | None = None
     for task in tasks:
-        found = choose(task, nodes, beside_the_others, now_wall_ms=now_wall_ms)
+        if alike is None or (alike.spec, alike.images, alike.exclusions) != (task.spec, task.images, task.exclusions):
+            offers, alike = {}, task
+        for name in [one for one in by_name if one not in offers]:
+            there = held[name] if name in held else usage(name)
+            offers[name] = fit(task, by_name[name], there, now_wall_ms=now_wall_ms)
+        found = best_of(offers.values())
         if isinstance(found, str):
             return waits_for_all(len(tasks), found)
-        held[found.node] = beside_the_others(found.node).plus(task.spec.resources, found.devices)
+        there = held[found.node] if found.node in held else usage(found.node)
+        held[found.node] = there.plus(task.spec.resources, found.devices)
         places.append(found)
+        del offers[found.node]
     return tuple(places)
 
 

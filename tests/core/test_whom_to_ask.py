@@ -1,0 +1,125 @@
+"""Who has to leave, of all that run on several nodes: the cheapest set of them, found without a look at each set."""
+
+from itertools import chain, combinations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.core import preempting
+from controller.core.book import Book, Policy
+from controller.core.cluster import Cluster
+from controller.core.model import Submitted, Ticked
+from controller.core.placement.fit import Place, Unfit, Usage, fit
+from controller.core.preemption import at_least
+from headrace.attempts import Attempt, AttemptState
+from headrace.jobs import Job, JobState, Requests
+from headrace.nodes import Engine, Node, NodeState
+from tests.core.small_world import AMD64, GIB, PINS, description, spec
+
+CORES = 6
+WALL_MS = 1_700_000_000_000
+
+
+def node(name: str) -> Node:
+    said = description(cpu_millis=CORES * 1000)
+    return Node(f"nodes/{name}", NodeState.READY, description=said, engine=Engine(reachable=True))
+
+
+def running(name: str, at: str, cores: int, ran_s: int) -> Job:
+    """One that loses what it has done since its start."""
+    start_ms = WALL_MS - ran_s * 1000
+    attempt = Attempt(
+        name, 1, at, state=AttemptState.RUNNING, start_time_ms=start_ms, image=PINS[0].image, platform=AMD64
+    )
+    wanted = spec(resources=Requests(cores * 1000, GIB // 64), checkpoint=None)
+    return Job(f"jobs/{name}", wanted, state=JobState.RUNNING, images=PINS, epoch=1, node=at, attempts=(attempt,))
+
+
+def cluster(*nodes: list[tuple[int, int]]) -> Cluster:
+    """Nodes with jobs of so many cores, which have run for so many seconds."""
+    names = [f"n{number:03}" for number in range(len(nodes))]
+    jobs = tuple(
+        running(f"{name}-{number}", name, cores, ran_s)
+        for name, some in zip(names, nodes, strict=True)
+        for number, (cores, ran_s) in enumerate(some)
+    )
+    found = Cluster(Book("cluster-1", Policy(), jobs, tuple(node(name) for name in names)))
+    found.handle(Ticked(1_000, WALL_MS))
+    return found
+
+
+def asked(world: Cluster, cores: int, tasks: int = 1) -> list[Job]:
+    """Who has to leave for an urgent job."""
+    wanted = spec(resources=Requests(cores * 1000, GIB // 64), priority=90, task_count=tasks)
+    world.handle(Submitted(1, "urgent", wanted, PINS))
+    return [job for job in world.book.jobs.values() if job.preemptor == "urgent"]
+
+
+def core_seconds(jobs: list[tuple[int, int]]) -> int:
+    return sum(cores * (10 + ran_s) for cores, ran_s in jobs)
+
+
+drawn = st.lists(
+    st.lists(st.tuples(st.integers(1, 3), st.integers(0, 50)), max_size=5).filter(
+        lambda some: sum(cores for cores, _ in some) <= CORES
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(deadline=None)
+@given(drawn, st.integers(1, CORES))
+def test_they_are_the_cheapest_set_of_all_nodes(nodes: list[list[tuple[int, int]]], cores: int) -> None:
+    leave = asked(cluster(*nodes), cores)
+    enough = [
+        core_seconds(list(some))
+        for here in nodes
+        for some in chain.from_iterable(combinations(here, count) for count in range(len(here) + 1))
+        if CORES - sum(one[0] for one in here) + sum(one[0] for one in some) >= cores
+    ]
+    cost = sum(job.spec.resources.cpu_millis // 1000 * _seconds(job) for job in leave)
+    assert cost == min(enough)
+
+
+def _seconds(job: Job) -> int:
+    assert job.attempt is not None
+    assert job.attempt.start_time_ms is not None
+    return 10 + (WALL_MS - job.attempt.start_time_ms) // 1000
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 50), st.tuples(st.integers(0, 4), st.integers(0, 4))), max_size=6),
+    st.tuples(st.integers(0, 9), st.integers(0, 9)),
+)
+def test_no_set_that_is_enough_costs_less_than_what_it_costs_at_least(
+    frees: list[tuple[float, tuple[int, int]]], lacks: tuple[int, int]
+) -> None:
+    least = at_least(lacks, frees)
+    for some in chain.from_iterable(combinations(frees, count) for count in range(len(frees) + 1)):
+        if all(sum(has[what] for _, has in some) >= lack for what, lack in enumerate(lacks)):
+            assert least <= sum(cost for cost, _ in some) + 1e-6
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """One for each closer look at a node."""
+    found: list[object] = []
+
+    def counted(job: Job, at: Node, usage: Usage, *, now_wall_ms: int) -> Place | Unfit:
+        found.append(at)
+        return fit(job, at, usage, now_wall_ms=now_wall_ms)
+
+    monkeypatch.setattr(preempting, "fit", counted)
+    return found
+
+
+def test_most_nodes_need_no_closer_look(looks: list[object]) -> None:
+    assert len(asked(cluster(*[[(1, 5)] * CORES] * 100), 4)) == 4
+    assert len(looks) < 100
+
+
+def test_a_gang_needs_no_look_at_each_node_for_each_task(looks: list[object]) -> None:
+    assert len(asked(cluster(*[[(3, 5)] * 2] * 50), 3, tasks=20)) == 20
+    assert len(looks) < 200
