@@ -8,6 +8,7 @@ import numpy as np
 from controller.core.backfill import Kept, Scene, earliest, how_soon
 from controller.core.book import Book
 from controller.core.placement.fit import Usage
+from controller.core.projects import NOTHING
 from controller.core.turns import Sought
 from headrace.jobs import Job, Requests
 from headrace.nodes import Node
@@ -55,7 +56,9 @@ def keep(book: Book, job: Job) -> None:
     kept, sought = turns.kept.get(job.id), turns.sought.get(job.id)
     if kept is None and len(turns.kept) >= book.policy.kept_max:
         return
-    if sought is None or book.now_ms - sought.first_ms >= AGAIN_MS:
+    if _over_quota(book, job):
+        found = None
+    elif sought is None or book.now_ms - sought.first_ms >= AGAIN_MS:
         found = _among_all(book, job, kept)
     elif (len(book.nodes) > FEW or job.is_gang) and book.now_ms - sought.last_ms < PAUSE_MS:
         # It was so a moment ago: who comes after it may still not have it later.
@@ -67,6 +70,17 @@ def keep(book: Book, job: Job) -> None:
         turns.before.append(job.id)
     elif turns.kept.pop(job.id, None) is not None:
         turns.released = True
+
+
+def _over_quota(book: Book, job: Job) -> bool:
+    """Whether its project's quota has no room for it, once those before it have the room that is kept for them."""
+    if book.projects.of(job.spec.project).borrows:
+        return False
+    all_of_it = [book.jobs[one] for one in book.turns.before if book.jobs[one].spec.project == job.spec.project]
+    total = NOTHING
+    for one in (*all_of_it, job):
+        total = total.plus(book.projects.expected(one))
+    return bool(book.projects.over_quota(job.spec.project, total))
 
 
 def may_look(book: Book) -> bool:

@@ -1,6 +1,6 @@
 """What a job that waits may take: within its project's quota, and with no harm to those whose turn it is before."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 from controller.core import preemption
@@ -28,6 +28,31 @@ def rules(book: Book) -> preemption.Rules:
     """Who may have whom leave."""
     policy = book.policy
     return preemption.Rules(policy.preempting_priority, policy.preemptions_max, policy.standstill_ms)
+
+
+def made_free(book: Book, project: str) -> Amount:
+    """What others are about to leave for jobs of a project."""
+    waiting = [book.jobs[one] for one in book.turns.claims]
+    return _sum(book.projects.expected(job) for job in waiting if job.spec.project == project)
+
+
+def given_back(book: Book, project: str) -> Amount:
+    """What jobs of a project have that are about to leave for others, and go nowhere else."""
+    leaving = [book.jobs[one] for claim in book.turns.claims.values() for one in claim.leaving if one in book.jobs]
+    return _sum(
+        book.projects.holding(job.id)
+        for job in leaving
+        if job.spec.project == project
+        and job.migration is None
+        and job.state in (JobState.FREEZING, JobState.CANCELLING)
+    )
+
+
+def _sum(amounts: Iterable[Amount]) -> Amount:
+    total = NOTHING
+    for one in amounts:
+        total = total.plus(one)
+    return total
 
 
 def begin_with(book: Book, job: Job) -> None:
@@ -102,6 +127,7 @@ def _short(book: Book, job: Job) -> list[Job]:
         for one in heads
         if one.id in book.jobs
         and book.jobs[one.id].state is JobState.QUEUED
+        and not projects.over_quota(one.spec.project, projects.expected(one))
         and _had(book, one.spec.project) < had
         and (not owns or preemption.claims_its_own(one, projects))
     ]
@@ -185,10 +211,10 @@ def over_quota(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Plac
 
 def amount(book: Book, tasks: Sequence[Job], places: Sequence[Place]) -> Amount:
     """What these tasks would have at these places."""
-    total = NOTHING
-    for task, place in zip(tasks, places, strict=True):
-        total = total.plus(book.projects.amount_at(task, book.nodes.get(place.node), place.devices))
-    return total
+    return _sum(
+        book.projects.amount_at(task, book.nodes.get(place.node), place.devices)
+        for task, place in zip(tasks, places, strict=True)
+    )
 
 
 def waits(book: Book, job: Job) -> None:
@@ -196,12 +222,19 @@ def waits(book: Book, job: Job) -> None:
     turns = book.turns
     if job.id in turns.claims:
         return
-    if not book.projects.over_quota(job.spec.project, book.projects.expected(job)):
-        # Those after it in its line find no place either, and are not looked at.
-        for one in book.queue.line(job.id).first(KEPT_A_LINE, without={}):
-            if one not in turns.before and one not in turns.claims:
-                keep(book, book.jobs[one])
-    if turns.rests_until_ms.get(job.id, 0) <= book.now_ms and preemption.may_ask(job, book.projects, rules(book)):
+    # Those after it in its line find no place either, and are not looked at.
+    for one in book.queue.line(job.id).first(KEPT_A_LINE, without=turns.claims):
+        if one not in turns.before:
+            keep(book, book.jobs[one])
+    asks(book, job)
+
+
+def asks(book: Book, job: Job) -> None:
+    """A job that may have others leave is to be looked at for that, unless that was a moment ago."""
+    turns = book.turns
+    if job.id in turns.claims or turns.rests_until_ms.get(job.id, 0) > book.now_ms:
+        return
+    if preemption.may_ask(job, book.projects, rules(book), made_free(book, job.spec.project)):
         turns.asking[job.id] = None
 
 

@@ -3,8 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-from controller.core import gangs, keeping, moves, precedence, preemption
+from controller.core import backoff, gangs, keeping, moves, precedence, preemption
 from controller.core.book import Book
 from controller.core.model import moved
 from controller.core.placement.fit import Place, Usage, fit
@@ -37,6 +38,10 @@ def settled(book: Book) -> None:
         found = _sought(book, job)
         if found is not None:
             _make_room(book, job, *found)
+            # The next of its line would else wait until there is more room somewhere.
+            for one in book.queue.line(job.id).first(1, without=turns.claims):
+                if backoff.until_ms(book.jobs[one]) <= book.wall_ms:
+                    precedence.asks(book, book.jobs[one])
         # One at an event: to look takes long where there are many nodes.
         return
 
@@ -161,7 +166,7 @@ class _Search:
             self._others(node),
             enough=lambda leaving: place(leaving) is not None,
             allowed=lambda leaving: preemption.gives_back_no_more_than_borrowed(
-                [*self.chosen, *leaving], book.projects
+                [*self.chosen, *leaving], book.projects, partial(precedence.given_back, book)
             ),
             below=below,
             exact=self._looks < MOST_LOOKS,
@@ -183,7 +188,7 @@ class _Search:
         all_leave = (*self.chosen, *leaving)
         tasks = self.tasks[: len(self.places) + 1]
         amount = precedence.amount(self._book, tasks, (*self.places, place))
-        held = projects.held.get(project, NOTHING).plus(amount)
+        held = projects.held.get(project, NOTHING).plus(amount).plus(precedence.made_free(self._book, project))
         for one in all_leave:
             if not one.borrower:
                 held = held.minus(one.amount)
@@ -195,7 +200,7 @@ class _Search:
 
 def _by_node(book: Book, job: Job, nodes: Sequence[Node]) -> dict[str, list[Victim]]:
     """Who may be asked to leave, by node; a gang leaves as a whole, and is at all of its nodes."""
-    claims_own = preemption.claims_its_own(job, book.projects)
+    claims_own = preemption.claims_its_own(job, book.projects, precedence.made_free(book, job.spec.project))
     found: dict[str, list[Victim]] = {}
     seen: dict[str, Victim | None] = {}
     for node in nodes:
@@ -217,7 +222,7 @@ def _victim(book: Book, job: Job, other: Job, *, claims_own: bool) -> Victim | N
     if other.id == job.preemptor or not _may_leave(book, other):
         return None
     lower = preemption.is_lower(job, other, precedence.rules(book))
-    if not lower and not (claims_own and preemption.has_borrowed(job, other, book.projects)):
+    if not lower and not (claims_own and _has_borrowed(book, job, other)):
         return None
     tasks = book.tasks(other) if other.is_gang else [other]
     amount, cost = NOTHING, 0.0
@@ -227,6 +232,11 @@ def _victim(book: Book, job: Job, other: Job, *, claims_own: bool) -> Victim | N
         cost += preemption.cost(task, its, wall_ms=book.wall_ms, rules=precedence.rules(book))
     borrower = "" if lower else other.spec.project
     return Victim(other.id, tuple(task.id for task in tasks), cost, borrower, amount)
+
+
+def _has_borrowed(book: Book, job: Job, other: Job) -> bool:
+    given_back = precedence.given_back(book, other.spec.project)
+    return preemption.has_borrowed(job, other, book.projects, given_back)
 
 
 def _may_leave(book: Book, job: Job) -> bool:
@@ -242,7 +252,9 @@ def _make_room(book: Book, job: Job, victims: tuple[Victim, ...], nodes: tuple[s
     leave = [book.jobs[one.id] for one in victims]
     grace_ms = max(one.spec.grace_ms for one in leave)
     # An agent that hears of it late ends them late.
-    book.turns.claims[job.id] = Claim(nodes, job.spec.resources, book.now_ms + grace_ms + 2 * book.policy.node_lease_ms)
+    until_ms = book.now_ms + grace_ms + 2 * book.policy.node_lease_ms
+    leaving = tuple(task for one in victims for task in one.tasks)
+    book.turns.claims[job.id] = Claim(nodes, job.spec.resources, until_ms, leaving)
     for node in nodes:
         book.touch(node)
     for victim, other in zip(victims, leave, strict=True):

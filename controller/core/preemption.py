@@ -40,17 +40,18 @@ class Rules:
     standstill_ms: int
 
 
-def may_ask(job: Job, projects: Projects, rules: Rules) -> bool:
-    """Whether others may have to leave for a job that waits."""
-    return job.spec.priority >= rules.priority or claims_its_own(job, projects)
+def may_ask(job: Job, projects: Projects, rules: Rules, beside: Amount = NOTHING) -> bool:
+    """Whether others may have to leave for a job that waits, when so much is made free for others of its project."""
+    return job.spec.priority >= rules.priority or claims_its_own(job, projects, beside)
 
 
-def claims_its_own(job: Job, projects: Projects) -> bool:
+def claims_its_own(job: Job, projects: Projects, beside: Amount = NOTHING) -> bool:
     """Whether what it asks for is its project's own, so that whoever has borrowed it has to give it back."""
     if not projects.has_quotas:
         return False
     project = job.spec.project
-    return projects.owns(project, projects.held.get(project, NOTHING).plus(projects.expected(job)))
+    held = projects.held.get(project, NOTHING).plus(beside)
+    return projects.owns(project, held.plus(projects.expected(job)))
 
 
 def is_lower(job: Job, victim: Job, rules: Rules) -> bool:
@@ -63,18 +64,23 @@ def is_lower(job: Job, victim: Job, rules: Rules) -> bool:
     )
 
 
-def has_borrowed(job: Job, victim: Job, projects: Projects) -> bool:
-    """Whether `victim` is of a project that has more than its own, and not of the one of `job`."""
-    return victim.spec.project != job.spec.project and projects.borrows(victim.spec.project)
+def has_borrowed(job: Job, victim: Job, projects: Projects, given_back: Amount = NOTHING) -> bool:
+    """Whether `victim` is of a project that has more than its own, and not of the one of `job`.
+
+    So much is `given_back` by others of its project that are about to leave.
+    """
+    return victim.spec.project != job.spec.project and projects.borrows(victim.spec.project, without=given_back)
 
 
-def gives_back_no_more_than_borrowed(chosen: Sequence[Victim], projects: Projects) -> bool:
+def gives_back_no_more_than_borrowed(
+    chosen: Sequence[Victim], projects: Projects, given_back: Callable[[str], Amount] = lambda _: NOTHING
+) -> bool:
     """Whether each of those that give back goes while its project still has more than its own."""
     for project in dict.fromkeys(one.borrower for one in chosen if one.borrower):
         amounts = [one.amount for one in chosen if one.borrower == project]
         # The last to go is the largest: before it, all others have gone.
         largest = max(amounts, key=lambda amount: amount.unit_millis)
-        others = Amount()
+        others = given_back(project)
         for amount in amounts:
             others = others.plus(amount)
         if not projects.borrows(project, without=others.minus(largest)):

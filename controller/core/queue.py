@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, insort
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from heapq import heappop, heappush
 from itertools import islice
 from operator import le
@@ -43,7 +43,7 @@ class Line:
         self.fruitless_at = -1
         self.is_choosy = self.demand.is_choosy
 
-    def first(self, count: int, *, without: dict[str, None]) -> list[str]:
+    def first(self, count: int, *, without: Container[str]) -> list[str]:
         """The ids of the first jobs of it."""
         return list(islice((one[3] for one in self.ranks if one[3] not in without), count))
 

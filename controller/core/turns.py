@@ -10,12 +10,13 @@ from headrace.jobs import Job, Requests
 class Claim:
     """Room that others leave for a job: on `nodes`, one for each task, of which each `requests` so much.
 
-    It is kept for it until `until_ms`, by the clock of ticks.
+    It is kept for it until `until_ms`, by the clock of ticks. `leaving` are the jobs, and tasks of gangs, that leave.
     """
 
     nodes: tuple[str, ...]
     requests: Requests
     until_ms: int
+    leaving: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
