@@ -27,10 +27,9 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
             continue
         for job in book.jobs_at(node.id):
             _silent(book, job, node.id, silent_ms)
-    for job in list(book.watchlist.limited.values()):
-        # A task's limits are its gang's.
-        if not job.gang:
-            _limits(book, job)
+    for job_id in [*book.watchlist.limited, *book.watchlist.reached(wall_ms)]:
+        if job_id in book.jobs:
+            _limits(book, book.jobs[job_id])
     if placing.retry_due(book):
         book.capacity_changed()
     for use in book.projects.to_save(wall_ms, every_ms=book.policy.use_saved_ms):

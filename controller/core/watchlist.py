@@ -1,19 +1,30 @@
 """Which live jobs time alone may change something for: found without a look at all that there are."""
 
+import heapq
 from typing import TYPE_CHECKING
 
+from controller.core import backoff
 from headrace.jobs import Job, JobState
 
 if TYPE_CHECKING:
     from controller.core.progress import Seen
 
 
+# So many moments that are none any more are kept at least.
+FEW = 1_000
+_PLACED = (JobState.STARTING, JobState.RUNNING)
+
+
 class Watchlist:
     """Jobs by what may become of them. Each is as it was put last."""
 
     def __init__(self) -> None:
-        # Those that may reach a limit.
+        # Those that are looked at each time: gangs, arrays with a limit, and jobs that move.
         self.limited: dict[str, Job] = {}
+        # Of the others, when each of them reaches a limit, if it stays as it is; and the same, the next one first, with
+        # what has been put anew since.
+        self._reached_ms: dict[str, int] = {}
+        self._next: list[tuple[int, str]] = []
         # Those that run on devices.
         self.on_devices: dict[str, Job] = {}
         # Those that run and have to get further, and how far each of them, or each gang, was when looked at last.
@@ -24,9 +35,30 @@ class Watchlist:
     def put(self, job: Job) -> None:
         """The job is like this now."""
         _keep(self.on_devices, job, holds=_is_on_devices(job))
-        _keep(self.limited, job, holds=not job.ended and _is_limited(job))
+        is_looked_at = not job.ended and _is_looked_at(job)
+        _keep(self.limited, job, holds=is_looked_at)
+        self._put_limit(job.id, None if is_looked_at else _reached_ms(job))
         has_to_progress = job.spec.timeouts.progress_ms is not None and job.attempt is not None
         _keep(self.paced, job, holds=job.state is JobState.RUNNING and has_to_progress)
+
+    def reached(self, wall_ms: int) -> list[str]:
+        """Jobs that have reached a limit by now. Each is told once, until it is put again."""
+        found = []
+        while self._next and self._next[0][0] < wall_ms:
+            moment, job_id = heapq.heappop(self._next)
+            if self._reached_ms.get(job_id) == moment:
+                del self._reached_ms[job_id]
+                found.append(job_id)
+        return found
+
+    def _put_limit(self, job_id: str, moment: int | None) -> None:
+        if moment is None:
+            self._reached_ms.pop(job_id, None)
+        elif self._reached_ms.get(job_id) != moment:
+            self._reached_ms[job_id] = moment
+            heapq.heappush(self._next, (moment, job_id))
+            if len(self._next) > 2 * len(self._reached_ms) + FEW:
+                self._next = sorted((moment, job) for job, moment in self._reached_ms.items())
 
 
 def _keep(jobs: dict[str, Job], job: Job, *, holds: bool) -> None:
@@ -41,8 +73,17 @@ def _is_on_devices(job: Job) -> bool:
     return attempt is not None and bool(attempt.devices)
 
 
-def _is_limited(job: Job) -> bool:
+def _is_looked_at(job: Job) -> bool:
+    return job.is_gang or job.migration is not None or (job.is_array and job.spec.timeouts.queue_ms is not None)
+
+
+def _reached_ms(job: Job) -> int | None:
+    """After when it has waited, or run, for too long; None where it has no such limit now. A task's are its gang's."""
     limits = job.spec.timeouts
-    if job.is_gang or job.migration is not None:
-        return True
-    return limits.queue_ms is not None or limits.run_ms is not None
+    if job.gang or job.is_array or job.waits_for:
+        return None
+    if job.state is JobState.QUEUED and limits.queue_ms is not None and job.queue_time_ms is not None:
+        return max(job.queue_time_ms, backoff.until_ms(job)) + limits.queue_ms
+    if job.state in _PLACED and limits.run_ms is not None and job.start_time_ms is not None:
+        return job.start_time_ms + limits.run_ms
+    return None
