@@ -125,7 +125,7 @@ def _among_all(book: Book, job: Job, kept: Kept | None) -> Kept | None:
     known = {node.id: None for node in nodes} if kept is not None else {}
     nodes += [book.nodes[node] for node in kept.nodes if node not in known] if kept is not None else []
     found = earliest(alike(book, job), scene(book, job), nodes)
-    if found is None and len(book.nodes) > FEW * turns.looks.get(job.id, 0):
+    if found is None and len(book.nodes) > FEW * turns.looks.get(job.id, 1):
         # The others are looked at next time.
         turns.sought.pop(job.id, None)
         return None

@@ -120,7 +120,7 @@ def _short(book: Book, job: Job) -> list[Job]:
     heads = [one for project, some in book.turns.short.items() if project != job.spec.project for one in some]
     if not heads:
         return []
-    had, projects = _had(book, job.spec.project), book.projects
+    had, projects, turns = _had(book, job.spec.project), book.projects, book.turns
     owns = preemption.claims_its_own(job, projects)
     return [
         one
@@ -128,6 +128,8 @@ def _short(book: Book, job: Job) -> list[Job]:
         if one.id in book.jobs
         and book.jobs[one.id].state is JobState.QUEUED
         and not projects.over_quota(one.spec.project, projects.expected(one))
+        # One that would find no room though all others had ended needs none left for it.
+        and (one.id in turns.kept or one.id not in turns.sought)
         and _had(book, one.spec.project) < had
         and (not owns or preemption.claims_its_own(one, projects))
     ]

@@ -124,6 +124,10 @@ class Queue:
             self._entries[job.id] = (line, job)
             if job.id != without:
                 self._due[line] = None
+                if line.reason and line.reason != job.reason:
+                    # What the others of the line say by now is no news to it.
+                    line.untold.append(job.id)
+                    self._untold[line] = None
         if many:
             for line in self._due:
                 line.ranks.sort()

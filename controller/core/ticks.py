@@ -27,7 +27,7 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
             continue
         for job in book.jobs_at(node.id):
             _silent(book, job, node.id, silent_ms)
-    for job_id in [*book.watchlist.limited, *book.watchlist.reached(wall_ms)]:
+    for job_id in [*book.watchlist.limited, *book.watchlist.over(wall_ms)]:
         if job_id in book.jobs:
             _limits(book, book.jobs[job_id])
     if placing.retry_due(book):

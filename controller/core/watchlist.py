@@ -41,7 +41,7 @@ class Watchlist:
         has_to_progress = job.spec.timeouts.progress_ms is not None and job.attempt is not None
         _keep(self.paced, job, holds=job.state is JobState.RUNNING and has_to_progress)
 
-    def reached(self, wall_ms: int) -> list[str]:
+    def over(self, wall_ms: int) -> list[str]:
         """Jobs that have reached a limit by now. Each is told once, until it is put again."""
         found = []
         while self._next and self._next[0][0] < wall_ms:

@@ -93,3 +93,30 @@ def test_nobody_leaves_for_what_would_be_borrowed_once_others_have_their_own() -
         owner = spec(project="q", resources=asks(1), timeouts=limit(60 + number))
         found.ask(lambda token, number=number, owner=owner: Submitted(token, f"owner-{number}", owner, PINS))
     assert [job.state for job in found.cluster.book.jobs.values()].count(JobState.FREEZING) == 1
+
+
+def test_a_gang_that_would_never_find_room_is_in_nobodys_way() -> None:
+    found = world("a", "b", p=Declared(), q=Declared())
+    for number in range(2):
+        found.submit(f"runs-{number}", project="q", resources=asks(1))
+    found.pass_time(10 * MINUTE_MS)
+    found.submit("never", project="p", resources=asks(2), task_count=5)
+    found.submit("large", project="q", resources=asks(4))
+    found.pass_time(20_000)
+    for number in range(6):
+        found.submit(f"small-{number}", project="q", resources=asks(1))
+    found.pass_time(30_000)
+    assert [found.job(f"small-{number}").state for number in range(6)] == [JobState.RUNNING] * 6
+
+
+def test_a_job_that_comes_back_says_what_the_others_of_its_line_wait_for() -> None:
+    found = world("a", "b")
+    for name in ("first", "second"):
+        found.submit(name, resources=asks(4))
+    found.submit("waits", resources=asks(4))
+    found.drain("a", force=True, deadline_ms=0)
+    found.pass_time(20_000)
+    back = found.job("first")
+    assert back.state is JobState.QUEUED
+    assert back.reason == found.job("waits").reason
+    assert back.reason.startswith("waits: ")

@@ -51,7 +51,7 @@ def test_a_job_is_told_once_when_it_has_reached_a_limit_as_it_is(puts: list[tupl
         if limit is not None:
             reached[name] = since + limit
         over = {one for one, moment in reached.items() if moment < now}
-        assert set(watchlist.reached(now)) == over
+        assert set(watchlist.over(now)) == over
         for one in over:
             del reached[one]
 
@@ -60,7 +60,7 @@ def test_moments_that_are_none_any_more_are_forgotten() -> None:
     watchlist = Watchlist()
     for since in range(10 * FEW):
         watchlist.put(limited(replace(PLAIN, queue_time_ms=since), queue_ms=1_000_000))
-    assert sys.getsizeof(watchlist._next) < 20 * FEW  # noqa: SLF001
+    assert sys.getsizeof(watchlist._next) < 20 * FEW
 
 
 def test_a_job_that_runs_on_a_device_is_looked_at_and_one_that_runs_on_none_is_not() -> None:
