@@ -91,6 +91,7 @@ def _submitted(book: Book, event: Submitted) -> None:
     )
     book.note(job.name, "JOB_SUBMITTED", f"image {event.spec.image}")
     book.put(job)
+    placing.expect(book, job)
     if job.is_gang:
         gangs.submitted(book, job)
     elif job.is_array:

@@ -8,6 +8,7 @@ from controller.core import backoff, keeping, precedence
 from controller.core.book import Book
 from controller.core.model import moved
 from controller.core.order import in_order
+from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, fit
 from controller.core.placement.gang import choose_all, meeting_point
 from controller.core.queue import Line
@@ -77,7 +78,6 @@ def place(book: Book, job: Job) -> None:
     """Finds a place for a job that has just come; the others that wait had none, and have none now."""
     see_nodes(book)
     book.queue.group(without=job.id)
-    book.tables.asked(book.queue.line(job.id).demand, job)
     if book.nodes_changed or book.queue.has_due:
         book.queue.look_at(job.id)
         place_waiting(book)
@@ -94,6 +94,12 @@ def place(book: Book, job: Job) -> None:
         if found:
             line.looked_at = gains
             book.queue.said(line, found, by=job.id, gains=gains)
+
+
+def expect(book: Book, job: Job) -> None:
+    """Learns from a job that was submitted, whether its turn is now or later, what is usually asked for."""
+    see_nodes(book)
+    book.tables.asked(demand_of(job), job)
 
 
 def see_nodes(book: Book) -> None:
@@ -116,7 +122,11 @@ def _claimed(book: Book) -> None:
         tasks = keeping.alike(book, job)
         found = choose_all(tasks, nodes, partial(book.usage, without=job_id), now_wall_ms=book.wall_ms)
         if not isinstance(found, str) and not precedence.over_quota(book, job, tasks, found):
+            line = book.queue.line(job_id)
             _begin(book, job, found)
+            for following in line.first(1, without=()):
+                # It may have others leave, too.
+                book.queue.due(following)
 
 
 def _walk(book: Book, due: dict[Line, list[int]], most: int) -> dict[Line, list[int]]:

@@ -16,6 +16,8 @@ from headrace.shares import WHOLE_MILLIS
 
 # Room is kept for so many of a line, and so many lines of a project are heeded by others that have had more.
 KEPT_A_LINE, LINES_SHORT = 4, 4
+# Of more lines these are not found out at each event.
+MANY_LINES, SHORT_PAUSE_MS = 1_000, 500
 # On how many nodes a job may be in the way of others before it is no longer tried.
 MOST_AWAY = 16
 
@@ -162,10 +164,14 @@ def _asks(job: Job) -> tuple[int, int, int]:
 
 def see_who_is_short(book: Book) -> None:
     """Notes, where several projects have jobs that wait, the first of some lines of each."""
+    turns = book.turns
+    if len(book.queue.lines()) > MANY_LINES and turns.short and book.now_ms - turns.short_ms < SHORT_PAUSE_MS:
+        return
+    turns.short_ms = book.now_ms
     short: dict[str, list[Job]] = {}
     if len(book.queue.projects) > 1:
-        lines = [line for line in book.queue.lines() if line.reason and line.ranks]
-        for line in sorted(lines, key=lambda one: one.ranks[0]):
+        waiting = [line for line in book.queue.lines() if line.reason and line.ranks]
+        for line in sorted(waiting, key=lambda one: one.ranks[0]):
             some = short.setdefault(line.key[2], [])
             if len(some) < LINES_SHORT:
                 some.append(book.jobs[line.ranks[0][3]])

@@ -18,6 +18,8 @@ from headrace.nodes import Node, NodeState
 _PLACED = (JobState.STARTING, JobState.RUNNING)
 # After so many closer looks for one job, a set in which nobody is needless will do.
 MOST_LOOKS = 2_000
+# While others leave for so many, those of the same lines wait until they have their places.
+MOST_CLAIMS = 16
 
 
 def settled(book: Book) -> None:
@@ -38,12 +40,18 @@ def settled(book: Book) -> None:
         found = _sought(book, job)
         if found is not None:
             _make_room(book, job, *found)
-            # The next of its line would else wait until there is more room somewhere.
-            for one in book.queue.line(job.id).first(1, without=turns.claims):
-                if backoff.until_ms(book.jobs[one]) <= book.wall_ms:
-                    precedence.asks(book, book.jobs[one])
+            _next_asks(book, job)
         # One at an event: to look takes long where there are many nodes.
         return
+
+
+def _next_asks(book: Book, job: Job) -> None:
+    """The next one of a line need not wait until the one before it has its place."""
+    turns = book.turns
+    if len(turns.claims) < MOST_CLAIMS:
+        for one in book.queue.line(job.id).first(1, without=turns.claims):
+            if backoff.until_ms(book.jobs[one]) <= book.wall_ms:
+                precedence.asks(book, book.jobs[one])
 
 
 def _sought(book: Book, job: Job) -> tuple[tuple[Victim, ...], tuple[str, ...]] | None:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, insort
 from collections import Counter, deque
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from heapq import heappop, heappush
 from itertools import islice
 from operator import le
@@ -99,7 +99,7 @@ class Queue:
     def __bool__(self) -> bool:
         return bool(self._fresh or self._entries)
 
-    def lines(self) -> Iterable[Line]:
+    def lines(self) -> Collection[Line]:
         """All lines."""
         return self._lines.values()
 

@@ -42,8 +42,9 @@ class Turns:
         self.looked_ms = 0
         self.looks: dict[str, int] = {}
         self.asks: dict[str, int] = {}
-        # By project, jobs that wait: the first of some lines.
+        # By project, jobs that wait: the first of some lines; and when that was found out.
         self.short: dict[str, list[Job]] = {}
+        self.short_ms = 0
         # Jobs that would have had places but for room that is kept, or a quota; whether any room was let go since, and
         # when they were last looked at though none was.
         self.blocked: dict[str, None] = {}

@@ -8,8 +8,9 @@ from controller.core import model as controller
 from controller.core import placing
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
+from controller.core.placement.costs import Costs
 from headrace.attempts import Attempt, AttemptState
-from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, MigrationState, Requests
+from headrace.jobs import AcceleratorRequest, Condition, Dependency, Job, JobSpec, JobState, MigrationState, Requests
 from headrace.nodes import Device, Engine, Health
 from headrace.sessions import Prefetched, PrefetchState, Report
 from tests.core.small_world import GIB, PINS, description, spec
@@ -215,3 +216,17 @@ def test_readings_are_looked_at_though_the_clock_was_put_back() -> None:
         world.tick()
 
     assert world.job("cool").state is JobState.STARTING
+
+
+def test_what_is_usual_is_learned_from_arrays_too_and_from_what_waits_for_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    learned: list[int] = []
+    monkeypatch.setattr(Costs, "asked", lambda _, __, times: learned.append(times))
+    world = Controller()
+    world.report("a", GPU)
+    world.submit("one", ON_A_GPU)
+    world.submit("array", replace(ON_A_GPU, element_count=10))
+    world.submit("gang", replace(ON_A_GPU, task_count=3, after=(Dependency("one", Condition.SUCCEEDED),)))
+
+    assert learned == [1, 10, 3]

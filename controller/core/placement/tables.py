@@ -46,7 +46,8 @@ class Tables:
     def asked(self, demand: Demand, job: Job) -> None:
         """A job of that shape has come."""
         if self._costs is not None and self.snapshot.devices:
-            self._costs.asked(self.table(demand, job).shape(), job.spec.task_count)
+            count = job.spec.task_count * job.spec.element_count
+            self._costs.asked(self.table(demand, job).shape(), count)
 
     def table(self, demand: Demand, job: Job) -> "Table":
         """The table of a shape, that of the job; up to date."""
