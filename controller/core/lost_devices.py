@@ -10,14 +10,23 @@ from headrace.jobs import Job, JobState, Level
 from headrace.nodes import Health, Node, NodeState
 
 _LOST = "its device "
+LOOKS_MS = 500
 
 
 def ticked(book: Book) -> None:
-    """Looks at what each job runs on."""
+    """Looks at what each job runs on, now and then: time passes many times a second where much happens."""
+    if book.now_ms - book.watchlist.devices_ms < LOOKS_MS:
+        return
+    book.watchlist.devices_ms = book.now_ms
     missing: dict[tuple[str, str], int] = {}
+    well: dict[str, set[str]] = {}
     for job in list(book.watchlist.on_devices.values()):
         node = book.nodes.get(job.node)
         if node is None:
+            continue
+        if job.node not in well:
+            well[job.node] = {one.id for one in node.devices if one.health is not Health.UNHEALTHY}
+        if job.attempt is None or (not job.reason and well[job.node].issuperset(job.attempt.devices)):
             continue
         if gangs.is_done(job):
             continue

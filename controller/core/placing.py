@@ -236,5 +236,6 @@ def _rendezvous(book: Book, gang: Job, node: str) -> str:
     host = book.nodes[node].description.address
     if gang.spec.network is not Network.HOST or not host:
         return ""
-    taken = [job.rendezvous for job in book.jobs.values() if job.is_gang and job.id != gang.id]
+    gangs = (job for job in book.watchlist.limited.values() if job.is_gang)
+    taken = [job.rendezvous for job in gangs if job.id != gang.id]
     return meeting_point(gang, host, taken)

@@ -25,8 +25,9 @@ class Watchlist:
         # what has been put anew since.
         self._reached_ms: dict[str, int] = {}
         self._next: list[tuple[int, str]] = []
-        # Those that run on devices.
+        # Those that run on devices, and when they were looked at last.
         self.on_devices: dict[str, Job] = {}
+        self.devices_ms = 0
         # Those that run and have to get further, and how far each of them, or each gang, was when looked at last.
         self.paced: dict[str, Job] = {}
         self.paces: dict[str, Seen] = {}
