@@ -5,6 +5,7 @@ import hashlib
 import re
 
 _LENGTH = 6
+_LONGEST_NUMBER = 9
 # What an id may be that others name: it is a part of file names and of containers' names.
 _JOB_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,199}")
 
@@ -18,6 +19,14 @@ def job_id(display_name: str, request_id: str) -> str:
 def task_id(gang: str, task: int) -> str:
     """The id of a gang's task. No other job has it: what `job_id` makes ends in six characters."""
     return f"{gang}-{task}"
+
+
+def element_of(job_id: str) -> tuple[str, int] | None:
+    """The array and the number that an element's id is made of; None where it cannot be one's."""
+    array, _, number = job_id.rpartition("-")
+    if not number.isdecimal() or len(number) > _LONGEST_NUMBER or job_id != task_id(array, int(number)):
+        return None
+    return array, int(number)
 
 
 def is_job_id(text: str) -> bool:

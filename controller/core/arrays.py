@@ -11,7 +11,7 @@ from controller.core.book import Book
 from controller.core.gangs import TIMED_OUT
 from controller.core.model import aborted, moved
 from headrace import elements as sets
-from headrace.ids import task_id
+from headrace.ids import element_of, task_id
 from headrace.jobs import Elements, Job, JobState
 from headrace.refusals import Code, Refusal
 
@@ -140,11 +140,9 @@ def cancel_folded(book: Book, job_id: str) -> Job | None:
 
 def found_folded(book: Book, job_id: str) -> Job | None:
     """The element of a live array that has this id and no record; None where there is no such one."""
-    array_id, _, number = job_id.rpartition("-")
-    array = book.jobs.get(array_id)
-    if array is None or not array.is_array or not number.isdecimal() or job_id != task_id(array_id, int(number)):
-        return None
-    return folded(array, int(number))
+    named = element_of(job_id)
+    array = book.jobs.get(named[0]) if named is not None else None
+    return folded(array, named[1]) if named is not None and array is not None and array.is_array else None
 
 
 def _tell_followers(book: Book, array: Job) -> None:

@@ -16,7 +16,7 @@ from controller.shell import Shell
 from controller.store import JobCursor, Store
 from controller.submissions import Submissions
 from headrace import jobfile, query, wire
-from headrace.ids import job_id, task_id
+from headrace.ids import element_of, job_id, task_id
 from headrace.jobs import ImagePin, Job, JobSpec
 from headrace.refusals import Code, Refusal
 from headrace.v1 import event_pb2, job_pb2
@@ -224,11 +224,11 @@ class JobService(JobServiceServicer):
 
     async def _folded(self, written: str) -> Job | None:
         """An element that has no record, since its turn is still to come, or it ended before."""
-        array_id, _, number = written.rpartition("-")
-        if not number.isdecimal() or written != task_id(array_id, int(number)):
+        named = element_of(written)
+        if named is None:
             return None
-        array = await self._known(array_id)
-        return arrays.folded(array, int(number)) if array is not None and array.is_array else None
+        array = await self._known(named[0])
+        return arrays.folded(array, named[1]) if array is not None and array.is_array else None
 
 
 def page_size(asked: int, default: int, most: int) -> int:

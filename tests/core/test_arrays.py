@@ -7,6 +7,7 @@ from controller.core import arrays
 from controller.core.model import Answer, CancelAsked, MoveAsked, Save, Submitted
 from controller.core.relations import FRESH_AT_ONCE
 from headrace import elements
+from headrace.ids import element_of
 from headrace.jobs import Elements, Job, JobState, Requests, Retry, RetryCause, Timeouts
 from headrace.nodes import Drain
 from tests.core.small_world import AMD64, ARM64, GIB, PINS, World, refusal, spec
@@ -341,3 +342,9 @@ def test_an_array_says_what_its_first_element_waits_for() -> None:
     world.pass_time(2_000)
 
     assert (world.job().state, world.job().reason) == (JobState.QUEUED, "waits: 1 node: has less than 64 cores free")
+
+
+def test_what_is_no_elements_id_is_none_however_long() -> None:
+    assert element_of("train-1a2b3c-17") == ("train-1a2b3c", 17)
+    for other in ("train", "train-1a2b3c", "train-1a2b3c-017", "train-1a2b3c-" + "9" * 5_000):
+        assert element_of(other) is None

@@ -120,3 +120,14 @@ def test_a_job_that_comes_back_says_what_the_others_of_its_line_wait_for() -> No
     assert back.state is JobState.QUEUED
     assert back.reason == found.job("waits").reason
     assert back.reason.startswith("waits: ")
+
+
+def test_a_gang_that_waits_is_not_looked_at_while_nothing_changes() -> None:
+    found = world("a", "b")
+    found.submit("runs", resources=asks(3))
+    found.submit("gang", resources=asks(3), task_count=2)
+    found.pass_time(2_000)
+    gains = found.cluster.book.snapshot.gains
+    found.pass_time(20_000)
+    assert found.job("gang").state is JobState.QUEUED
+    assert found.cluster.book.snapshot.gains == gains

@@ -90,6 +90,7 @@ class Trial:
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._before: dict[int, Usage] = {}
+        self._gains = snapshot.gains
 
     def __enter__(self) -> Self:
         return self
@@ -97,6 +98,8 @@ class Trial:
     def __exit__(self, *_: object) -> None:
         for slot, usage in self._before.items():
             self._snapshot.hold(slot, usage)
+        # Nobody has more room by that: who waits need not be looked at again.
+        self._snapshot.gains = self._gains
 
     def hold(self, node: str, usage: Usage) -> None:
         """So much would be held of the node."""
