@@ -1,9 +1,9 @@
 """Has jobs leave so that others find room: they save first, go on elsewhere if there is room, and wait again if not."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 from controller.core import backoff, gangs, keeping, moves, precedence, preemption
 from controller.core.book import Book
@@ -14,6 +14,7 @@ from controller.core.projects import NOTHING
 from controller.core.turns import Claim
 from headrace.jobs import Job, JobState
 from headrace.nodes import Node, NodeState
+from headrace.projects import Amount
 
 _PLACED = (JobState.STARTING, JobState.RUNNING)
 # After so many closer looks for one job, a set in which nobody is needless will do.
@@ -80,8 +81,10 @@ class _Search:
 
     def __init__(self, book: Book, job: Job) -> None:
         self._book, self._job = book, job
+        # What projects give back already: nothing of that changes meanwhile.
+        self._given_back = cache(partial(precedence.given_back, book))
         self._nodes = {node.id: node for node in keeping.lacking_least(book, job, book.turns.asks)}
-        self._victims = _by_node(book, job, list(self._nodes.values()))
+        self._victims = _by_node(book, job, list(self._nodes.values()), self._given_back)
         self.tasks = keeping.alike(book, job)
         self.chosen: tuple[Victim, ...] = ()
         self.places: list[Place] = []
@@ -174,7 +177,7 @@ class _Search:
             self._others(node),
             enough=lambda leaving: place(leaving) is not None,
             allowed=lambda leaving: preemption.gives_back_no_more_than_borrowed(
-                [*self.chosen, *leaving], book.projects, partial(precedence.given_back, book)
+                [*self.chosen, *leaving], book.projects, self._given_back
             ),
             below=below,
             exact=self._looks < MOST_LOOKS,
@@ -206,7 +209,9 @@ class _Search:
         return declared.borrows or not declared.quota.exceeded(held)
 
 
-def _by_node(book: Book, job: Job, nodes: Sequence[Node]) -> dict[str, list[Victim]]:
+def _by_node(
+    book: Book, job: Job, nodes: Sequence[Node], given_back: Callable[[str], Amount]
+) -> dict[str, list[Victim]]:
     """Who may be asked to leave, by node; a gang leaves as a whole, and is at all of its nodes."""
     claims_own = preemption.claims_its_own(job, book.projects, precedence.made_free(book, job.spec.project))
     found: dict[str, list[Victim]] = {}
@@ -219,18 +224,22 @@ def _by_node(book: Book, job: Job, nodes: Sequence[Node]) -> dict[str, list[Vict
             if here.node != node.id:
                 continue
             if name not in seen:
-                seen[name] = _victim(book, job, book.jobs[name], claims_own=claims_own)
+                seen[name] = _victim(book, job, book.jobs[name], given_back if claims_own else None)
             victim = seen[name]
             if victim is not None and victim not in found.setdefault(node.id, []):
                 found[node.id].append(victim)
     return found
 
 
-def _victim(book: Book, job: Job, other: Job, *, claims_own: bool) -> Victim | None:
+def _victim(book: Book, job: Job, other: Job, given_back: Callable[[str], Amount] | None) -> Victim | None:
+    """What having it leave would be; `given_back` is None where only who is less urgent may be asked."""
     if other.id == job.preemptor or not _may_leave(book, other):
         return None
     lower = preemption.is_lower(job, other, precedence.rules(book))
-    if not lower and not (claims_own and _has_borrowed(book, job, other)):
+    borrowed = given_back is not None and preemption.has_borrowed(
+        job, other, book.projects, given_back(other.spec.project)
+    )
+    if not lower and not borrowed:
         return None
     tasks = book.tasks(other) if other.is_gang else [other]
     amount, cost = NOTHING, 0.0
@@ -240,11 +249,6 @@ def _victim(book: Book, job: Job, other: Job, *, claims_own: bool) -> Victim | N
         cost += preemption.cost(task, its, wall_ms=book.wall_ms, rules=precedence.rules(book))
     borrower = "" if lower else other.spec.project
     return Victim(other.id, tuple(task.id for task in tasks), cost, borrower, amount)
-
-
-def _has_borrowed(book: Book, job: Job, other: Job) -> bool:
-    given_back = precedence.given_back(book, other.spec.project)
-    return preemption.has_borrowed(job, other, book.projects, given_back)
 
 
 def _may_leave(book: Book, job: Job) -> bool:
