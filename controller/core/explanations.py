@@ -1,16 +1,111 @@
-"""What each node is for a job: whether it fits there, or why not, and for how long it would run."""
+"""What is said of a job: where it fits or why not, how long it would run, what would change it, when it will start.
 
+All but the few nodes that are shown are looked at in columns. What is asked is a still of the book (`stills`).
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from controller.core import asking, backoff, counterfactuals
 from controller.core.book import Book
+from controller.core.outlook import outlook
+from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, Usage, bound, fit
 from controller.core.placement.learned import Foretold
-from headrace.jobs import Candidate, Job
+from controller.core.placement.snapshot import Integers
+from controller.core.placement.tables import Table, Tables
+from controller.core.placing import see_nodes
+from controller.core.standing import standing
+from controller.core.stills import still, still_snapshot
+from headrace.explanations import Explanation, Obstacle
+from headrace.jobs import Candidate, Job, JobState
 from headrace.nodes import Node
+
+# Of more nodes only some are shown: the best of those that fit, and of each reason a few.
+SHOWN = 12
+_FITTING_SHOWN, _A_REASON_SHOWN, _OBSTACLES_SHOWN = 5, 2, 8
+
+
+def explained(book: Book, job: Job) -> Explanation:
+    """All that is said of a job, whether it was submitted or (one without a name) not. `book` is a still, for this."""
+    see_nodes(book)
+    stands = standing(book, job)
+    known = book.jobs.get(job.id)
+    whole = book.jobs[known.gang] if known is not None and known.gang else known or job
+    kept = book.turns.kept.get(whole.id)
+    asking.withdrawn(book, whole)
+    asked = whole if known is not None else _as_if_submitted(book, job)
+    table = book.tables.table(demand_of(asked), asked)
+    able = _able(book, asked)
+    obstacles = table.obstacles(asked, now_wall_ms=book.wall_ms)
+    shown = _shown(book, table)
+    waits = asked.state is JobState.QUEUED and not asked.waits_for
+    found = Explanation(
+        job=job,
+        candidates=_candidates(book, known or asked, shown),
+        node_count=len(book.snapshot.nodes),
+        fitting_count=obstacles.pop("", 0),
+        fitting_empty_count=len(able),
+        obstacles=tuple(_most_frequent(obstacles)),
+        standing=stands,
+    )
+    if not waits:
+        return found
+    paused = backoff.pause(asked, now_wall_ms=book.wall_ms)
+    return replace(
+        found,
+        changes=() if paused else counterfactuals.changes(book, asked),
+        outlook=outlook(book, asked, kept=kept, able=able),
+    )
 
 
 def candidates(book: Book, job: Job) -> tuple[Candidate, ...]:
     """Those that fit first, the best of them first; then by name. Changes nothing."""
+    return explained(still(book), job).candidates
+
+
+def _as_if_submitted(book: Book, job: Job) -> Job:
+    now_ms = book.wall_ms
+    return replace(job, name=f"jobs/{job.spec.display_name}", create_time_ms=now_ms, queue_time_ms=now_ms)
+
+
+def _codes(book: Book, table: Table) -> "np.ndarray[tuple[int], np.dtype[np.int16]]":
+    return table.code[: len(book.snapshot.nodes)]
+
+
+def _able(book: Book, job: Job) -> Integers:
+    """Where it would fit if nothing else were there."""
+    snapshot = still_snapshot(book.snapshot)
+    snapshot.emptied()
+    table = Tables(snapshot).table(demand_of(job), job)
+    return np.flatnonzero(table.code == 0)
+
+
+def _most_frequent(counts: Counter[str]) -> Iterator[Obstacle]:
+    told = sorted(((count, text) for text, count in counts.items() if count > 0), key=lambda one: (-one[0], one[1]))
+    yield from (Obstacle(reason, count) for count, reason in told[:_OBSTACLES_SHOWN])
+
+
+def _shown(book: Book, table: Table) -> list[Node]:
+    """In the order in which they would be chosen, as far as the table tells; then by name."""
+    snapshot = book.snapshot
+    if len(snapshot.nodes) <= SHOWN:
+        return sorted(snapshot.nodes, key=lambda node: node.id)
+    code, key = _codes(book, table), table.key[: len(snapshot.nodes)]
+    best = np.argsort(-key, kind="stable")[:_FITTING_SHOWN]
+    found = [snapshot.nodes[slot] for slot in best.tolist() if code[slot] == 0]
+    others = {one: count for one, count in Counter(code.tolist()).most_common() if one}
+    reasons = list(others)[: (SHOWN - len(found)) // _A_REASON_SHOWN]
+    rest = [snapshot.nodes[slot] for one in reasons for slot in np.flatnonzero(code == one)[:_A_REASON_SHOWN].tolist()]
+    return [*found, *sorted(rest, key=lambda node: node.id)]
+
+
+def _candidates(book: Book, job: Job, nodes: list[Node]) -> tuple[Candidate, ...]:
     foretold = Foretold(job.spec, book.past_runs.all(), book.nodes)
-    found = [_candidate(book, job, node, foretold) for node in sorted(book.nodes.values(), key=lambda node: node.id)]
+    found = [_candidate(book, job, node, foretold) for node in nodes]
     # As fit.choose chooses: the highest score, and of equals the first name.
     fitting = sorted((one for one in found if one[1] is not None), key=lambda one: one[1] or (), reverse=True)
     return tuple(one for one, _ in (*fitting, *(one for one in found if one[1] is None)))

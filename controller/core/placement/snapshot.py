@@ -1,6 +1,6 @@
 """All nodes and what is held of them, in columns: a NumPy row a figure, kept up to date node by node."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,6 +143,31 @@ class Snapshot:
         """For which devices a query holds that are not out of order; up to date."""
         return self._column(where, query.DEVICE_FIELDS, self._devices_match)
 
+    def answer_on(self, slots: Integers, wheres: Sequence[str], schema: query.Schema) -> None:
+        """Has these queries worked out on these nodes alone: on all others they will count as if they did not hold.
+
+        Only for who has the snapshot to himself, and knows that no other node matters.
+        """
+        over_nodes = schema is query.NODE_FIELDS
+        answer = self._node_matches if over_nodes else self._devices_match
+        for where in wheres:
+            if (schema.noun, where) in self._columns:
+                continue
+            column, expression = self._empty_column(where, schema), query.parse(where, schema)
+            for slot in slots.tolist():
+                answer(expression, column, slot)
+            column.seen = self.clock
+            self._columns[schema.noun, where] = column
+
+    def emptied(self) -> None:
+        """From now on nothing is held of any node, and sensors do not matter. Only for who has it to himself."""
+        for slot, node in enumerate(self.nodes):
+            if self.usages[slot] != Usage():
+                self.usages[slot] = Usage()
+                self.clock += 1
+                self.changed[slot] = self.clock
+                self._hold(slot, node, self.usages[slot])
+
     def first(self, slots: Integers) -> int:
         """Of these slots, the one whose node has the first name."""
         if len(slots) == 1:
@@ -225,8 +250,7 @@ class Snapshot:
         column = self._columns.pop(key, None)
         expression = query.parse(where, schema)
         if column is None:
-            shape = (self.room,) if schema is query.NODE_FIELDS else (self.devices, self.room)
-            column = Column(where, np.zeros(shape, dtype=np.bool_), unsteady=is_unsteady(where, schema))
+            column = self._empty_column(where, schema)
             if len(self._columns) >= MOST_COLUMNS:
                 del self._columns[next(iter(self._columns))]
         self._columns[key] = column
@@ -238,6 +262,10 @@ class Snapshot:
                 answer(expression, column, slot)
             column.seen = self.clock
         return column
+
+    def _empty_column(self, where: str, schema: query.Schema) -> Column:
+        shape = (self.room,) if schema is query.NODE_FIELDS else (self.devices, self.room)
+        return Column(where, np.zeros(shape, dtype=np.bool_), unsteady=is_unsteady(where, schema))
 
     def _node_matches(self, expression: Expression, column: Column, slot: int) -> None:
         node, usage = self.nodes[slot], self.usages[slot]
