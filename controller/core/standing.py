@@ -37,9 +37,12 @@ def _sentences(book: Book, job: Job) -> Iterator[str]:
 
 
 def _share(book: Book, job: Job) -> Iterator[str]:
-    listed = book.projects.listed(book.jobs.values(), book.wall_ms)
+    if not book.projects.declared:
+        return
+    # How many jobs there are of each is of no matter here.
+    listed = book.projects.listed((), book.wall_ms)
     own = next(one for one in listed if one.name == f"projects/{job.spec.project}")
-    if len(listed) > 1 and book.projects.declared:
+    if len(listed) > 1:
         borrows = "; it would borrow" if not preemption.claims_its_own(job, book.projects) else ""
         quota = borrows if book.projects.has_quotas else ""
         yield (

@@ -21,8 +21,10 @@ _Kept = TypeVar("_Kept")
 
 def still(book: Book) -> Book:
     """The book as it is now."""
-    twin = _twin(book)
-    twin._at = {node: here.copy() for node, here in book._at.items()}  # noqa: SLF001 -- It is a Book, too.
+    twin = copy(book)
+    # Of all that a book has, only this is looked at.
+    twin.jobs, twin.nodes, twin._at = book.jobs.copy(), book.nodes.copy(), book._at.copy()  # noqa: SLF001 -- A Book, too.
+    twin.stale, twin.read_anew = book.stale.copy(), book.read_anew.copy()
     twin.turns = _twin(book.turns)
     twin.projects = _still_projects(book.projects)
     twin.past_runs = _twin(book.past_runs)

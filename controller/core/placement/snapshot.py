@@ -160,13 +160,20 @@ class Snapshot:
             self._columns[schema.noun, where] = column
 
     def emptied(self) -> None:
-        """From now on nothing is held of any node, and sensors do not matter. Only for who has it to himself."""
-        for slot, node in enumerate(self.nodes):
-            if self.usages[slot] != Usage():
-                self.usages[slot] = Usage()
-                self.clock += 1
-                self.changed[slot] = self.clock
-                self._hold(slot, node, self.usages[slot])
+        """From now on nothing is held of any node. Only for who has the snapshot to himself."""
+        count = len(self.nodes)
+        whole = [node.description.capacity for node in self.nodes]
+        self.usages = [Usage()] * count
+        self.cpu_millis[:count] = [one.cpu_millis for one in whole]
+        self.memory_bytes[:count] = [one.memory_bytes for one in whole]
+        self.idle[:count] = 1.0
+        self.intricate[:] = self.mixed
+        self.held_millis[:], self.held_bytes[:] = 0, 0
+        self.untouched[:] = np.arange(self.devices)[:, None] < self.device_count
+        self.untouched_count[:] = self.device_count
+        self.roomiest_millis[:] = np.where(self.shareable.any(axis=0), shares.WHOLE_MILLIS, 0)
+        self.clock += 1
+        self.changed[:count] = self.clock
 
     def first(self, slots: Integers) -> int:
         """Of these slots, the one whose node has the first name."""
