@@ -54,13 +54,14 @@ def outlook(book: Book, job: Job, *, kept: Kept | None, able: Integers) -> Outlo
         return Outlook(None, (), "of the nodes that lack least for it none would have room", len(before))
     if room.start_ms is None:
         return Outlook(None, room.nodes, f"{_listed(room.gone)} would have to end, and nothing says when", len(before))
-    turn_ms = _turn_ms(book, job, before, able, ends)
+    turn_ms = _turn_ms(book, job, before, able, ends) if before else book.wall_ms
     if turn_ms is None:
         basis = "those that run where it could will not all have ended for those before it, as far as is known"
         return Outlook(None, (), basis, len(before))
     start_ms = max(room.start_ms, until_ms, turn_ms)
     if turn_ms > room.start_ms:
-        basis = f"once there was room for the {len(before)} jobs before it, too"
+        whom = f"the {len(before)} jobs" if len(before) > 1 else "the job"
+        basis = f"once there was room for {whom} before it, too"
         return Outlook(start_ms, (), basis, len(before))
     basis = f"once {_listed(room.gone)} {'have' if len(room.gone) > 1 else 'has'} ended" if room.gone else "soon"
     return Outlook(start_ms, room.places, basis, len(before))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from controller.core import preemption
+from controller.core import backoff, preemption
 from controller.core.book import Book
 from controller.core.order import in_order
 from controller.core.precedence import heads_of, holds_against, rules
@@ -22,6 +22,11 @@ def standing(book: Book, job: Job) -> tuple[str, ...]:
 
 
 def _sentences(book: Book, job: Job) -> Iterator[str]:
+    if job.waits_for:
+        yield job.reason
+    pause = backoff.pause(job, now_wall_ms=book.wall_ms)
+    if pause:
+        yield pause
     if job.preemptor:
         yield f"it had to leave its node for jobs/{job.preemptor}"
     over = book.projects.over_quota(job.spec.project, book.projects.expected(job))

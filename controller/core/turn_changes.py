@@ -40,6 +40,7 @@ def _earlier(book: Book, job: Job) -> Iterator[Change]:
 
 
 def _behind(book: Book, job: Job) -> Iterator[Change]:
+    precedence.begin_with(book, job)
     for name in book.turns.before[:_AHEAD]:
         head = book.jobs[name]
 

@@ -64,7 +64,7 @@ def _summary(response: ExplainJobResponse) -> str:
 def _waits(response: ExplainJobResponse) -> list[str]:
     """When it will start, and what would have it start now."""
     lines = []
-    if response.HasField("outlook") and not (response.fitting_count and not response.changes):
+    if response.HasField("outlook"):
         lines.append(_outlook(response.outlook))
     for one in response.changes:
         instead = f"{one.field} {one.to_value} instead of {one.from_value}" if one.to_value else ""

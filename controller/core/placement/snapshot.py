@@ -166,7 +166,7 @@ class Snapshot:
         self.usages = [Usage()] * count
         self.cpu_millis[:count] = [one.cpu_millis for one in whole]
         self.memory_bytes[:count] = [one.memory_bytes for one in whole]
-        self.idle[:count] = 1.0
+        self.idle[:] = (self.cpu_millis > 0) & (self.memory_bytes > 0)
         self.intricate[:] = self.mixed
         self.held_millis[:], self.held_bytes[:] = 0, 0
         self.untouched[:] = np.arange(self.devices)[:, None] < self.device_count
