@@ -4,6 +4,7 @@ A still of the book is asked. When others end is told by runs like them, else by
 few, nothing is told. It is a forecast: more may come meanwhile, or be cancelled.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from statistics import median
@@ -15,11 +16,12 @@ from controller.core import backfill, backoff, keeping, precedence
 from controller.core.asking import places, tasks_of
 from controller.core.backfill import Kept
 from controller.core.book import Book
+from controller.core.fairness import rank
 from controller.core.order import in_order
 from controller.core.placement.profiles import Profile, profile_of
 from controller.core.placement.snapshot import Integers
 from headrace.explanations import Outlook
-from headrace.jobs import Job
+from headrace.jobs import Job, JobState
 from headrace.nodes import Node
 
 # So many nodes are looked at, those first that lack least.
@@ -73,6 +75,7 @@ class _Ends:
     def __init__(self, book: Book) -> None:
         self._book = book
         self._known: dict[Profile, int | None] = {}
+        self._nothing_ran = next(book.past_runs.all(), None) is None
 
     def __call__(self, job: Job, wall_ms: int) -> int | None:
         limit_ms = backfill.ends_ms(job, wall_ms)
@@ -86,6 +89,8 @@ class _Ends:
         return thought_ms if limit_ms is None else min(limit_ms, thought_ms)
 
     def _usual_ms(self, job: Job) -> int | None:
+        if self._nothing_ran:
+            return None
         profile = profile_of(job.spec)
         if profile not in self._known:
             runs = self._book.past_runs.like(job.spec)
@@ -95,7 +100,11 @@ class _Ends:
 
 def _before(book: Book, job: Job) -> list[Job]:
     """The jobs that wait whose turn comes first."""
-    waiting = [one for one in book.jobs.values() if one.waits_for_place and not one.gang and one.id != job.id]
+    queued = (one for one in book.jobs.values() if one.state is JobState.QUEUED)
+    waiting = [one for one in queued if one.waits_for_place and not one.gang and one.name != job.name]
+    if all(one.spec.project == job.spec.project for one in waiting):
+        own = rank(job)
+        return [one for one in waiting if rank(one) < own]
     ordered = in_order(book, [*waiting, job])
     return ordered[: next(number for number, one in enumerate(ordered) if one.id == job.id)]
 
@@ -130,9 +139,12 @@ def _turn_ms(
     )
     own = _asked(job)
     # Those that no node could ever run take nothing.
-    asked = [(_asked(one), _count(one)) for one in before]
     needed = np.array(own, dtype=np.float64) * _count(job)
-    for wants, count in asked:
+    # Most are alike in what they ask for.
+    times: Counter[_Wants] = Counter()
+    for one in before:
+        times[_asked(one)] += _count(one)
+    for wants, count in times.items():
         if all(want <= has for want, has in zip(wants, most, strict=True)):
             needed += np.array(wants, dtype=np.float64) * count
     columns = (snapshot.cpu_millis, snapshot.memory_bytes, snapshot.untouched_count)
