@@ -67,8 +67,10 @@ async def measure(scale: "Scale") -> Row:
         f"{2 * scale.agents} jobs run, half of them with a limit; {SHAPES} shapes wait, a fifth with a region",
         f"the store lay in {folder.parent.name}; nodes are as it has them, no agent is connected",
     )
-    ratios = (Ratio(f"p50, of {BOUND_MS:.0f} ms", answered.p50 / BOUND_MS, 1.0),)
-    ratios += (Ratio(f"p99, of {BOUND_MS:.0f} ms", answered.p99 / BOUND_MS, 1.0),)
+    ratios = tuple(
+        Ratio(f"{name}, of {BOUND_MS:.0f} ms", value / BOUND_MS, 1.0)
+        for name, value in (("p50", answered.p50), ("p99", answered.p99))
+    )
     title = f"explain: {scale.agents} nodes of {DEVICES} devices, {scale.queued} jobs wait"
     return Row(20, title, series, ratios, notes)
 

@@ -4,6 +4,7 @@ A still of the book is asked. When others end is told by runs like them, else by
 few, nothing is told. It is a forecast: more may come meanwhile, or be cancelled.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -51,16 +52,20 @@ def outlook(book: Book, job: Job, *, kept: Kept | None, able: Integers) -> Outlo
         return Outlook(None, (), over.removeprefix("waits: "))
     ends = _Ends(book)
     before = _before(book, job)
-    room = kept if kept is not None and kept.start_ms is not None else _earliest(book, job, able, ends)
+    earliest = _for_all if job.is_gang else _earliest
+    room = kept if kept is not None and kept.start_ms is not None else earliest(book, job, able, ends)
     if room is None:
         return Outlook(None, (), "of the nodes that lack least for it none would have room", len(before))
     if room.start_ms is None:
-        return Outlook(None, room.nodes, f"{_listed(room.gone)} would have to end, and nothing says when", len(before))
+        whom = _listed(room.gone) if room.gone else "too many of those that run where it could"
+        return Outlook(None, room.nodes, f"{whom} would have to end, and nothing says when", len(before))
     turn_ms = _turn_ms(book, job, before, able, ends) if before else book.wall_ms
     if turn_ms is None:
         basis = "those that run where it could will not all have ended for those before it, as far as is known"
         return Outlook(None, (), basis, len(before))
     start_ms = max(room.start_ms, until_ms, turn_ms)
+    if found == precedence.BEHIND and start_ms <= book.wall_ms:
+        return Outlook(None, room.nodes, "there is room, which is kept for those before it", len(before))
     if turn_ms > room.start_ms:
         whom = f"the {len(before)} jobs" if len(before) > 1 else "the job"
         basis = f"once there was room for {whom} before it, too"
@@ -113,6 +118,35 @@ def _earliest(book: Book, job: Job, able: Integers, ends: Callable[[Job, int], i
     precedence.begin_with(book, job)
     scene = replace(keeping.scene(book, job), ends_ms=ends)
     return backfill.earliest(tasks_of(book, job), scene, _lacking_least(book, job, able))
+
+
+def _for_all(book: Book, job: Job, able: Integers, ends: Callable[[Job, int], int | None]) -> Kept | None:
+    """Of a gang, by columns: when all its tasks have room beside each other, as far as amounts tell."""
+    snapshot, wants = book.snapshot, np.maximum(np.array(_asked(job), dtype=np.int64), 0)
+    counts, tasks = wants > 0, job.spec.task_count
+    free = np.stack([snapshot.cpu_millis[able], snapshot.memory_bytes[able], snapshot.untouched_count[able]])
+    here = [(row, one) for row, slot in enumerate(able.tolist()) for one in book.jobs_at(snapshot.nodes[slot].id)]
+    known = [(end_ms, row, one) for row, one in here if (end_ms := ends(one, book.wall_ms)) is not None]
+    known.sort(key=lambda one: (one[0], one[2].id))
+    rows = np.array([row for _, row, _ in known], dtype=np.int64)
+    freed = np.array([_asked(one) for *_, one in known], dtype=np.int64).reshape(len(known), len(wants))
+
+    def room(gone: int) -> Integers:
+        then = free.copy()
+        for number in range(len(wants)):
+            np.add.at(then[number], rows[:gone], freed[:gone, number])
+        fitting: Integers = (then[counts] // wants[counts, None]).min(axis=0)
+        return fitting
+
+    if room(len(known)).sum() < tasks:
+        return Kept(job.id, (), (), None)
+    first = bisect_left(range(len(known)), tasks, key=lambda gone: int(room(gone).sum()))
+    fitting = room(first)
+    order = np.argsort(-fitting, kind="stable")
+    chosen = order[: int(np.searchsorted(np.cumsum(fitting[order]), tasks)) + 1].tolist()
+    gone = tuple(one.id for _, row, one in known[:first] if row in chosen)
+    nodes = tuple(snapshot.nodes[int(able[row])].id for row in chosen)
+    return Kept(job.id, nodes, gone, known[first - 1][0] if first else book.wall_ms)
 
 
 def _lacking_least(book: Book, job: Job, able: Integers) -> list[Node]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.explanations import Change, Explanation
+from headrace.explanations import Change, Explanation, Outlook
 from headrace.jobs import AcceleratorRequest, Job, Timeouts
 from headrace.nodes import Capacity, Device, Health, NodeDescription
 from headrace.projects import Declared, Quota
@@ -159,3 +159,26 @@ def test_of_many_nodes_a_few_are_shown_and_all_are_counted() -> None:
     ]
     assert all(one.reason == "" for one in found.candidates[:5])
     assert [one.reason for one in found.candidates[5:]].count("has less than 8 cores free") == 2
+
+
+def test_a_gang_is_told_when_there_will_be_room_for_all_its_tasks() -> None:
+    world = Controller()
+    about = NodeDescription(platforms=(AMD64,), capacity=Capacity(4000, 32 * GIB))
+    for number, minutes in enumerate((5, 20, 10, None)):
+        world.node(f"n{number}", about)
+        world.tick()
+        limit_ms = None if minutes is None else minutes * MINUTE_MS
+        world.submit(wanted(where=f'name == "n{number}"', resources=asks(3), timeouts=Timeouts(run_ms=limit_ms)))
+    world.settle()
+
+    def outlook(tasks: int) -> Outlook:
+        spec = wanted(task_count=tasks, resources=asks(2), timeouts=Timeouts(start_ms=MINUTE_MS))
+        found = world.explain(Job("", spec, images=PINS)).outlook
+        assert found is not None
+        return found
+
+    assert outlook(4).nodes == ("n0", "n2")
+    assert outlook(4).basis == "once jobs/job-1, jobs/job-3 have ended"
+    minutes = ((outlook(count).start_time_ms or 0) - world.book.wall_ms for count in (2, 4, 6))
+    assert [round(one / MINUTE_MS) for one in minutes] == [5, 10, 20]
+    assert outlook(8).start_time_ms is None
