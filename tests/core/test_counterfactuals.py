@@ -37,6 +37,8 @@ devices = st.lists(
 ).map(lambda some: tuple(replace(one, id=str(number)) for number, one in enumerate(some)))
 requests = st.one_of(
     st.none(),
+    st.none(),
+    st.none(),
     st.builds(
         AcceleratorRequest,
         st.integers(1, 4),
@@ -44,27 +46,38 @@ requests = st.one_of(
     ),
     st.builds(AcceleratorRequest, st.just(1), st.just(""), share_millis=st.sampled_from((250, 700))),
 )
-specs = st.builds(
-    lambda project, resources, where, priority, tasks, limit, network: wanted(
-        project=project,
-        resources=resources,
-        where=where,
-        priority=priority,
-        task_count=tasks,
-        network=network,
-        timeouts=Timeouts(run_ms=limit, start_ms=MINUTE_MS if tasks > 1 else None),
-    ),
-    st.sampled_from(("default", "default", "p", "q")),
-    st.builds(Requests, st.integers(1, 24).map(lambda n: n * 500), st.integers(1, 36).map(lambda n: n * GIB), requests),
-    st.sampled_from(("", "", 'region == "north"', 'region == "south" and free.cpu >= 2', 'arch == "amd64"')),
-    st.integers(20, 75),
-    st.sampled_from((1, 1, 1, 2, 3)),
-    st.sampled_from((None, 10 * MINUTE_MS, 60 * MINUTE_MS)),
-    st.sampled_from((Network.BRIDGE, Network.BRIDGE, Network.BRIDGE, Network.HOST)),
-)
+
+
+def specs_of(*, most_cores: int, most_gib: int, limits: tuple[int | None, ...]) -> st.SearchStrategy[JobSpec]:
+    return st.builds(
+        lambda project, resources, where, priority, tasks, limit, network: wanted(
+            project=project,
+            resources=resources,
+            where=where,
+            priority=priority,
+            task_count=tasks,
+            network=network,
+            timeouts=Timeouts(run_ms=limit, start_ms=MINUTE_MS if tasks > 1 else None),
+        ),
+        st.sampled_from(("default", "default", "default", "p", "q")),
+        st.builds(
+            Requests,
+            st.integers(1, 2 * most_cores).map(lambda n: n * 500),
+            st.integers(1, most_gib).map(lambda n: n * GIB),
+            requests,
+        ),
+        st.sampled_from(("", "", "", 'region == "north"', 'region == "south" and free.cpu >= 2', 'arch == "amd64"')),
+        st.integers(20, 75),
+        st.sampled_from((1, 1, 1, 2, 3)),
+        st.sampled_from(limits),
+        st.sampled_from((Network.BRIDGE, Network.BRIDGE, Network.BRIDGE, Network.HOST)),
+    )
+
+
+specs = specs_of(most_cores=12, most_gib=12, limits=(None, None, MINUTE_MS, 60 * MINUTE_MS))
 worlds = st.tuples(
-    st.lists(st.tuples(descriptions, devices), min_size=1, max_size=5),
-    st.lists(specs, max_size=7),
+    st.lists(st.tuples(descriptions, devices), min_size=1, max_size=4),
+    st.lists(specs_of(most_cores=6, most_gib=4, limits=(None, 10 * MINUTE_MS, 60 * MINUTE_MS)), min_size=2, max_size=9),
     st.booleans(),
 )
 
