@@ -28,6 +28,7 @@ from headrace.nodes import Node
 # So many nodes are looked at, those first that lack least.
 _FEW = keeping.FEW
 _NAMED = 3
+FITS_NOW = "it fits now"
 
 
 class _Wants(NamedTuple):
@@ -39,9 +40,12 @@ class _Wants(NamedTuple):
 def outlook(book: Book, job: Job, *, kept: Kept | None, able: Integers) -> Outlook:
     """Of a job that waits; `kept` is the room that is kept for it, `able` are the nodes that it would fit on empty."""
     found = places(book, job)
-    if not isinstance(found, str):
-        return Outlook(book.wall_ms, tuple(one.node for one in found), "it fits now")
     until_ms = backoff.until_ms(job)
+    if not isinstance(found, str):
+        nodes = tuple(one.node for one in found)
+        if until_ms > book.wall_ms:
+            return Outlook(until_ms, nodes, "it fits, and pauses until then")
+        return Outlook(book.wall_ms, nodes, FITS_NOW)
     away = [one.expire_time_ms for one in job.exclusions if one.expire_time_ms > book.wall_ms]
     if away and not isinstance(places(book, replace(job, exclusions=())), str):
         return Outlook(max(away), (), "it keeps away until then from where it failed")

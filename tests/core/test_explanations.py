@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.explanations import Change, Explanation, Outlook
-from headrace.jobs import AcceleratorRequest, Job, Timeouts
+from headrace.jobs import AcceleratorRequest, Job, Preference, Timeouts
 from headrace.nodes import Capacity, Device, Health, NodeDescription
 from headrace.projects import Declared, Quota
 from tests.core.lone_controller import MINUTE_MS, Controller, asks, made, wanted
@@ -182,3 +182,24 @@ def test_a_gang_is_told_when_there_will_be_room_for_all_its_tasks() -> None:
     minutes = ((outlook(count).start_time_ms or 0) - world.book.wall_ms for count in (2, 4, 6))
     assert [round(one / MINUTE_MS) for one in minutes] == [5, 10, 20]
     assert outlook(8).start_time_ms is None
+
+
+def test_why_it_is_here_is_told_beside_the_best_of_the_others() -> None:
+    world = Controller()
+    card = Device("0", "gpu", "nvidia", "H100", 0, health=Health.HEALTHY)
+    about = NodeDescription(platforms=(AMD64,), capacity=Capacity(4000, 32 * GIB))
+    for name, some in (("n1", (card,)), ("n2", ()), ("n3", ())):
+        world.node(name, about, some)
+    world.tick()
+
+    job = world.submit(wanted())
+    here = world.explain(job)
+    world.submit(wanted(where='name == "n3"'))
+    liked = wanted(prefer=(Preference('name == "n1"', 1.0),))
+
+    assert (job.node, here.standing) == ("n2", ("n2 is as good as n3, and comes first by its name",))
+    assert world.explain(Job("", liked, images=PINS)).standing == ("n1 comes before n2: more of `prefer` holds there",)
+    rest = wanted(where='name != "n2"')
+    assert world.explain(Job("", rest, images=PINS)).standing == (
+        "n3 comes before n1: it has fewer devices, which this job does not need",
+    )
