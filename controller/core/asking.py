@@ -8,8 +8,11 @@ from dataclasses import replace
 
 from controller.core import precedence
 from controller.core.book import Book
+from controller.core.placement.costs import MANY_HOSTS
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place
+from controller.core.placement.tables import Tables
+from controller.core.stills import still_costs
 from headrace.ids import task_id
 from headrace.jobs import Exclusion, Job
 
@@ -26,11 +29,23 @@ def withdrawn(book: Book, job: Job) -> None:
 
 def places(book: Book, job: Job) -> tuple[Place, ...] | str:
     """Where it would begin, a place for each of its tasks; else why it would wait, as it would say."""
+    tables = book.tables
+    if book.snapshot.devices and tables.costs is not None:
+        # Of places that are as good it takes the one that costs least: by what is usual once it has asked, too.
+        if len(book.nodes) > MANY_HOSTS:
+            # To begin anew each time would take long.
+            tables.costs.refresh()
+        tables = Tables(book.snapshot, still_costs(tables.costs, book.snapshot))
+        tables.asked(demand_of(job), job)
+    return _places(book, job, tables)
+
+
+def _places(book: Book, job: Job, tables: Tables) -> tuple[Place, ...] | str:
     precedence.begin_with(book, job)
     tasks = tasks_of(book, job)
 
     def look(without: Collection[str]) -> tuple[Place, ...] | str:
-        return _look(book, tasks, without, is_gang=job.is_gang)
+        return _look(book, tables, tasks, without, is_gang=job.is_gang)
 
     return precedence.taken(book, job, tasks, look)
 
@@ -51,12 +66,14 @@ def _tasks_known(book: Book, job: Job) -> list[Job]:
     return book.tasks(job) if job.is_gang else []
 
 
-def _look(book: Book, tasks: Sequence[Job], without: Collection[str], *, is_gang: bool) -> tuple[Place, ...] | str:
+def _look(
+    book: Book, tables: Tables, tasks: Sequence[Job], without: Collection[str], *, is_gang: bool
+) -> tuple[Place, ...] | str:
     if without:
         away = tuple(Exclusion(node, precedence.BEHIND, book.wall_ms + 1) for node in without)
         tasks = [replace(task, exclusions=(*task.exclusions, *away)) for task in tasks]
     demand = demand_of(tasks[0])
     if is_gang:
-        return book.tables.choose_all(demand, tasks, now_wall_ms=book.wall_ms)
-    found = book.tables.choose(demand, tasks[0], now_wall_ms=book.wall_ms)
+        return tables.choose_all(demand, tasks, now_wall_ms=book.wall_ms)
+    found = tables.choose(demand, tasks[0], now_wall_ms=book.wall_ms)
     return (found,) if isinstance(found, Place) else found

@@ -31,7 +31,7 @@ def still(book: Book) -> Book:
     # Who waits is found in the jobs. Lines are for a core that goes on.
     twin.queue = Queue(book.policy.preempting_priority)
     twin.snapshot = still_snapshot(book.snapshot)
-    twin.tables = Tables(twin.snapshot, _still_costs(book.tables.costs, twin.snapshot))
+    twin.tables = Tables(twin.snapshot, still_costs(book.tables.costs, twin.snapshot))
     return twin
 
 
@@ -43,7 +43,8 @@ def still_snapshot(snapshot: Snapshot) -> Snapshot:
     return twin
 
 
-def _still_costs(costs: Costs | None, snapshot: Snapshot) -> Costs | None:
+def still_costs(costs: Costs | None, snapshot: Snapshot) -> Costs | None:
+    """What places cost now, and what is usually asked for, over a snapshot that is as theirs is."""
     if costs is None:
         return None
     twin = _twin(costs)
@@ -51,7 +52,8 @@ def _still_costs(costs: Costs | None, snapshot: Snapshot) -> Costs | None:
     twin._mix = _twin(costs._mix)  # noqa: SLF001
     if costs._packing is not None:  # noqa: SLF001
         packing = twin._packing = _twin(costs._packing)  # noqa: SLF001
-        packing.columns, packing.mix = _twin(packing.columns), _twin(packing.mix)
+        packing.columns = _twin(packing.columns)
+        packing.mix = twin._mix if packing.mix is costs._mix else _twin(packing.mix)  # noqa: SLF001
         packing._rooms = _twin(packing._rooms)  # noqa: SLF001
     return twin
 

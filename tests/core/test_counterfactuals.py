@@ -6,7 +6,9 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.core import counterfactuals
+from controller.core import counterfactuals, model
+from controller.core.explanations import explained
+from controller.core.stills import still
 from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Network, Requests, Timeouts
 from headrace.nodes import Capacity, Device, Health, NodeDescription
 from headrace.projects import Declared, Quota
@@ -138,3 +140,22 @@ def test_to_explain_changes_nothing(drawn: object, spec: JobSpec) -> None:
             one.submit(spec)
         one.settle()
     assert world.book.jobs == untouched.book.jobs
+
+
+@settings(max_examples=50, deadline=None)
+@given(worlds, specs, st.lists(specs, min_size=1, max_size=3))
+def test_what_happens_after_a_still_was_made_is_not_seen_in_it(
+    drawn: object, spec: JobSpec, more: list[JobSpec]
+) -> None:
+    world = world_of(drawn)  # type: ignore[arg-type]
+    job, then, later = Job("", spec, images=PINS[:1]), still(world.book), still(world.book)
+    found = explained(then, job)
+    if not world_refuses(world):
+        for one in more:
+            world.submit(one)
+    for one in list(world.book.jobs):
+        if one in world.book.jobs:
+            world.cluster.handle(model.CancelAsked(999, one))
+    world.settle()
+
+    assert explained(later, job) == found
