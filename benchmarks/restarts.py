@@ -75,18 +75,19 @@ def seed(folder: Path, scale: "Scale") -> None:
         replace(job(number, "sim-00000", with_spec), state=JobState.SUCCEEDED, exit_code=0, end_time_ms=BEGUN_MS)
         for number in range(scale.jobs, scale.jobs + scale.ended)
     )
-    _commit(folder, (_node(number) for number in range(scale.agents)))
-    _commit(folder, live)
-    _commit(folder, ended)
+    commit(folder, (node(number) for number in range(scale.agents)))
+    commit(folder, live)
+    commit(folder, ended)
 
 
 def seed_queued(folder: Path, count: int, specs: Sequence[JobSpec]) -> None:
     """A store in which so many jobs wait, of these in turn."""
     jobs = (job(number, "", specs[number % len(specs)]) for number in range(count))
-    _commit(folder, (replace(one, state=JobState.QUEUED, attempts=(), start_time_ms=None) for one in jobs))
+    commit(folder, (replace(one, state=JobState.QUEUED, attempts=(), start_time_ms=None) for one in jobs))
 
 
-def _commit(folder: Path, records: Iterator[Job | Node]) -> None:
+def commit(folder: Path, records: Iterator[Job | Node]) -> None:
+    """Writes them into the store of that folder."""
     path = folder / swarm.STORE
     path.parent.mkdir(parents=True, exist_ok=True)
     store = Store.open(f"sqlite:///{path}")
@@ -105,7 +106,8 @@ def _batches(records: Iterator[Job | Node]) -> Iterator[list[Job | Node]]:
     yield batch
 
 
-def _node(number: int) -> Node:
+def node(number: int) -> Node:
+    """One of 64 cores, as its agent would tell of it."""
     described = NodeDescription(
         hostname=node_name(number),
         agent_version="0.1.0",

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import figures, job_rates, one_image, record, report_rates, restarts, store_rates, swarm
+from benchmarks import explaining, figures, job_rates, one_image, record, report_rates, restarts, store_rates, swarm
 from benchmarks.figures import Row
 from deploy.local import places
 from headrace.refusals import Refusal
@@ -80,6 +80,7 @@ PARTS = {
     "queue": job_rates.queued,
     "restart": restarts.measure,
     "store": store_rates.measure,
+    "explain": explaining.measure,
 }
 
 
@@ -92,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--agents", type=int, default=1_000)
     parser.add_argument("--jobs", type=int, default=10_000, help="live ones that a controller starts with (restart)")
     parser.add_argument("--ended", type=int, default=0, help="ended ones beside them (restart)")
-    parser.add_argument("--queued", type=int, default=1_000, help="jobs that wait already (queue)")
+    parser.add_argument("--queued", type=int, default=1_000, help="jobs that wait already (queue, explain)")
     parser.add_argument("--seconds", type=float, default=20.0, help="for how long each figure is taken")
     parser.add_argument("parts", nargs="*", metavar="PART", choices=[*PARTS, []], help=", ".join(PARTS))
     return parser

@@ -31,6 +31,7 @@ from headrace.connection import (
     node_name,
 )
 from headrace.events import Event
+from headrace.explanations import Explanation
 from headrace.jobs import Candidate, Job, JobSpec, MigrationPlan
 from headrace.nodes import Node
 from headrace.projects import Project
@@ -107,7 +108,11 @@ class Client:
         return await self._call(Job, self._connection.jobs.CancelJob, request)
 
     async def explain(self, job: str | JobSpec) -> tuple[Candidate, ...]:
-        """What each node is for a job, or for one that would be submitted: those that fit first, the best first."""
+        """What nodes are for a job, or for one that would be submitted: those that fit first, the best first."""
+        return (await self.explanation(job)).candidates
+
+    async def explanation(self, job: str | JobSpec) -> Explanation:
+        """Why a job is where it is or waits, what would change that, and when it will likely start."""
         if isinstance(job, str):
             request = job_pb.ExplainJobRequest(name=job_name(job))
         else:
@@ -115,7 +120,7 @@ class Client:
         calling = self._connection.call(
             self._connection.jobs.ExplainJob, request, timeout_seconds=CREATE_TIMEOUT_SECONDS
         )
-        return tuple(wire.load(Candidate, one) for one in (await calling).candidates)
+        return wire.load(Explanation, await calling)
 
     async def migrate(self, name: str, *, target: str = "", where: str = "") -> Job:
         """Begin a move to the node `target`, or to any for which `where` holds. Its progress is in `migrations`."""

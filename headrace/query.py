@@ -6,7 +6,7 @@ Pure, with all the modules that it gathers: the cores evaluate queries.
 """
 
 from headrace.query_columns import Order, parse_field, parse_order, parse_sum, rounded_text, value_text, values_of
-from headrace.query_expressions import Expression, Name, names_of, quoted
+from headrace.query_expressions import Expression, Name, all_of, names_of, parts_of, quoted
 from headrace.query_fields import DEVICE_FIELDS, NODE_FIELDS, device_row, is_free, node_row, remaining_row
 from headrace.query_found import FOUND_DEVICE_FIELDS, DeviceView, found_device_row
 from headrace.query_jobs import JOB_FIELDS, job_row
@@ -29,6 +29,7 @@ __all__ = [
     "Scalar",
     "Schema",
     "Value",
+    "all_of",
     "device_row",
     "found_device_row",
     "is_free",
@@ -39,6 +40,7 @@ __all__ = [
     "parse_field",
     "parse_order",
     "parse_sum",
+    "parts_of",
     "quoted",
     "remaining_row",
     "rounded_text",

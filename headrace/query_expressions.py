@@ -7,7 +7,7 @@ its negation too, and only what is known to be true holds.
 import operator
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -197,6 +197,21 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 
 KEYWORDS = ("and", "or", "not", "in", "true", "false")
 PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_][A-Za-z0-9_-]*)*")
+
+
+def parts_of(expression: Expression) -> tuple[Expression, ...]:
+    """Conditions all of which have to hold for it to hold; none of the empty query."""
+    match expression:
+        case And(terms):
+            return terms
+        case Always():
+            return ()
+    return (expression,)
+
+
+def all_of(parts: Sequence[Expression]) -> Expression:
+    """The condition that all of these hold."""
+    return And(tuple(parts)) if len(parts) > 1 else parts[0] if parts else Always()
 
 
 def names_of(expression: Expression) -> tuple[Name, ...]:

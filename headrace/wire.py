@@ -19,12 +19,22 @@ from google.protobuf.message_factory import GetMessageClass
 
 from headrace.attempts import Attempt, Checkpoint, Outputs, Phase, Platform
 from headrace.events import Event
+from headrace.explanations import Explanation
 from headrace.jobs import Candidate, ImagePin, Job, JobSpec, Migration, MigrationPlan, Requests, Retry, Timeouts
 from headrace.nodes import Capacity, Cpu, Device, Engine, Load, Node, NodeDescription
 from headrace.projects import Project, Use
 from headrace.searches import Found, Search
 from headrace.sessions import Assignment, Placement, Report
-from headrace.v1 import attempt_pb2, event_pb2, find_service_pb2, job_pb2, node_pb2, project_pb2, session_pb2
+from headrace.v1 import (
+    attempt_pb2,
+    event_pb2,
+    find_service_pb2,
+    job_pb2,
+    job_service_pb2,
+    node_pb2,
+    project_pb2,
+    session_pb2,
+)
 
 Record = TypeVar("Record")
 
@@ -51,6 +61,7 @@ MESSAGES: dict[type, type[Message]] = {
     Event: event_pb2.Event,
     Search: find_service_pb2.FindCapacityRequest,
     Found: find_service_pb2.FindCapacityResponse,
+    Explanation: job_service_pb2.ExplainJobResponse,
 }
 
 _TIMES = ("google.protobuf.Timestamp", "google.protobuf.Duration")

@@ -28,17 +28,6 @@ class Kept:
         return tuple(dict.fromkeys(self.places))
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What is known of the cluster: its nodes, the jobs of each, and what is held."""
-
-    nodes: Mapping[str, Node]
-    jobs_at: Callable[[str], Sequence[Job]]
-    wall_ms: int
-    # What is held of a node by all but these jobs, by whatever else, and by what is promised to others.
-    usage: Callable[[Node, Collection[str]], Usage]
-
-
 def ends_ms(job: Job, wall_ms: int) -> int | None:
     """By when it has gone, as far as its limit tells. One that has not started yet might start now."""
     if job.state in (JobState.CANCELLING, JobState.FREEZING):
@@ -48,6 +37,19 @@ def ends_ms(job: Job, wall_ms: int) -> int | None:
         return None
     start_ms = job.start_time_ms if job.start_time_ms is not None else wall_ms
     return max(wall_ms, start_ms + limit_ms + job.spec.grace_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is known of the cluster: its nodes, the jobs of each, and what is held."""
+
+    nodes: Mapping[str, Node]
+    jobs_at: Callable[[str], Sequence[Job]]
+    wall_ms: int
+    # What is held of a node by all but these jobs, by whatever else, and by what is promised to others.
+    usage: Callable[[Node, Collection[str]], Usage]
+    # By when a job has gone, as far as that is known.
+    ends_ms: Callable[[Job, int], int | None] = ends_ms
 
 
 def earliest(tasks: Sequence[Job], scene: Scene, nodes: Iterable[Node] | None = None) -> Kept | None:
@@ -72,7 +74,7 @@ def how_soon(kept: Kept) -> tuple[bool, int, int, tuple[str, ...]]:
 
 def _at(job: Job, head: str, node: Node, scene: Scene, best: Kept | None) -> Kept | None:
     """The room that it has there first; None where it has none, or where that would be no sooner than the `best`."""
-    leaving = _in_order(scene.jobs_at(node.id), scene.wall_ms)
+    leaving = _in_order(scene.jobs_at(node.id), scene)
     most = len(leaving)
     if best is not None and best.start_ms is not None:
         most = sum(end_ms is not None and end_ms <= best.start_ms for _, end_ms in leaving)
@@ -90,7 +92,7 @@ def _at(job: Job, head: str, node: Node, scene: Scene, best: Kept | None) -> Kep
 
 def _for_all(head: str, tasks: Sequence[Job], scene: Scene, nodes: Sequence[Node]) -> Kept | None:
     here = {job.id: job for node in nodes for job in scene.jobs_at(node.id)}
-    leaving = _in_order(here.values(), scene.wall_ms)
+    leaving = _in_order(here.values(), scene)
 
     def places(count: int) -> tuple[Place, ...] | str:
         gone = {one: None for one, _ in leaving[:count]}
@@ -108,9 +110,9 @@ def _for_all(head: str, tasks: Sequence[Job], scene: Scene, nodes: Sequence[Node
     return _kept(head, names, here_only, scene.wall_ms)
 
 
-def _in_order(jobs: Iterable[Job], wall_ms: int) -> list[tuple[str, int | None]]:
+def _in_order(jobs: Iterable[Job], scene: Scene) -> list[tuple[str, int | None]]:
     """The jobs as they go: by their limits, and after those the ones without."""
-    ends = [(job.id, ends_ms(job, wall_ms)) for job in jobs]
+    ends = [(job.id, scene.ends_ms(job, scene.wall_ms)) for job in jobs]
     return sorted(ends, key=lambda one: (one[1] is None, one[1] or 0, one[0]))
 
 

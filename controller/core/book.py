@@ -81,6 +81,7 @@ class Book:
         self.read_anew: dict[str, None] = {}
         self.relations = Relations()
         self.draining = {node.id: None for node in nodes if node.drain is Drain.DRAINING}
+        # The jobs of each node: another dict when they are others, so that who looks at a still sees no change.
         self._at: dict[str, dict[str, None]] = {}
         self._requests: dict[str, str] = {}
         self._told: dict[str, tuple[tuple[Placement, ...], tuple[Prefetch, ...]]] = {}
@@ -335,9 +336,10 @@ class Book:
         for node in _nodes_of(before) if before is not None else ():
             # A job that stays keeps its turn: in another order, the node's assignment would look like a new one.
             if node not in nodes:
-                del self._at[node][job.id]
+                self._at[node] = {one: None for one in self._at[node] if one != job.id}
         for node in nodes:
-            self._at.setdefault(node, {})[job.id] = None
+            if job.id not in self._at.get(node, {}):
+                self._at[node] = {**self._at.get(node, {}), job.id: None}
         if job.ended:
             self.jobs.pop(job.id, None)
             self.heard.pop(job.id, None)

@@ -1,28 +1,161 @@
-"""What each node is for a job: whether it fits there, or why not, and for how long it would run."""
+"""What is said of a job: where it fits or why not, how long it would run, what would change it, when it will start.
 
+All but the few nodes that are shown are looked at in columns. What is asked is a still of the book (`stills`).
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from controller.core import asking, backoff, counterfactuals
 from controller.core.book import Book
+from controller.core.outlook import FITS_NOW, outlook
+from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, Usage, bound, fit
 from controller.core.placement.learned import Foretold
-from headrace.jobs import Candidate, Job
+from controller.core.placement.snapshot import Integers
+from controller.core.placement.tables import Table, Tables
+from controller.core.placing import see_nodes
+from controller.core.standing import standing
+from controller.core.stills import still, still_snapshot
+from headrace.explanations import Explanation, Obstacle
+from headrace.jobs import Candidate, Job, JobState
 from headrace.nodes import Node
+
+# Of more nodes only some are shown: the best of those that fit, and of each reason a few.
+SHOWN = 12
+# Of two nodes the first of these decides in which they differ; see `fit`. The last is how idle they are.
+_BETTER = (
+    "it runs the image natively",
+    "more of `prefer` holds there",
+    "its devices are nearer to each other",
+    "it has fewer devices, which this job does not need",
+)
+_FITTING_SHOWN, _A_REASON_SHOWN, _OBSTACLES_SHOWN = 5, 2, 8
+
+
+def explained(book: Book, job: Job) -> Explanation:
+    """All that is said of a job, whether it was submitted or (one without a name) not. `book` is a still, for this."""
+    see_nodes(book)
+    stands = standing(book, job)
+    known = book.jobs.get(job.id)
+    whole = book.jobs[known.gang] if known is not None and known.gang else known or job
+    kept = book.turns.kept.get(whole.id)
+    asking.withdrawn(book, whole)
+    asked = whole if known is not None else _as_if_submitted(book, job)
+    able = _able(book, asked)
+    found = Explanation(job, (), len(book.snapshot.nodes), 0, len(able), standing=stands)
+    if asked.state is JobState.QUEUED and not asked.waits_for:
+        paused = backoff.pause(asked, now_wall_ms=book.wall_ms)
+        told = outlook(book, asked, kept=kept, able=able)
+        found = replace(found, changes=() if paused else counterfactuals.changes(book, asked), outlook=told)
+    table = book.tables.table(demand_of(asked), asked)
+    obstacles = table.obstacles(asked, now_wall_ms=book.wall_ms)
+    here = _here(job, found)
+    offers = _offers(book, known or asked, _shown(book, table, here))
+    why = _preferred(asked, here, offers)
+    return replace(
+        found,
+        candidates=tuple(one.candidate for one in offers),
+        fitting_count=obstacles.pop("", 0),
+        obstacles=tuple(_most_frequent(obstacles)),
+        standing=(*why, *stands),
+    )
 
 
 def candidates(book: Book, job: Job) -> tuple[Candidate, ...]:
     """Those that fit first, the best of them first; then by name. Changes nothing."""
+    return explained(still(book), job).candidates
+
+
+def _as_if_submitted(book: Book, job: Job) -> Job:
+    now_ms = book.wall_ms
+    return replace(job, name=f"jobs/{job.spec.display_name}", create_time_ms=now_ms, queue_time_ms=now_ms)
+
+
+def _codes(book: Book, table: Table) -> "np.ndarray[tuple[int], np.dtype[np.int16]]":
+    return table.code[: len(book.snapshot.nodes)]
+
+
+def _able(book: Book, job: Job) -> Integers:
+    """Where it would fit if nothing else were there."""
+    snapshot = still_snapshot(book.snapshot)
+    snapshot.emptied()
+    table = Tables(snapshot).table(demand_of(job), job)
+    return np.flatnonzero(table.code == 0)
+
+
+def _most_frequent(counts: Counter[str]) -> Iterator[Obstacle]:
+    told = sorted(((count, text) for text, count in counts.items() if count > 0), key=lambda one: (-one[0], one[1]))
+    yield from (Obstacle(reason, count) for count, reason in told[:_OBSTACLES_SHOWN])
+
+
+def _here(job: Job, found: Explanation) -> str:
+    """Where it is, or would start now; empty where neither is so."""
+    starts = found.outlook is not None and found.outlook.basis == FITS_NOW
+    return job.node or (found.outlook.nodes[0] if found.outlook is not None and starts else "")
+
+
+def _shown(book: Book, table: Table, here: str) -> list[Node]:
+    """In the order in which they would be chosen, as far as the table tells; then by name."""
+    snapshot = book.snapshot
+    if len(snapshot.nodes) <= SHOWN:
+        return sorted(snapshot.nodes, key=lambda node: node.id)
+    code, key = _codes(book, table), table.key[: len(snapshot.nodes)]
+    best = dict.fromkeys(np.argsort(-key, kind="stable")[:_FITTING_SHOWN].tolist())
+    if here in snapshot.slots:
+        best[snapshot.slots[here]] = None
+    found = [snapshot.nodes[slot] for slot in best if code[slot] == 0]
+    others = {one: count for one, count in Counter(code.tolist()).most_common() if one}
+    reasons = list(others)[: (SHOWN - len(found)) // _A_REASON_SHOWN]
+    rest = [snapshot.nodes[slot] for one in reasons for slot in np.flatnonzero(code == one)[:_A_REASON_SHOWN].tolist()]
+    return [*found, *sorted(rest, key=lambda node: node.id)]
+
+
+class _Offer(NamedTuple):
+    """A node, and how good a place there is; none where it does not fit."""
+
+    candidate: Candidate
+    score: tuple[float, ...] | None
+
+
+def _preferred(job: Job, here: str, offers: Sequence[_Offer]) -> Iterator[str]:
+    """Why it is here, and not on the best of the others that are shown."""
+    fitting = {one.candidate.node: one.score for one in offers if one.score is not None}
+    own = fitting.pop(here, None)
+    if own is None or not fitting:
+        return
+    other, score = max(fitting.items(), key=lambda one: one[1])
+    for mine, its, why in zip(own, score, _BETTER, strict=False):
+        if mine != its:
+            if mine > its:
+                yield f"{here} comes before {other}: {why}"
+            return
+    if job.spec.resources.accelerators is not None:
+        yield f"{here} is as good as {other}, and leaves the others more room for devices, or is as good in that, too"
+    elif own[-1] >= score[-1]:
+        idler = "is more idle" if own[-1] > score[-1] else "comes first by its name"
+        yield f"{here} is as good as {other}, and {idler}"
+
+
+def _offers(book: Book, job: Job, nodes: list[Node]) -> list[_Offer]:
     foretold = Foretold(job.spec, book.past_runs.all(), book.nodes)
-    found = [_candidate(book, job, node, foretold) for node in sorted(book.nodes.values(), key=lambda node: node.id)]
+    found = [_offer(book, job, node, foretold) for node in nodes]
     # As fit.choose chooses: the highest score, and of equals the first name.
-    fitting = sorted((one for one in found if one[1] is not None), key=lambda one: one[1] or (), reverse=True)
-    return tuple(one for one, _ in (*fitting, *(one for one in found if one[1] is None)))
+    fitting = sorted((one for one in found if one.score is not None), key=lambda one: one.score or (), reverse=True)
+    return [*fitting, *(one for one in found if one.score is None)]
 
 
-def _candidate(book: Book, job: Job, node: Node, foretold: Foretold) -> tuple[Candidate, tuple[float, ...] | None]:
+def _offer(book: Book, job: Job, node: Node, foretold: Foretold) -> _Offer:
     # The job itself is not in its own way.
     offered = fit(job, node, book.usage(node.id, without=job.id), now_wall_ms=book.wall_ms)
     # For how long it would run is told of a node that is full, too.
     place = offered if isinstance(offered, Place) else fit(job, node, Usage(), now_wall_ms=book.wall_ms)
     if not isinstance(place, Place):
-        return Candidate(node.id, place.reason), None
+        return _Offer(Candidate(node.id, place.reason), None)
     estimate = foretold.at(bound(job.spec, place.variant), place)
     candidate = Candidate(
         node=node.id,
@@ -32,4 +165,4 @@ def _candidate(book: Book, job: Job, node: Node, foretold: Foretold) -> tuple[Ca
         run_millis=estimate.millis if estimate is not None else None,
         run_basis=estimate.basis if estimate is not None else "",
     )
-    return candidate, offered.score if isinstance(offered, Place) else None
+    return _Offer(candidate, offered.score if isinstance(offered, Place) else None)

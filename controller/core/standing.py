@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from controller.core import preemption
+from controller.core import backoff, preemption
 from controller.core.book import Book
 from controller.core.order import in_order
 from controller.core.precedence import heads_of, holds_against, rules
@@ -22,6 +22,11 @@ def standing(book: Book, job: Job) -> tuple[str, ...]:
 
 
 def _sentences(book: Book, job: Job) -> Iterator[str]:
+    if job.waits_for:
+        yield job.reason
+    pause = backoff.pause(job, now_wall_ms=book.wall_ms)
+    if pause:
+        yield pause
     if job.preemptor:
         yield f"it had to leave its node for jobs/{job.preemptor}"
     over = book.projects.over_quota(job.spec.project, book.projects.expected(job))
@@ -37,9 +42,12 @@ def _sentences(book: Book, job: Job) -> Iterator[str]:
 
 
 def _share(book: Book, job: Job) -> Iterator[str]:
-    listed = book.projects.listed(book.jobs.values(), book.wall_ms)
+    if not book.projects.declared:
+        return
+    # How many jobs there are of each is of no matter here.
+    listed = book.projects.listed((), book.wall_ms)
     own = next(one for one in listed if one.name == f"projects/{job.spec.project}")
-    if len(listed) > 1 and book.projects.declared:
+    if len(listed) > 1:
         borrows = "; it would borrow" if not preemption.claims_its_own(job, book.projects) else ""
         quota = borrows if book.projects.has_quotas else ""
         yield (

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from google.protobuf.message import Message
 
-from controller.core import arrays, dependencies, explanations, standing
+from controller.core import arrays, dependencies, explanations, stills
 from controller.core.model import CancelAsked, MoveAnswer, MoveAsked, Submitted
 from controller.images import Images
 from controller.logs import JobLogs
@@ -38,6 +38,7 @@ class JobService(JobServiceServicer):
         self._images = images
         self._logs = logs
         self._submissions = Submissions()
+        self._explaining = asyncio.Lock()
 
     async def CreateJob(self, request: pb.CreateJobRequest, context: Any) -> job_pb2.Job:  # noqa: ARG002, N802, D102
         spec = _load(JobSpec, request.spec)
@@ -138,9 +139,13 @@ class JobService(JobServiceServicer):
             spec = _load(JobSpec, request.spec)
             jobfile.check(spec)
             job = Job(name="", spec=spec, images=await self._pins(spec))
-        found = explanations.candidates(self._shell.cluster.book, job)
-        stands = standing.standing(self._shell.cluster.book, job)
-        return pb.ExplainJobResponse(job=_dump(job), candidates=[wire.dump(one) for one in found], standing=stands)
+        # Records never change: what is copied here is one moment, and is looked at beside the core. One at a time: they
+        # would take processor time from it.
+        async with self._explaining:
+            twin = stills.still(self._shell.cluster.book)
+            found = await asyncio.to_thread(explanations.explained, twin, job)
+        message: pb.ExplainJobResponse = wire.dump(found)
+        return message
 
     async def MigrateJob(self, request: pb.MigrateJobRequest, context: Any) -> pb.MigrateJobResponse:  # noqa: ARG002, N802, D102
         if request.where:

@@ -177,7 +177,7 @@ COMMANDS: dict[str, Command] = {
     "explain": Command(
         "explanation",
         "explain",
-        "Show for each node whether a job fits there, why not, and how long it would run.",
+        "Show where a job fits and why not elsewhere, why it waits, what would change that, and when it will start.",
         "headrace explain job.yaml",
         options.explain_options,
     ),

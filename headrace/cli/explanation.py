@@ -2,19 +2,21 @@
 
 import os
 from argparse import Namespace
+from collections.abc import Sequence
 
 from headrace import jobfile, wire
 from headrace.cli import render, words
 from headrace.cli.submission import read_job_file
 from headrace.connection import CREATE_TIMEOUT_SECONDS, Connection, job_name
 from headrace.v1.job_pb2 import Candidate, Job
-from headrace.v1.job_service_pb2 import ExplainJobRequest, ExplainJobResponse
+from headrace.v1.job_service_pb2 import ExplainJobRequest, ExplainJobResponse, Outlook
 
 _EXACT_MILLIS = 120_000
+_NAMED = 3
 
 
 async def explain(connection: Connection, arguments: Namespace) -> int:
-    """Say what each node is for a job, or for a job file."""
+    """Say where a job, or a job file, fits; why it waits; what would change that, and when it will start."""
     subject = arguments.subject
     if _is_file(subject):
         text, source = read_job_file(subject)
@@ -35,21 +37,56 @@ def _is_file(subject: str) -> bool:
 
 
 def _sheet(response: ExplainJobResponse, wide: bool) -> list[str]:  # noqa: FBT001 - as render.show asks.
-    fitting = [one for one in response.candidates if not one.reason]
     rows = [_row(one, wide) for one in response.candidates]
     headings = ("NODE", "FITS", "PLATFORM", "RUNS FOR", "FROM", "WHY NOT", *(("DEVICES",) if wide else ()))
-    summary = _summary(response.job, len(fitting), len(rows))
-    return [summary, *words.indented(response.standing), "", *words.columns(headings, rows)]
+    lines = [_summary(response), *words.indented(response.standing), *words.indented(_waits(response))]
+    lines += ["", *words.columns(headings, rows)]
+    if len(rows) < response.node_count:
+        obstacles = [f"{one.node_count} nodes: {one.reason}" for one in response.obstacles]
+        lines += ["", f"{len(rows)} of {response.node_count} nodes are shown; in all", *words.indented(obstacles)]
+    return lines
 
 
-def _summary(job: Job, fitting: int, known: int) -> str:
+def _summary(response: ExplainJobResponse) -> str:
+    job, known = response.job, max(response.node_count, len(response.candidates))
     name = words.id_of(job.name) or job.spec.display_name
     if not known:
         return f"{name}: no node has reported yet"
     where = (
         f"; it is {words.enum_name(Job.State, job.state)}{f' on {job.node}' if job.node else ''}" if job.name else ""
     )
-    return f"{name} fits {fitting} of {known} node{'s' if known > 1 else ''}{where}"
+    fitting = max(response.fitting_count, sum(not one.reason for one in response.candidates))
+    empty = response.fitting_empty_count
+    if_empty = f", and would fit {empty} if nothing else ran there" if empty > fitting else ""
+    return f"{name} fits {fitting} of {known} node{'s' if known > 1 else ''}{if_empty}{where}"
+
+
+def _waits(response: ExplainJobResponse) -> list[str]:
+    """When it will start, and what would have it start now."""
+    lines = []
+    if response.HasField("outlook"):
+        lines.append(_outlook(response.outlook))
+    for one in response.changes:
+        instead = f"{one.field} {one.to_value} instead of {one.from_value}" if one.to_value else ""
+        lines.append(f"with {instead or f'no {one.field}: {one.from_value}'} it would start now on {_nodes(one.nodes)}")
+    return lines
+
+
+def _outlook(outlook: Outlook) -> str:
+    before = outlook.jobs_before_count
+    turn = f" ({before} job{'s' if before > 1 else ''} before it)" if before else ""
+    if not outlook.HasField("start_time"):
+        return f"when it will start cannot be told: {outlook.basis}{turn}"
+    in_millis = words.millis_of(outlook.start_time) - words.now_ms()
+    where = f" on {_nodes(outlook.nodes)}" if outlook.nodes else ""
+    when = f"in about {words.span(in_millis)}" if in_millis > 0 else "now"
+    return f"it will likely start {when}{where}: {outlook.basis}{turn}"
+
+
+def _nodes(names: Sequence[str]) -> str:
+    known = list(dict.fromkeys(names))
+    more = f" and {len(known) - _NAMED} others" if len(known) > _NAMED else ""
+    return ", ".join(known[:_NAMED]) + more
 
 
 def _row(candidate: Candidate, wide: bool) -> tuple[str, ...]:  # noqa: FBT001 - as _sheet.

@@ -1,3 +1,6 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from headrace.v1 import event_pb2 as _event_pb2
 from headrace.v1 import job_pb2 as _job_pb2
 from google.protobuf.internal import containers as _containers
@@ -65,14 +68,60 @@ class ExplainJobRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ...) -> None: ...
 
 class ExplainJobResponse(_message.Message):
-    __slots__ = ("job", "candidates", "standing")
+    __slots__ = ("job", "candidates", "node_count", "fitting_count", "fitting_empty_count", "obstacles", "changes", "outlook", "standing")
     JOB_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    NODE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    FITTING_COUNT_FIELD_NUMBER: _ClassVar[int]
+    FITTING_EMPTY_COUNT_FIELD_NUMBER: _ClassVar[int]
+    OBSTACLES_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    OUTLOOK_FIELD_NUMBER: _ClassVar[int]
     STANDING_FIELD_NUMBER: _ClassVar[int]
     job: _job_pb2.Job
     candidates: _containers.RepeatedCompositeFieldContainer[_job_pb2.Candidate]
+    node_count: int
+    fitting_count: int
+    fitting_empty_count: int
+    obstacles: _containers.RepeatedCompositeFieldContainer[Obstacle]
+    changes: _containers.RepeatedCompositeFieldContainer[Change]
+    outlook: Outlook
     standing: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ..., candidates: _Optional[_Iterable[_Union[_job_pb2.Candidate, _Mapping]]] = ..., standing: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ..., candidates: _Optional[_Iterable[_Union[_job_pb2.Candidate, _Mapping]]] = ..., node_count: _Optional[int] = ..., fitting_count: _Optional[int] = ..., fitting_empty_count: _Optional[int] = ..., obstacles: _Optional[_Iterable[_Union[Obstacle, _Mapping]]] = ..., changes: _Optional[_Iterable[_Union[Change, _Mapping]]] = ..., outlook: _Optional[_Union[Outlook, _Mapping]] = ..., standing: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Obstacle(_message.Message):
+    __slots__ = ("reason", "node_count")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    NODE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    node_count: int
+    def __init__(self, reason: _Optional[str] = ..., node_count: _Optional[int] = ...) -> None: ...
+
+class Change(_message.Message):
+    __slots__ = ("field", "from_value", "to_value", "nodes", "start_time")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    FROM_VALUE_FIELD_NUMBER: _ClassVar[int]
+    TO_VALUE_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    from_value: str
+    to_value: str
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    start_time: _timestamp_pb2.Timestamp
+    def __init__(self, field: _Optional[str] = ..., from_value: _Optional[str] = ..., to_value: _Optional[str] = ..., nodes: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Outlook(_message.Message):
+    __slots__ = ("start_time", "nodes", "basis", "jobs_before_count")
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    BASIS_FIELD_NUMBER: _ClassVar[int]
+    JOBS_BEFORE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    start_time: _timestamp_pb2.Timestamp
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    basis: str
+    jobs_before_count: int
+    def __init__(self, start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., nodes: _Optional[_Iterable[str]] = ..., basis: _Optional[str] = ..., jobs_before_count: _Optional[int] = ...) -> None: ...
 
 class MigrateJobRequest(_message.Message):
     __slots__ = ("name", "target", "where", "validate_only")

@@ -130,8 +130,8 @@ class JobServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ExplainJob(self, request, context):
-        """What each node is for the job, found without touching it: whether it fits there, or why not, and how long it would
-        take there.
+        """Where the job would run, why not elsewhere, why it waits, what would change that, and when it will likely start;
+        found without touching it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -31,8 +31,8 @@ class JobServiceStub:
     CancelJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRequest, _job_pb2.Job]
     """Asks the job to leave; it is CANCELLED once no attempt is left. Cancelling an ended job changes nothing."""
     ExplainJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ExplainJobRequest, _job_service_pb2.ExplainJobResponse]
-    """What each node is for the job, found without touching it: whether it fits there, or why not, and how long it would
-    take there.
+    """Where the job would run, why not elsewhere, why it waits, what would change that, and when it will likely start;
+    found without touching it.
     """
     MigrateJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.MigrateJobRequest, _job_service_pb2.MigrateJobResponse]
     """Begins a move, or refuses it and leaves the job as it was. Progress is in the job's `migrations`."""
@@ -94,8 +94,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.ExplainJobRequest,
         context: _aio.ServicerContext[_job_service_pb2.ExplainJobRequest, _abc.Awaitable[_job_service_pb2.ExplainJobResponse]],
     ) -> _abc.Awaitable[_job_service_pb2.ExplainJobResponse]:
-        """What each node is for the job, found without touching it: whether it fits there, or why not, and how long it would
-        take there.
+        """Where the job would run, why not elsewhere, why it waits, what would change that, and when it will likely start;
+        found without touching it.
         """
 
     @_abc_1.abstractmethod

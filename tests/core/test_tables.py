@@ -301,3 +301,24 @@ def test_what_was_not_held_before_and_is_now_is_no_gain_and_what_is_free_is_one(
     assert not snapshot.put(node, Usage(1000, GIB), is_another=False)
     assert snapshot.put(node, Usage(1000), is_another=False)
     assert snapshot.put(replace(node, drain=Drain.DRAINED), Usage(2000))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(nodes() | well | near, usages), max_size=5), jobs | for_devices)
+def test_an_emptied_snapshot_is_one_of_which_nothing_was_ever_held(
+    given_nodes: list[tuple[Node, Usage]], job: Job
+) -> None:
+    both, fresh = Both(), Both()
+    for node, usage in given_nodes:
+        both.put(node, usage)
+        fresh.put(node, Usage())
+    both.tables.choose(demand_of(job), job, now_wall_ms=NOW_MS)
+
+    both.snapshot.emptied()
+
+    found = both.tables.choose(demand_of(job), job, now_wall_ms=NOW_MS)
+    assert found == fresh.tables.choose(demand_of(job), job, now_wall_ms=NOW_MS)
+    for column in ("cpu_millis", "untouched", "held_bytes", "untouched_count", "roomiest_millis", "idle", "intricate"):
+        count = len(fresh.snapshot.nodes)
+        ours, other = (vars(one.snapshot)[column][..., :count] for one in (both, fresh))
+        assert ours.tolist() == other.tolist(), column

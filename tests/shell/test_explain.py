@@ -1,5 +1,6 @@
 """`headrace explain`, and what the controller answers it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,9 @@ import pytest
 from headrace import wire
 from headrace.attempts import Platform
 from headrace.client import Client
-from headrace.jobs import Candidate, JobSpec, Work
+from headrace.explanations import Change, Explanation, Obstacle, Outlook
+from headrace.jobs import Candidate, JobSpec, Requests, Work
+from headrace.jobs import Job as JobRecord
 from headrace.nodes import Capacity, Cpu, Figure, NodeDescription, Origin
 from headrace.refusals import Code, Refusal
 from headrace.v1.job_pb2 import Job
@@ -46,6 +49,58 @@ async def test_a_job_file_is_explained_node_by_node(controller: Controller, tmp_
     (request,) = controller.requests
     assert (request.name, request.spec.priority) == ("", 70)
     assert (request.spec.work.operation_count, request.spec.work.precision) == (1e11, "fp64")
+
+
+async def test_what_would_change_it_and_when_it_starts_fit_on_a_screen(controller: Controller) -> None:
+    changes = [
+        Change("resources.memory", "24GiB", "16GiB", ("n7",), 1),
+        Change("where", 'region == "north"', "", ("n1", "n2", "n3", "n4"), 1),
+    ]
+    whole = Explanation(
+        job=JobRecord("jobs/pi-1a2b", JobSpec("pi", "registry.example/pi:1")),
+        candidates=tuple(Candidate(f"n{number}", "has less than 1 core free") for number in range(8)),
+        node_count=10_000,
+        fitting_count=0,
+        fitting_empty_count=900,
+        obstacles=(Obstacle("has less than 1 core free", 9_990), Obstacle("takes no jobs (cordoned)", 10)),
+        changes=tuple(changes),
+        outlook=Outlook(None, (), "jobs/a would have to end, and nothing says when", 3),
+        standing=("room is kept before it for jobs/b",),
+    )
+    controller.answer("ExplainJob", wire.dump(whole))
+
+    ended = await headrace("explain", "pi", controller=controller.address)
+
+    assert ended.lines[:6] == [
+        "pi-1a2b fits 0 of 10000 nodes, and would fit 900 if nothing else ran there; it is QUEUED",
+        "  room is kept before it for jobs/b",
+        "  when it will start cannot be told: jobs/a would have to end, and nothing says when (3 jobs before it)",
+        "  with resources.memory 16GiB instead of 24GiB it would start now on n7",
+        '  with no where: region == "north" it would start now on n1, n2, n3 and 1 others',
+        "",
+    ]
+    assert ended.lines[-3:] == [
+        "8 of 10000 nodes are shown; in all",
+        "  9990 nodes: has less than 1 core free",
+        "  10 nodes: takes no jobs (cordoned)",
+    ]
+    assert len(ended.lines) <= 24
+
+
+async def test_the_controller_says_what_would_have_a_job_start_and_it_does(tmp_path: Path) -> None:
+    able = NodeDescription(platforms=(Platform("linux", "amd64"),), capacity=Capacity(4000, 8 << 30))
+    wanted = JobSpec("train", "team/train:1", resources=Requests(6000, 1 << 30))
+    async with running_controller.controller(tmp_path) as running, running_controller.agent(running, "east-1") as node:
+        await node.say(description=able)
+        found = await running.client.explanation(wanted)
+        waits = await running.client.explanation((await running.client.create_job(wanted)).name)
+        placed = await running.client.create_job(replace(wanted, resources=Requests(4000, 1 << 30)))
+
+    assert [(one.field, one.to_value, one.nodes) for one in found.changes] == [("resources.cpu", "4", ("east-1",))]
+    assert (waits.changes[0].to_value, waits.fitting_count, waits.node_count) == ("4", 0, 1)
+    assert waits.obstacles == (Obstacle("has less than 6 cores free", 1),)
+    assert waits.outlook == Outlook(None, (), "no node that there is could run it, though it were empty")
+    assert placed.node == "east-1"
 
 
 async def test_a_job_that_was_submitted_is_explained_by_its_name(controller: Controller) -> None:

@@ -1,6 +1,6 @@
 """All nodes and what is held of them, in columns: a NumPy row a figure, kept up to date node by node."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,6 +143,38 @@ class Snapshot:
         """For which devices a query holds that are not out of order; up to date."""
         return self._column(where, query.DEVICE_FIELDS, self._devices_match)
 
+    def answer_on(self, slots: Integers, wheres: Sequence[str], schema: query.Schema) -> None:
+        """Has these queries worked out on these nodes alone: on all others they will count as if they did not hold.
+
+        Only for who has the snapshot to himself, and knows that no other node matters.
+        """
+        over_nodes = schema is query.NODE_FIELDS
+        answer = self._node_matches if over_nodes else self._devices_match
+        for where in wheres:
+            if (schema.noun, where) in self._columns:
+                continue
+            column, expression = self._empty_column(where, schema), query.parse(where, schema)
+            for slot in slots.tolist():
+                answer(expression, column, slot)
+            column.seen = self.clock
+            self._columns[schema.noun, where] = column
+
+    def emptied(self) -> None:
+        """From now on nothing is held of any node. Only for who has the snapshot to himself."""
+        count = len(self.nodes)
+        whole = [node.description.capacity for node in self.nodes]
+        self.usages = [Usage()] * count
+        self.cpu_millis[:count] = [one.cpu_millis for one in whole]
+        self.memory_bytes[:count] = [one.memory_bytes for one in whole]
+        self.idle[:] = (self.cpu_millis > 0) & (self.memory_bytes > 0)
+        self.intricate[:] = self.mixed
+        self.held_millis[:], self.held_bytes[:] = 0, 0
+        self.untouched[:] = np.arange(self.devices)[:, None] < self.device_count
+        self.untouched_count[:] = self.device_count
+        self.roomiest_millis[:] = np.where(self.shareable.any(axis=0), shares.WHOLE_MILLIS, 0)
+        self.clock += 1
+        self.changed[:count] = self.clock
+
     def first(self, slots: Integers) -> int:
         """Of these slots, the one whose node has the first name."""
         if len(slots) == 1:
@@ -225,8 +257,7 @@ class Snapshot:
         column = self._columns.pop(key, None)
         expression = query.parse(where, schema)
         if column is None:
-            shape = (self.room,) if schema is query.NODE_FIELDS else (self.devices, self.room)
-            column = Column(where, np.zeros(shape, dtype=np.bool_), unsteady=is_unsteady(where, schema))
+            column = self._empty_column(where, schema)
             if len(self._columns) >= MOST_COLUMNS:
                 del self._columns[next(iter(self._columns))]
         self._columns[key] = column
@@ -238,6 +269,10 @@ class Snapshot:
                 answer(expression, column, slot)
             column.seen = self.clock
         return column
+
+    def _empty_column(self, where: str, schema: query.Schema) -> Column:
+        shape = (self.room,) if schema is query.NODE_FIELDS else (self.devices, self.room)
+        return Column(where, np.zeros(shape, dtype=np.bool_), unsteady=is_unsteady(where, schema))
 
     def _node_matches(self, expression: Expression, column: Column, slot: int) -> None:
         node, usage = self.nodes[slot], self.usages[slot]

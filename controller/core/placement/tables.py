@@ -40,18 +40,18 @@ class Tables:
     def __init__(self, snapshot: Snapshot, costs: Costs | None = None) -> None:
         """With `costs`, of places that are as good otherwise a job on devices takes the one that costs least."""
         self.snapshot = snapshot
-        self._costs = costs
+        self.costs = costs
         self._tables: dict[Demand, Table] = {}
 
     def asked(self, demand: Demand, job: Job) -> None:
         """A job of that shape has come."""
-        if self._costs is not None and self.snapshot.devices:
+        if self.costs is not None and self.snapshot.devices:
             count = job.spec.task_count * job.spec.element_count
-            self._costs.asked(self.table(demand, job).shape(), count)
+            self.costs.asked(self.table(demand, job).shape(), count)
 
     def table(self, demand: Demand, job: Job) -> "Table":
         """The table of a shape, that of the job; up to date."""
-        table = self._tables.pop(demand, None) or Table(self.snapshot, job, self._costs)
+        table = self._tables.pop(demand, None) or Table(self.snapshot, job, self.costs)
         self._tables[demand] = table
         if len(self._tables) > MOST_TABLES:
             del self._tables[next(iter(self._tables))]
@@ -211,6 +211,11 @@ class Table:
 
     def reason(self, job: Job, *, now_wall_ms: int, but: int | None = None) -> str:
         """Why the job waits that has no place."""
+        found = self.obstacles(job, now_wall_ms=now_wall_ms, but=but)
+        return reasons.waits({text: count for text, count in found.items() if text and count > 0})
+
+    def obstacles(self, job: Job, *, now_wall_ms: int, but: int | None = None) -> Counter[str]:
+        """On how many nodes what keeps the job away; the empty text is where it fits."""
         nodes = len(self.snapshot.nodes)
         counts = np.bincount(self.code[:nodes], minlength=len(self._texts)).tolist()
         texts = list(self._texts)
@@ -221,7 +226,7 @@ class Table:
             if not self.snapshot.standing[slot] and slot != but:
                 found[texts[self.code[slot]]] -= 1
                 found[reason] += 1
-        return reasons.waits({text: count for text, count in found.items() if count > 0})
+        return found
 
     def _kept_away(self, job: Job, now_wall_ms: int) -> dict[int, str]:
         found: dict[int, str] = {}

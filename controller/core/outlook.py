@@ -1,0 +1,216 @@
+"""When a job that waits will likely start: once enough has ended for it, and for those whose turn is before it.
+
+A still of the book is asked. When others end is told by runs like them, else by their limits; where it is known of too
+few, nothing is told. It is a forecast: more may come meanwhile, or be cancelled.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+
+from controller.core import backfill, backoff, keeping, precedence
+from controller.core.asking import places, tasks_of
+from controller.core.backfill import Kept
+from controller.core.book import Book
+from controller.core.fairness import rank
+from controller.core.order import in_order
+from controller.core.placement.profiles import Profile, profile_of
+from controller.core.placement.snapshot import Integers
+from headrace.explanations import Outlook
+from headrace.jobs import Job, JobState
+from headrace.nodes import Node
+
+# So many nodes are looked at, those first that lack least.
+_FEW = keeping.FEW
+_NAMED = 3
+FITS_NOW = "it fits now"
+
+
+class _Wants(NamedTuple):
+    cpu_millis: int
+    memory_bytes: int
+    devices: int
+
+
+def outlook(book: Book, job: Job, *, kept: Kept | None, able: Integers) -> Outlook:
+    """Of a job that waits; `kept` is the room that is kept for it, `able` are the nodes that it would fit on empty."""
+    found = places(book, job)
+    until_ms = backoff.until_ms(job)
+    if not isinstance(found, str):
+        nodes = tuple(one.node for one in found)
+        if until_ms > book.wall_ms:
+            return Outlook(until_ms, nodes, "it fits, and pauses until then")
+        return Outlook(book.wall_ms, nodes, FITS_NOW)
+    away = [one.expire_time_ms for one in job.exclusions if one.expire_time_ms > book.wall_ms]
+    if away and not isinstance(places(book, replace(job, exclusions=())), str):
+        return Outlook(max(away), (), "it keeps away until then from where it failed")
+    if not len(able):
+        return Outlook(None, (), "no node that there is could run it, though it were empty")
+    over = book.projects.over_quota(job.spec.project, book.projects.expected(job))
+    if over:
+        return Outlook(None, (), over.removeprefix("waits: "))
+    ends = _Ends(book)
+    before = _before(book, job)
+    earliest = _for_all if job.is_gang else _earliest
+    room = kept if kept is not None and kept.start_ms is not None else earliest(book, job, able, ends)
+    if room is None:
+        return Outlook(None, (), "of the nodes that lack least for it none would have room", len(before))
+    if room.start_ms is None:
+        whom = _listed(room.gone) if room.gone else "too many of those that run where it could"
+        return Outlook(None, room.nodes, f"{whom} would have to end, and nothing says when", len(before))
+    turn_ms = _turn_ms(book, job, before, able, ends) if before else book.wall_ms
+    if turn_ms is None:
+        basis = "those that run where it could will not all have ended for those before it, as far as is known"
+        return Outlook(None, (), basis, len(before))
+    start_ms = max(room.start_ms, until_ms, turn_ms)
+    if found == precedence.BEHIND and start_ms <= book.wall_ms:
+        return Outlook(None, room.nodes, "there is room, which is kept for those before it", len(before))
+    if turn_ms > room.start_ms:
+        whom = f"the {len(before)} jobs" if len(before) > 1 else "the job"
+        basis = f"once there was room for {whom} before it, too"
+        return Outlook(start_ms, (), basis, len(before))
+    basis = f"once {_listed(room.gone)} {'have' if len(room.gone) > 1 else 'has'} ended" if room.gone else "soon"
+    return Outlook(start_ms, room.places, basis, len(before))
+
+
+class _Ends:
+    """By when jobs will have gone: as runs like them took, else as their limits say."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._known: dict[Profile, int | None] = {}
+        self._nothing_ran = next(book.past_runs.all(), None) is None
+
+    def __call__(self, job: Job, wall_ms: int) -> int | None:
+        limit_ms = backfill.ends_ms(job, wall_ms)
+        usual_ms = self._usual_ms(job)
+        if usual_ms is None:
+            return limit_ms
+        thought_ms = (job.start_time_ms or wall_ms) + usual_ms
+        if thought_ms <= wall_ms:
+            # It runs longer than those did.
+            return limit_ms
+        return thought_ms if limit_ms is None else min(limit_ms, thought_ms)
+
+    def _usual_ms(self, job: Job) -> int | None:
+        if self._nothing_ran:
+            return None
+        profile = profile_of(job.spec)
+        if profile not in self._known:
+            runs = self._book.past_runs.like(job.spec)
+            self._known[profile] = round(median(run.millis for run in runs)) if runs else None
+        return self._known[profile]
+
+
+def _before(book: Book, job: Job) -> list[Job]:
+    """The jobs that wait whose turn comes first."""
+    queued = (one for one in book.jobs.values() if one.state is JobState.QUEUED)
+    waiting = [one for one in queued if one.waits_for_place and not one.gang and one.name != job.name]
+    if all(one.spec.project == job.spec.project for one in waiting):
+        own = rank(job)
+        return [one for one in waiting if rank(one) < own]
+    ordered = in_order(book, [*waiting, job])
+    return ordered[: next(number for number, one in enumerate(ordered) if one.id == job.id)]
+
+
+def _earliest(book: Book, job: Job, able: Integers, ends: Callable[[Job, int], int | None]) -> Kept | None:
+    precedence.begin_with(book, job)
+    scene = replace(keeping.scene(book, job), ends_ms=ends)
+    return backfill.earliest(tasks_of(book, job), scene, _lacking_least(book, job, able))
+
+
+def _for_all(book: Book, job: Job, able: Integers, ends: Callable[[Job, int], int | None]) -> Kept | None:
+    """Of a gang, by columns: when all its tasks have room beside each other, as far as amounts tell."""
+    snapshot, wants = book.snapshot, np.maximum(np.array(_asked(job), dtype=np.int64), 0)
+    counts, tasks = wants > 0, job.spec.task_count
+    free = np.stack([snapshot.cpu_millis[able], snapshot.memory_bytes[able], snapshot.untouched_count[able]])
+    here = [(row, one) for row, slot in enumerate(able.tolist()) for one in book.jobs_at(snapshot.nodes[slot].id)]
+    known = [(end_ms, row, one) for row, one in here if (end_ms := ends(one, book.wall_ms)) is not None]
+    known.sort(key=lambda one: (one[0], one[2].id))
+    rows = np.array([row for _, row, _ in known], dtype=np.int64)
+    freed = np.array([_asked(one) for *_, one in known], dtype=np.int64).reshape(len(known), len(wants))
+
+    def room(gone: int) -> Integers:
+        then = free.copy()
+        for number in range(len(wants)):
+            np.add.at(then[number], rows[:gone], freed[:gone, number])
+        fitting: Integers = (then[counts] // wants[counts, None]).min(axis=0)
+        return fitting
+
+    if room(len(known)).sum() < tasks:
+        return Kept(job.id, (), (), None)
+    first = bisect_left(range(len(known)), tasks, key=lambda gone: int(room(gone).sum()))
+    fitting = room(first)
+    order = np.argsort(-fitting, kind="stable")
+    chosen = order[: int(np.searchsorted(np.cumsum(fitting[order]), tasks)) + 1].tolist()
+    gone = tuple(one.id for _, row, one in known[:first] if row in chosen)
+    nodes = tuple(snapshot.nodes[int(able[row])].id for row in chosen)
+    return Kept(job.id, nodes, gone, known[first - 1][0] if first else book.wall_ms)
+
+
+def _lacking_least(book: Book, job: Job, able: Integers) -> list[Node]:
+    snapshot, wants = book.snapshot, _asked(job)
+    lacks = np.zeros(len(able))
+    for asked, free in zip(wants, (snapshot.cpu_millis, snapshot.memory_bytes, snapshot.untouched_count), strict=True):
+        if asked:
+            lacks += np.maximum(0, asked - free[able]) / asked
+    return [snapshot.nodes[slot] for slot in able[np.argsort(lacks, kind="stable")[:_FEW]].tolist()]
+
+
+def _turn_ms(
+    book: Book, job: Job, before: list[Job], able: Integers, ends: Callable[[Job, int], int | None]
+) -> int | None:
+    """When what is free by then where it could run is as much as those before it ask for, and itself.
+
+    As if room were one: the least that it takes. None where that is never, as far as is known.
+    """
+    snapshot = book.snapshot
+    most = (
+        max((node.description.capacity.cpu_millis for node in snapshot.nodes), default=0),
+        max((node.description.capacity.memory_bytes for node in snapshot.nodes), default=0),
+        int(snapshot.device_count.max(initial=0)),
+    )
+    own = _asked(job)
+    # Those that no node could ever run take nothing.
+    needed = np.array(own, dtype=np.float64) * _count(job)
+    # Most are alike in what they ask for.
+    times: Counter[_Wants] = Counter()
+    for one in before:
+        times[_asked(one)] += _count(one)
+    for wants, count in times.items():
+        if all(want <= has for want, has in zip(wants, most, strict=True)):
+            needed += np.array(wants, dtype=np.float64) * count
+    columns = (snapshot.cpu_millis, snapshot.memory_bytes, snapshot.untouched_count)
+    have = np.array([float(one[able].sum()) for one in columns])
+    counts = np.array(own) > 0
+    if np.all(have[counts] >= needed[counts]):
+        return book.wall_ms
+    here = [one for slot in able.tolist() for one in book.jobs_at(snapshot.nodes[slot].id)]
+    leaving = sorted((end_ms, one.id) for one in here if (end_ms := ends(one, book.wall_ms)) is not None)
+    if not leaving:
+        return None
+    freed = have + np.cumsum(np.array([_asked(book.jobs[one]) for _, one in leaving], dtype=np.float64), axis=0)
+    enough = np.flatnonzero(np.all(freed[:, counts] >= needed[counts], axis=1))
+    return leaving[int(enough[0])][0] if len(enough) else None
+
+
+def _asked(job: Job) -> _Wants:
+    wants = job.spec.resources
+    request = wants.accelerators
+    whole = request.count if request is not None and not request.is_part else 0
+    return _Wants(wants.cpu_millis, wants.memory_bytes, whole)
+
+
+def _count(job: Job) -> int:
+    return job.spec.task_count if job.is_gang else 1
+
+
+def _listed(jobs: Iterable[str]) -> str:
+    names = list(jobs)
+    more = f" and {len(names) - _NAMED} others" if len(names) > _NAMED else ""
+    return ", ".join(f"jobs/{one}" for one in names[:_NAMED]) + more

@@ -1,0 +1,124 @@
+"""What would have a job start now that waits for its turn: another priority, of it or of another, or a larger quota."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from controller.core import precedence
+from controller.core.asking import places, tasks_of
+from controller.core.book import Book
+from controller.core.placement.fit import Place
+from headrace.explanations import Change
+from headrace.jobs import Job
+from headrace.projects import Amount, Quota
+
+HIGHEST_PRIORITY = 100
+# Of those before it so many are looked at.
+_AHEAD = 3
+_WHOLE = 1000
+
+
+def changes(book: Book, job: Job) -> Iterator[Change]:
+    """In a still, which is as it was afterwards."""
+    found = places(book, job)
+    if found == precedence.BEHIND:
+        yield from _earlier(book, job)
+        yield from _behind(book, job)
+    elif isinstance(found, str):
+        yield from _more_quota(book, job)
+
+
+def _earlier(book: Book, job: Job) -> Iterator[Change]:
+    own = job.spec.priority
+
+    def placed(more: int) -> tuple[Place, ...]:
+        return _placed(book, replace(job, spec=replace(job.spec, priority=own + more)))
+
+    found = _least(HIGHEST_PRIORITY - own, placed)
+    if found is not None:
+        more, where = found
+        yield _change(book, "priority", (str(own), str(own + more)), where)
+
+
+def _behind(book: Book, job: Job) -> Iterator[Change]:
+    precedence.begin_with(book, job)
+    for name in book.turns.before[:_AHEAD]:
+        head = book.jobs[name]
+
+        def placed(less: int, head: Job = head) -> tuple[Place, ...]:
+            book.jobs[head.id] = replace(head, spec=replace(head.spec, priority=head.spec.priority - less))
+            try:
+                return _placed(book, job)
+            finally:
+                book.jobs[head.id] = head
+
+        found = _least(head.spec.priority, placed)
+        if found is not None:
+            less, where = found
+            values = str(head.spec.priority), str(head.spec.priority - less)
+            yield _change(book, f"{head.name} priority", values, where)
+
+
+def _more_quota(book: Book, job: Job) -> Iterator[Change]:
+    projects, project = book.projects, job.spec.project
+    declared = projects.of(project)
+    if declared.borrows:
+        return
+    try:
+        projects.declared[project] = replace(declared, quota=Quota())
+        where = _placed(book, job)
+        if not where:
+            return
+        needed = projects.held.get(project, Amount()).plus(precedence.amount(book, tasks_of(book, job), where))
+        raised = Quota(
+            _enough(declared.quota.unit_millis, needed.unit_millis),
+            _enough(declared.quota.device_millis, needed.device_millis),
+            _enough(declared.quota.cpu_millis, needed.cpu_millis),
+        )
+        projects.declared[project] = replace(declared, quota=raised)
+        where = _placed(book, job)
+        if where and raised != declared.quota:
+            yield _change(book, f"projects.{project}.quota", _told(declared.quota, raised), where)
+    finally:
+        if project in projects.declared:
+            projects.declared[project] = declared
+
+
+def _enough(most: int | None, needed: int) -> int | None:
+    return most if most is None or most >= needed else -(-needed // _WHOLE) * _WHOLE
+
+
+def _told(before: Quota, after: Quota) -> tuple[str, str]:
+    """Both in what differs, as the settings have it."""
+    named = (
+        ("units", before.unit_millis, after.unit_millis),
+        ("devices", before.device_millis, after.device_millis),
+        ("cpu", before.cpu_millis, after.cpu_millis),
+    )
+    differing = [(name, was, is_now) for name, was, is_now in named if was is not None and was != is_now]
+    first = ", ".join(f"{name} = {was / _WHOLE:g}" for name, was, _ in differing)
+    return first, ", ".join(f"{name} = {(is_now or 0) / _WHOLE:g}" for name, _, is_now in differing)
+
+
+def _least(most: int, placed: Callable[[int], tuple[Place, ...]]) -> tuple[int, tuple[Place, ...]] | None:
+    """The least number, from 1 to `most`, with which it has places, and these. More is never worse."""
+    where = placed(most) if most > 0 else ()
+    if not where:
+        return None
+    low, high = 1, most
+    while low < high:
+        middle = (low + high) // 2
+        there = placed(middle)
+        if there:
+            high, where = middle, there
+        else:
+            low = middle + 1
+    return low, where
+
+
+def _placed(book: Book, job: Job) -> tuple[Place, ...]:
+    found = places(book, job)
+    return () if isinstance(found, str) else found
+
+
+def _change(book: Book, field: str, values: tuple[str, str], where: tuple[Place, ...]) -> Change:
+    return Change(field, *values, tuple(place.node for place in where), book.wall_ms)

@@ -1,0 +1,161 @@
+"""What `explain` says would have a job start now does: each change is made, and the job starts where that said."""
+
+from copy import deepcopy
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.core import counterfactuals, model
+from controller.core.explanations import explained
+from controller.core.stills import still
+from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Network, Requests, Timeouts
+from headrace.nodes import Capacity, Device, Health, NodeDescription
+from headrace.projects import Declared, Quota
+from tests.core.lone_controller import MINUTE_MS, Controller, made, wanted
+from tests.core.small_world import AMD64, ARM64, GIB, PINS
+
+QUOTAS = {"p": Declared(quota=Quota(cpu_millis=4000), borrows=False), "q": Declared(quota=Quota(cpu_millis=6000))}
+
+descriptions = st.builds(
+    NodeDescription,
+    region=st.sampled_from(("north", "south")),
+    platforms=st.sampled_from(((AMD64,), (AMD64,), (AMD64,), (ARM64,), (replace(AMD64, emulated=True),))),
+    capacity=st.builds(Capacity, st.sampled_from((4000, 8000, 16000)), st.sampled_from((8 * GIB, 32 * GIB))),
+    host_network=st.booleans(),
+)
+devices = st.lists(
+    st.builds(
+        Device,
+        id=st.just(""),
+        kind=st.just("gpu"),
+        vendor=st.just("nvidia"),
+        model=st.sampled_from(("H100", "A100")),
+        memory_bytes=st.sampled_from((16 * GIB, 80 * GIB)),
+        health=st.just(Health.HEALTHY),
+        shareable=st.booleans(),
+    ),
+    max_size=4,
+).map(lambda some: tuple(replace(one, id=str(number)) for number, one in enumerate(some)))
+requests = st.one_of(
+    st.none(),
+    st.none(),
+    st.none(),
+    st.builds(
+        AcceleratorRequest,
+        st.integers(1, 4),
+        st.sampled_from(("", 'model == "H100"', 'kind == "gpu" and model == "A100"', "memory >= 40GiB")),
+    ),
+    st.builds(AcceleratorRequest, st.just(1), st.just(""), share_millis=st.sampled_from((250, 700))),
+)
+
+
+def specs_of(*, most_cores: int, most_gib: int, limits: tuple[int | None, ...]) -> st.SearchStrategy[JobSpec]:
+    return st.builds(
+        lambda project, resources, where, priority, tasks, limit, network: wanted(
+            project=project,
+            resources=resources,
+            where=where,
+            priority=priority,
+            task_count=tasks,
+            network=network,
+            timeouts=Timeouts(run_ms=limit, start_ms=MINUTE_MS if tasks > 1 else None),
+        ),
+        st.sampled_from(("default", "default", "default", "p", "q")),
+        st.builds(
+            Requests,
+            st.integers(1, 2 * most_cores).map(lambda n: n * 500),
+            st.integers(1, most_gib).map(lambda n: n * GIB),
+            requests,
+        ),
+        st.sampled_from(("", "", "", 'region == "north"', 'region == "south" and free.cpu >= 2', 'arch == "amd64"')),
+        st.integers(20, 75),
+        st.sampled_from((1, 1, 1, 2, 3)),
+        st.sampled_from(limits),
+        st.sampled_from((Network.BRIDGE, Network.BRIDGE, Network.BRIDGE, Network.HOST)),
+    )
+
+
+specs = specs_of(most_cores=12, most_gib=12, limits=(None, None, MINUTE_MS, 60 * MINUTE_MS))
+worlds = st.tuples(
+    st.lists(st.tuples(descriptions, devices), min_size=1, max_size=4),
+    st.lists(specs_of(most_cores=6, most_gib=4, limits=(None, 10 * MINUTE_MS, 60 * MINUTE_MS)), min_size=2, max_size=9),
+    st.booleans(),
+)
+
+
+def world_of(drawn: tuple[list[tuple[NodeDescription, tuple[Device, ...]]], list[JobSpec], bool]) -> Controller:
+    nodes, filling, has_quotas = drawn
+    world = Controller(QUOTAS if has_quotas else {"p": Declared(), "q": Declared()})
+    for number, (description, some) in enumerate(nodes):
+        world.node(f"n{number}", description, some)
+    world.tick()
+    for spec in filling:
+        if not world_refuses(world):
+            world.submit(spec)
+    world.settle()
+    return world
+
+
+def world_refuses(world: Controller) -> bool:
+    return all(AMD64 not in node.description.platforms for node in world.book.nodes.values())
+
+
+@settings(max_examples=300, deadline=None)
+@given(worlds, specs)
+def test_what_would_have_a_job_start_now_has_it_start_there(drawn: object, spec: JobSpec) -> None:
+    world = world_of(drawn)  # type: ignore[arg-type]
+    found = world.explain(Job("", spec, images=PINS[:1]))
+
+    assert len(found.changes) <= counterfactuals.MOST
+    for change in found.changes:
+        after, other = made(world, spec, change)
+        job = after.submit(other)
+        assert after.at(job) == change.nodes, change
+
+
+@settings(max_examples=100, deadline=None)
+@given(worlds, specs)
+def test_a_job_that_is_said_to_start_now_does_and_one_that_has_changes_would_not(drawn: object, spec: JobSpec) -> None:
+    world = world_of(drawn)  # type: ignore[arg-type]
+    found = world.explain(Job("", spec, images=PINS[:1]))
+    job = None if world_refuses(world) else deepcopy(world).submit(spec)
+
+    assert found.outlook is not None
+    starts = found.outlook.basis == "it fits now"
+    assert job is None or starts == (job.state is JobState.STARTING)
+    assert not (starts and found.changes)
+
+
+@settings(max_examples=50, deadline=None)
+@given(worlds, specs)
+def test_to_explain_changes_nothing(drawn: object, spec: JobSpec) -> None:
+    world = world_of(drawn)  # type: ignore[arg-type]
+    untouched = deepcopy(world)
+    for job in [Job("", spec, images=PINS[:1]), *world.book.jobs.values()]:
+        world.explain(job)
+
+    for one in (world, untouched):
+        if not world_refuses(one):
+            one.submit(spec)
+        one.settle()
+    assert world.book.jobs == untouched.book.jobs
+
+
+@settings(max_examples=50, deadline=None)
+@given(worlds, specs, st.lists(specs, min_size=1, max_size=3))
+def test_what_happens_after_a_still_was_made_is_not_seen_in_it(
+    drawn: object, spec: JobSpec, more: list[JobSpec]
+) -> None:
+    world = world_of(drawn)  # type: ignore[arg-type]
+    job, then, later = Job("", spec, images=PINS[:1]), still(world.book), still(world.book)
+    found = explained(then, job)
+    if not world_refuses(world):
+        for one in more:
+            world.submit(one)
+    for one in list(world.book.jobs):
+        if one in world.book.jobs:
+            world.cluster.handle(model.CancelAsked(999, one))
+    world.settle()
+
+    assert explained(later, job) == found
