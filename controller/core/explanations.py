@@ -1,7 +1,7 @@
 """What each node is for a job: whether it fits there, or why not, and for how long it would run."""
 
 from controller.core.book import Book
-from controller.core.placement.fit import Place, Usage, bound, fit
+from controller.core.placement.fit import Place, Usage, bound, fit, level
 from controller.core.placement.learned import Foretold
 from headrace.jobs import Candidate, Job
 from headrace.nodes import Node
@@ -9,14 +9,30 @@ from headrace.nodes import Node
 
 def candidates(book: Book, job: Job) -> tuple[Candidate, ...]:
     """Those that fit first, the best of them first; then by name. Changes nothing."""
-    foretold = Foretold(job.spec, book.past_runs.all(), book.nodes)
+    foretold = Foretold(job.spec, book.learned, book.past_runs.like(job.spec), book.nodes)
     found = [_candidate(book, job, node, foretold) for node in sorted(book.nodes.values(), key=lambda node: node.id)]
-    # As fit.choose chooses: the highest score, and of equals the first name.
-    fitting = sorted((one for one in found if one[1] is not None), key=lambda one: one[1] or (), reverse=True)
-    return tuple(one for one, _ in (*fitting, *(one for one in found if one[1] is None)))
+    return (*_ordered(book, job, found), *(one for one, place in found if place is None))
 
 
-def _candidate(book: Book, job: Job, node: Node, foretold: Foretold) -> tuple[Candidate, tuple[float, ...] | None]:
+def _ordered(book: Book, job: Job, found: list[tuple[Candidate, Place | None]]) -> list[Candidate]:
+    """By score, but of those that are as good those first where it is done soonest; then by name."""
+    fitting = [(one, place) for one, place in found if place is not None]
+    speeds = book.learned.speeds(job.spec, [place for _, place in fitting])
+    millis = [1000 / one.optimistic if one is not None else None for one in speeds]
+    numbers = book.policy.improving
+    best: dict[tuple[float, ...], float] = {}
+    for (_, place), its in zip(fitting, millis, strict=True):
+        if its is not None:
+            best[level(place)] = min(its, best.get(level(place), its))
+    ranked = []
+    for (one, place), its in zip(fitting, millis, strict=True):
+        least = best.get(level(place), 0.0)
+        most = max(least * numbers.reluctance.gain_ratio, least + numbers.matters_ms)
+        ranked.append(((*level(place), its is None or its <= most, *place.score), one))
+    return [one for _, one in sorted(ranked, key=lambda pair: pair[0], reverse=True)]
+
+
+def _candidate(book: Book, job: Job, node: Node, foretold: Foretold) -> tuple[Candidate, Place | None]:
     # The job itself is not in its own way.
     offered = fit(job, node, book.usage(node.id, without=job.id), now_wall_ms=book.wall_ms)
     # For how long it would run is told of a node that is full, too.
@@ -32,4 +48,4 @@ def _candidate(book: Book, job: Job, node: Node, foretold: Foretold) -> tuple[Ca
         run_millis=estimate.millis if estimate is not None else None,
         run_basis=estimate.basis if estimate is not None else "",
     )
-    return candidate, offered.score if isinstance(offered, Place) else None
+    return candidate, offered if isinstance(offered, Place) else None
