@@ -98,8 +98,7 @@ class Book:
         # What a node said last of each job's attempt: most of a report is what the one before said.
         self.heard: dict[str, Attempt] = {}
         # Whether jobs that wait are to be looked at: now, as there may be room, or at the next tick.
-        self.room_changed = True
-        self.nodes_changed = False
+        self.room_changed, self.nodes_changed = True, False
         self._take_over(jobs)
 
     def _take_over(self, jobs: tuple[Job, ...]) -> None:

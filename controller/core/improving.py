@@ -56,13 +56,13 @@ class Improvements:
         self.room_for: dict[str, str] = {}
         self.turn = 0
         self._under_way: dict[str, None] = {}
-        self._begun: dict[MigrationCause, dict[tuple[str, int], int]] = {one: {} for one in MigrationCause}
+        self._begun: dict[MigrationCause, dict[tuple[str, int], None]] = {one: {} for one in MigrationCause}
 
     def recall(self, job: Job) -> None:
         """What a job's record tells of such moves."""
         for move in job.migrations:
             if move.cause is not MigrationCause.NEEDED and move.request_time_ms is not None:
-                self._begun[move.cause][job.id, move.source_epoch] = move.request_time_ms
+                self._begun[move.cause][job.id, move.request_time_ms] = None
                 if not move.ended:
                     self._under_way[job.id] = None
 
@@ -70,8 +70,8 @@ class Improvements:
         """How many began in the last hour."""
         times = self._begun[cause]
         # A clock that was set back must not stop them for ever.
-        recent = {key: at_ms for key, at_ms in times.items() if wall_ms - HOUR_MS < at_ms <= wall_ms}
-        self._begun[cause] = recent
+        recent = [key for key in times if wall_ms - HOUR_MS < key[1] <= wall_ms]
+        self._begun[cause] = dict.fromkeys(recent)
         return len(recent)
 
     def under_way(self, jobs: dict[str, Job]) -> int:

@@ -42,15 +42,20 @@ def may_improve(book: Book, job: Job) -> bool:
     if moves.level(job) is not Level.CHECKPOINT or job.migration is not None:
         return False
     stay_ms = numbers.reluctance.stay_seconds * 1000
-    if attempt.start_time_ms is None or book.wall_ms - attempt.start_time_ms < stay_ms:
-        return False
-    if job.migrations and book.wall_ms - (job.migrations[-1].request_time_ms or 0) < numbers.rest_ms:
+    if attempt.start_time_ms is None or book.wall_ms - attempt.start_time_ms < stay_ms or was_moved_lately(book, job):
         return False
     try:
         moves.movable(book, job)
     except Refusal:
         return False
     return not book.endings.about(job, wall_ms=book.wall_ms)
+
+
+def was_moved_lately(book: Book, job: Job) -> bool:
+    """Whether a move of the job began a while ago at most, whoever wanted it and whatever came of it."""
+    if not job.migrations:
+        return False
+    return book.wall_ms - (job.migrations[-1].request_time_ms or 0) < book.policy.improving.rest_ms
 
 
 def may_begin(book: Book, cause: MigrationCause, per_hour: int) -> bool:

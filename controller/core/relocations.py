@@ -75,7 +75,7 @@ def _for_one(book: Book, waiting: Job, movable: list[Job]) -> tuple[Job, Place, 
     """The job without which the one that waits would have a place, a place for it, and what it costs: the least."""
     best: tuple[Job, Place, int] | None = None
     for job in movable:
-        usage = book.usage(job.node, without=job.id)
+        usage = book.usage_once_gone(job.node, (job.id,), waiting=waiting.id)
         if not isinstance(fit(waiting, book.nodes[job.node], usage, now_wall_ms=book.wall_ms), Place):
             continue
         place = _place_elsewhere(book, job)
