@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from controller.core import moves, placing
+from controller.core import moves, placing, precedence
 from controller.core.book import Book
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, fit, level
@@ -89,10 +89,21 @@ def elsewhere(book: Book, prospect: Prospect) -> list[Elsewhere]:
 
 
 def judged(book: Book, prospect: Prospect, places: Iterable[Place]) -> list[Elsewhere]:
-    """Those of these places where the job would be as welcome as where it is, as native and as far from devices."""
-    least = level(prospect.place)
-    kept = [one for one in places if all(there >= here for there, here in zip(level(one), least, strict=True))]
-    speeds = book.learned.speeds(prospect.job.spec, kept)
+    """Those of these places where the job would be as welcome as where it is, and in nobody's way.
+
+    As native, as liked, and as far from devices that others need; within its project's quota, were it at both places;
+    and on no node of which room is kept for a job that waits.
+    """
+    least, job = level(prospect.place), prospect.job
+    waited_for = dict.fromkeys(node for kept in book.turns.kept.values() for node in kept.nodes)
+    kept = [
+        one
+        for one in places
+        if one.node not in waited_for
+        and all(there >= here for there, here in zip(level(one), least, strict=True))
+        and not precedence.over_quota(book, job, [job], [one])
+    ]
+    speeds = book.learned.speeds(job.spec, kept)
     return [
         Elsewhere(one, hardware(one.platform, one.devices, book.nodes[one.node]), speed)
         for one, speed in zip(kept, speeds, strict=True)

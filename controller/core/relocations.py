@@ -78,14 +78,14 @@ def _for_one(book: Book, waiting: Job, movable: list[Job]) -> tuple[Job, Place, 
         usage = book.usage_once_gone(job.node, (job.id,), waiting=waiting.id)
         if not isinstance(fit(waiting, book.nodes[job.node], usage, now_wall_ms=book.wall_ms), Place):
             continue
-        place = _place_elsewhere(book, job)
+        place = place_elsewhere(book, job)
         cost_ms = prospects.cost_ms(book, job, place.node) if place is not None else 0
         if place is not None and (best is None or cost_ms < best[2]):
             best = job, place, cost_ms
     return best
 
 
-def _place_elsewhere(book: Book, job: Job, target: str = "") -> Place | None:
+def place_elsewhere(book: Book, job: Job, target: str = "") -> Place | None:
     """Where the job could be moved (to `target`, if it is named) and would be no slower."""
     prospect = prospects.of(book, job)
     if prospect is None:
@@ -112,7 +112,7 @@ def _for_many(book: Book, movable: list[Job]) -> None:
         if found is None:
             return
         job = by_task[found.placed.task]
-        place = _place_elsewhere(book, job, book.snapshot.nodes[found.to.node].id)
+        place = place_elsewhere(book, job, book.snapshot.nodes[found.to.node].id)
         if place is not None:
             cost = _span(prospects.cost_ms(book, job, place.node))
             text = f"room: {found.gain / 1000:.2f} devices more for what is usually asked for; the move costs {cost}"

@@ -89,6 +89,21 @@ def test_a_job_that_is_almost_done_stays() -> None:
     assert world.moves() == []
 
 
+def test_no_job_is_moved_to_where_room_is_kept_for_one_that_waits() -> None:
+    world = PacedWorld([node("slow", SLOW), node("fast", FAST, cores=2)], rate())
+    knows_both(world)
+    for number, steps in enumerate((400, 400_000)):
+        world.submit(f"full-{number}", steps, display_name=f"full {number}", where='name == "fast"', checkpoint=None)
+    world.submit("train-1", 20_000)
+    world.submit("waits-1", 400, where='name == "fast"', display_name="waits", resources=_cores(2))
+
+    world.pass_time(30 * MINUTE_MS)
+
+    assert world.jobs["waits-1"].state is JobState.QUEUED
+    assert world.jobs["full-0"].state is JobState.SUCCEEDED
+    assert (world.jobs["train-1"].node, world.moves()) == ("slow", [])
+
+
 def test_an_operator_can_forbid_it() -> None:
     world = on_the_slow_one(Improving(speed_moves_per_hour=0))
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.core import prospects, relocations
 from controller.core.improving import Improving
 from controller.core.model import CancelAsked
 from controller.core.past_runs import PastRun
@@ -141,9 +142,15 @@ def test_whatever_runs_and_waits_jobs_are_moved_for_room_seldom_and_only_to_wher
                 target = world.book.nodes[move.target]
                 found = fit(job, target, world.book.usage(target.id, without=job.id), now_wall_ms=0)
                 assert not isinstance(found, Unfit)
-                assert {one.model for one in target.devices} == {
-                    one.model for one in world.book.nodes[move.source].devices
-                }
+        for job in [one for one in world.book.jobs.values() if prospects.may_improve(world.book, one)]:
+            place, prospect = relocations.place_elsewhere(world.book, job), prospects.of(world.book, job)
+            if place is not None and prospect is not None:
+                (there,) = prospects.judged(world.book, prospect, [place])
+                assert place.node != job.node
+                if there.hardware != prospect.hardware:
+                    assert there.speed is not None
+                    assert prospect.speed is not None
+                    assert there.speed.per_second >= prospect.speed.per_second
 
     counts = Counter(job for job, move in world.moves() if move.cause is MigrationCause.ROOM)
     assert max(counts.values(), default=0) <= 2
