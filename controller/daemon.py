@@ -18,6 +18,7 @@ from controller.checkpoint_store import FolderStore
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
 from controller.core.fairness import Fading
+from controller.core.improving import Improving
 from controller.core.projects import Projects
 from controller.docker_config import DockerConfig
 from controller.identifiers import Records, trusted
@@ -114,7 +115,11 @@ def assemble(settings: ControllerSettings) -> Parts:
 def _assembled(settings: ControllerSettings, state: Path, store: Store, records: Records) -> Parts:
     jobs, nodes = store.load()
     _log.info("cluster %s: %d jobs, %d nodes", store.cluster, len(jobs), len(nodes))
-    policy = Policy(lease_ms=settings.lease_ms, half_life_ms=settings.half_life_ms)
+    bounds = settings.placement
+    improving = Improving(
+        speed_moves_per_hour=bounds.speed_moves_per_hour, room_moves_per_hour=bounds.room_moves_per_hour
+    )
+    policy = Policy(lease_ms=settings.lease_ms, half_life_ms=settings.half_life_ms, improving=improving)
     fading = Fading(policy.half_life_ms, policy.share_ahead_ms)
     projects = Projects(settings.projects, fading, store.uses())
     book = Book(store.cluster, policy, jobs, nodes, projects)

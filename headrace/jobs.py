@@ -258,6 +258,14 @@ class Level(Enum):
     CHECKPOINT = 2
 
 
+class MigrationCause(Enum):
+    """Why a move was begun: it had to be (or somebody asked for it), or it brings something."""
+
+    NEEDED = 1
+    SPEED = 2
+    ROOM = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Migration:
     """One move of a job between two nodes; times are the controller's."""
@@ -277,6 +285,9 @@ class Migration:
     freeze_time_ms: int | None = None
     end_time_ms: int | None = None
     variant: int = 0
+    cause: MigrationCause = MigrationCause.NEEDED
+    # What was foretold that it brings and costs, where nobody asked for it.
+    expectation: str = ""
 
     @property
     def ended(self) -> bool:

@@ -34,6 +34,7 @@ Level = Literal["debug", "info", "warning", "error"]
 DEFAULT_ENGINE = "unix:///var/run/docker.sock"
 MIN_LEASE_MS, MAX_LEASE_MS = 1000, 3_600_000
 NETWORKS_MAX = 1000
+MOVES_MAX = 100_000
 
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -92,6 +93,12 @@ def _host(value: object) -> str:
     if not _HOST.fullmatch(written):
         raise WrongSetting(f"{written!r} is no name and no IP address of a host; write it without a port")
     return written
+
+
+def _moves(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOVES_MAX:
+        raise WrongSetting(f"is a whole number from 0 (none) to {MOVES_MAX}, e.g. 10")
+    return value
 
 
 def _networks(value: object) -> int:
@@ -268,6 +275,14 @@ class JobLogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PlacementSettings:
+    """How many moves that nobody asked for begin in an hour at most, of all jobs: for speed, and to make room."""
+
+    speed_moves_per_hour: int = setting(60, _moves)
+    room_moves_per_hour: int = setting(4, _moves)
+
+
+@dataclass(frozen=True, slots=True)
 class ControllerSettings:
     """What a controller can be told. Without `store`, a URL, and `checkpoints`, a folder, both are in `state`."""
 
@@ -282,6 +297,7 @@ class ControllerSettings:
     logs: JobLogSettings = field(default_factory=JobLogSettings)
     projects: dict[str, DeclaredProject] = field(default_factory=dict, metadata={"read": project_settings.projects})
     half_life_ms: int = setting(86_400_000, project_settings.half_life, key="half_life")
+    placement: PlacementSettings = field(default_factory=PlacementSettings)
     insecure: bool = False
     log: LogSettings = field(default_factory=LogSettings)
 

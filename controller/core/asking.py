@@ -35,7 +35,7 @@ def places(book: Book, job: Job) -> tuple[Place, ...] | str:
         if len(book.nodes) > MANY_HOSTS:
             # To begin anew each time would take long.
             tables.costs.refresh()
-        tables = Tables(book.snapshot, still_costs(tables.costs, book.snapshot))
+        tables = Tables(book.snapshot, still_costs(tables.costs, book.snapshot), tables.lengths)
         tables.asked(demand_of(job), job)
     return _places(book, job, tables)
 

@@ -9,10 +9,13 @@ from controller.core.exclusions import WHOLE_NODE, with_exclusions
 from controller.core.fairness import Fading
 from controller.core.foresight import Foresight
 from controller.core.history import kept
+from controller.core.improving import Improvements
 from controller.core.model import Answer, Assign, Changed, Effect, MoveAnswer, Reject, Save, aborted, moved
 from controller.core.past_runs import PastRuns
 from controller.core.placement.costs import Costs
 from controller.core.placement.fit import Place, Usage, free
+from controller.core.placement.learned import Learned
+from controller.core.placement.lengths import Lengths
 from controller.core.placement.snapshot import Snapshot
 from controller.core.placement.tables import Tables
 from controller.core.policy import Policy
@@ -46,8 +49,7 @@ class Book:
         projects: Projects | None = None,
     ) -> None:
         self.name, self.policy = name, policy
-        self.now_ms = 0
-        self.wall_ms = 0
+        self.now_ms = self.wall_ms = 0
         self.jobs: dict[str, Job] = {}
         self.nodes: dict[str, Node] = {node.id: node for node in nodes}
         # When a node was last heard, by this process: a restarted controller gives every node a whole lease. Those that
@@ -69,12 +71,14 @@ class Book:
         self.endings = Endings(policy.ends_ms)
         self.foresight = Foresight()
         self.past_runs = PastRuns()
+        self.learned, self.improvements = Learned(self.nodes), Improvements()
         self.watchlist = Watchlist()
         self.projects = projects or Projects({}, Fading(policy.half_life_ms, policy.share_ahead_ms))
         self.turns = Turns()
         self.queue = Queue(policy.preempting_priority)
         self.snapshot = Snapshot()
-        self.tables = Tables(self.snapshot, Costs(self.snapshot))
+        self.costs = Costs(self.snapshot)
+        self.tables = Tables(self.snapshot, self.costs, self.lengths)
         # Nodes that the snapshot does not have as they are: whether they are others, or only what is held of them is;
         # and those whose sensors have told something new.
         self.stale = {node.id: True for node in nodes}
@@ -94,8 +98,7 @@ class Book:
         # What a node said last of each job's attempt: most of a report is what the one before said.
         self.heard: dict[str, Attempt] = {}
         # Whether jobs that wait are to be looked at: now, as there may be room, or at the next tick.
-        self.room_changed = True
-        self.nodes_changed = False
+        self.room_changed, self.nodes_changed = True, False
         self._take_over(jobs)
 
     def _take_over(self, jobs: tuple[Job, ...]) -> None:
@@ -104,16 +107,25 @@ class Book:
         for job in jobs:
             self._index(job)
             self.foresight.recall(job)
+            self.learned.paced(job, least_ms=self.policy.improving.pace_ms)
+            self.improvements.recall(job)
             if job.is_gang:
                 self.gangs_changed[job.id] = None
+
+    def lengths(self) -> Lengths:
+        """Of the jobs of a table."""
+        numbers = self.policy.improving
+        ratio, matters_ms = numbers.reluctance.gain_ratio, numbers.matters_ms
+        return Lengths(self.snapshot, self.learned, ratio=ratio, matters_ms=matters_ms)
 
     def recall(self, jobs: Iterable[Job]) -> None:
         """Learns from jobs that have ended, oldest first, before anything happens."""
         for job in jobs:
             if job.ended:
                 self.endings.ended(job)
-                self.past_runs.ended(job)
+                self.learned.ended(job, self.past_runs.ended(job))
                 self.foresight.recall(job)
+                self.improvements.recall(job)
         # Once more, so that they count as newer.
         for job in self.jobs.values():
             self.foresight.recall(job)
@@ -256,7 +268,7 @@ class Book:
         job = moved(job, state, reason=reason, end_time_ms=self.wall_ms)
         self.put(job)
         self.endings.ended(job)
-        self.past_runs.ended(job)
+        self.learned.ended(job, self.past_runs.ended(job))
         self.note(job.name, f"JOB_{state.name}", reason or state.name.lower())
         self.frozen_at_ms.pop(job.id, None)
         self.starting_since_ms.pop(job.id, None)

@@ -14,7 +14,7 @@ from controller.core import asking, backoff, counterfactuals
 from controller.core.book import Book
 from controller.core.outlook import FITS_NOW, outlook
 from controller.core.placement.demand import demand_of
-from controller.core.placement.fit import Place, Usage, bound, fit
+from controller.core.placement.fit import Place, Usage, bound, fit, level
 from controller.core.placement.learned import Foretold
 from controller.core.placement.snapshot import Integers
 from controller.core.placement.tables import Table, Tables
@@ -116,15 +116,15 @@ def _shown(book: Book, table: Table, here: str) -> list[Node]:
 
 
 class _Offer(NamedTuple):
-    """A node, and how good a place there is; none where it does not fit."""
+    """A node, and the place there; none where it does not fit."""
 
     candidate: Candidate
-    score: tuple[float, ...] | None
+    place: Place | None
 
 
 def _preferred(job: Job, here: str, offers: Sequence[_Offer]) -> Iterator[str]:
     """Why it is here, and not on the best of the others that are shown."""
-    fitting = {one.candidate.node: one.score for one in offers if one.score is not None}
+    fitting = {one.candidate.node: one.place.score for one in offers if one.place is not None}
     own = fitting.pop(here, None)
     if own is None or not fitting:
         return
@@ -142,11 +142,27 @@ def _preferred(job: Job, here: str, offers: Sequence[_Offer]) -> Iterator[str]:
 
 
 def _offers(book: Book, job: Job, nodes: list[Node]) -> list[_Offer]:
-    foretold = Foretold(job.spec, book.past_runs.all(), book.nodes)
+    foretold = Foretold(job.spec, book.learned, book.past_runs.like(job.spec), book.nodes)
     found = [_offer(book, job, node, foretold) for node in nodes]
-    # As fit.choose chooses: the highest score, and of equals the first name.
-    fitting = sorted((one for one in found if one.score is not None), key=lambda one: one.score or (), reverse=True)
-    return [*fitting, *(one for one in found if one.score is None)]
+    return [*_ordered(book, job, found), *(one for one in found if one.place is None)]
+
+
+def _ordered(book: Book, job: Job, found: Sequence[_Offer]) -> list[_Offer]:
+    """By score, but of those that are as good those first where it is done soonest; then by name."""
+    fitting = [(one, one.place) for one in found if one.place is not None]
+    speeds = book.learned.speeds(job.spec, [place for _, place in fitting])
+    millis = [1000 / one.optimistic if one is not None else None for one in speeds]
+    numbers = book.policy.improving
+    best: dict[tuple[float, ...], float] = {}
+    for (_, place), its in zip(fitting, millis, strict=True):
+        if its is not None:
+            best[level(place)] = min(its, best.get(level(place), its))
+    ranked = []
+    for (one, place), its in zip(fitting, millis, strict=True):
+        least = best.get(level(place), 0.0)
+        most = max(least * numbers.reluctance.gain_ratio, least + numbers.matters_ms)
+        ranked.append(((*level(place), its is None or its <= most, *place.score), one))
+    return [one for _, one in sorted(ranked, key=lambda pair: pair[0], reverse=True)]
 
 
 def _offer(book: Book, job: Job, node: Node, foretold: Foretold) -> _Offer:
@@ -165,4 +181,4 @@ def _offer(book: Book, job: Job, node: Node, foretold: Foretold) -> _Offer:
         run_millis=estimate.millis if estimate is not None else None,
         run_basis=estimate.basis if estimate is not None else "",
     )
-    return _Offer(candidate, offered.score if isinstance(offered, Place) else None)
+    return _Offer(candidate, offered if isinstance(offered, Place) else None)

@@ -9,7 +9,7 @@ from controller.core.model import MoveAnswer, MoveAsked, aborted, moved
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, Unfit, choose, fit, holds
 from headrace.attempts import Attempt, Phase
-from headrace.jobs import Job, JobState, Level, Migration, MigrationPlan, MigrationState
+from headrace.jobs import Job, JobState, Level, Migration, MigrationCause, MigrationPlan, MigrationState
 from headrace.nodes import Drain, Node, NodeState
 from headrace.refusals import Code, Refusal
 from headrace.sessions import Prefetched, PrefetchState
@@ -127,8 +127,18 @@ def level(job: Job) -> Level:
     return Level.CHECKPOINT if job.spec.checkpoint is not None else Level.RESTART
 
 
-def begin(book: Book, job: Job, place: Place) -> Job:
-    """Begins a move: the target brings image and checkpoint while the job runs on."""
+def begin(
+    book: Book,
+    job: Job,
+    place: Place,
+    *,
+    cause: MigrationCause = MigrationCause.NEEDED,
+    expectation: str = "",
+) -> Job:
+    """Begins a move: the target brings image and checkpoint while the job runs on.
+
+    Where nobody asked for it, `expectation` says what it brings and costs.
+    """
     move = Migration(
         state=MigrationState.PREFETCHING,
         level=level(job),
@@ -139,12 +149,15 @@ def begin(book: Book, job: Job, place: Place) -> Job:
         platform=place.platform,
         variant=place.variant,
         request_time_ms=book.wall_ms,
+        cause=cause,
+        expectation=expectation,
     )
     migrations = kept((*job.migrations, move))
     omitted = job.omitted_migration_count + len(job.migrations) + 1 - len(migrations)
     job = replace(job, migrations=migrations, omitted_migration_count=omitted)
     book.put(job)
-    book.note(job.name, "MOVE_BEGUN", f"from {move.source} to {move.target}, level {move.level.name}")
+    why = f", for {expectation}" if expectation else ""
+    book.note(job.name, "MOVE_BEGUN", f"from {move.source} to {move.target}, level {move.level.name}{why}")
     return job
 
 

@@ -84,7 +84,7 @@ class _Ends:
     def __init__(self, book: Book) -> None:
         self._book = book
         self._known: dict[Profile, int | None] = {}
-        self._nothing_ran = next(book.past_runs.all(), None) is None
+        self._nothing_ran = not book.past_runs
 
     def __call__(self, job: Job, wall_ms: int) -> int | None:
         limit_ms = backfill.ends_ms(job, wall_ms)

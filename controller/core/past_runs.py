@@ -28,24 +28,24 @@ class PastRuns:
     def __init__(self) -> None:
         self._runs: dict[Profile, tuple[PastRun, ...]] = {}
 
-    def ended(self, job: Job) -> None:
-        """A job has ended. One that failed, moved or began anew tells only by its steps how long it takes anywhere."""
+    def __bool__(self) -> bool:
+        return bool(self._runs)
+
+    def ended(self, job: Job) -> tuple[PastRun, ...]:
+        """A job has ended: what it tells. If it failed, moved or began anew, that is only by its steps."""
         found = tuple(_runs_of(job))
         if not found:
-            return
+            return ()
         profile = profile_of(job.spec)
         # Kinds of which none has ended for the longest time go first.
         self._runs[profile] = (*self._runs.pop(profile, ()), *found)[-_KEPT:]
         if len(self._runs) > _KINDS:
             del self._runs[next(iter(self._runs))]
+        return found
 
     def like(self, spec: JobSpec) -> tuple[PastRun, ...]:
         """Those of jobs like this one, the newest last."""
         return self._runs.get(profile_of(spec), ())
-
-    def all(self) -> Iterator[tuple[Profile, PastRun]]:
-        """All that are known."""
-        return ((profile, run) for profile, runs in self._runs.items() for run in runs)
 
 
 def _runs_of(job: Job) -> Iterator[PastRun]:

@@ -1,6 +1,8 @@
 """What an operator might want otherwise: a handful of named numbers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from controller.core.improving import Improving
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Policy:
     patience_ms: int = 600_000
     # How often what projects have used is written down.
     use_saved_ms: int = 60_000
+    # Those of moves that nobody asked for.
+    improving: Improving = field(default_factory=Improving)
 
     @property
     def answer_ms(self) -> int:

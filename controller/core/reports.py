@@ -156,6 +156,8 @@ def attempt_seen(book: Book, node: str, seen: Attempt) -> None:
     if attempt == known:
         return
     job = replace(job, attempts=(*job.attempts[:-1], attempt))
+    if attempt.steps is not None:
+        book.learned.paced(job, least_ms=book.policy.improving.pace_ms)
     if attempt.checkpoint is not None and _is_newer(attempt.checkpoint, job.checkpoint):
         job = replace(job, checkpoint=attempt.checkpoint)
     if attempt.state in ALIVE or (attempt.state is AttemptState.EXITED and attempt.reason not in _NEVER_RAN):

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from controller.core import arrays, backoff, drains, gangs, lost_devices, placing, progress, reports
+from controller.core import arrays, backoff, drains, gangs, improvements, lost_devices, placing, progress, reports
 from controller.core.book import Book
 from controller.core.model import aborted, moved
 from headrace.jobs import Job, JobState, MigrationState, Partition, RetryCause
@@ -40,6 +40,7 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
     arrays.ticked(book)
     drains.ticked(book)
     lost_devices.ticked(book)
+    improvements.ticked(book)
 
 
 def _silent_nodes(book: Book, millis: int) -> list[tuple[Node, int]]:

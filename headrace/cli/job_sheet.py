@@ -42,6 +42,7 @@ def migration_sheet(migration: Migration) -> list[str]:
         ("Platform", words.platform(migration.platform) if migration.HasField("platform") else ""),
         ("Downtime", words.millis(migration.downtime_millis) if migration.downtime_millis else ""),
         ("Moved", units.rounded_bytes(sum(phase.bytes for phase in migration.phases))),
+        ("For", migration.expectation),
         ("Why", migration.reason),
     ]
     texts = words.pairs(facts)

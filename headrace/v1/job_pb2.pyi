@@ -373,7 +373,7 @@ class Exclusion(_message.Message):
     def __init__(self, node: _Optional[str] = ..., reason: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., device: _Optional[str] = ...) -> None: ...
 
 class Migration(_message.Message):
-    __slots__ = ("state", "level", "source", "target", "source_epoch", "target_epoch", "phases", "downtime_millis", "reason", "request_time", "freeze_time", "end_time", "image", "platform", "variant")
+    __slots__ = ("state", "level", "source", "target", "source_epoch", "target_epoch", "phases", "downtime_millis", "reason", "request_time", "freeze_time", "end_time", "image", "platform", "variant", "cause", "expectation")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Migration.State]
@@ -396,6 +396,16 @@ class Migration(_message.Message):
     LEVEL_UNSPECIFIED: Migration.Level
     RESTART: Migration.Level
     CHECKPOINT: Migration.Level
+    class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        CAUSE_UNSPECIFIED: _ClassVar[Migration.Cause]
+        NEEDED: _ClassVar[Migration.Cause]
+        SPEED: _ClassVar[Migration.Cause]
+        ROOM: _ClassVar[Migration.Cause]
+    CAUSE_UNSPECIFIED: Migration.Cause
+    NEEDED: Migration.Cause
+    SPEED: Migration.Cause
+    ROOM: Migration.Cause
     STATE_FIELD_NUMBER: _ClassVar[int]
     LEVEL_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -411,6 +421,8 @@ class Migration(_message.Message):
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     PLATFORM_FIELD_NUMBER: _ClassVar[int]
     VARIANT_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    EXPECTATION_FIELD_NUMBER: _ClassVar[int]
     state: Migration.State
     level: Migration.Level
     source: str
@@ -426,7 +438,9 @@ class Migration(_message.Message):
     image: str
     platform: _attempt_pb2.Platform
     variant: int
-    def __init__(self, state: _Optional[_Union[Migration.State, str]] = ..., level: _Optional[_Union[Migration.Level, str]] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., source_epoch: _Optional[int] = ..., target_epoch: _Optional[int] = ..., phases: _Optional[_Iterable[_Union[_attempt_pb2.Phase, _Mapping]]] = ..., downtime_millis: _Optional[int] = ..., reason: _Optional[str] = ..., request_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., freeze_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., image: _Optional[str] = ..., platform: _Optional[_Union[_attempt_pb2.Platform, _Mapping]] = ..., variant: _Optional[int] = ...) -> None: ...
+    cause: Migration.Cause
+    expectation: str
+    def __init__(self, state: _Optional[_Union[Migration.State, str]] = ..., level: _Optional[_Union[Migration.Level, str]] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., source_epoch: _Optional[int] = ..., target_epoch: _Optional[int] = ..., phases: _Optional[_Iterable[_Union[_attempt_pb2.Phase, _Mapping]]] = ..., downtime_millis: _Optional[int] = ..., reason: _Optional[str] = ..., request_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., freeze_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., image: _Optional[str] = ..., platform: _Optional[_Union[_attempt_pb2.Platform, _Mapping]] = ..., variant: _Optional[int] = ..., cause: _Optional[_Union[Migration.Cause, str]] = ..., expectation: _Optional[str] = ...) -> None: ...
 
 class MigrationPlan(_message.Message):
     __slots__ = ("level", "source", "target", "level_reason", "loss", "lost_millis", "bytes", "downtime_millis", "downtime_basis")

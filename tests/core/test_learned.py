@@ -1,12 +1,12 @@
 """Laws of how long a job is said to run where none like it ran: by what it and others showed elsewhere."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 
 from controller.core.past_runs import PastRun, PastRuns
 from controller.core.placement.durations import Estimate
 from controller.core.placement.fit import Place
-from controller.core.placement.learned import Foretold
+from controller.core.placement.learned import Foretold, Learned
 from controller.core.placement.profiles import Profile, hardware, profile_of
 from headrace.attempts import Attempt, Steps
 from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Requests, Work
@@ -41,9 +41,12 @@ def place(node: str) -> Place:
     return Place(node, PINS[0], AMD64, ("g1",), 0, ())
 
 
-def estimate(node: str, runs: Iterable[tuple[JobSpec, PastRun]], wanted: JobSpec = MINE) -> Estimate | None:
-    past = [(profile_of(one), ran) for one, ran in runs]
-    return Foretold(wanted, past, NODES).at(wanted, place(node))
+def estimate(node: str, runs: Sequence[tuple[JobSpec, PastRun]], wanted: JobSpec = MINE) -> Estimate | None:
+    learned = Learned(NODES)
+    for one, ran in runs:
+        learned.observe(profile_of(one), ran)
+    alike = [ran for one, ran in runs if profile_of(one) == profile_of(wanted)]
+    return Foretold(wanted, learned, alike, NODES).at(wanted, place(node))
 
 
 def test_other_jobs_tell_how_much_slower_other_hardware_is() -> None:
@@ -51,7 +54,7 @@ def test_other_jobs_tell_how_much_slower_other_hardware_is() -> None:
 
     found = estimate("slow-too", seen)
 
-    assert found == Estimate(60_000, "learned from 1 run on 1 kind of hardware and 1 other job, within 2.2 x")
+    assert found == Estimate(60_000, "observed 1 run on 1 kind of hardware, completed from 1 other job, within 2.2 x")
 
 
 def test_a_run_on_the_same_hardware_is_believed_before_what_others_show() -> None:
@@ -69,7 +72,7 @@ def test_makers_figures_tell_where_no_other_job_does() -> None:
 
     assert found is not None
     assert found.millis == 40_000
-    assert found.basis.startswith("learned from 1 run on 1 kind of hardware, within ")
+    assert found.basis.startswith("observed 1 run on 1 kind of hardware, completed from makers' figures, within ")
 
 
 def test_a_job_that_never_ran_is_told_by_its_declared_work_alone() -> None:

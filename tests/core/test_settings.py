@@ -20,6 +20,7 @@ from headrace.settings import (
     ImageSettings,
     JobLogSettings,
     LogSettings,
+    PlacementSettings,
     ProcessorSettings,
     Reserve,
     check_address,
@@ -142,6 +143,7 @@ def test_a_controller_is_told_all_that_it_can_be_told(tmp_path: Path) -> None:
         insecure = true
         grpc.address = "0.0.0.0:7400"
         logs.max_bytes = "1GiB"
+        placement = {speed_moves_per_hour = 0, room_moves_per_hour = 12}
         log.level = "warning"
         [images]
         default_registry = "registry.example"
@@ -159,6 +161,7 @@ def test_a_controller_is_told_all_that_it_can_be_told(tmp_path: Path) -> None:
         checkpoints=Path("/srv/check points"),
         images=ImageSettings("registry.example", ("registry.example:5000",), Path("/etc/headrace/docker")),
         logs=JobLogSettings(1 << 30),
+        placement=PlacementSettings(speed_moves_per_hour=0, room_moves_per_hour=12),
         insecure=True,
         log=LogSettings("warning"),
     )
@@ -221,6 +224,8 @@ def test_a_wrong_setting_is_told_its_file_and_key_and_what_is_allowed(tmp_path: 
         ("[projects.p]\nquota = {units = -1}", "projects: p: quota.units: is a number of 0 or more"),
         ("[projects.p]\nborrow = false", "projects: p: borrow: without a quota there is nothing to keep to"),
         ('[projects.p]\nborrow = "no"', "projects: p: borrow: is true or false"),
+        ("placement.speed_moves_per_hour = -1", "placement.speed_moves_per_hour: is a whole number from 0 (none) to "),
+        ("placement.room_moves_per_hour = true", "placement.room_moves_per_hour: is a whole number from 0 (none) to "),
         ('images.insecure_registries = "a"', 'images.insecure_registries: is a list, e.g. ["a", "b"]'),
     ],
 )

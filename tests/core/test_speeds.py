@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.core.placement.profiles import Profile
-from controller.core.placement.speeds import KEPT, SPREAD_FIGURES, Speed, Speeds
+from controller.core.placement.speeds import KEPT, MOST_KINDS, MOST_PROFILES, SPREAD_FIGURES, Speed, Speeds
 
 KINDS = ("v100", "p100", "k80")
 FIGURES = (15.7, 9.3, 4.37)
@@ -178,3 +178,28 @@ def test_a_pessimist_and_an_optimist_are_as_far_from_the_mean_as_it_is_uncertain
 
     assert found.pessimistic == pytest.approx(2.0 * exp(-0.5))
     assert found.optimistic == pytest.approx(2.0 * exp(0.5))
+
+
+def test_profiles_that_were_observed_least_lately_are_forgotten_and_the_others_stay_as_they_were() -> None:
+    speeds = Speeds()
+    for number in range(MOST_PROFILES + 10):
+        speeds.observe(profile(number), "v100", 1.0 + number)
+        # This one is observed again and again.
+        speeds.observe(profile(3), "k80", 0.5)
+
+    assert [speeds.knows(profile(number)) for number in (0, 3, 9, 12, MOST_PROFILES + 9)] == [
+        *(False, True, False, True, True),
+    ]
+    for number in (3, 12, MOST_PROFILES + 9):
+        found = told(speeds, number, "v100")
+        assert found is not None
+        assert isclose(found.per_second, 1.0 + number, rel_tol=1e-9)
+        assert found.runs_here == 1
+
+
+def test_of_more_kinds_of_hardware_than_are_kept_the_first_are_told_of() -> None:
+    speeds = Speeds()
+
+    kept = [speeds.observe(profile(0), f"kind {number}", 1.0) for number in range(MOST_KINDS + 2)]
+
+    assert kept == [True] * MOST_KINDS + [False] * 2

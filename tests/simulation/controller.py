@@ -1,6 +1,7 @@
 """The simulated controller: a process with the real core, and the store that outlives it."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,6 +18,7 @@ from headrace.projects import Use
 from headrace.sessions import Report
 from tests.simulation.checkpoints import YOUNG_MS
 from tests.simulation.occurrences import Occurrence
+from tests.simulation.pacing import NUMBERS
 from tests.simulation.process import Process
 
 if TYPE_CHECKING:
@@ -70,9 +72,14 @@ class SimulatedController(Process):
         if self.is_up:
             return
         live = tuple(one for one in self.jobs.values() if not one.ended)
+        pacing = self.world.pacing
+        policy = POLICY if pacing is None else replace(POLICY, improving=NUMBERS)
         fading = Fading(POLICY.half_life_ms, POLICY.share_ahead_ms)
         projects = Projects(self.world.declared, fading, self.uses.values())
-        book = Book("cluster-1", POLICY, live, tuple(self.nodes.values()), projects)
+        book = Book("cluster-1", policy, live, tuple(self.nodes.values()), projects)
+        if pacing is not None:
+            # As the daemon does, with the newest of all jobs.
+            book.recall(self.jobs.values())
         # So that arrays are large in a small world.
         book.relations.fresh_at_once = 2
         self.sessions, self.waiting_ms = {}, {}

@@ -23,6 +23,8 @@ class Emphasis:
     loses: str = ""
     # Whether projects share too few nodes.
     crowded: bool = False
+    # Nodes differ, and jobs are moved though nobody asked for it.
+    paced: bool = False
     # In which directions lines are cut: up, down.
     cuts: tuple[tuple[bool, bool], ...] = ((True, True), (True, True), (True, False), (False, True))
 
@@ -126,6 +128,16 @@ RELATIONS = Emphasis(
     at_once=7,
 )
 
+PACING = Emphasis(
+    "jobs that tell how far they are",
+    {"deaf": 0.2},
+    {"move": 1, "kill_controller": 1, "network": 1, "drain": 1},
+    {"lost_after_ms": 1, "checkpoint": _SAVING, "partition": Partition.PAUSE, "timeouts": Timeouts()},
+    unrest=0.2,
+    at_once=5,
+    paced=True,
+)
+
 EMPHASES = (
     ANY,
     CUTS,
@@ -141,6 +153,7 @@ EMPHASES = (
     MOVES,
     STUBBORN,
     GANGS,
+    PACING,
     CROWD,
     RELATIONS,
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from agent.core import model as agent
 from agent.core.adoption import exited
 from agent.core.agent import AgentCore
+from agent.core.steps import Progressed
 from agent.daemon import too_late, without_a_note
 from agent.runtimes.runtime import ContainerStatus, Ref
 from agent.works import Work
@@ -20,6 +21,7 @@ from tests.simulation.checkpoints import Folder
 from tests.simulation.engine import Container, Engine
 from tests.simulation.network import Line
 from tests.simulation.occurrences import Occurrence
+from tests.simulation.pacing import TELLS_EVERY_MS
 from tests.simulation.process import Process
 from tests.simulation.standbys import Standbys
 from tests.simulation.works import LOCAL_MS, Works
@@ -56,6 +58,10 @@ class SimulatedNode(Process):
             Device(f"{name}-gpu-{number}", "gpu", "nvidia", "H100", number, health=Health.HEALTHY, shareable=True)
             for number in range(DEVICES)
         )
+        self.description = description(platform)
+        if world.pacing is not None:
+            self.devices = world.pacing.equipped(self.devices)
+            self.description = world.pacing.described(name, self.description)
         self.engine = Engine(world, self)
         self.line = Line(world, self)
         self.standbys = Standbys(world, self)
@@ -94,6 +100,8 @@ class SimulatedNode(Process):
         self._sensed()
         self._lists(self.life)
         self.world.after(SENSES_EVERY_MS, partial(self._senses, self.life))
+        if self.world.pacing is not None:
+            self.world.after(TELLS_EVERY_MS, partial(self._tells, self.life))
 
     def crash(self) -> None:
         """The agent is killed; its containers run on. Something starts it again."""
@@ -192,7 +200,7 @@ class SimulatedNode(Process):
 
     def _sensed(self) -> None:
         self._told = self.devices
-        self.tell(agent.Sensed(description(self.platform), self.devices, Load()))
+        self.tell(agent.Sensed(self.description, self.devices, Load()))
 
     def _senses(self, life: int) -> None:
         """Where jobs have devices, these are looked at; and those that have failed, until they are well again."""
@@ -202,6 +210,17 @@ class SimulatedNode(Process):
         if any(held.placement.devices for held in self.core.held.values()) or self.devices != self._told:
             self._wear_devices()
             self._sensed()
+
+    def _tells(self, life: int) -> None:
+        """What jobs say of how far they are is read."""
+        pacing = self.world.pacing
+        if life != self.life or pacing is None:
+            return
+        self.world.after(TELLS_EVERY_MS, partial(self._tells, life))
+        for ref, container in list(self.engine.containers.items()):
+            steps = pacing.steps(self.name, container, now_ms=self.world.now_ms)
+            if steps is not None and ref in self.core.held:
+                self.tell(Progressed(ref, steps))
 
     def _wear_devices(self) -> None:
         wear = self.world.wear

@@ -7,9 +7,11 @@ from random import Random
 from headrace.attempts import AttemptState
 from headrace.jobs import JobState
 from headrace.nodes import Drain
+from tests.simulation.controller import POLICY
 from tests.simulation.emphasis import ANY, Emphasis
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import Broken
+from tests.simulation.pacing import PACED, Pacing
 from tests.simulation.tenants import CROWDED, Tenants
 from tests.simulation.users import Users, drains
 from tests.simulation.world import Story, World
@@ -29,7 +31,10 @@ def run(seed: int, story: Story | None = None, emphasis: Emphasis = ANY) -> str:
     drawn = Random(f"tenants of {seed}")
     is_crowded = emphasis.crowded or (emphasis is ANY and drawn.random() < CROWDED)
     tenants = Tenants(drawn) if is_crowded else None
-    world = World(rng, story=story, declared=tenants.declared if tenants is not None else None)
+    paces = Random(f"paces of {seed}")
+    is_paced = emphasis.paced or (emphasis is ANY and paces.random() < PACED)
+    declared = tenants.declared if tenants is not None else None
+    world = World(rng, story=story, declared=declared, pacing=Pacing(paces) if is_paced else None)
     world.faults = replace(Faults.drawn(rng), **emphasis.faults)
     world.wear = Random(f"what becomes of devices in {seed}")
     relations = Random(f"arrays and sequences of {seed}")
@@ -51,8 +56,11 @@ def _calm(world: World) -> None:
     world.note("world", "calm", "nothing fails from here on")
     world.faults = Faults()
     world.wear = None
+    world.pacing = None
     world.controller.disk_is_full = False
     world.controller.start()
+    # An operator wants no more moves that nobody asked for.
+    world.controller.book.policy = POLICY
     for site in world.sites.values():
         site.disk_is_full = False
         site.start()

@@ -144,9 +144,10 @@ class Users:
         endless = drawn[0].total_ms is None and small
         for program in drawn if len(drawn) > 1 else ():
             program.total_ms = None if endless else program.total_ms or 6_000
-        for program in drawn if self._tenants is not None else ():
+        waited_for = self.world.pacing is not None and wanted.resources.accelerators is not None
+        for program in drawn if self._tenants is not None or waited_for else ():
             # Others wait for its room.
-            program.total_ms = program.total_ms or 6_000
+            program.total_ms = program.total_ms or (20_000 if waited_for else 6_000)
         self.world.submit(name, wanted, *drawn)
 
     def _form_gangs(self, gangs: Random, largest: int) -> None:

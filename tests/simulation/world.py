@@ -20,6 +20,7 @@ from tests.simulation.engine import Container
 from tests.simulation.faults import Faults
 from tests.simulation.node import SimulatedNode
 from tests.simulation.occurrences import Occurrence
+from tests.simulation.pacing import Pacing
 from tests.simulation.process import Process
 from tests.simulation.programs import Program
 from tests.simulation.timeline import Timeline
@@ -54,8 +55,10 @@ class World:
         story: Story | None = None,
         nodes: dict[str, Platform] | None = None,
         declared: Mapping[str, Declared] | None = None,
+        pacing: Pacing | None = None,
     ) -> None:
         self.rng = rng
+        self.pacing = pacing
         self.declared = declared or {}
         self.story = story
         self.tick_ms = TICK_MS

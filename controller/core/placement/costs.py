@@ -1,10 +1,13 @@
 """What a place costs the others: how much of the room that the cluster has for usual shapes a job on devices takes."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from controller.core.placement import defragmentation
 from controller.core.placement.columns import WHOLE, Columns, Host, Integers, Shape
+from controller.core.placement.defragmentation import Move, Placed
 from controller.core.placement.packing import Packing
 from controller.core.placement.rooms import Floats, Mix
 from controller.core.placement.snapshot import UNKNOWN, Booleans, Snapshot
@@ -55,6 +58,11 @@ class Costs:
         if self._packing is None:
             return np.zeros(len(slots), dtype=np.float32)
         return self._packing.costs(shape, slots)
+
+    def best_move(self, placed: Sequence[Placed]) -> Move | None:
+        """Which of these jobs should be elsewhere, so that there is most room for what is usually asked for."""
+        self.refresh()
+        return defragmentation.best_move(self._packing, placed) if self._packing is not None else None
 
     def asked(self, shape: Shape, times: int) -> None:
         """So many jobs of a shape have come."""

@@ -33,6 +33,15 @@ class Move:
 
 def move(packing: Packing, placed: Sequence[Placed]) -> Move | None:
     """The move that makes most room; none where no move makes enough. The task then is where the move says."""
+    best = best_move(packing, placed)
+    if best is not None:
+        packing.give(best.placed.spot, best.placed.shape)
+        packing.take(best.to, best.placed.shape)
+    return best
+
+
+def best_move(packing: Packing, placed: Sequence[Placed]) -> Move | None:
+    """The same, and all stays where it is."""
     if not placed:
         return None
     left = _left_behind(packing, placed)
@@ -48,9 +57,6 @@ def move(packing: Packing, placed: Sequence[Placed]) -> Move | None:
         gain = float(left[number]) - found[1] if found else 0.0
         if found and gain > (best.gain if best else LEAST_GAIN):
             best = Move(one, found[0], gain)
-    if best is not None:
-        packing.give(best.placed.spot, best.placed.shape)
-        packing.take(best.to, best.placed.shape)
     return best
 
 

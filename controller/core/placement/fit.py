@@ -261,6 +261,12 @@ def _score(
     return (0.0 if platform.emulated else 1.0, liked, near, spared, min(idle_cpu, idle_memory))
 
 
+def level(place: Place) -> tuple[float, ...]:
+    """What of its score comes before how soon the job would be done there: native, liked, spared."""
+    native, liked, _, spared, _ = place.score
+    return native, liked, spared
+
+
 def holds(where: str, node: Node, usage: Usage) -> bool:
     """Whether an expression over nodes holds for this one, of which jobs hold that much."""
     return query.parse(where, query.NODE_FIELDS).holds(query.node_row(node, held=usage.touched))

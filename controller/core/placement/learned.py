@@ -1,6 +1,6 @@
-"""For how long a job will run where none like it ran to its end: by the speeds that runs elsewhere have shown."""
+"""How long jobs will run where none like them ran to its end: by the speeds that runs elsewhere have shown."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import exp
 
@@ -9,59 +9,114 @@ from controller.core.placement.durations import Estimate, by_work, predicted
 from controller.core.placement.fit import Place
 from controller.core.placement.profiles import Hardware, Profile, hardware, profile_of
 from controller.core.placement.speeds import Speed, Speeds
-from headrace.jobs import JobSpec
+from headrace.jobs import Job, JobSpec
 from headrace.nodes import Node
 
 # A guess that may be wrong by more than this factor, as often as not, is worse than none.
 _WORST_SPREAD = 1.1
 
 
-class Foretold:
-    """What is foretold of one job at any place; `runs` are all past ones. One run is the unit of work."""
+class Learned:
+    """What runs have shown so far. The controller's grows with each, and is made anew from the records of jobs."""
 
-    def __init__(self, spec: JobSpec, runs: Iterable[tuple[Profile, PastRun]], nodes: Mapping[str, Node]) -> None:
-        self._spec = spec
-        self._profile = profile_of(spec)
+    def __init__(self, nodes: Mapping[str, Node]) -> None:
         self._nodes = nodes
-        self._alike: list[PastRun] = []
         self._speeds = Speeds()
         # By hardware on which anything ran, one such run: figures of makers are compared there.
         self._seen: dict[Hardware, PastRun] = {}
-        self._told: dict[Hardware, Speed | None] = {}
-        for profile, run in runs:
-            self._add(profile, run)
+        # Attempts of live jobs whose pace was taken.
+        self._paced: dict[tuple[str, int], None] = {}
+        # Counts when what was told before is not to be used any more.
+        self.edition = 0
+        self._is_new = False
 
-    def _add(self, profile: Profile, run: PastRun) -> None:
-        if profile == self._profile:
-            self._alike.append(run)
+    def observe(self, profile: Profile, run: PastRun) -> None:
+        """A job of that profile took, or would take, so long there."""
         node = self._nodes.get(run.node)
         ran_on = hardware(run.platform, run.devices, node) if node is not None else None
-        if ran_on is not None and run.millis > 0:
+        if ran_on is not None and run.millis > 0 and self._speeds.observe(profile, ran_on, 1000 / run.millis):
             self._seen.setdefault(ran_on, run)
-            self._speeds.observe(profile, ran_on, 1000 / run.millis)
+            self._is_new = True
+
+    def paced(self, job: Job, *, least_ms: int) -> None:
+        """Takes the pace of each attempt of a live job that was timed for so long, once."""
+        for attempt in job.attempts:
+            steps, key = attempt.steps, (job.id, attempt.epoch)
+            if steps is None or steps.timed_millis < least_ms or key in self._paced or attempt.platform is None:
+                continue
+            if steps.whole_millis is not None:
+                self._paced[key] = None
+                run = PastRun(attempt.node, attempt.platform, attempt.devices, steps.whole_millis)
+                self.observe(profile_of(job.spec), run)
+
+    def ended(self, job: Job, runs: Iterable[PastRun]) -> None:
+        """A job has ended: what it tells in the end, of its whole length, is told once more."""
+        profile = profile_of(job.spec)
+        for run in runs:
+            self.observe(profile, run)
+        for attempt in job.attempts:
+            self._paced.pop((job.id, attempt.epoch), None)
+
+    def renew(self) -> None:
+        """From now on what is new counts where many ask: to work it out for each of them is not worth the time."""
+        self.edition += self._is_new
+        self._is_new = False
+
+    def tells_of(self, spec: JobSpec) -> bool:
+        """Whether anything is known of such jobs: one ran somewhere, or what they have to compute is declared."""
+        return spec.work is not None or self._speeds.knows(profile_of(spec))
+
+    def speeds(self, spec: JobSpec, places: Sequence[Place]) -> list[Speed | None]:
+        """How fast the job would get on at each, in runs a second; `None`: nothing tells, or not well enough."""
+        kinds = [hardware(one.platform, one.devices, self._nodes[one.node]) for one in places]
+        asked = {kind: place for kind, place in zip(kinds, places, strict=True) if kind is not None}
+        if not asked:
+            return [None] * len(places)
+        like = next(iter(asked.values()))
+        asked |= {kind: _place_of(like, run) for kind, run in self._seen.items() if kind not in asked}
+        figures = tuple(self._figure(spec, one) for one in asked.values())
+        found = self._speeds.told(profile_of(spec), tuple(asked), figures)
+        # Of a job that never ran, without figures, the ratios alone would tell anything.
+        told = {
+            kind: speed
+            for kind, speed, figure in zip(asked, found, figures, strict=True)
+            if speed is not None and speed.spread <= _WORST_SPREAD and (speed.runs or figure is not None)
+        }
+        return [None if kind is None else told.get(kind) for kind in kinds]
+
+    def _figure(self, spec: JobSpec, place: Place) -> float | None:
+        node = self._nodes.get(place.node)
+        if spec.work is None or node is None:
+            return None
+        found = by_work(spec.work, spec.resources, place, node)
+        return None if found is None else 1000 / found.millis
+
+
+class Foretold:
+    """What is foretold of one job at any place; `alike` are past runs of jobs like it. One run is the unit of work."""
+
+    def __init__(self, spec: JobSpec, learned: Learned, alike: Sequence[PastRun], nodes: Mapping[str, Node]) -> None:
+        self._spec = spec
+        self._learned = learned
+        self._alike = alike
+        self._nodes = nodes
+        self._told: dict[Hardware, Speed | None] = {}
 
     def at(self, bound: JobSpec, place: Place) -> Estimate | None:
         """As `predicted`; but before it asks declared work alone, it asks what was learned. `bound`: its variant."""
         ran = predicted(replace(bound, work=None), place, self._nodes, self._alike)
-        return ran or self._learned(bound, place) or predicted(bound, place, self._nodes, ())
+        return ran or self._elsewhere(place) or predicted(bound, place, self._nodes, ())
 
-    def _learned(self, bound: JobSpec, place: Place) -> Estimate | None:
+    def _elsewhere(self, place: Place) -> Estimate | None:
         there = hardware(place.platform, place.devices, self._nodes[place.node])
         if there is None:
             return None
         if there not in self._told:
-            wanted = (there, *(one for one in self._seen if one != there))
-            places = (place, *(_place_of(place, self._seen[one]) for one in wanted[1:]))
-            figures = tuple(self._figure(bound, one) for one in places)
-            self._told[there] = self._speeds.told(self._profile, wanted, figures)[0]
+            self._told[there] = self._learned.speeds(self._spec, [place])[0]
         speed = self._told[there]
-        if speed is None or not speed.runs or speed.spread > _WORST_SPREAD:
+        if speed is None or not speed.runs:
             return None
         return Estimate(max(1, round(1000 / speed.per_second)), _basis(speed))
-
-    def _figure(self, bound: JobSpec, place: Place) -> float | None:
-        found = by_work(bound.work, bound.resources, place, self._nodes[place.node]) if bound.work is not None else None
-        return None if found is None else 1000 / found.millis
 
 
 def _place_of(like: Place, run: PastRun) -> Place:
@@ -69,7 +124,10 @@ def _place_of(like: Place, run: PastRun) -> Place:
 
 
 def _basis(speed: Speed) -> str:
+    """What was observed of the job itself, and by what the rest is completed."""
     runs = f"{speed.runs} run{'s' if speed.runs > 1 else ''}"
+    if speed.runs_here:
+        return f"observed: the pace of {speed.runs_here} of {runs}, on such hardware"
     kinds = f"{speed.kinds} kind{'s' if speed.kinds > 1 else ''} of hardware"
-    alike = f" and {speed.alike} other job{'s' if speed.alike > 1 else ''}" if speed.alike else ""
-    return f"learned from {runs} on {kinds}{alike}, within {exp(speed.spread):.1f} x"
+    alike = f"{speed.alike} other job{'s' if speed.alike > 1 else ''}" if speed.alike else "makers' figures"
+    return f"observed {runs} on {kinds}, completed from {alike}, within {exp(speed.spread):.1f} x"

@@ -56,6 +56,8 @@ class Snapshot:
         # Texts of why a node takes no job whatever; 0 is that it does, 1 that there is none.
         self.standings: dict[str, int] = {"": 0, "vacant": 1}
         self.platforms: dict[tuple[Platform, ...], int] = {}
+        # What a node is made of: nodes of one make run a job equally fast.
+        self.makes: dict[tuple[object, ...], int] = {}
         self._columns: dict[tuple[str, str], Column] = {}
         self._rank: Integers | None = None
         # When last any node was another one, and when any sensors told something new.
@@ -71,6 +73,7 @@ class Snapshot:
         self.read: Integers = column(np.int64, UNKNOWN)
         self.standing: NDArray[np.int16] = column(np.int16, 1)
         self.platform: NDArray[np.int32] = column(np.int32)
+        self.make: NDArray[np.int32] = column(np.int32)
         self.host_network: Booleans = column(np.bool_)
         self.cpu_millis: Integers = column(np.int64)
         self.memory_bytes: Integers = column(np.int64)
@@ -208,6 +211,7 @@ class Snapshot:
         self.standing[slot] = self.standings.setdefault(text, len(self.standings))
         able = node.description.platforms
         self.platform[slot] = self.platforms.setdefault(able, len(self.platforms))
+        self.make[slot] = self.makes.setdefault(_made_of(node), len(self.makes))
         self.host_network[slot] = node.description.host_network
         self.device_count[slot] = len(node.devices)
         if len(node.devices) > self.devices:
@@ -284,6 +288,11 @@ class Snapshot:
         for number, device in enumerate(self.nodes[slot].devices):
             well = device.health is not Health.UNHEALTHY
             column.values[number, slot] = well and expression.holds(query.device_row(device))
+
+
+def _made_of(node: Node) -> tuple[object, ...]:
+    devices = sorted((one.vendor, one.model, one.partition) for one in node.devices)
+    return node.description.platforms, node.description.cpu.model, tuple(devices)
 
 
 def _covers(usage: Usage, before: Usage) -> bool:

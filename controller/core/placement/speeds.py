@@ -22,6 +22,9 @@ NOISE = 0.1
 SPREAD_KIN = 0.4
 SPREAD_OTHER = 0.8
 SPREAD_FIGURES = 0.8
+# So many rows and columns are kept. The profile of which none was observed for the longest time gives way to a new one;
+# of more kinds of hardware than a large cluster has, the first are told of.
+MOST_PROFILES, MOST_KINDS = 1_000, 256
 # So many observations of a cell count alike; after them, each new one takes the weight of the oldest.
 KEPT = 20
 
@@ -61,21 +64,28 @@ class Speeds:
     """What was observed. Observations change it; nothing else does."""
 
     def __init__(self) -> None:
-        self._rows: dict[Hashable, int] = {}
+        self._rows: dict[Profile, int] = {}
         self._columns: dict[Hashable, int] = {}
         self._kin: dict[Hashable, list[int]] = {}
         self._logs: _Table = np.zeros((0, 0))
         self._counts: _Table = np.zeros((0, 0))
         self._told: dict[tuple[Hashable, ...], list[Speed | None]] = {}
 
-    def observe(self, profile: Profile, hardware: Hashable, per_second: float) -> None:
-        """A job of that profile got on with that speed."""
+    def observe(self, profile: Profile, hardware: Hashable, per_second: float) -> bool:
+        """A job of that profile got on with that speed. False: that is more hardware than is kept."""
+        if hardware not in self._columns and len(self._columns) >= MOST_KINDS:
+            return False
         row, column = self._cell(profile, hardware)
         count = self._counts[row, column]
         weight = 1.0 / (min(count, KEPT - 1) + 1.0)
         self._logs[row, column] += weight * (log(per_second) - self._logs[row, column])
         self._counts[row, column] = count + 1
         self._told.clear()
+        return True
+
+    def knows(self, profile: Profile) -> bool:
+        """Whether a job of that profile was observed anywhere."""
+        return profile in self._rows
 
     def told(
         self, profile: Profile, wanted: Sequence[Hashable], figures: Sequence[float | None] = ()
@@ -112,9 +122,12 @@ class Speeds:
         return [guess.speed(index, seen) for index in range(len(wanted))]
 
     def _cell(self, profile: Profile, hardware: Hashable) -> tuple[int, int]:
-        if profile not in self._rows:
-            self._kin.setdefault(profile.repository, []).append(len(self._rows))
-        row = self._rows.setdefault(profile, len(self._rows))
+        row = self._rows.pop(profile, None)
+        if row is None:
+            row = len(self._rows) if len(self._rows) < MOST_PROFILES else self._forgotten()
+            self._kin.setdefault(profile.repository, []).append(row)
+        # Those that were observed last come last.
+        self._rows[profile] = row
         column = self._columns.setdefault(hardware, len(self._columns))
         height, width = self._logs.shape
         if row >= height or column >= width:
@@ -122,6 +135,16 @@ class Speeds:
             more = ((0, height + 8 if row >= height else 0), (0, width + 8 if column >= width else 0))
             self._logs, self._counts = np.pad(self._logs, more), np.pad(self._counts, more)
         return row, column
+
+    def _forgotten(self) -> int:
+        """The row of the profile that was observed least lately, which is empty now."""
+        profile = next(iter(self._rows))
+        row = self._rows.pop(profile)
+        self._kin[profile.repository].remove(row)
+        if not self._kin[profile.repository]:
+            del self._kin[profile.repository]
+        self._logs[row], self._counts[row] = 0.0, 0.0
+        return row
 
 
 class _Guess:

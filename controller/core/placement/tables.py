@@ -5,7 +5,7 @@ worked out anew that have changed. `fit` has the last word on the one node that 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Self
 
@@ -17,6 +17,7 @@ from controller.core.placement.columns import Shape
 from controller.core.placement.costs import Costs
 from controller.core.placement.demand import Demand
 from controller.core.placement.fit import Place, Unfit, Usage, bound, fit, runnable
+from controller.core.placement.lengths import NOWHERE, Lengths
 from controller.core.placement.snapshot import UNKNOWN, Booleans, Column, Floats, Integers, Snapshot
 from headrace import shares
 from headrace.jobs import AcceleratorRequest, Job, Network
@@ -24,11 +25,12 @@ from headrace.nodes import Node, NodeDescription
 
 # Shapes of which tables are kept; one that is not is made anew.
 MOST_TABLES = 512
-NOWHERE = -np.inf
 # More than a node has of devices, and than there are ways for devices to be near each other.
 _MOST_DEVICES = 1024
 _NEARNESS = links.LINKED + 1
 _MOST_NEARNESS = 1 << 16
+# Keys of one level differ in how near devices are to each other, and in how idle the node is.
+_LEVEL = 2.0 * _NEARNESS
 _FITS, _VACANT = 0, 1
 _NO_NETWORK = reasons.NO_HOST_NETWORK
 Codes = NDArray[np.int16]
@@ -37,21 +39,32 @@ Codes = NDArray[np.int16]
 class Tables:
     """The tables of the shapes that were asked for last."""
 
-    def __init__(self, snapshot: Snapshot, costs: Costs | None = None) -> None:
-        """With `costs`, of places that are as good otherwise a job on devices takes the one that costs least."""
+    def __init__(
+        self, snapshot: Snapshot, costs: Costs | None = None, lengths: Callable[[], Lengths] | None = None
+    ) -> None:
+        """With `costs`, of places that are as good otherwise a job on devices takes the one that costs least.
+
+        With `lengths` (made for each table), one where it would be done soonest, before that.
+        """
         self.snapshot = snapshot
         self.costs = costs
+        self.lengths = lengths
         self._tables: dict[Demand, Table] = {}
 
     def asked(self, demand: Demand, job: Job) -> None:
         """A job of that shape has come."""
         if self.costs is not None and self.snapshot.devices:
+            if not self.costs.begun:
+                # What devices a shape asks for is told once they are known.
+                self.costs.refresh()
             count = job.spec.task_count * job.spec.element_count
             self.costs.asked(self.table(demand, job).shape(), count)
 
     def table(self, demand: Demand, job: Job) -> "Table":
         """The table of a shape, that of the job; up to date."""
-        table = self._tables.pop(demand, None) or Table(self.snapshot, job, self.costs)
+        table = self._tables.pop(demand, None)
+        if table is None:
+            table = Table(self.snapshot, job, self.costs, self.lengths() if self.lengths is not None else None)
         self._tables[demand] = table
         if len(self._tables) > MOST_TABLES:
             del self._tables[next(iter(self._tables))]
@@ -119,9 +132,12 @@ class Table:
     Keys order as the scores of `fit` do.
     """
 
-    def __init__(self, snapshot: Snapshot, job: Job, costs: Costs | None = None) -> None:
+    def __init__(
+        self, snapshot: Snapshot, job: Job, costs: Costs | None = None, lengths: Lengths | None = None
+    ) -> None:
         self.snapshot = snapshot
         self._costs = costs
+        self._lengths = lengths
         self._shape: tuple[int, Shape] | None = None
         self._spec, self._images = job.spec, job.images
         self._job = replace(job, exclusions=())
@@ -168,13 +184,9 @@ class Table:
     def choose(self, job: Job, *, now_wall_ms: int, but: int | None = None) -> Place | None:
         """The best place (`but` at one slot); of those that are as good, the one whose node has the first name."""
         snapshot = self.snapshot
-        away = [*self._kept_away(job, now_wall_ms), *((but,) if but is not None else ())]
-        key = self.key
-        if away:
-            key = key.copy()
-            key[away] = NOWHERE
+        key = self.keys(job, now_wall_ms=now_wall_ms, but=but)
         while True:
-            slot = self._best(key)
+            slot = self._best(key if self._lengths is None else self._lengths.soonest(job, key, level=_LEVEL))
             if slot is None:
                 return None
             found = fit(job, snapshot.nodes[slot], snapshot.usages[slot], now_wall_ms=now_wall_ms)
@@ -182,6 +194,15 @@ class Table:
                 return found
             key[slot] = self.key[slot] = NOWHERE
             self.code[slot] = self._coded(found.reason)
+
+    def keys(self, job: Job, *, now_wall_ms: int, but: int | None = None) -> Floats:
+        """How good each slot is for the job (`but` one); to be read only."""
+        away = [*self._kept_away(job, now_wall_ms), *((but,) if but is not None else ())]
+        if not away:
+            return self.key
+        key = self.key.copy()
+        key[away] = NOWHERE
+        return key
 
     def shape(self) -> Shape:
         """What it is in the terms of the measure of what places cost."""
@@ -313,7 +334,7 @@ class Table:
         spared: Integers | int = 0
         if self._spec.resources.accelerators is None:
             spared = _MOST_DEVICES - 1 - np.minimum(snapshot.device_count[slots], _MOST_DEVICES - 1)
-        tier = ((native * len(self._likes) + rank) * _NEARNESS + near) * _MOST_DEVICES + spared
+        tier = ((native * len(self._likes) + rank) * _MOST_DEVICES + spared) * _NEARNESS + near
         # Idle is 1 at most.
         self.key[slots] = np.where(self.code[slots] == _FITS, 2.0 * tier + snapshot.idle[slots], NOWHERE)
 

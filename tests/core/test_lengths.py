@@ -1,0 +1,154 @@
+"""Laws of which place is chosen where it is known how long jobs run: soonest, after what users prefer."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.core import explanations, placing
+from controller.core.book import Book, Policy
+from controller.core.past_runs import PastRun
+from controller.core.placement.demand import demand_of
+from controller.core.placement.fit import Place
+from controller.core.placement.profiles import profile_of
+from headrace.attempts import Attempt, AttemptState, Steps
+from headrace.jobs import AcceleratorRequest, Emulation, Job, JobSpec, JobState, Preference, Requests, Work
+from headrace.nodes import Cpu, Device, Engine, Figure, Node, NodeDescription, NodeState, Origin
+from tests.core.small_world import AMD64, ARM64, GIB, PINS, description, spec
+
+CARD = Requests(1000, GIB, AcceleratorRequest(1))
+CARDS = ("H100", "A10", "K80")
+
+
+def node(
+    name: str, cpu: str = "EPYC", *cards: str, described: NodeDescription | None = None, tflops: float = 0
+) -> Node:
+    figures = (Figure("fp32_tflops", tflops, Origin.SPEC, "a datasheet"),) if tflops else ()
+    devices = tuple(Device(f"{name}-{n}", "gpu", "nvidia", card, figures=figures) for n, card in enumerate(cards))
+    about = replace(described or description(), cpu=Cpu(cpu, threads=4))
+    return Node(f"nodes/{name}", NodeState.READY, engine=Engine(reachable=True), description=about, devices=devices)
+
+
+def book(*nodes: Node) -> Book:
+    found = Book("cluster-1", Policy(), (), nodes)
+    found.learned.renew()
+    return found
+
+
+def ran(into: Book, wanted: JobSpec, where: str, seconds: float) -> None:
+    devices = tuple(one.id for one in into.nodes[where].devices[:1]) if wanted.resources.accelerators else ()
+    platform = into.nodes[where].description.platforms[0]
+    into.learned.observe(profile_of(wanted), PastRun(where, platform, devices, round(1000 * seconds)))
+    into.learned.renew()
+
+
+def chosen(by: Book, wanted: JobSpec) -> str:
+    placing.see_nodes(by)
+    job = Job("jobs/next-1", wanted, epoch=1, images=PINS)
+    found = by.tables.choose(demand_of(job), job, now_wall_ms=0)
+    assert isinstance(found, Place), found
+    (first, *_) = explanations.candidates(by, job)
+    assert by.nodes[first.node].description == by.nodes[found.node].description
+    return found.node
+
+
+def test_a_job_goes_where_jobs_like_it_were_done_soonest() -> None:
+    two = book(node("a"), node("b", "Xeon"))
+    assert chosen(two, spec()) == "a"
+
+    ran(two, spec(), "a", 900)
+    ran(two, spec(), "b", 300)
+
+    assert chosen(two, spec()) == "b"
+    assert chosen(two, spec(display_name="other")) == "a"
+
+
+def test_where_a_job_is_done_nearly_as_soon_nothing_changes() -> None:
+    two = book(node("a"), node("b", "Xeon"))
+    ran(two, spec(), "a", 12)
+    ran(two, spec(), "b", 3)
+    assert chosen(two, spec()) == "a"
+
+    ran(two, other := spec(display_name="other"), "a", 3_600)
+    ran(two, other, "b", 3_000)
+    assert chosen(two, other) == "a"
+
+
+def test_what_users_prefer_comes_before_how_soon_it_is_done() -> None:
+    two = book(node("a"), node("b", "Xeon"))
+    wanted = spec(prefer=(Preference('name == "a"', 1.0),))
+    ran(two, wanted, "a", 900)
+    ran(two, wanted, "b", 300)
+
+    assert chosen(two, wanted) == "a"
+
+
+def test_an_emulated_node_comes_after_a_native_one_however_fast_it_is() -> None:
+    emulates = description(replace(ARM64, emulated=True))
+    two = book(node("a"), node("b", "Xeon", described=emulates))
+    wanted = spec(emulation=Emulation.ALLOWED)
+    ran(two, wanted, "a", 900)
+    ran(two, wanted, "b", 300)
+
+    assert chosen(two, wanted) == "a"
+
+
+def test_a_job_without_devices_takes_no_node_with_devices_for_its_speed() -> None:
+    two = book(node("a"), node("b", "Xeon", "H100"))
+    ran(two, spec(), "a", 900)
+    ran(two, spec(), "b", 300)
+
+    assert chosen(two, spec()) == "a"
+
+
+def test_hardware_on_which_a_job_was_never_seen_is_tried_where_it_may_be_faster() -> None:
+    three = book(node("a", "EPYC", "A10"), node("b", "EPYC", "H100"), node("c", "EPYC", "K80"))
+    wanted, other = spec(resources=CARD), spec(resources=CARD, display_name="other", image="registry.example/other:1")
+    ran(three, wanted, "a", 1_000)
+    for where, seconds in (("a", 100), ("b", 30), ("c", 900)):
+        ran(three, other, where, seconds)
+
+    assert chosen(three, wanted) == "b"
+
+
+def test_declared_work_tells_where_nothing_ran() -> None:
+    two = book(node("a", "EPYC", "A10", tflops=1.0), node("b", "EPYC", "H100", tflops=50.0))
+    assert chosen(two, spec(resources=CARD)) == "a"
+
+    assert chosen(two, spec(resources=CARD, work=Work(1e15, "fp32"))) == "b"
+
+
+def test_a_pace_that_was_long_enough_counts_while_the_job_still_runs() -> None:
+    nodes = (node("a"), node("b", "Xeon"))
+    least_ms = Policy().improving.pace_ms
+
+    def told(timed_ms: int) -> str:
+        steps = Steps(500, 10_000, 100, timed_ms)
+        attempt = Attempt("t-1", 1, "a", state=AttemptState.RUNNING, platform=AMD64, start_time_ms=1, steps=steps)
+        live = Job("jobs/t-1", spec(), JobState.RUNNING, epoch=1, node="a", images=PINS, attempts=(attempt,))
+        again = Book("cluster-1", Policy(), (live,), nodes)
+        ran(again, spec(), "b", 100_000)
+        return explanations.candidates(again, Job("", spec(), images=PINS))[0].node
+
+    assert told(least_ms - 1) == "b"
+    assert told(least_ms) == "a"
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(CARDS), st.sampled_from((AMD64, ARM64))), min_size=2, max_size=6),
+    st.dictionaries(st.sampled_from(CARDS), st.integers(1, 10_000), min_size=1),
+)
+def test_of_places_that_are_as_good_none_where_it_was_seen_to_take_much_longer_is_taken(
+    drawn: list[tuple[str, object]], seconds: dict[str, int]
+) -> None:
+    nodes = [node(f"n{n}", "EPYC", card) for n, (card, _) in enumerate(drawn)]
+    one, wanted = book(*nodes), spec(resources=CARD)
+    for card, took in seconds.items():
+        for where in [each.id for each in nodes if each.devices[0].model == card][:1]:
+            ran(one, wanted, where, took)
+    there = [seconds[card] for card, _ in drawn if card in seconds]
+
+    found = one.nodes[chosen(one, wanted)].devices[0].model
+
+    if found in seconds and there:
+        assert seconds[found] <= max(1.3 * min(there), min(there) + 10.5)
