@@ -34,6 +34,7 @@ from controller.shell import Shell
 from controller.store import Store
 from controller.web import app
 from controller.web import server as web
+from headrace import wire
 from headrace.disks import refused_by_setting
 from headrace.jobs import Job
 from headrace.refusals import Code, Refusal
@@ -58,6 +59,8 @@ SWEEP_SECONDS = 600.0
 # What an upload under way has brought is named by no job yet.
 YOUNG_SECONDS = 3600.0
 STOP_SECONDS = 2.0
+# Messages of what records share: what jobs ask for, above all.
+SHARED_MESSAGES = 8192
 
 SERVICES = (
     checkpoint_service_pb2.DESCRIPTOR.services_by_name["CheckpointService"].full_name,
@@ -158,6 +161,7 @@ async def serve(settings: ControllerSettings) -> None:
     # What was loaded stays, for the most part: to look through all of it for garbage, again and again, would hold
     # everything up for a second where there are 100,000 jobs.
     gc.freeze()
+    wire.share(SHARED_MESSAGES)
     server = aio.server(interceptors=[RefusalInterceptor()], options=SERVER_OPTIONS)
     await add_services(server, parts)
     _bind(server, settings.grpc.address)

@@ -104,10 +104,10 @@ _LOADS: dict[type, LoadPlan] = {}
 _DUMPS: dict[type, tuple[DumpPlan, ...]] = {}
 
 # What is part of many records and stays as it is, with its message: to copy a message costs a twentieth of making it.
-# The oldest half goes when there are too many.
+# The oldest half goes when there are too many. A program of few records keeps few; `share` changes that.
 _SHARED = (ImagePin, JobSpec, NodeDescription)
-_SHARED_KEPT = 8192
 _shared: dict[int, tuple[object, Message]] = {}
+_most_shared = 64
 
 # Small parts that are the same in many records: read once, and shared. All of them go when there are too many.
 _ALIKE = (Capacity, Cpu, Engine, ImagePin, Platform, Requests, Retry, Timeouts)
@@ -117,6 +117,12 @@ _alike: dict[tuple[type, bytes], Any] = {}
 # Records that several ask for one after the other: the store, and whoever watches.
 _RECENT_KEPT = 256
 _recent: dict[int, tuple[object, Message]] = {}
+
+
+def share(most: int) -> None:
+    """Keeps so many messages of parts that records share, about 5 kB each: a program of many records gains by it."""
+    global _most_shared  # noqa: PLW0603 -- What is kept is the program's, too.
+    _most_shared = most
 
 
 def dump(record: object) -> Any:
@@ -313,7 +319,7 @@ def _of_one(field: FieldDescriptor, kind: type) -> tuple[Callable[[Any], Any], C
         return _dump(value, message_class)
 
     def dump_shared(value: Any) -> Any:
-        return _known(_shared, _SHARED_KEPT, value, message_class)
+        return _known(_shared, _most_shared, value, message_class)
 
     return load_one, dump_shared if kind in _SHARED else dump_one
 
