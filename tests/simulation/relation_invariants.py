@@ -88,7 +88,8 @@ def _holds(world: "World", one: Dependency) -> bool:
     other = world.controller.jobs[one.job]
     if one.condition is not Condition.STARTED:
         return other.ended and _held(one, other)
-    ran = [world.controller.jobs[ref.job] for ref in world.past.started]
+    # Of a container that somebody removed nobody can tell whether it had run.
+    ran = [world.controller.jobs[one] for one in (*(ref.job for ref in world.past.started), *world.past.robbed)]
     if other.is_gang:
         return {job.task for job in ran if job.gang == other.id} == set(range(other.spec.task_count))
     return any(other.id in (job.id, job.array) for job in ran)
