@@ -99,8 +99,13 @@ async def test_a_job_that_takes_more_memory_than_it_asked_for_is_told_so(eyes: O
     job = await eyes.ended(job, JobState.FAILED)
 
     [attempt] = job.attempts
-    assert (attempt.state, attempt.reason, attempt.exit_code) == (AttemptState.EXITED, "OUT_OF_MEMORY", 137)
-    assert job.reason == "the container used more memory than resources.memory allows"
+    assert (attempt.state, attempt.exit_code) == (AttemptState.EXITED, 137)
+    if attempt.reason:
+        assert attempt.reason == "OUT_OF_MEMORY"
+        assert job.reason == "the container used more memory than resources.memory allows"
+    else:
+        # The engine was too busy to hear of it: 6 in 240 times, with twelve at once.
+        assert "perhaps for using more memory than resources.memory allows" in job.reason
 
 
 async def test_an_image_that_runs_as_another_user_keeps_its_checkpoint_and_its_outputs(

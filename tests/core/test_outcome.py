@@ -101,3 +101,8 @@ def test_a_job_whose_outputs_could_not_be_stored_is_not_done() -> None:
 
     assert outcome(exited(0), spec).verdict is Verdict.FAILED
     assert outcome(exited(0, outputs=Outputs("sha256:m", "sha256:o")), spec).verdict is Verdict.DONE
+
+
+def test_what_was_killed_and_by_nobody_here_may_have_taken_too_much_memory() -> None:
+    assert "more memory than resources.memory allows" in outcome(exited(137), contract()).message
+    assert "memory" not in outcome(exited(1), contract()).message

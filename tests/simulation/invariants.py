@@ -285,10 +285,11 @@ def a_job_ends_only_for_a_reason_of_its_own(world: "World", before: Job | None, 
             return None
         case JobState.CANCELLED if any(one in world.past.cancelled for one in (after.gang, after.array, after.id)):
             return None
-        case JobState.CANCELLED | JobState.FAILED if after.gang and (
-            timed_out or any(FAILED in codes for codes in of_all)
-        ):
-            # A fellow of its has failed, and with it the gang, whatever its own container came to meanwhile.
+        case JobState.CANCELLED if after.gang and (timed_out or any(FAILED in codes for codes in of_all)):
+            # A fellow of its has failed, and with it the gang.
+            return None
+        case JobState.FAILED if after.id in world.past.robbed and any(FAILED in codes for codes in of_all):
+            # The gang had failed already, so that it does not begin anew for that.
             return None
     return f"{after.name} is {after.state.name} ({after.reason}), its containers left with {list(map(list, own))}"
 

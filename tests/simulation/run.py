@@ -89,7 +89,9 @@ def _calm(world: World) -> None:
 def _stays(before: Job, now: Job) -> bool:
     """Whether a job is as it was; one that ran may have come to its end."""
     same = (now.name, now.epoch, len(now.migrations)) == (before.name, before.epoch, len(before.migrations))
-    return same and ((now.state, now.reason) == (before.state, before.reason) or (not before.ended and now.ended))
+    return same and (
+        (now.state, now.reason) == (before.state, before.reason) or (before.state is JobState.RUNNING and now.ended)
+    )
 
 
 def amiss(world: World, drained: str) -> str:
