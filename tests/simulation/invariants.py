@@ -43,9 +43,9 @@ class Past:
     submitted: dict[str, None] = field(default_factory=dict)
     # In which session of its node a job's attempt was last told of.
     told_in: dict[str, int] = field(default_factory=dict)
-    # Nodes of which somebody emptied the state folder, and jobs that had a container removed by hand.
+    # Nodes of which somebody emptied the state folder, and attempts that had their container removed by hand.
     forgetful: dict[str, None] = field(default_factory=dict)
-    robbed: dict[str, None] = field(default_factory=dict)
+    robbed: dict[Ref, None] = field(default_factory=dict)
     # Attempts that a device of theirs has ended.
     worn: dict[Ref, None] = field(default_factory=dict)
     # Jobs for which others had to leave.
@@ -270,7 +270,9 @@ def a_job_that_has_ended_never_changes(_world: "World", before: Job | None, afte
 def a_job_ends_only_for_a_reason_of_its_own(world: "World", before: Job | None, after: Job) -> str | None:
     """A job succeeds because it was done, fails because it failed, and is cancelled because somebody asked for it."""
     # What an array comes to follows from its elements.
-    if not after.ended or (before is not None and before.ended) or after.is_array or after.reason.startswith("after: "):
+    if not after.ended or (before is not None and before.ended) or after.is_array:
+        return None
+    if after.reason.startswith("after: ") and after.state is JobState.CANCELLED:
         return None
     gang = after if after.is_gang else world.controller.jobs.get(after.gang)
     of_all = (
@@ -288,7 +290,9 @@ def a_job_ends_only_for_a_reason_of_its_own(world: "World", before: Job | None, 
         case JobState.CANCELLED if after.gang and (timed_out or any(FAILED in codes for codes in of_all)):
             # A fellow of its has failed, and with it the gang.
             return None
-        case JobState.FAILED if after.id in world.past.robbed and any(FAILED in codes for codes in of_all):
+        case JobState.FAILED if Ref(after.id, after.task, after.epoch) in world.past.robbed and any(
+            FAILED in codes for codes in of_all
+        ):
             # The gang had failed already, so that it does not begin anew for that.
             return None
     return f"{after.name} is {after.state.name} ({after.reason}), its containers left with {list(map(list, own))}"

@@ -31,9 +31,19 @@ def every_element_of_an_array_ends_exactly_once(world: "World", before: Job | No
         return f"{after.name} had element {changed[0]} as {was[changed[0]].name}, and has it as {now.get(changed[0])}"
     known = after.elements or Elements()
     counts = (known.succeeded_count, known.failed_count, known.cancelled_count)
-    if after.ended and sum(counts) != after.spec.element_count:
+    if after.ended and (sum(counts) != after.spec.element_count or not _is_what_they_came_to(world, after, *counts)):
         return f"{after.name} is {after.state.name}, and {counts} of its elements have ended"
     return None
+
+
+def _is_what_they_came_to(world: "World", array: Job, succeeded: int, failed: int, cancelled: int) -> bool:
+    match array.state:
+        case JobState.SUCCEEDED:
+            return succeeded == array.spec.element_count
+        case JobState.FAILED:
+            return failed > 0
+        case _:
+            return array.id in world.past.cancelled or (cancelled > 0 and not failed)
 
 
 @at(Occurrence.JOB_SAVED)
@@ -89,7 +99,7 @@ def _holds(world: "World", one: Dependency) -> bool:
     if one.condition is not Condition.STARTED:
         return other.ended and _held(one, other)
     # Of a container that somebody removed nobody can tell whether it had run.
-    ran = [world.controller.jobs[one] for one in (*(ref.job for ref in world.past.started), *world.past.robbed)]
+    ran = [world.controller.jobs[one.job] for one in (*world.past.started, *world.past.robbed)]
     if other.is_gang:
         return {job.task for job in ran if job.gang == other.id} == set(range(other.spec.task_count))
     return any(other.id in (job.id, job.array) for job in ran)

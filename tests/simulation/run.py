@@ -5,7 +5,7 @@ from dataclasses import replace
 from random import Random
 
 from headrace.attempts import AttemptState
-from headrace.jobs import Job, JobState
+from headrace.jobs import Condition, Dependency, Job, JobState
 from headrace.nodes import Drain
 from tests.simulation.controller import POLICY
 from tests.simulation.emphasis import ANY, Emphasis
@@ -81,9 +81,13 @@ def _calm(world: World) -> None:
     world.pass_time(STAYS_MS)
     if world.handled - handled > STAYS_EVENTS:
         raise Broken("what_is_well_rests", f"{world.handled - handled} events in {STAYS_MS} ms")
-    after = amiss(world, drained) or ("" if all(map(_stays, before, world.jobs)) else "jobs go on changing")
+    after = amiss(world, drained) or ("" if _stay(before, world.jobs) else "jobs go on changing")
     if after:
         raise Broken("what_is_well_stays_so", after)
+
+
+def _stay(before: list[Job], now: list[Job]) -> bool:
+    return len(before) == len(now) and all(map(_stays, before, now))
 
 
 def _stays(before: Job, now: Job) -> bool:
@@ -92,6 +96,11 @@ def _stays(before: Job, now: Job) -> bool:
     return same and (
         (now.state, now.reason) == (before.state, before.reason) or (before.state is JobState.RUNNING and now.ended)
     )
+
+
+def _is_settled(other: Job, one: Dependency) -> bool:
+    """Whether what is waited for has come, or never will."""
+    return other.ended or (one.condition is Condition.STARTED and other.start_time_ms is not None)
 
 
 def amiss(world: World, drained: str) -> str:
@@ -106,7 +115,7 @@ def amiss(world: World, drained: str) -> str:
     held = [job.id for job in live if jobs[job.gang or job.id].waits_for]
     for job in live:
         if job.id in held:
-            if all(jobs[one.job].ended for one in jobs[job.gang or job.id].waits_for):
+            if any(_is_settled(jobs[one.job], one) for one in jobs[job.gang or job.id].waits_for):
                 return f"{job.name} still waits for {jobs[job.gang or job.id].waits_for}"
             continue
         if job.spec.timeouts.run_ms is not None or world.programs[job.id].total_ms is not None:

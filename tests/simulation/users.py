@@ -252,7 +252,7 @@ class Users:
         containers = list(site.engine.containers.values())
         if self._may_lose == "container" and containers:
             container = self.rng.choice(containers)
-            self.world.past.robbed[container.ref.job] = None
+            self.world.past.robbed[container.ref] = None
             self.world.note(site.name, "fault", f"the container of {container.ref.job} is removed by hand")
             site.engine.lose(container)
         elif self._may_lose == "journal":

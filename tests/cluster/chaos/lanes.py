@@ -199,6 +199,9 @@ async def _seen(case: Case, eyes: Observer, job: Job, digest: str) -> str:
     assert not aside, f"left aside: {aside}"
     moves = [f"the move {move.state.name.lower()}" for move in job.migrations]
     if case.may_be_given_up:
+        given_up = job.migrations[:-1]
+        assert len(given_up) <= 1, f"given up again and again: {job.migrations}"
+        assert all("does not report" in one.reason for one in given_up), f"given up for another reason: {given_up}"
         moves = moves[-1:]
     ran = f"ran in epoch{'s' * (len(begun) > 1)} {' and '.join(begun)}" if begun else "never ran"
     if case.victim in ENGINES and job.state is JobState.SUCCEEDED:
