@@ -7,7 +7,9 @@ import numpy as np
 
 from controller.core.backfill import Kept, Scene, earliest, how_soon
 from controller.core.book import Book
+from controller.core.placement.demand import least
 from controller.core.placement.fit import Usage
+from controller.core.placement.snapshot import Integers
 from controller.core.projects import NOTHING
 from controller.core.turns import Sought
 from headrace.jobs import Job, Requests
@@ -99,22 +101,22 @@ def lacking_least(book: Book, job: Job, looks: dict[str, int]) -> list[Node]:
     """
     if len(book.nodes) <= FEW:
         return list(book.nodes.values())
-    snapshot, wants = book.snapshot, job.spec.resources
-    count = len(snapshot.nodes)
-    devices = wants.accelerators.count if wants.accelerators is not None and not wants.accelerators.is_part else 0
-    lacks = np.zeros(count)
-    for asked, free in (
-        (wants.cpu_millis, snapshot.cpu_millis),
-        (wants.memory_bytes, snapshot.memory_bytes),
-        (devices, snapshot.untouched_count),
-    ):
-        if asked:
-            lacks += np.maximum(0, asked - free[:count]) / asked
-    lacks[snapshot.standing[:count] != 0] = np.inf
-    first = looks.get(job.id, 0) * FEW % count
+    snapshot = book.snapshot
+    first = looks.get(job.id, 0) * FEW % len(snapshot.nodes)
     looks[job.id] = looks.get(job.id, 0) + 1
-    order = np.argsort(lacks, kind="stable")[first : first + FEW].tolist()
-    return [snapshot.nodes[slot] for slot in order if np.isfinite(lacks[slot])]
+    order = by_lack(book, job, np.flatnonzero(snapshot.standing == 0))
+    return [snapshot.nodes[slot] for slot in order[first : first + FEW].tolist()]
+
+
+def by_lack(book: Book, job: Job, slots: Integers) -> Integers:
+    """These slots of the snapshot, those first whose nodes lack least of what a task of the job asks for."""
+    snapshot = book.snapshot
+    lacks = np.zeros(len(slots))
+    columns = (snapshot.cpu_millis, snapshot.memory_bytes, snapshot.untouched_count)
+    for asked, free in zip(least(job).in_sum, columns, strict=True):
+        if asked:
+            lacks += np.maximum(0, asked - free[slots]) / asked
+    return slots[np.argsort(lacks, kind="stable")]
 
 
 def _among_all(book: Book, job: Job, kept: Kept | None) -> Kept | None:

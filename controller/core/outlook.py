@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from statistics import median
-from typing import NamedTuple
 
 import numpy as np
 
@@ -19,22 +18,16 @@ from controller.core.backfill import Kept
 from controller.core.book import Book
 from controller.core.fairness import rank
 from controller.core.order import in_order
+from controller.core.placement.demand import least
 from controller.core.placement.profiles import Profile, profile_of
 from controller.core.placement.snapshot import Integers
 from headrace.explanations import Outlook
 from headrace.jobs import Job, JobState
-from headrace.nodes import Node
 
 # So many nodes are looked at, those first that lack least.
 _FEW = keeping.FEW
 _NAMED = 3
 FITS_NOW = "it fits now"
-
-
-class _Wants(NamedTuple):
-    cpu_millis: int
-    memory_bytes: int
-    devices: int
 
 
 def outlook(book: Book, job: Job, *, kept: Kept | None, able: Integers) -> Outlook:
@@ -121,19 +114,20 @@ def _before(book: Book, job: Job) -> list[Job]:
 def _earliest(book: Book, job: Job, able: Integers, ends: Callable[[Job, int], int | None]) -> Kept | None:
     precedence.begin_with(book, job)
     scene = replace(keeping.scene(book, job), ends_ms=ends)
-    return backfill.earliest(tasks_of(book, job), scene, _lacking_least(book, job, able))
+    slots = keeping.by_lack(book, job, able)[:_FEW].tolist()
+    return backfill.earliest(tasks_of(book, job), scene, [book.snapshot.nodes[slot] for slot in slots])
 
 
 def _for_all(book: Book, job: Job, able: Integers, ends: Callable[[Job, int], int | None]) -> Kept | None:
     """Of a gang, by columns: when all its tasks have room beside each other, as far as amounts tell."""
-    snapshot, wants = book.snapshot, np.maximum(np.array(_asked(job), dtype=np.int64), 0)
+    snapshot, wants = book.snapshot, np.maximum(np.array(least(job).in_sum, dtype=np.int64), 0)
     counts, tasks = wants > 0, job.spec.task_count
     free = np.stack([snapshot.cpu_millis[able], snapshot.memory_bytes[able], snapshot.untouched_count[able]])
     here = [(row, one) for row, slot in enumerate(able.tolist()) for one in book.jobs_at(snapshot.nodes[slot].id)]
     known = [(end_ms, row, one) for row, one in here if (end_ms := ends(one, book.wall_ms)) is not None]
     known.sort(key=lambda one: (one[0], one[2].id))
     rows = np.array([row for _, row, _ in known], dtype=np.int64)
-    freed = np.array([_asked(one) for *_, one in known], dtype=np.int64).reshape(len(known), len(wants))
+    freed = np.array([least(one).in_sum for *_, one in known], dtype=np.int64).reshape(len(known), len(wants))
 
     def room(gone: int) -> Integers:
         then = free.copy()
@@ -153,15 +147,6 @@ def _for_all(book: Book, job: Job, able: Integers, ends: Callable[[Job, int], in
     return Kept(job.id, nodes, gone, known[first - 1][0] if first else book.wall_ms)
 
 
-def _lacking_least(book: Book, job: Job, able: Integers) -> list[Node]:
-    snapshot, wants = book.snapshot, _asked(job)
-    lacks = np.zeros(len(able))
-    for asked, free in zip(wants, (snapshot.cpu_millis, snapshot.memory_bytes, snapshot.untouched_count), strict=True):
-        if asked:
-            lacks += np.maximum(0, asked - free[able]) / asked
-    return [snapshot.nodes[slot] for slot in able[np.argsort(lacks, kind="stable")[:_FEW]].tolist()]
-
-
 def _turn_ms(
     book: Book, job: Job, before: list[Job], able: Integers, ends: Callable[[Job, int], int | None]
 ) -> int | None:
@@ -175,13 +160,13 @@ def _turn_ms(
         max((node.description.capacity.memory_bytes for node in snapshot.nodes), default=0),
         int(snapshot.device_count.max(initial=0)),
     )
-    own = _asked(job)
+    own = least(job).in_sum
     # Those that no node could ever run take nothing.
     needed = np.array(own, dtype=np.float64) * _count(job)
     # Most are alike in what they ask for.
-    times: Counter[_Wants] = Counter()
+    times: Counter[tuple[int, int, int]] = Counter()
     for one in before:
-        times[_asked(one)] += _count(one)
+        times[least(one).in_sum] += _count(one)
     for wants, count in times.items():
         if all(want <= has for want, has in zip(wants, most, strict=True)):
             needed += np.array(wants, dtype=np.float64) * count
@@ -194,16 +179,9 @@ def _turn_ms(
     leaving = sorted((end_ms, one.id) for one in here if (end_ms := ends(one, book.wall_ms)) is not None)
     if not leaving:
         return None
-    freed = have + np.cumsum(np.array([_asked(book.jobs[one]) for _, one in leaving], dtype=np.float64), axis=0)
+    freed = have + np.cumsum(np.array([least(book.jobs[one]).in_sum for _, one in leaving], dtype=np.float64), axis=0)
     enough = np.flatnonzero(np.all(freed[:, counts] >= needed[counts], axis=1))
     return leaving[int(enough[0])][0] if len(enough) else None
-
-
-def _asked(job: Job) -> _Wants:
-    wants = job.spec.resources
-    request = wants.accelerators
-    whole = request.count if request is not None and not request.is_part else 0
-    return _Wants(wants.cpu_millis, wants.memory_bytes, whole)
 
 
 def _count(job: Job) -> int:

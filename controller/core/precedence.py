@@ -8,9 +8,11 @@ from controller.core.backfill import Kept, delays
 from controller.core.book import Book
 from controller.core.keeping import alike, keep, scene
 from controller.core.order import in_order
-from controller.core.placement.fit import Place, Usage, fit
+from controller.core.placement.demand import Least, least
+from controller.core.placement.fit import Place, Usage, fit, free
 from controller.core.projects import NOTHING
 from headrace.jobs import Exclusion, Job, JobState
+from headrace.nodes import Node
 from headrace.projects import Amount
 from headrace.shares import WHOLE_MILLIS
 
@@ -114,7 +116,7 @@ def harmed_by(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Place
         if holds_against(book, kept, head, job) and delays(kept, alike(book, head), tasks, places, scene(book, head)):
             return kept.nodes
     heads = _short(book, job)
-    return tuple(place.node for place in places if any(_takes_the_last(book, job, place.node, one) for one in heads))
+    return tuple(place.node for place in places if any(_takes_the_last(book, job, place, one) for one in heads))
 
 
 def _short(book: Book, job: Job) -> list[Job]:
@@ -137,29 +139,31 @@ def _short(book: Book, job: Job) -> list[Job]:
     ]
 
 
-def _takes_the_last(book: Book, job: Job, name: str, head: Job) -> bool:
+def _takes_the_last(book: Book, job: Job, place: Place, head: Job) -> bool:
     """Whether all that another job lacks at a node is what this one would take of it.
 
-    Small jobs would else always find room before a larger one does.
+    Small jobs would else always find room before a larger one does. Whoever has a part of a device takes a whole one
+    from others only if it was idle.
     """
-    slot = book.snapshot.slots.get(name)
+    slot = book.snapshot.slots.get(place.node)
     if slot is None:
         return False
-    free = (book.snapshot.cpu_millis, book.snapshot.memory_bytes, book.snapshot.untouched_count)
-    left = [int(one[slot]) for one in free]
-    takes, wants = _asks(job), _asks(head)
-    lacking = [want > has for want, has in zip(wants, left, strict=True)]
-    if any(lacks and not take for lacks, take in zip(lacking, takes, strict=True)):
+    node, held = book.nodes[place.node], book.snapshot.usages[slot]
+    left, after = _left(node, held), _left(node, held.plus(job.spec.resources, place.devices))
+    of_each = tuple(zip(least(head), left, after, strict=True))
+    if any(want > had == has for want, had, has in of_each):
         return False
-    if not any(take and want > has - take for take, want, has in zip(takes, wants, left, strict=True)):
+    if not any(had > has and want > has for want, had, has in of_each):
         return False
-    return isinstance(fit(head, book.nodes[name], Usage(), now_wall_ms=book.wall_ms), Place)
+    return isinstance(fit(head, node, Usage(), now_wall_ms=book.wall_ms), Place)
 
 
-def _asks(job: Job) -> tuple[int, int, int]:
-    wants = job.spec.resources
-    devices = wants.accelerators
-    return wants.cpu_millis, wants.memory_bytes, devices.count if devices is not None else 0
+def _left(node: Node, held: Usage) -> Least:
+    """How much a task may take of a node at most, of each by itself."""
+    rest, touched = free(node, held), held.touched
+    idle = sum(one.id not in touched for one in node.devices)
+    parts = (sum(part.millis for part in held.parts_of(one)) for one in node.devices if one.shareable)
+    return Least(rest.cpu_millis, rest.memory_bytes, idle, WHOLE_MILLIS - min(parts, default=WHOLE_MILLIS))
 
 
 def see_who_is_short(book: Book) -> None:

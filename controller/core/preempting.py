@@ -8,6 +8,7 @@ from functools import cache, partial
 from controller.core import backoff, gangs, keeping, moves, precedence, preemption
 from controller.core.book import Book
 from controller.core.model import moved
+from controller.core.placement.demand import least
 from controller.core.placement.fit import Place, Usage, fit
 from controller.core.preemption import Victim
 from controller.core.projects import NOTHING
@@ -135,14 +136,11 @@ class _Search:
 
     def _lacks(self, task: Job, node: Node) -> list[int]:
         """What has to become free of a node at least: cores, memory, whole devices."""
-        wants, has, request = task.spec.resources, node.description.capacity, task.spec.resources.accelerators
-        held = self._usage(node, ())
+        has, held = node.description.capacity, self._usage(node, ())
         touched = held.touched
-        devices = 0
-        if request is not None and not request.is_part:
-            devices = request.count - sum(one.id not in touched for one in node.devices)
-        cores, memory = held.cpu_millis - has.cpu_millis, held.memory_bytes - has.memory_bytes
-        return [max(0, one) for one in (wants.cpu_millis + cores, wants.memory_bytes + memory, devices)]
+        idle = sum(one.id not in touched for one in node.devices)
+        free = (has.cpu_millis - held.cpu_millis, has.memory_bytes - held.memory_bytes, idle)
+        return [max(0, wanted - left) for wanted, left in zip(least(task).in_sum, free, strict=True)]
 
     def _has(self, victim: Victim, node: Node) -> tuple[int, int, int]:
         """What of a node is free once it has left: cores, memory, and devices at most."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from controller.core import backoff
 from controller.core.fairness import Rank, rank
-from controller.core.placement.demand import Demand, demand_of
+from controller.core.placement.demand import Demand, demand_of, least
 from controller.core.placement.snapshot import Integers, Snapshot
 from headrace.jobs import Exclusion, Job
 
@@ -64,7 +64,7 @@ class Queue:
         self.projects: Counter[str] = Counter()
         self._numbers: dict[int, Line] = {}
         self._vacant: list[int] = []
-        # What each line asks for of a node at least: CPU, memory, whole devices, millis of a shared one.
+        # What a job of each line takes of a node at least (see `least`).
         self._wants: Integers = np.zeros((4, FIRST_WANTS), dtype=np.int64)
         self._choosy: dict[Line, None] = {}
         self._due: dict[Line, None] = {}
@@ -241,7 +241,7 @@ class Queue:
             self.projects[spec.project] += 1
             if number >= self._wants.shape[1]:
                 self._wants = np.concatenate([self._wants, np.zeros_like(self._wants)], axis=1)
-            self._wants[:, number] = _least(job)
+            self._wants[:, number] = least(job)
             if line.is_choosy:
                 self._choosy[line] = None
         return line
@@ -278,13 +278,3 @@ def _has(snapshot: Snapshot, slot: int) -> tuple[int, int, int, int]:
         int(snapshot.untouched_count[slot]),
         int(snapshot.roomiest_millis[slot]),
     )
-
-
-def _least(job: Job) -> tuple[int, int, int, int]:
-    wants = job.spec.resources
-    request = wants.accelerators
-    if request is None:
-        return wants.cpu_millis, wants.memory_bytes, 0, 0
-    if request.is_part:
-        return wants.cpu_millis, wants.memory_bytes, 0, max(1, request.share_millis)
-    return wants.cpu_millis, wants.memory_bytes, request.count, 0

@@ -10,11 +10,11 @@ from agent.core import model as agent
 from agent.runtimes.runtime import Ref
 from controller.core.placement.fit import Usage
 from headrace import shares
-from headrace.jobs import AcceleratorRequest, JobState, Requests
+from headrace.jobs import AcceleratorRequest, JobState, Requests, Timeouts
 from headrace.nodes import Device
 from headrace.shares import Part
 from tests.core.one_agent import Agent, kinds, placement
-from tests.core.small_world import FIRST, GIB, spec
+from tests.core.small_world import FIRST, GIB, World, spec
 from tests.core.test_devices import given, gpu, needs, world_with
 
 SHARED = gpu(0, shareable=True, memory_bytes=16 * GIB)
@@ -110,6 +110,44 @@ def test_jobs_share_a_device_and_the_next_one_waits_until_one_of_them_is_over() 
 
     assert world.job("c-1").state is JobState.RUNNING
     assert world.job("c-1").attempts[-1].devices == ("gpu-0",)
+
+
+def look_again(world: World) -> None:
+    """A node that is no place for any of them has come, so that who waits is found out anew."""
+    world.join("b")
+    world.pass_time(6_000)
+
+
+@pytest.mark.parametrize(("millis", "starts"), [(400, True), (600, False)])
+def test_a_part_is_the_last_whole_device_that_another_project_lacks_only_where_it_was_idle(
+    millis: int,
+    starts: bool,  # noqa: FBT001
+) -> None:
+    world = world_with(*(gpu(number, shareable=True) for number in range(3)))
+    world.submit("a-whole", project="p", resources=needs(1))
+    world.submit("b-part", project="p", resources=part(500))
+    world.submit("never", project="p", resources=needs(9))
+    world.pass_time(60_000)
+    assert world.submit("c-two", project="q", resources=needs(2)).state is JobState.QUEUED
+    look_again(world)
+
+    more = world.submit("d-part", project="p", resources=part(millis))
+
+    assert (more.state is JobState.RUNNING) is starts
+
+
+def test_a_part_of_a_device_is_not_taken_from_who_lacks_a_larger_part_of_it_and_has_had_less() -> None:
+    world = world_with(SHARED)
+    world.submit("a-part", project="p", resources=part(400), timeouts=Timeouts(run_ms=3_600_000))
+    world.submit("never", project="p", resources=needs(9))
+    world.pass_time(60_000)
+    assert world.submit("b-part", project="q", resources=part(700)).state is JobState.QUEUED
+    look_again(world)
+
+    # It would be gone by when there will be room, and the next one, and the one after that.
+    brief = world.submit("c-part", project="p", resources=part(100), timeouts=Timeouts(run_ms=60_000))
+
+    assert brief.state is JobState.QUEUED
 
 
 def test_a_node_is_told_the_part_in_numbers_whichever_was_asked_for() -> None:

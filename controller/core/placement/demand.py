@@ -1,6 +1,7 @@
 """What of a job decides where it can run: jobs that are alike in it have the same places."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from headrace import query
 from headrace.jobs import Emulation, ImagePin, Job, Network, Preference, Requests
@@ -39,6 +40,20 @@ class Demand:
         return of_device or any(is_unsteady(where, query.NODE_FIELDS) for where in wheres)
 
 
+class Least(NamedTuple):
+    """What a task takes of a node at least. A part of a device is no whole one, and is of one that has so much left."""
+
+    cpu_millis: int
+    memory_bytes: int
+    devices: int
+    part_millis: int
+
+    @property
+    def in_sum(self) -> tuple[int, int, int]:
+        """Cores, memory, whole devices: what is left of two devices does not make one."""
+        return self.cpu_millis, self.memory_bytes, self.devices
+
+
 def is_unsteady(where: str, schema: query.Schema) -> bool:
     """Whether what a query comes to on a node may change while the node stays what it is.
 
@@ -54,3 +69,15 @@ def demand_of(job: Job) -> Demand:
     variants = tuple((one.where, one.image) for one in spec.variants)
     parts = (spec.resources, spec.where, spec.prefer, variants, spec.image, job.images, spec.emulation, spec.network)
     return Demand(*parts, hash(parts))
+
+
+def least(job: Job) -> Least:
+    """What the job takes of its node at least, or each task of a gang of theirs."""
+    wants = job.spec.resources
+    request = wants.accelerators
+    if request is None:
+        return Least(wants.cpu_millis, wants.memory_bytes, 0, 0)
+    if request.is_part:
+        # One that is asked for by memory alone is as large as its device makes it.
+        return Least(wants.cpu_millis, wants.memory_bytes, 0, max(1, request.share_millis))
+    return Least(wants.cpu_millis, wants.memory_bytes, request.count, 0)
