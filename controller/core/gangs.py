@@ -107,12 +107,12 @@ def unmovable(job: Job) -> Refusal | None:
 def room_elsewhere(book: Book, task: Job, node: str = "") -> str:
     """Why the task's gang would not find places for all if it left (and kept away from `node`); empty: it would."""
     gang = book.jobs[task.gang]
-    tasks = keeping.alike(book, gang)
     placing.see_nodes(book)
     with Trial(book.snapshot) as trial:
-        for one in dict.fromkeys(one.node for one in tasks if one.node):
+        for one in dict.fromkeys(one.node for one in book.tasks(gang) if one.node):
             trial.hold(one, book.usage(one, without=gang.id))
-        found = book.tables.choose_all(demand_of(gang), tasks, now_wall_ms=book.wall_ms, but=node)
+        alike = keeping.alike(book, gang)
+        found = book.tables.choose_all(demand_of(gang), alike, now_wall_ms=book.wall_ms, but=node)
     return found.removeprefix("waits ") if isinstance(found, str) else ""
 
 

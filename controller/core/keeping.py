@@ -12,6 +12,7 @@ from controller.core.placement.fit import Usage
 from controller.core.placement.snapshot import Integers
 from controller.core.projects import NOTHING
 from controller.core.turns import Sought
+from headrace.ids import task_id
 from headrace.jobs import Job, Requests
 from headrace.nodes import Node
 
@@ -26,12 +27,18 @@ AGAIN_MS = 60_000
 
 
 def alike(book: Book, job: Job) -> list[Job]:
-    """A gang's tasks as places are looked for: what one of them keeps away from, all do. Of another job, itself."""
+    """A gang's tasks as places are looked for, also where there are none yet; of another job, itself.
+
+    What one of them keeps away from, all do.
+    """
     if not job.is_gang:
         return [job]
-    tasks = book.tasks(job)
-    away = sum((task.exclusions for task in tasks), job.exclusions)
-    return [replace(task, exclusions=away) for task in tasks]
+    away = sum((task.exclusions for task in book.tasks(job)), job.exclusions)
+    numbers = range(job.spec.task_count)
+    return [
+        replace(job, name=f"jobs/{task_id(job.id, number)}", gang=job.id, task=number, exclusions=away)
+        for number in numbers
+    ]
 
 
 def scene(book: Book, job: Job) -> Scene:

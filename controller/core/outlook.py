@@ -13,7 +13,7 @@ from statistics import median
 import numpy as np
 
 from controller.core import backfill, backoff, keeping, precedence
-from controller.core.asking import places, tasks_of
+from controller.core.asking import places
 from controller.core.backfill import Kept
 from controller.core.book import Book
 from controller.core.fairness import rank
@@ -115,7 +115,7 @@ def _earliest(book: Book, job: Job, able: Integers, ends: Callable[[Job, int], i
     precedence.begin_with(book, job)
     scene = replace(keeping.scene(book, job), ends_ms=ends)
     slots = keeping.by_lack(book, job, able)[:_FEW].tolist()
-    return backfill.earliest(tasks_of(book, job), scene, [book.snapshot.nodes[slot] for slot in slots])
+    return backfill.earliest([job], scene, [book.snapshot.nodes[slot] for slot in slots])
 
 
 def _for_all(book: Book, job: Job, able: Integers, ends: Callable[[Job, int], int | None]) -> Kept | None:

@@ -8,9 +8,10 @@ from controller.core import backoff, keeping, precedence
 from controller.core.book import Book
 from controller.core.model import moved
 from controller.core.order import in_order
-from controller.core.placement.demand import demand_of
+from controller.core.placement.demand import Demand, demand_of
 from controller.core.placement.fit import Place, fit
 from controller.core.placement.gang import choose_all, meeting_point
+from controller.core.placement.tables import Tables
 from controller.core.queue import Line
 from headrace.jobs import Job, JobState, Network
 
@@ -102,6 +103,15 @@ def expect(book: Book, job: Job) -> None:
     book.tables.asked(demand_of(job), job)
 
 
+def look(book: Book, tables: Tables, demand: Demand, job: Job, without: Collection[str]) -> tuple[Place, ...] | str:
+    """The best places for a job, one for each of its tasks, but on these nodes; else why there are none."""
+    job = precedence.away_from(book, job, without)
+    if job.is_gang:
+        return tables.choose_all(demand, keeping.alike(book, job), now_wall_ms=book.wall_ms)
+    found = tables.choose(demand, job, now_wall_ms=book.wall_ms)
+    return (found,) if isinstance(found, Place) else found
+
+
 def see_nodes(book: Book) -> None:
     """Brings the snapshot up to what the book knows."""
     stale, read_anew = book.stale, book.read_anew
@@ -191,8 +201,10 @@ def _next_placed(book: Book, line: Line, job: Job, slots: list[int]) -> bool:
 
 def _place(book: Book, job: Job) -> str:
     """Has a job that waits begin where it can, and is empty then; else why it cannot, which it is told."""
+    see_nodes(book)
     tasks = book.tasks(job) if job.is_gang else [job]
-    found = precedence.taken(book, job, tasks, partial(_places, book, job))
+    look_there = partial(look, book, book.tables, book.queue.line(job.id).demand, job)
+    found = precedence.taken(book, job, tasks, look_there)
     if isinstance(found, str):
         precedence.waits(book, job)
         _told(book, job, found)
@@ -219,16 +231,6 @@ def _told(book: Book, job: Job, reason: str) -> None:
 def _pause(book: Book, job: Job) -> str:
     tasks = book.tasks(job) if job.is_gang else [job]
     return next(filter(None, (backoff.pause(task, now_wall_ms=book.wall_ms) for task in tasks)), "")
-
-
-def _places(book: Book, job: Job, without: Collection[str]) -> tuple[Place, ...] | str:
-    see_nodes(book)
-    demand = book.queue.line(job.id).demand
-    job = precedence.away_from(book, job, without)
-    if job.is_gang:
-        return book.tables.choose_all(demand, keeping.alike(book, job), now_wall_ms=book.wall_ms)
-    found = book.tables.choose(demand, job, now_wall_ms=book.wall_ms)
-    return (found,) if isinstance(found, Place) else found
 
 
 def _rendezvous(book: Book, gang: Job, node: str) -> str:

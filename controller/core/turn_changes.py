@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from controller.core import precedence
-from controller.core.asking import places, tasks_of
+from controller.core.asking import places
 from controller.core.book import Book
+from controller.core.keeping import alike
 from controller.core.placement.fit import Place
 from headrace.explanations import Change
 from headrace.jobs import Job
@@ -68,7 +69,7 @@ def _more_quota(book: Book, job: Job) -> Iterator[Change]:
         where = _placed(book, job)
         if not where:
             return
-        needed = projects.held.get(project, Amount()).plus(precedence.amount(book, tasks_of(book, job), where))
+        needed = projects.held.get(project, Amount()).plus(precedence.amount(book, alike(book, job), where))
         raised = Quota(
             _enough(declared.quota.unit_millis, needed.unit_millis),
             _enough(declared.quota.device_millis, needed.device_millis),
