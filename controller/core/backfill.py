@@ -1,5 +1,6 @@
 """Who may start ahead of the job whose turn it is and that finds no room: nobody who would delay it. Pure."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -120,14 +121,7 @@ def _fewest(most: int, enough: Callable[[int], bool]) -> int | None:
     """The least number that is enough, up to `most`; None where not even that is. More is never less."""
     if not enough(most):
         return None
-    low, high = 0, most
-    while low < high:
-        middle = (low + high) // 2
-        if enough(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return low
+    return bisect_left(range(most), True, key=enough)
 
 
 def _kept(head: str, nodes: tuple[str, ...], gone: Sequence[tuple[str, int | None]], wall_ms: int) -> Kept:

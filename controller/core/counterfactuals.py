@@ -3,8 +3,10 @@
 A still of the book is asked. Of each amount it is the least change that helps; conditions are left out one at a time.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +17,7 @@ from controller.core.book import Book
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place
 from controller.core.placement.snapshot import Integers
+from controller.core.turn_changes import change
 from headrace import job_rules, query, units
 from headrace.explanations import Change
 from headrace.jobs import AcceleratorRequest, Emulation, Job, JobSpec, Network
@@ -47,12 +50,8 @@ def changes(book: Book, job: Job) -> tuple[Change, ...]:
     if not isinstance(places(book, job), str):
         return ()
     lesser = sorted(_lesser(book, job), key=lambda one: one[0])
-    found = [*turn_changes.changes(book, job), *(change for _, change in lesser), *_looser(book, job)]
+    found = [*turn_changes.changes(book, job), *(one for _, one in lesser), *_looser(book, job)]
     return tuple(found[:MOST])
-
-
-def _change(book: Book, field: str, values: tuple[str, str], where: tuple[Place, ...]) -> Change:
-    return Change(field, *values, tuple(place.node for place in where), book.wall_ms)
 
 
 def _tried(book: Book, job: Job, spec: JobSpec) -> tuple[Place, ...]:
@@ -73,24 +72,17 @@ def _lesser(book: Book, job: Job) -> Iterator[tuple[float, Change]]:
         if found is not None:
             value, where = found
             values = amount.text(amount.asked), amount.text(value)
-            yield 1 - value / amount.asked, _change(book, amount.field, values, where)
+            yield 1 - value / amount.asked, change(book, amount.field, values, where)
 
 
 def _most_that_starts(book: Book, job: Job, amount: Amount) -> tuple[int, tuple[Place, ...]] | None:
-    low, high, best = 0, (amount.asked - amount.least - 1) // amount.step, None
-    while low <= high:
-        # The least first: where that does not help, nothing does.
-        middle = low if best is None else (low + high) // 2
-        value = amount.least + middle * amount.step
-        where = _tried(book, job, amount.spec(value))
-        if where:
-            best = value, where
-            low = middle + 1
-        elif best is None:
-            return None
-        else:
-            high = middle - 1
-    return best
+    tried = cache(lambda steps: _tried(book, job, amount.spec(amount.least + steps * amount.step)))
+    count = 1 + (amount.asked - amount.least - 1) // amount.step
+    # The least first: where that does not help, nothing does.
+    if count < 1 or not tried(0):
+        return None
+    steps = bisect_left(range(1, count), True, key=lambda one: not tried(one))
+    return amount.least + steps * amount.step, tried(steps)
 
 
 def _amounts(spec: JobSpec) -> Iterator[Amount]:
@@ -168,11 +160,11 @@ def _looser(book: Book, job: Job) -> Iterator[Change]:
     if job.spec.emulation is Emulation.NEVER:
         where = _tried(book, job, replace(job.spec, emulation=Emulation.ALLOWED))
         if where:
-            yield _change(book, "emulation", ("never", "allowed"), where)
+            yield change(book, "emulation", ("never", "allowed"), where)
     if job.spec.network is Network.HOST:
         where = _tried(book, job, replace(job.spec, network=Network.BRIDGE))
         if where:
-            yield _change(book, "network", ("host", "bridge"), where)
+            yield change(book, "network", ("host", "bridge"), where)
 
 
 def _elsewhere(book: Book, job: Job) -> Iterator[Change]:
@@ -189,9 +181,9 @@ def _elsewhere(book: Book, job: Job) -> Iterator[Change]:
         there = _tried(book, job, replace(job.spec, where=rest))
         if there:
             told += 1
-            yield _change(book, "where", (str(part), ""), there)
+            yield change(book, "where", (str(part), ""), there)
     if not told:
-        yield _change(book, "where", (job.spec.where, ""), where)
+        yield change(book, "where", (job.spec.where, ""), where)
 
 
 def _on_other_devices(book: Book, job: Job) -> Iterator[Change]:
@@ -216,9 +208,9 @@ def _on_other_devices(book: Book, job: Job) -> Iterator[Change]:
             such = query.parse(f"model == {query.quoted(model)}", query.DEVICE_FIELDS)
             instead = _with_other(book, job, (str(query.all_of([*others, such])), open_slots))
             if instead:
-                yield _change(book, "resources.accelerators", (str(part), str(such)), instead)
+                yield change(book, "resources.accelerators", (str(part), str(such)), instead)
                 continue
-        yield _change(book, "resources.accelerators", (str(part), ""), found)
+        yield change(book, "resources.accelerators", (str(part), ""), found)
 
 
 def _with_other(book: Book, job: Job, of: tuple[str, Integers]) -> tuple[Place, ...]:

@@ -1,7 +1,9 @@
 """What would have a job start now that waits for its turn: another priority, of it or of another, or a larger quota."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 
 from controller.core import precedence
 from controller.core.asking import places
@@ -16,6 +18,11 @@ HIGHEST_PRIORITY = 100
 # Of those before it so many are looked at.
 _AHEAD = 3
 _WHOLE = 1000
+
+
+def change(book: Book, field: str, values: tuple[str, str], where: tuple[Place, ...]) -> Change:
+    """With the second value of a field instead of the first it would start at these places."""
+    return Change(field, *values, tuple(place.node for place in where), book.wall_ms)
 
 
 def changes(book: Book, job: Job) -> Iterator[Change]:
@@ -37,7 +44,7 @@ def _earlier(book: Book, job: Job) -> Iterator[Change]:
     found = _least(HIGHEST_PRIORITY - own, placed)
     if found is not None:
         more, where = found
-        yield _change(book, "priority", (str(own), str(own + more)), where)
+        yield change(book, "priority", (str(own), str(own + more)), where)
 
 
 def _behind(book: Book, job: Job) -> Iterator[Change]:
@@ -56,7 +63,7 @@ def _behind(book: Book, job: Job) -> Iterator[Change]:
         if found is not None:
             less, where = found
             values = str(head.spec.priority), str(head.spec.priority - less)
-            yield _change(book, f"{head.name} priority", values, where)
+            yield change(book, f"{head.name} priority", values, where)
 
 
 def _more_quota(book: Book, job: Job) -> Iterator[Change]:
@@ -78,7 +85,7 @@ def _more_quota(book: Book, job: Job) -> Iterator[Change]:
         projects.declared[project] = replace(declared, quota=raised)
         where = _placed(book, job)
         if where and raised != declared.quota:
-            yield _change(book, f"projects.{project}.quota", _told(declared.quota, raised), where)
+            yield change(book, f"projects.{project}.quota", _told(declared.quota, raised), where)
     finally:
         if project in projects.declared:
             projects.declared[project] = declared
@@ -102,24 +109,13 @@ def _told(before: Quota, after: Quota) -> tuple[str, str]:
 
 def _least(most: int, placed: Callable[[int], tuple[Place, ...]]) -> tuple[int, tuple[Place, ...]] | None:
     """The least number, from 1 to `most`, with which it has places, and these. More is never worse."""
-    where = placed(most) if most > 0 else ()
-    if not where:
+    tried = cache(placed)
+    if most < 1 or not tried(most):
         return None
-    low, high = 1, most
-    while low < high:
-        middle = (low + high) // 2
-        there = placed(middle)
-        if there:
-            high, where = middle, there
-        else:
-            low = middle + 1
-    return low, where
+    number = 1 + bisect_left(range(1, most), True, key=lambda one: bool(tried(one)))
+    return number, tried(number)
 
 
 def _placed(book: Book, job: Job) -> tuple[Place, ...]:
     found = places(book, job)
     return () if isinstance(found, str) else found
-
-
-def _change(book: Book, field: str, values: tuple[str, str], where: tuple[Place, ...]) -> Change:
-    return Change(field, *values, tuple(place.node for place in where), book.wall_ms)
