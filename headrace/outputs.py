@@ -8,6 +8,7 @@ from pathlib import Path
 from headrace.chunks import expanded
 from headrace.connection import Connection, job_name
 from headrace.manifests import Manifest, load, outputs_digest
+from headrace.members import is_array, is_gang
 from headrace.refusals import Code, Refusal
 from headrace.threads import finished
 from headrace.transfers import Transfer
@@ -60,9 +61,9 @@ def _beside(directory: Path) -> Path:
 
 def _why_none(job: Job) -> str:
     state = Job.State.Name(job.state)
-    if job.spec.task_count > 1 and not job.gang:
+    if is_gang(job):
         return f"{job.name} is a gang, and each of its tasks has outputs of its own; name one: --task 0"
-    if job.spec.element_count > 1 and not job.array:
+    if is_array(job):
         return f"{job.name} is an array, and each of its elements has outputs of its own; name one: --element 0"
     if not job.spec.output_path:
         return f"{job.name} keeps no outputs: its job file has no outputs.path; submit it again with one"

@@ -216,8 +216,6 @@ def _least(job: Job) -> Amount:
 
 def over_quota(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Place]) -> str:
     """Why a job may not have these places, if its project would have to borrow and does not."""
-    if book.projects.of(job.spec.project).borrows:
-        return ""
     return book.projects.over_quota(job.spec.project, amount(book, tasks, places))
 
 

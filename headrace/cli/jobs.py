@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 
 from headrace.cli import job_table, render, tasks, words
 from headrace.connection import PAGE_SIZE, Connection, job_name
+from headrace.members import is_gang
 from headrace.v1.job_pb2 import Job
 from headrace.v1.job_service_pb2 import CancelJobRequest, GetJobRequest, ListJobsRequest, ListJobsResponse
 
@@ -31,7 +32,7 @@ async def jobs(connection: Connection, arguments: Namespace) -> int:
 async def job(connection: Connection, arguments: Namespace) -> int:
     """Show a job, whole."""
     found = await connection.call(connection.jobs.GetJob, GetJobRequest(name=job_name(arguments.job)))
-    members = await tasks.of(connection, found) if tasks.is_gang(found) else []
+    members = await tasks.of(connection, found) if is_gang(found) else []
     _show(found, members, arguments.output)
     return 0
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from headrace.cli import job_table, words
 from headrace.connection import PAGE_SIZE, Connection, job_name
 from headrace.ids import task_id
+from headrace.members import is_array, is_gang
 from headrace.refusals import Code, Refusal
 from headrace.v1.job_pb2 import Job
 from headrace.v1.job_service_pb2 import GetJobRequest, ListJobsRequest
@@ -22,16 +23,6 @@ async def meant(connection: Connection, arguments: Namespace) -> str:
         what = f"has {named} 0 to {count - 1}" if named else "is no gang and no array; leave --task out"
         raise Refusal(Code.NOT_FOUND, "TASK_NOT_FOUND", f"{job.name} {what}")
     return task_id(job.name, arguments.task)
-
-
-def is_gang(job: Job) -> bool:
-    """Whether it runs as tasks."""
-    return job.spec.task_count > 1 and not job.gang
-
-
-def is_array(job: Job) -> bool:
-    """Whether it runs as elements."""
-    return job.spec.element_count > 1 and not job.array
 
 
 async def of(connection: Connection, gang: Job) -> list[Job]:
