@@ -17,7 +17,6 @@ class Kept:
     `start_ms` is None where nothing says when they will have gone. Times are in milliseconds since 1970.
     """
 
-    job: str
     # Of each of its tasks.
     places: tuple[str, ...]
     gone: tuple[str, ...]
@@ -55,13 +54,12 @@ class Scene:
 
 def earliest(tasks: Sequence[Job], scene: Scene, nodes: Iterable[Node] | None = None) -> Kept | None:
     """Where a job (the tasks of one) would start first, as jobs end; None where it would not though all had ended."""
-    head = tasks[0].gang or tasks[0].id
     among = list(scene.nodes.values() if nodes is None else nodes)
     if len(tasks) > 1:
-        return _for_all(head, tasks, scene, among)
+        return _for_all(tasks, scene, among)
     best: Kept | None = None
     for node in among:
-        found = _at(tasks[0], head, node, scene, best)
+        found = _at(tasks[0], node, scene, best)
         if found is not None and (best is None or how_soon(found) < how_soon(best)):
             best = found
     return best
@@ -73,7 +71,7 @@ def how_soon(kept: Kept) -> tuple[bool, int, int, tuple[str, ...]]:
     return kept.start_ms is None, kept.start_ms or 0, len(kept.gone), kept.places
 
 
-def _at(job: Job, head: str, node: Node, scene: Scene, best: Kept | None) -> Kept | None:
+def _at(job: Job, node: Node, scene: Scene, best: Kept | None) -> Kept | None:
     """The room that it has there first; None where it has none, or where that would be no sooner than the `best`."""
     leaving = _in_order(scene.jobs_at(node.id), scene)
     most = len(leaving)
@@ -88,10 +86,10 @@ def _at(job: Job, head: str, node: Node, scene: Scene, best: Kept | None) -> Kep
         return isinstance(fit(job, node, usage, now_wall_ms=scene.wall_ms), Place)
 
     count = _fewest(most, fits)
-    return None if count is None else _kept(head, (node.id,), leaving[:count], scene.wall_ms)
+    return None if count is None else _kept((node.id,), leaving[:count], scene.wall_ms)
 
 
-def _for_all(head: str, tasks: Sequence[Job], scene: Scene, nodes: Sequence[Node]) -> Kept | None:
+def _for_all(tasks: Sequence[Job], scene: Scene, nodes: Sequence[Node]) -> Kept | None:
     here = {job.id: job for node in nodes for job in scene.jobs_at(node.id)}
     leaving = _in_order(here.values(), scene)
 
@@ -108,7 +106,7 @@ def _for_all(head: str, tasks: Sequence[Job], scene: Scene, nodes: Sequence[Node
         return None
     names = tuple(place.node for place in found)
     here_only = [one for one in leaving[:count] if here[one[0]].node in names]
-    return _kept(head, names, here_only, scene.wall_ms)
+    return _kept(names, here_only, scene.wall_ms)
 
 
 def _in_order(jobs: Iterable[Job], scene: Scene) -> list[tuple[str, int | None]]:
@@ -124,16 +122,16 @@ def _fewest(most: int, enough: Callable[[int], bool]) -> int | None:
     return bisect_left(range(most), True, key=enough)
 
 
-def _kept(head: str, nodes: tuple[str, ...], gone: Sequence[tuple[str, int | None]], wall_ms: int) -> Kept:
+def _kept(nodes: tuple[str, ...], gone: Sequence[tuple[str, int | None]], wall_ms: int) -> Kept:
     known = [end_ms for _, end_ms in gone if end_ms is not None]
     start_ms = max(known, default=wall_ms) if len(known) == len(gone) else None
-    return Kept(head, nodes, tuple(one for one, _ in gone), start_ms)
+    return Kept(nodes, tuple(one for one, _ in gone), start_ms)
 
 
 def delays(kept: Kept, head: Sequence[Job], tasks: Sequence[Job], places: Sequence[Place], scene: Scene) -> bool:
     """Whether the head would start later if these tasks began at these places."""
     beside = [(task, place) for task, place in zip(tasks, places, strict=True) if place.node in kept.nodes]
-    if not beside or not kept.nodes:
+    if not beside:
         return False
     limit_ms = tasks[0].spec.timeouts.run_ms
     if limit_ms is not None and scene.wall_ms + limit_ms + tasks[0].spec.grace_ms <= (kept.start_ms or 0):

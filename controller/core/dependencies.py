@@ -1,6 +1,6 @@
 """Jobs that wait for what becomes of others (`after`): released once it has, ended once it never can."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import assert_never
 
@@ -37,11 +37,11 @@ def holds(condition: Condition, job: Job) -> bool | None:
 
 
 def unmet(book: Book, event: Submitted) -> tuple[Dependency, ...] | Refusal:
-    """What a new job has to wait for; a Refusal where a condition can never hold, or a job is not known."""
+    """What a new job has to wait for; a Refusal where a condition can never hold."""
     looked_up = {job.id: job for job in event.awaited}
     found = []
     for one in event.spec.after:
-        job = _known(book, one.job, looked_up.get(one.job))
+        job = _known(book, one.job, looked_up)
         if isinstance(job, Refusal):
             return job
         met = holds(one.condition, job)
@@ -53,14 +53,12 @@ def unmet(book: Book, event: Submitted) -> tuple[Dependency, ...] | Refusal:
     return tuple(found)
 
 
-def _known(book: Book, job_id: str, looked_up: Job | None) -> Job | Refusal:
+def _known(book: Book, job_id: str, awaited: Mapping[str, Job]) -> Job | Refusal:
     """The job as it is now: as it is at work, as it ended, or an element whose turn is still to come."""
     job = book.jobs.get(job_id)
     if job is not None:
         return job
-    if looked_up is None:
-        message = f"after: there is no job {job_id}; `headrace jobs` lists them"
-        return Refusal(Code.NOT_FOUND, "DEPENDENCY_NOT_FOUND", message, field="after")
+    looked_up = awaited[job_id]
     if looked_up.ended:
         return looked_up
     waits = arrays.found_folded(book, job_id)

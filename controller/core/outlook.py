@@ -137,14 +137,14 @@ def _for_all(book: Book, job: Job, able: Integers, ends: Callable[[Job, int], in
         return fitting
 
     if room(len(known)).sum() < tasks:
-        return Kept(job.id, (), (), None)
+        return Kept((), (), None)
     first = bisect_left(range(len(known)), tasks, key=lambda gone: int(room(gone).sum()))
     fitting = room(first)
     order = np.argsort(-fitting, kind="stable")
     chosen = order[: int(np.searchsorted(np.cumsum(fitting[order]), tasks)) + 1].tolist()
     gone = tuple(one.id for _, row, one in known[:first] if row in chosen)
     nodes = tuple(snapshot.nodes[int(able[row])].id for row in chosen)
-    return Kept(job.id, nodes, gone, known[first - 1][0] if first else book.wall_ms)
+    return Kept(nodes, gone, known[first - 1][0] if first else book.wall_ms)
 
 
 def _turn_ms(

@@ -56,7 +56,7 @@ class JobService(JobServiceServicer):
             return earlier
         images = await self._pins(spec)
         for _ in range(LOOKS):
-            awaited = [await self._job(one.job) for one in spec.after]
+            awaited = [await self._awaited(one.job) for one in spec.after]
             whole = dependencies.resolved(spec, [job.id for job in awaited])
             answer = await self._answered(
                 Submitted(0, name, whole, images, request_id, dry_run, earlier, tuple(awaited))
@@ -67,6 +67,12 @@ class JobService(JobServiceServicer):
         if isinstance(answer, Refusal):
             raise answer
         return answer
+
+    async def _awaited(self, name: str) -> Job:
+        try:
+            return await self._job(name)
+        except Refusal as refusal:
+            raise Refusal(refusal.code, refusal.reason, f"after: {refusal.message}", field="after") from refusal
 
     async def _answered(self, event: Submitted) -> Job | Refusal:
         try:

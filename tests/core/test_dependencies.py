@@ -237,15 +237,9 @@ def test_a_job_that_ended_since_it_was_looked_up_is_looked_up_again() -> None:
     assert refusal(submitted(world, Condition.SUCCEEDED, looked_up)).reason == CHANGED
 
 
-def test_a_job_that_is_not_there_is_not_waited_for() -> None:
-    world = World(a=AMD64)
-
-    assert refusal(submitted(world, Condition.ENDED)).reason == "DEPENDENCY_NOT_FOUND"
-
-
-def submitted(world: World, condition: Condition, *awaited: Job) -> object:
-    wanted = spec(after=after(condition, job=awaited[0].id if awaited else "first"))
-    return world.ask(lambda token: Submitted(token, "train-1", wanted, PINS, awaited=awaited))
+def submitted(world: World, condition: Condition, awaited: Job) -> object:
+    wanted = spec(after=after(condition, job=awaited.id))
+    return world.ask(lambda token: Submitted(token, "train-1", wanted, PINS, awaited=(awaited,)))
 
 
 def test_a_condition_is_named_once_by_the_whole_id() -> None:

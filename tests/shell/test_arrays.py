@@ -25,6 +25,15 @@ def after(name: str, condition: Condition = Condition.SUCCEEDED) -> JobSpec:
     return replace(SPEC, after=(Dependency(name, condition),))
 
 
+async def test_a_job_that_is_not_there_is_not_followed_and_the_field_that_names_it_is_told(tmp_path: Path) -> None:
+    async with controller(tmp_path) as running:
+        with pytest.raises(Refusal) as refused:
+            await running.client.create_job(after("nobody"))
+
+    assert (refused.value.reason, refused.value.metadata) == ("JOB_NOT_FOUND", {"field": "after"})
+    assert str(refused.value) == "after: there is no job 'nobody'; `headrace jobs` lists them"
+
+
 async def test_a_list_of_jobs_has_an_array_once(tmp_path: Path) -> None:
     async with controller(tmp_path) as running:
         array = await running.client.create_job(ARRAY)

@@ -30,7 +30,6 @@ MOST_COLUMNS = 256
 class Column:
     """What a query comes to, on each node (over nodes), or for each device of each node (over devices)."""
 
-    where: str
     values: Booleans
     # Whether it reads what sensors tell, or what jobs hold.
     unsteady: bool
@@ -276,7 +275,7 @@ class Snapshot:
 
     def _empty_column(self, where: str, schema: query.Schema) -> Column:
         shape = (self.room,) if schema is query.NODE_FIELDS else (self.devices, self.room)
-        return Column(where, np.zeros(shape, dtype=np.bool_), unsteady=is_unsteady(where, schema))
+        return Column(np.zeros(shape, dtype=np.bool_), unsteady=is_unsteady(where, schema))
 
     def _node_matches(self, expression: Expression, column: Column, slot: int) -> None:
         node, usage = self.nodes[slot], self.usages[slot]
