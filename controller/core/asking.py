@@ -12,7 +12,6 @@ from controller.core.placement.costs import MANY_HOSTS
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place
 from controller.core.placement.tables import Tables
-from controller.core.stills import still_costs
 from headrace.ids import task_id
 from headrace.jobs import Exclusion, Job
 
@@ -35,7 +34,7 @@ def places(book: Book, job: Job) -> tuple[Place, ...] | str:
         if len(book.nodes) > MANY_HOSTS:
             # To begin anew each time would take long.
             tables.costs.refresh()
-        tables = Tables(book.snapshot, still_costs(tables.costs, book.snapshot), tables.lengths)
+        tables = Tables(book.snapshot, tables.costs.copy(book.snapshot), tables.lengths)
         tables.asked(demand_of(job), job)
     return _places(book, job, tables)
 

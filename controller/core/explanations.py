@@ -20,7 +20,7 @@ from controller.core.placement.snapshot import Integers
 from controller.core.placement.tables import Table, Tables
 from controller.core.placing import see_nodes
 from controller.core.standing import standing
-from controller.core.stills import still, still_snapshot
+from controller.core.stills import still
 from headrace.explanations import Explanation, Obstacle
 from headrace.jobs import Candidate, Job, JobState
 from headrace.nodes import Node
@@ -82,7 +82,7 @@ def _codes(book: Book, table: Table) -> "np.ndarray[tuple[int], np.dtype[np.int1
 
 def _able(book: Book, job: Job) -> Integers:
     """Where it would fit if nothing else were there."""
-    snapshot = still_snapshot(book.snapshot)
+    snapshot = book.snapshot.copy()
     snapshot.emptied()
     table = Tables(snapshot).table(demand_of(job), job)
     return np.flatnonzero(table.code == 0)

@@ -5,8 +5,10 @@ the dominant share (DRF: Ghodsi et al., NSDI 2011) times the number of cores. Se
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
+from controller.core.copies import with_its_own
 from headrace import shares
 from headrace.capacity import value_of
 from headrace.jobs import Requests
@@ -24,6 +26,10 @@ class _Kind:
     count: int = 0
     known: dict[str, int] = field(default_factory=dict)
     sums: dict[str, int] = field(default_factory=dict)
+
+    def copy(self) -> Self:
+        """The same as of now."""
+        return replace(self, known=self.known.copy(), sums=self.sums.copy())
 
     def add(self, device: Device, sign: int) -> None:
         """One more, or (`sign` -1) one less."""
@@ -54,6 +60,10 @@ class Yardstick:
         self._nodes: dict[str, Node] = {}
         for node in nodes:
             self.put(node)
+
+    def copy(self) -> Self:
+        """The same as of now."""
+        return with_its_own(self, _kinds={name: kind.copy() for name, kind in self._kinds.items()})
 
     def put(self, node: Node) -> None:
         """The node is like this now. One that is away for a while still counts: units are not to jump."""
