@@ -1,7 +1,7 @@
 """A still of a book: what is asked of it, or tried in it, changes nothing, and may take its time beside the core.
 
-Records never change, so what is copied is what holds them: each has its `copy`. It takes some milliseconds at 10,000
-nodes.
+Records never change, so what is copied is what holds them: each has its `copy`. How long that takes is told in
+docs/benchmarks.md.
 """
 
 from controller.core.book import Book
