@@ -3,9 +3,12 @@
 import base64
 import hashlib
 import re
+from collections.abc import Sequence
 
 _LENGTH = 6
 _LONGEST_NUMBER = 9
+# So many jobs are named in a sentence.
+_NAMED = 3
 # What an id may be that others name: it is a part of file names and of containers' names.
 _JOB_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,199}")
 
@@ -27,6 +30,12 @@ def element_of(job_id: str) -> tuple[str, int] | None:
     if not number.isdecimal() or len(number) > _LONGEST_NUMBER or job_id != task_id(array, int(number)):
         return None
     return array, int(number)
+
+
+def listed(job_ids: Sequence[str]) -> str:
+    """Jobs by their names, for people: of many the first, and how many others there are."""
+    more = f" and {len(job_ids) - _NAMED} others" if len(job_ids) > _NAMED else ""
+    return ", ".join(f"jobs/{one}" for one in job_ids[:_NAMED]) + more
 
 
 def is_job_id(text: str) -> bool:

@@ -89,10 +89,10 @@ def ticked(book: Book) -> None:
     book.relations.miscounted.clear()
 
 
-def limited(book: Book, array: Job, *, over: bool) -> None:
+def limited(book: Book, array: Job) -> None:
     """An array that has waited for too long: what has not had its turn by then fails; the others, each by itself."""
     rest = _untouched(array, array.elements or Elements())
-    if over and rest and array.elements is not None:
+    if rest and array.elements is not None:
         known = replace(
             array.elements,
             failed=sets.dumped(sets.loaded(array.elements.failed) | rest),

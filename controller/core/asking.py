@@ -13,7 +13,6 @@ from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place
 from controller.core.placement.tables import Tables
 from controller.core.placing import look
-from controller.core.stills import still_costs
 from headrace.jobs import Job
 
 
@@ -36,7 +35,7 @@ def places(book: Book, job: Job) -> tuple[Place, ...] | str:
         if len(book.nodes) > MANY_HOSTS:
             # To begin anew each time would take long.
             tables.costs.refresh()
-        tables = Tables(book.snapshot, still_costs(tables.costs, book.snapshot), tables.lengths)
+        tables = Tables(book.snapshot, tables.costs.copy(book.snapshot), tables.lengths)
         tables.asked(demand_of(job), job)
     precedence.begin_with(book, job)
     return precedence.taken(book, job, alike(book, job), partial(look, book, tables, demand_of(job), job))

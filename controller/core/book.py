@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
+from typing import Self
 
 from controller.core import assignments
+from controller.core.copies import with_others
 from controller.core.endings import Endings
 from controller.core.exclusions import WHOLE_NODE, with_exclusions
 from controller.core.fairness import Fading
@@ -100,6 +102,26 @@ class Book:
         # Whether jobs that wait are to be looked at: now, as there may be room, or at the next tick.
         self.room_changed, self.nodes_changed = True, False
         self._take_over(jobs)
+
+    def copy(self) -> Self:
+        """The same, with jobs, nodes, and what is asked of both (but for lines) as of now; the rest is shared."""
+        nodes, snapshot = self.nodes.copy(), self.snapshot.copy()
+        twin = with_others(
+            self,
+            jobs=self.jobs.copy(),
+            nodes=nodes,
+            _at=self._at.copy(),
+            stale=self.stale.copy(),
+            read_anew=self.read_anew.copy(),
+            turns=self.turns.copy(),
+            projects=self.projects.copy(),
+            past_runs=self.past_runs.copy(),
+            learned=self.learned.copy(nodes),
+            snapshot=snapshot,
+            costs=self.costs.copy(snapshot),
+        )
+        twin.tables = Tables(snapshot, twin.costs, twin.lengths)
+        return twin
 
     def _take_over(self, jobs: tuple[Job, ...]) -> None:
         for node in self.nodes.values():

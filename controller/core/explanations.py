@@ -20,20 +20,22 @@ from controller.core.placement.snapshot import Integers
 from controller.core.placement.tables import Table, Tables
 from controller.core.placing import see_nodes
 from controller.core.standing import standing
-from controller.core.stills import still, still_snapshot
 from headrace.explanations import Explanation, Obstacle
 from headrace.jobs import Candidate, Job, JobState
 from headrace.nodes import Node
 
 # Of more nodes only some are shown: the best of those that fit, and of each reason a few.
 SHOWN = 12
-# Of two nodes the first of these decides in which they differ; see `fit`. The last is how idle they are.
+# Of two nodes the first of these decides in which they differ; see `_Offer.merits`.
 _BETTER = (
     "it runs the image natively",
     "more of `prefer` holds there",
-    "its devices are nearer to each other",
     "it has fewer devices, which this job does not need",
+    "by what is known of speeds, the job may well be done sooner there",
+    "its devices are nearer to each other",
 )
+# Where in a score it is said how near devices are to each other.
+_NEAR = 2
 _FITTING_SHOWN, _A_REASON_SHOWN, _OBSTACLES_SHOWN = 5, 2, 8
 
 
@@ -66,11 +68,6 @@ def explained(book: Book, job: Job) -> Explanation:
     )
 
 
-def candidates(book: Book, job: Job) -> tuple[Candidate, ...]:
-    """Those that fit first, the best of them first; then by name. Changes nothing."""
-    return explained(still(book), job).candidates
-
-
 def _as_if_submitted(book: Book, job: Job) -> Job:
     now_ms = book.wall_ms
     return replace(job, name=f"jobs/{job.spec.display_name}", create_time_ms=now_ms, queue_time_ms=now_ms)
@@ -82,7 +79,7 @@ def _codes(book: Book, table: Table) -> "np.ndarray[tuple[int], np.dtype[np.int1
 
 def _able(book: Book, job: Job) -> Integers:
     """Where it would fit if nothing else were there."""
-    snapshot = still_snapshot(book.snapshot)
+    snapshot = book.snapshot.copy()
     snapshot.emptied()
     table = Tables(snapshot).table(demand_of(job), job)
     return np.flatnonzero(table.code == 0)
@@ -120,24 +117,34 @@ class _Offer(NamedTuple):
 
     candidate: Candidate
     place: Place | None
+    # Whether it would be done there as soon as at any of the places of this level, or nearly so, as far as is known.
+    is_soonest: bool = True
+
+    def merits(self, place: Place) -> tuple[float, ...]:
+        """What decides on it, but for what it costs the others and how idle the node is."""
+        return *level(place), self.is_soonest, place.score[_NEAR]
 
 
 def _preferred(job: Job, here: str, offers: Sequence[_Offer]) -> Iterator[str]:
-    """Why it is here, and not on the best of the others that are shown."""
-    fitting = {one.candidate.node: one.place.score for one in offers if one.place is not None}
-    own = fitting.pop(here, None)
-    if own is None or not fitting:
+    """Why it is here, and not on the best of the others that are shown. `offers`: those that fit come first, in order.
+
+    Where another one is better now, nothing is said: things were others when it was placed.
+    """
+    fitting = [(one.candidate.node, one.merits(one.place), one.place.score[-1]) for one in offers if one.place]
+    own = next((one for one in fitting if one[0] == here), None)
+    best = next((one for one in fitting if one[0] != here), None)
+    if own is None or best is None:
         return
-    other, score = max(fitting.items(), key=lambda one: one[1])
-    for mine, its, why in zip(own, score, _BETTER, strict=False):
+    (_, merits, idle), (other, its_merits, its_idle) = own, best
+    for mine, its, why in zip(merits, its_merits, _BETTER, strict=True):
         if mine != its:
             if mine > its:
                 yield f"{here} comes before {other}: {why}"
             return
     if job.spec.resources.accelerators is not None:
         yield f"{here} is as good as {other}, and leaves the others more room for devices, or is as good in that, too"
-    elif own[-1] >= score[-1]:
-        idler = "is more idle" if own[-1] > score[-1] else "comes first by its name"
+    elif idle >= its_idle:
+        idler = "is more idle" if idle > its_idle else "comes first by its name"
         yield f"{here} is as good as {other}, and {idler}"
 
 
@@ -161,7 +168,8 @@ def _ordered(book: Book, job: Job, found: Sequence[_Offer]) -> list[_Offer]:
     for (one, place), its in zip(fitting, millis, strict=True):
         least = best.get(level(place), 0.0)
         most = max(least * numbers.reluctance.gain_ratio, least + numbers.matters_ms)
-        ranked.append(((*level(place), its is None or its <= most, *place.score), one))
+        offer = one._replace(is_soonest=its is None or its <= most)
+        ranked.append(((*offer.merits(place), *place.score), offer))
     return [one for _, one in sorted(ranked, key=lambda pair: pair[0], reverse=True)]
 
 

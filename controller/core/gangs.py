@@ -128,11 +128,6 @@ def leaves(book: Book, task: Job, why: str, *, node: str = "") -> str:
     return ""
 
 
-def make_way(book: Book, gang: Job, reason: str) -> None:
-    """Has a gang that was placed save and leave, for another job's sake; it waits for places again once all have."""
-    regroup(book, gang, reason)
-
-
 def regroup(book: Book, gang: Job, reason: str) -> None:
     """All tasks are to leave, saving first; once they have, the gang waits for places again."""
     book.starting_since_ms.pop(gang.id, None)

@@ -10,8 +10,8 @@ from controller.core import prospects, relocations
 from controller.core.book import Book
 from controller.core.improving import Improvement
 from controller.core.placement.gains import Runner, proposals
+from controller.core.prospects import span
 from headrace.jobs import Job, MigrationCause
-from headrace.units import format_duration
 
 # A round is the first tick after so long. With each, so many jobs are looked at closely, of so many live ones at most.
 ROUND_MS = 500
@@ -111,10 +111,6 @@ def expected(found: Improvement) -> str:
     proposal = found.proposal
     there = found.here_seconds - proposal.gain_seconds - proposal.cost_seconds
     return (
-        f"speed: done {_span(proposal.gain_seconds)} sooner, since {_span(found.here_seconds)} are left on "
-        f"{proposal.source} and {_span(there)} on {proposal.target}; the move costs {_span(proposal.cost_seconds)}"
+        f"speed: done {span(proposal.gain_seconds)} sooner, since {span(found.here_seconds)} are left on "
+        f"{proposal.source} and {span(there)} on {proposal.target}; the move costs {span(proposal.cost_seconds)}"
     )
-
-
-def _span(seconds: float) -> str:
-    return format_duration(max(1, round(seconds)) * 1000)

@@ -6,7 +6,7 @@ few, nothing is told. It is a forecast: more may come meanwhile, or be cancelled
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from statistics import median
 
@@ -22,11 +22,11 @@ from controller.core.placement.demand import least
 from controller.core.placement.profiles import Profile, profile_of
 from controller.core.placement.snapshot import Integers
 from headrace.explanations import Outlook
+from headrace.ids import listed
 from headrace.jobs import Job, JobState
 
 # So many nodes are looked at, those first that lack least.
 _FEW = keeping.FEW
-_NAMED = 3
 FITS_NOW = "it fits now"
 
 
@@ -54,7 +54,7 @@ def outlook(book: Book, job: Job, *, kept: Kept | None, able: Integers) -> Outlo
     if room is None:
         return Outlook(None, (), "of the nodes that lack least for it none would have room", len(before))
     if room.start_ms is None:
-        whom = _listed(room.gone) if room.gone else "too many of those that run where it could"
+        whom = listed(room.gone) if room.gone else "too many of those that run where it could"
         return Outlook(None, room.nodes, f"{whom} would have to end, and nothing says when", len(before))
     turn_ms = _turn_ms(book, job, before, able, ends) if before else book.wall_ms
     if turn_ms is None:
@@ -67,7 +67,7 @@ def outlook(book: Book, job: Job, *, kept: Kept | None, able: Integers) -> Outlo
         whom = f"the {len(before)} jobs" if len(before) > 1 else "the job"
         basis = f"once there was room for {whom} before it, too"
         return Outlook(start_ms, (), basis, len(before))
-    basis = f"once {_listed(room.gone)} {'have' if len(room.gone) > 1 else 'has'} ended" if room.gone else "soon"
+    basis = f"once {listed(room.gone)} {'have' if len(room.gone) > 1 else 'has'} ended" if room.gone else "soon"
     return Outlook(start_ms, room.places, basis, len(before))
 
 
@@ -186,9 +186,3 @@ def _turn_ms(
 
 def _count(job: Job) -> int:
     return job.spec.task_count if job.is_gang else 1
-
-
-def _listed(jobs: Iterable[str]) -> str:
-    names = list(jobs)
-    more = f" and {len(names) - _NAMED} others" if len(names) > _NAMED else ""
-    return ", ".join(f"jobs/{one}" for one in names[:_NAMED]) + more

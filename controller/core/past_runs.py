@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
+from controller.core.copies import with_its_own
 from controller.core.placement.profiles import Profile, profile_of
 from headrace.attempts import Attempt, Platform
 from headrace.jobs import Job, JobSpec, JobState
@@ -27,6 +29,10 @@ class PastRuns:
 
     def __init__(self) -> None:
         self._runs: dict[Profile, tuple[PastRun, ...]] = {}
+
+    def copy(self) -> Self:
+        """The same as of now."""
+        return with_its_own(self)
 
     def __bool__(self) -> bool:
         return bool(self._runs)

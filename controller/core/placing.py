@@ -80,7 +80,7 @@ def place(book: Book, job: Job) -> None:
     see_nodes(book)
     book.queue.group(without=job.id)
     if book.nodes_changed or book.queue.has_due:
-        book.queue.look_at(job.id)
+        book.queue.due(job.id)
         place_waiting(book)
         job = book.jobs[job.id]
         if job.state is JobState.QUEUED and not job.reason:

@@ -277,7 +277,7 @@ def _make_room(book: Book, job: Job, victims: tuple[Victim, ...], nodes: tuple[s
 def _leaves(book: Book, job: Job, reason: str) -> None:
     """It saves and leaves; if there is room for it elsewhere, it goes on there, and what it needs there is brought."""
     if job.is_gang:
-        gangs.make_way(book, job, reason)
+        gangs.regroup(book, job, reason)
         return
     kept = dict.fromkeys(node for one in book.turns.kept.values() for node in one.nodes)
     place = moves.elsewhere(book, precedence.away_from(book, job, kept))

@@ -4,12 +4,13 @@ A job that only complains, over and over, writes a log too. Since when a job get
 own clock: a restarted controller gives each a whole limit again.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from controller.core import gangs
 from controller.core.book import Book
 from controller.core.model import aborted, moved
 from controller.core.outcome import is_retried, with_failure
+from controller.core.watchlist import Mark, Seen
 from headrace import units
 from headrace.attempts import AttemptState
 from headrace.jobs import Job, JobState, RetryCause
@@ -19,17 +20,6 @@ from headrace.nodes import NodeState
 LOOKS_MS = 1_000
 
 STALLED = f"{gangs.TIMED_OUT}progress"
-
-# What tells how far a job is: its steps, and the digest of its checkpoint.
-Mark = tuple[int | None, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """How far a job, or each task of a gang, is, and since when that is so."""
-
-    marks: dict[str, Mark | None]
-    since_ms: int
 
 
 def ticked(book: Book) -> None:

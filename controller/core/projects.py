@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Self
 
+from controller.core.copies import with_its_own
 from controller.core.fairness import Account, Fading, due
 from controller.core.units import Yardstick
 from headrace.jobs import Job, JobState
@@ -40,6 +42,10 @@ class Projects:
         self._holdings: dict[str, Holding] = {}
         # Those that have something since the last event, and had nothing.
         self._begun: dict[str, None] = {}
+
+    def copy(self) -> Self:
+        """The same as of now."""
+        return with_its_own(self, yardstick=self.yardstick.copy())
 
     # What there is.
 

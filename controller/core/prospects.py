@@ -13,6 +13,7 @@ from controller.core.placement.speeds import Speed
 from headrace.attempts import Attempt, AttemptState
 from headrace.jobs import Job, JobState, Level, MigrationCause
 from headrace.refusals import Refusal
+from headrace.units import format_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,3 +159,8 @@ def cost_ms(book: Book, job: Job, target: str) -> int:
     """For how long the job will stand still by a move there, as far as moves like it tell; else a pessimist's guess."""
     told = book.foresight.downtime(job, Level.CHECKPOINT, target=target)
     return told[0] if told is not None else job.spec.grace_ms + book.policy.improving.unknown_arrival_ms
+
+
+def span(seconds: float) -> str:
+    """So long, for people: to the second, and one at least."""
+    return format_duration(max(1, round(seconds)) * 1000)

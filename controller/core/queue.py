@@ -133,10 +133,6 @@ class Queue:
                 line.ranks.sort()
         self._fresh = {}
 
-    def look_at(self, job_id: str) -> None:
-        """The job's line is to be looked at."""
-        self._due[self.line(job_id)] = None
-
     def moments_passed(self, wall_ms: int) -> bool:
         """Has those looked at for which a moment has come; answers whether there are any."""
         any_due = False

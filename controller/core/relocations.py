@@ -9,9 +9,8 @@ from controller.core.placement.columns import Spot
 from controller.core.placement.defragmentation import Placed
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, fit
-from controller.core.prospects import Elsewhere
+from controller.core.prospects import Elsewhere, span
 from headrace.jobs import Job, MigrationCause
-from headrace.units import format_duration
 
 # With a look, room is made for the first of so many that wait, and so many that run on devices are thought away.
 WAITING, MOVABLE = 8, 128
@@ -33,7 +32,9 @@ def looked(book: Book) -> None:
         if found is not None:
             mover, place, cost_ms = found
             book.improvements.room_for[job.id] = mover.id
-            text = f"room: {job.name} waits, and would have a place on {mover.node}; the move costs {_span(cost_ms)}"
+            text = (
+                f"room: {job.name} waits, and would have a place on {mover.node}; the move costs {span(cost_ms / 1000)}"
+            )
             prospects.begin(book, mover, place, MigrationCause.ROOM, text)
             return
     _for_many(book, movable)
@@ -114,7 +115,7 @@ def _for_many(book: Book, movable: list[Job]) -> None:
         job = by_task[found.placed.task]
         place = place_elsewhere(book, job, book.snapshot.nodes[found.to.node].id)
         if place is not None:
-            cost = _span(prospects.cost_ms(book, job, place.node))
+            cost = span(prospects.cost_ms(book, job, place.node) / 1000)
             text = f"room: {found.gain / 1000:.2f} devices more for what is usually asked for; the move costs {cost}"
             prospects.begin(book, job, place, MigrationCause.ROOM, text)
             return
@@ -131,7 +132,3 @@ def _placed(book: Book, task: int, job: Job) -> Placed | None:
     if shape.devices != len(attempt.devices):
         return None
     return Placed(task, shape, Spot(slot, tuple(numbers[one] for one in attempt.devices)))
-
-
-def _span(millis: int) -> str:
-    return format_duration(max(1, round(millis / 1000)) * 1000)

@@ -7,9 +7,8 @@ from controller.core.book import Book
 from controller.core.order import in_order
 from controller.core.precedence import heads_of, holds_against, rules
 from headrace import units
+from headrace.ids import listed
 from headrace.jobs import Job, JobState
-
-_NAMED = 3
 
 
 def standing(book: Book, job: Job) -> tuple[str, ...]:
@@ -45,9 +44,9 @@ def _share(book: Book, job: Job) -> Iterator[str]:
     if not book.projects.declared:
         return
     # How many jobs there are of each is of no matter here.
-    listed = book.projects.listed((), book.wall_ms)
-    own = next(one for one in listed if one.name == f"projects/{job.spec.project}")
-    if len(listed) > 1:
+    known = book.projects.listed((), book.wall_ms)
+    own = next(one for one in known if one.name == f"projects/{job.spec.project}")
+    if len(known) > 1:
         borrows = "; it would borrow" if not preemption.claims_its_own(job, book.projects) else ""
         quota = borrows if book.projects.has_quotas else ""
         yield (
@@ -59,7 +58,7 @@ def _share(book: Book, job: Job) -> Iterator[str]:
 def _kept(book: Book, job: Job) -> Iterator[str]:
     kept = book.turns.kept.get(job.id)
     if kept is not None:
-        gone = f" once {_listed(kept.gone)} {'have' if len(kept.gone) > 1 else 'has'} ended" if kept.gone else ""
+        gone = f" once {listed(kept.gone)} {'have' if len(kept.gone) > 1 else 'has'} ended" if kept.gone else ""
         when = f", in {_about(kept.start_ms - book.wall_ms)} at the latest" if kept.start_ms is not None else ""
         yield f"room is kept for it on {', '.join(kept.nodes)}{gone}{when}"
     heads = [one for one in heads_of(book) if one.id != job.id]
@@ -68,12 +67,7 @@ def _kept(book: Book, job: Job) -> Iterator[str]:
         one for one in before[: before.index(job.id)] if holds_against(book, book.turns.kept[one], book.jobs[one], job)
     ]
     if ahead:
-        yield f"room is kept before it for {_listed(ahead)}"
-
-
-def _listed(jobs: tuple[str, ...] | list[str]) -> str:
-    more = f" and {len(jobs) - _NAMED} others" if len(jobs) > _NAMED else ""
-    return ", ".join(f"jobs/{one}" for one in jobs[:_NAMED]) + more
+        yield f"room is kept before it for {listed(ahead)}"
 
 
 def _about(millis: int) -> str:

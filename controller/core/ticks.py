@@ -16,9 +16,10 @@ STILL_THERE = (JobState.STARTING, JobState.RUNNING, JobState.FREEZING, JobState.
 
 def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
     """Time has passed."""
-    _stood_still(book, now_ms - book.now_ms)
-    stood_still = now_ms - book.now_ms > STOOD_STILL_MS
+    passed_ms = now_ms - book.now_ms
     book.now_ms, book.wall_ms = now_ms, wall_ms
+    if passed_ms > STOOD_STILL_MS:
+        _stood_still(book, passed_ms)
     for node, silent_ms in _silent_nodes(book, book.policy.suspect_ms):
         if node.state is NodeState.READY:
             book.put_node(replace(node, state=NodeState.SUSPECT))
@@ -34,8 +35,6 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
         book.capacity_changed()
     for use in book.projects.to_save(wall_ms, every_ms=book.policy.use_saved_ms):
         book.put_use(use)
-    if stood_still:
-        progress.stood_still(book)
     progress.ticked(book)
     arrays.ticked(book)
     drains.ticked(book)
@@ -59,8 +58,8 @@ def _silent_nodes(book: Book, millis: int) -> list[tuple[Node, int]]:
 
 def _stood_still(book: Book, millis: int) -> None:
     """What nodes said while this process stood still (its disk was full, it was stopped) is heard only now."""
-    if millis > STOOD_STILL_MS:
-        book.heard_ms = {node: heard_ms + millis for node, heard_ms in book.heard_ms.items()}
+    book.heard_ms = {node: heard_ms + millis for node, heard_ms in book.heard_ms.items()}
+    progress.stood_still(book)
 
 
 def _silent(book: Book, job: Job, node: str, silent_ms: int) -> None:
@@ -94,7 +93,8 @@ def _limits(book: Book, job: Job) -> None:
     if job.waits_for:
         return
     if job.is_array:
-        arrays.limited(book, job, over=_over(book, job.queue_time_ms, limits.queue_ms))
+        if _over(book, job.queue_time_ms, limits.queue_ms):
+            arrays.limited(book, job)
         return
     if job.is_gang:
         gangs.ticked(book, job)

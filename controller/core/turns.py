@@ -1,8 +1,10 @@
 """What is kept for jobs whose turn it is, until they have it: of no consequence for what is written down."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from controller.core.backfill import Kept
+from controller.core.copies import with_its_own
 from headrace.jobs import Job, Requests
 
 
@@ -58,6 +60,10 @@ class Turns:
         # When a node, or what is held of it, was last another one, counted; those that were last come last.
         self.touches = 0
         self.touched: dict[str, int] = {}
+
+    def copy(self) -> Self:
+        """The same as of now."""
+        return with_its_own(self, short={project: jobs.copy() for project, jobs in self.short.items()})
 
     def touch(self, node: str) -> None:
         """What may be had of a node is not as it was."""

@@ -5,9 +5,12 @@ the dominant share (DRF: Ghodsi et al., NSDI 2011) times the number of cores. Se
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Self
 
-from headrace import shares
+from controller.core.copies import with_its_own
+from headrace import query, shares
 from headrace.capacity import value_of
 from headrace.jobs import Requests
 from headrace.nodes import Device, Node
@@ -24,6 +27,10 @@ class _Kind:
     count: int = 0
     known: dict[str, int] = field(default_factory=dict)
     sums: dict[str, int] = field(default_factory=dict)
+
+    def copy(self) -> Self:
+        """The same as of now."""
+        return replace(self, known=self.known.copy(), sums=self.sums.copy())
 
     def add(self, device: Device, sign: int) -> None:
         """One more, or (`sign` -1) one less."""
@@ -55,6 +62,10 @@ class Yardstick:
         for node in nodes:
             self.put(node)
 
+    def copy(self) -> Self:
+        """The same as of now."""
+        return with_its_own(self, _kinds={name: kind.copy() for name, kind in self._kinds.items()})
+
     def put(self, node: Node) -> None:
         """The node is like this now. One that is away for a while still counts: units are not to jump."""
         before = self._nodes.get(node.id)
@@ -82,11 +93,11 @@ class Yardstick:
         )
 
     def expected(self, requests: Requests) -> Amount:
-        """What a task will have at its place, as far as can be told: of the dearest kind that its query names."""
+        """What a task will have at its place, as far as can be told: of the dearest kind that its query allows."""
         asked = requests.accelerators
         if asked is None:
             return Amount(self._without_devices(requests), 0, requests.cpu_millis)
-        named = [kind for name, kind in self._kinds.items() if f'"{name}"' in asked.where and kind.count > 0]
+        named = [kind for name, kind in self._kinds.items() if _may_be(asked.where, name) and kind.count > 0]
         kinds = named or [kind for kind in self._kinds.values() if kind.count > 0]
         millis = (asked.share_millis or shares.WHOLE_MILLIS) * asked.count
         of_devices = max((millis * self.cpu_millis // (kind.count * 1000) for kind in kinds), default=0)
@@ -102,6 +113,14 @@ class Yardstick:
             return 0
         part, whole = kind.part(device)
         return self.cpu_millis * millis * part // (whole * shares.WHOLE_MILLIS)
+
+
+@lru_cache(maxsize=1024)
+def _may_be(where: str, kind: str) -> bool:
+    """Whether devices of the kind may be what is asked for, by those conditions that are on nothing else."""
+    parts = query.parts_of(query.parse(where, query.DEVICE_FIELDS))
+    of_kinds = [part for part in parts if all(one.name == "kind" for one in query.names_of(part))]
+    return all(part.holds({"kind": kind}) for part in of_kinds)
 
 
 def _is_alike(before: Node, after: Node) -> bool:

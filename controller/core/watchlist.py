@@ -1,18 +1,25 @@
 """Which live jobs time alone may change something for: found without a look at all that there are."""
 
 import heapq
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from controller.core import backoff
 from headrace.jobs import Job, JobState
 
-if TYPE_CHECKING:
-    from controller.core.progress import Seen
-
-
 # So many moments that are none any more are kept at least.
 FEW = 1_000
 _PLACED = (JobState.STARTING, JobState.RUNNING)
+
+# What tells how far a job is: its steps, and the digest of its checkpoint.
+Mark = tuple[int | None, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How far a job, or each task of a gang, is, and since when that is so."""
+
+    marks: dict[str, Mark | None]
+    since_ms: int
 
 
 class Watchlist:

@@ -12,13 +12,18 @@ from controller.core.projects import Projects
 from controller.core.stills import still
 from headrace import query, units
 from headrace.explanations import Change, Explanation
-from headrace.jobs import AcceleratorRequest, Emulation, Job, JobSpec, Network, Requests
+from headrace.jobs import AcceleratorRequest, Candidate, Emulation, Job, JobSpec, Network, Requests
 from headrace.nodes import Device, Engine, NodeDescription
 from headrace.projects import Declared
 from headrace.sessions import Report
 from tests.core.small_world import GIB, IMAGE, PINS
 
 MINUTE_MS = 60_000
+
+
+def candidates(book: Book, job: Job) -> tuple[Candidate, ...]:
+    """Those that `explain` shows."""
+    return explained(still(book), job).candidates
 
 
 class Controller:

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from controller.core import explanations
 from controller.core.past_runs import PastRun, PastRuns
 from controller.core.placement.durations import EFFICIENCY, Estimate, predicted
 from controller.core.placement.fit import Place
 from headrace.attempts import Attempt, Platform
 from headrace.jobs import AcceleratorRequest, Candidate, Job, JobSpec, JobState, Requests, Work
 from headrace.nodes import Cpu, Device, Figure, Node, NodeDescription, Origin
+from tests.core.lone_controller import candidates
 from tests.core.small_world import AMD64, ARM64, FIRST, GIB, PINS, World, spec
 
 EMULATED = replace(ARM64, emulated=True)
@@ -159,10 +159,10 @@ def test_a_job_that_succeeded_tells_of_the_next_one_after_a_restart_too() -> Non
     world.pass_time(1_000)
     asked = Job("", spec(where='name == "a"'), images=PINS)
 
-    before = explanations.candidates(world.cluster.book, asked)
+    before = candidates(world.cluster.book, asked)
     world.restart_controller()
 
-    assert before == explanations.candidates(world.cluster.book, asked)
+    assert before == candidates(world.cluster.book, asked)
     assert [(one.node, one.run_basis) for one in before] == [("a", "1 past run here"), ("b", "")]
     assert 7_000 <= (before[0].run_millis or 0) <= 9_000
     assert before[1] == Candidate("b", 'does not match where: name == "a"')
@@ -175,8 +175,8 @@ def test_a_full_node_says_so_and_how_long_the_job_would_run_there() -> None:
     cpu = replace(book.nodes["a"].description.cpu, figures=(MEASURED,))
     book.nodes["a"] = replace(book.nodes["a"], description=replace(book.nodes["a"].description, cpu=cpu))
 
-    (found,) = explanations.candidates(book, Job("", job("fp64"), images=PINS))
-    (own,) = explanations.candidates(book, book.jobs["train-1"])
+    (found,) = candidates(book, Job("", job("fp64"), images=PINS))
+    (own,) = candidates(book, book.jobs["train-1"])
 
     assert found.reason == "has less than 1 core free"
     assert found.run_basis == "declared work, measured figure (NumPy)"
@@ -189,6 +189,6 @@ def test_those_that_fit_come_first_the_one_that_would_be_chosen_before_all() -> 
     asked = Job("", spec(prefer=()), images=PINS)
     used = world.job().node
 
-    names = [one.node for one in explanations.candidates(world.cluster.book, asked)]
+    names = [one.node for one in candidates(world.cluster.book, asked)]
 
     assert names == [*sorted({"a", "b", "c"} - {used}), used]

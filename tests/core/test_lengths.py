@@ -5,15 +5,18 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.core import explanations, placing
+from controller.core import placing
 from controller.core.book import Book, Policy
+from controller.core.explanations import explained
 from controller.core.past_runs import PastRun
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place
 from controller.core.placement.profiles import profile_of
+from controller.core.stills import still
 from headrace.attempts import Attempt, AttemptState, Steps
 from headrace.jobs import AcceleratorRequest, Emulation, Job, JobSpec, JobState, Preference, Requests, Work
 from headrace.nodes import Cpu, Device, Engine, Figure, Node, NodeDescription, NodeState, Origin
+from tests.core.lone_controller import candidates
 from tests.core.small_world import AMD64, ARM64, GIB, PINS, description, spec
 
 CARD = Requests(1000, GIB, AcceleratorRequest(1))
@@ -47,7 +50,7 @@ def chosen(by: Book, wanted: JobSpec) -> str:
     job = Job("jobs/next-1", wanted, epoch=1, images=PINS)
     found = by.tables.choose(demand_of(job), job, now_wall_ms=0)
     assert isinstance(found, Place), found
-    (first, *_) = explanations.candidates(by, job)
+    (first, *_) = candidates(by, job)
     assert by.nodes[first.node].description == by.nodes[found.node].description
     return found.node
 
@@ -111,6 +114,29 @@ def test_hardware_on_which_a_job_was_never_seen_is_tried_where_it_may_be_faster(
     assert chosen(three, wanted) == "b"
 
 
+def why(by: Book, wanted: JobSpec) -> tuple[str, ...]:
+    return explained(still(by), Job("", wanted, images=PINS)).standing
+
+
+def test_that_it_is_done_sooner_there_is_told_before_nearness_and_room() -> None:
+    two = book(node("a", "EPYC", "A10"), node("b", "EPYC", "H100", "H100"))
+    wanted = spec(resources=CARD)
+    as_good = "is as good as {}, and leaves the others more room for devices, or is as good in that, too"
+    assert why(two, wanted) == (f"a {as_good.format('b')}",)
+
+    ran(two, wanted, "a", 1_000)
+    ran(two, wanted, "b", 100)
+
+    assert chosen(two, wanted) == "b"
+    told = "b comes before a: by what is known of speeds, the job may well be done sooner there"
+    assert why(two, wanted) == (told,)
+    ran(two, nearly := spec(resources=CARD, display_name="nearly"), "a", 100)
+    ran(two, nearly, "b", 99)
+    assert why(two, nearly) == (f"a {as_good.format('b')}",)
+    liked = spec(resources=CARD, prefer=(Preference('name == "a"', 1.0),))
+    assert why(two, liked) == ("a comes before b: more of `prefer` holds there",)
+
+
 def test_declared_work_tells_where_nothing_ran() -> None:
     two = book(node("a", "EPYC", "A10", tflops=1.0), node("b", "EPYC", "H100", tflops=50.0))
     assert chosen(two, spec(resources=CARD)) == "a"
@@ -128,7 +154,7 @@ def test_a_pace_that_was_long_enough_counts_while_the_job_still_runs() -> None:
         live = Job("jobs/t-1", spec(), JobState.RUNNING, epoch=1, node="a", images=PINS, attempts=(attempt,))
         again = Book("cluster-1", Policy(), (live,), nodes)
         ran(again, spec(), "b", 100_000)
-        return explanations.candidates(again, Job("", spec(), images=PINS))[0].node
+        return candidates(again, Job("", spec(), images=PINS))[0].node
 
     assert told(least_ms - 1) == "b"
     assert told(least_ms) == "a"

@@ -203,3 +203,15 @@ def test_of_more_kinds_of_hardware_than_are_kept_the_first_are_told_of() -> None
     kept = [speeds.observe(profile(0), f"kind {number}", 1.0) for number in range(MOST_KINDS + 2)]
 
     assert kept == [True] * MOST_KINDS + [False] * 2
+
+
+def test_a_copy_is_told_by_what_it_had_whatever_gives_way_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    speeds = learned({(0, "v100"): 1.0, (1, "v100"): 30.0})
+    kin = Profile("team/train-0", "another", (), "")
+    before, twin = speeds.copy().told(kin, KINDS), speeds.copy()
+    monkeypatch.setattr("controller.core.placement.speeds.MOST_PROFILES", 2)
+
+    speeds.observe(profile(2), "k80", 5.0)
+
+    assert not speeds.knows(profile(0))
+    assert twin.told(kin, KINDS) == before

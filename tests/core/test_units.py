@@ -65,6 +65,22 @@ def test_what_a_task_will_have_is_that_of_the_kind_which_it_names() -> None:
     assert yardstick.expected(Requests(1000, GIB, AcceleratorRequest(1))).unit_millis == 32_000
 
 
+@pytest.mark.parametrize(
+    ("where", "unit_millis"),
+    [
+        ('kind != "npu"', 8_000),
+        ('kind == "npu" and model != "gpu"', 16_000),
+        ('kind in ("gpu", "npu")', 16_000),
+        ('not kind == "npu" and memory >= 1GiB', 8_000),
+        ('model == "gpu"', 16_000),
+        ('kind == "tpu"', 16_000),
+    ],
+)
+def test_the_kinds_that_a_query_allows_are_found_by_what_it_means(where: str, unit_millis: int) -> None:
+    yardstick = Yardstick([node("a", device(1), device(2)), node("b", device(3, "npu"), cores=0)])
+    assert yardstick.expected(Requests(1000, GIB, AcceleratorRequest(1, where))).unit_millis == unit_millis
+
+
 def test_where_nothing_is_known_of_nodes_a_task_counts_by_its_cores() -> None:
     assert Yardstick().amount(Requests(1000, GIB, ONE_DEVICE), [device(1)]) == Amount(1000, 1000, 1000)
 

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from controller.core.copies import with_its_own
 
 WHOLE = 1000
 Integers = NDArray[np.int64]
@@ -71,6 +74,10 @@ class Columns:
         self.models = tuple(dict.fromkeys(one.model for one in hosts))
         self.model: Integers = np.array([self.models.index(one.model) for one in hosts], dtype=np.int64)
         self.device_millis = self.free_millis = int(self.devices.sum())
+
+    def copy(self) -> Self:
+        """The same as of now."""
+        return with_its_own(self)
 
     def allowed(self, shape: Shape) -> NDArray[np.bool_]:
         """For each model, by its number, whether the shape may have a device of it."""

@@ -1,10 +1,11 @@
 """What a place costs the others: how much of the room that the cluster has for usual shapes a job on devices takes."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
+from controller.core.copies import with_its_own
 from controller.core.placement import defragmentation
 from controller.core.placement.columns import WHOLE, Columns, Host, Integers, Shape
 from controller.core.placement.defragmentation import Move, Placed
@@ -38,6 +39,12 @@ class Costs:
         self._described = self._seen = UNKNOWN
         # How often it had to begin anew since nodes were others: shapes may be others then, too.
         self.begun = 0
+
+    def copy(self, snapshot: Snapshot) -> Self:
+        """The same as of now, over a snapshot that is as its own is."""
+        mix = self._mix.copy()
+        packing = self._packing.copy(mix) if self._packing is not None else None
+        return with_its_own(self, _snapshot=snapshot, _mix=mix, _packing=packing)
 
     def refresh(self) -> None:
         """Follows what has changed."""

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import exp
+from typing import Self
 
+from controller.core.copies import with_its_own
 from controller.core.past_runs import PastRun
 from controller.core.placement.durations import Estimate, by_work, predicted
 from controller.core.placement.fit import Place
@@ -29,6 +31,10 @@ class Learned:
         # Counts when what was told before is not to be used any more.
         self.edition = 0
         self._is_new = False
+
+    def copy(self, nodes: Mapping[str, Node]) -> Self:
+        """The same as of now, over nodes that are as its own are."""
+        return with_its_own(self, _nodes=nodes, _speeds=self._speeds.copy())
 
     def observe(self, profile: Profile, run: PastRun) -> None:
         """A job of that profile took, or would take, so long there."""

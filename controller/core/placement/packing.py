@@ -1,8 +1,11 @@
 """Where a task leaves the rest of the cluster most useful: a node and its devices, by costs that are kept ready."""
 
+from typing import Self
+
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.core.copies import with_its_own
 from controller.core.placement.columns import Columns, Integers, Shape, Spot
 from controller.core.placement.rooms import Floats, Mix, Policy, Rooms, States
 from controller.core.placement.ways import Asks, cheapest
@@ -53,6 +56,10 @@ class Packing:
         self._level: NDArray[np.int16] = np.zeros((16, nodes), dtype=np.int16)
         self._renumber()
         self.learn()
+
+    def copy(self, mix: Mix) -> Self:
+        """The same as of now, which goes on from a mix that is as its own is."""
+        return with_its_own(self, columns=self.columns.copy(), mix=mix, _rooms=self._rooms.copy())
 
     def place(self, shape: Shape) -> Spot | None:
         """The best place for a task that is asked for, which it then has; none where it does not fit."""

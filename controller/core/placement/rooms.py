@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.core.copies import with_its_own
 from controller.core.placement.columns import WHOLE, Columns, Integers, Shape
 
 Floats = NDArray[np.float32]
@@ -43,6 +45,10 @@ class Mix:
     def __init__(self) -> None:
         self.counts: dict[Shape, float] = {}
         self.total = 0.0
+
+    def copy(self) -> Self:
+        """The same as of now."""
+        return with_its_own(self)
 
     def asked(self, shape: Shape, times: int = 1) -> None:
         """Tasks of that shape were asked for."""
@@ -100,6 +106,10 @@ class Rooms:
             .T
         )
         self.weights = self.asked
+
+    def copy(self) -> Self:
+        """The same as of now."""
+        return with_its_own(self)
 
     def weigh(self, room: NDArray[np.float64], capacity_millis: int) -> None:
         """The weights of the shapes, from the room that the whole cluster has for each."""

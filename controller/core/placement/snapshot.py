@@ -1,12 +1,13 @@
 """All nodes and what is held of them, in columns: a NumPy row a figure, kept up to date node by node."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.core.copies import with_its_own
 from controller.core.placement import links
 from controller.core.placement.demand import is_unsteady
 from controller.core.placement.fit import Usage, free
@@ -62,6 +63,11 @@ class Snapshot:
         # When last any node was another one, and when any sensors told something new.
         self.last_described = self.last_read = UNKNOWN
         self._allocate(FIRST_SLOTS)
+
+    def copy(self) -> Self:
+        """The same as of now."""
+        columns = {key: replace(one, values=one.values.copy()) for key, one in self._columns.items()}
+        return with_its_own(self, _columns=columns)
 
     def _allocate(self, slots: int) -> None:
         def column(kind: Any, fill: float = 0) -> NDArray[Any]:

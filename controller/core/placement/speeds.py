@@ -9,10 +9,12 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import exp, log, sqrt
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.core.copies import with_its_own
 from controller.core.placement.profiles import Profile
 
 # Standard deviations of logarithms. Two runs of one job on one hardware;
@@ -70,6 +72,10 @@ class Speeds:
         self._logs: _Table = np.zeros((0, 0))
         self._counts: _Table = np.zeros((0, 0))
         self._told: dict[tuple[Hashable, ...], list[Speed | None]] = {}
+
+    def copy(self) -> Self:
+        """The same as of now."""
+        return with_its_own(self, _kin={repository: rows.copy() for repository, rows in self._kin.items()})
 
     def observe(self, profile: Profile, hardware: Hashable, per_second: float) -> bool:
         """A job of that profile got on with that speed. False: that is more hardware than is kept."""
