@@ -36,9 +36,9 @@ with Path(os.environ["HEADRACE_CHECKPOINT_DIR"], "state").open("wb") as state:
 
 
 async def test_a_job_that_fills_its_nodes_disk_fails_by_name_and_the_node_goes_on(eyes: Observer) -> None:
-    async with small_node(eyes):
-        job = await eyes.ended(await eyes.client.create_job(on_the_small(eyes, TAKES_ALL)), JobState.FAILED)
-        after = await eyes.ended(await eyes.client.create_job(on_the_small(eyes, "print('fits')")))
+    async with small_node(eyes, "small"):
+        job = await eyes.ended(await eyes.client.create_job(on_node(eyes, "small", TAKES_ALL)), JobState.FAILED)
+        after = await eyes.ended(await eyes.client.create_job(on_node(eyes, "small", "print('fits')")))
 
     assert "exited with code 1 while the node's disk was full" in job.reason
     assert job.attempts[-1].reason == "NODE_DISK"
@@ -46,17 +46,17 @@ async def test_a_job_that_fills_its_nodes_disk_fails_by_name_and_the_node_goes_o
 
 
 async def test_a_move_to_a_node_whose_disk_is_full_is_given_up_by_name_and_the_job_runs_on(eyes: Observer) -> None:
-    async with small_node(eyes) as disk:
+    async with small_node(eyes, "little") as disk:
         spec = replace(program("much", HOLDS_MUCH), prefer=(Preference(f'name == "{eyes.world.node("roomy")}"', 1),))
         spec = replace(spec, checkpoint=replace(spec.checkpoint, interval_ms=1000))
         job = await eyes.client.create_job(spec)
         job = await eyes.until(job, lambda now: now.checkpoint is not None, "has a checkpoint")
         fill(disk)
 
-        await eyes.client.migrate(job.name, target=eyes.world.node("small"))
+        await eyes.client.migrate(job.name, target=eyes.world.node("little"))
         job = await eyes.until(job, lambda now: now.migration is None, "its move has ended")
         (disk / "filler").unlink()
-        await eyes.ended(await eyes.client.create_job(on_the_small(eyes, "print('fits')")))
+        await eyes.ended(await eyes.client.create_job(on_node(eyes, "little", "print('fits')")))
         await eyes.client.cancel(job.name)
 
     assert job.migrations[-1].state is MigrationState.ABORTED
@@ -65,16 +65,19 @@ async def test_a_move_to_a_node_whose_disk_is_full_is_given_up_by_name_and_the_j
 
 
 @asynccontextmanager
-async def small_node(eyes: Observer) -> AsyncIterator[Path]:
-    """A node whose agent keeps all that it has on a small disk; answers the agent's folder there."""
-    state = eyes.world.folder / "small" / "state"
+async def small_node(eyes: Observer, name: str) -> AsyncIterator[Path]:
+    """A node whose agent keeps all that it has on a small disk; answers the agent's folder there.
+
+    Each test takes a name of its own: one that has just left is taken to be ready for some seconds still.
+    """
+    state = eyes.world.folder / name / "state"
     with mounted(state, DISK_BYTES):
-        eyes.world.start_agent("small")
-        await eyes.ready("small")
+        eyes.world.start_agent(name)
+        await eyes.ready(name)
         yield state
         await eyes.comes(lambda: not any((state / "attempts").iterdir()), "no attempt is left on the small disk")
-        eyes.world.stop("small")
+        eyes.world.stop(name)
 
 
-def on_the_small(eyes: Observer, text: str) -> JobSpec:
-    return replace(program("fills", text), where=f'name == "{eyes.world.node("small")}"', output_path="")
+def on_node(eyes: Observer, name: str, text: str) -> JobSpec:
+    return replace(program("fills", text), where=f'name == "{eyes.world.node(name)}"', output_path="")
