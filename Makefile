@@ -113,9 +113,23 @@ proto: dev ## Generates headrace/v1 from proto/
 images: dev ## Container images of agent and controller, for each architecture
 	$(LOCAL) images
 
+# Libraries that only benchmarks need: what they compare with, and what draws curves.
+.PHONY: bench-tools
+bench-tools: dev
+	$(PYTHON_IN) -c 'import matplotlib, scipy' 2>/dev/null || \
+		$(PYTHON_IN) -m pip install -qq --disable-pip-version-check --group bench
+
 .PHONY: bench
-bench: dev ## Benchmarks, as ratios, against what can run on this machine
+bench: bench-tools ## Benchmarks, as ratios, against what can run on this machine; then the table of all (ARGS="1 14")
 	$(PYTHON_IN) -m benchmarks $(ARGS)
+
+.PHONY: curves
+curves: bench-tools ## How costs grow with nodes, queue and jobs kept: into docs/benchmarks.jsonl and docs/plots/, 20 minutes
+	$(PYTHON_IN) -m benchmarks.scale --curve all --publish $(ARGS)
+
+.PHONY: table
+table: bench-tools ## The table of all benchmarks, as each was measured last
+	$(PYTHON_IN) -m benchmarks.table
 
 # A variable that a target cannot do without.
 need-%:

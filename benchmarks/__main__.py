@@ -1,4 +1,4 @@
-"""`python -m benchmarks [ROW …]`: measures, prints tables, and keeps them in `.headrace/bench/`."""
+"""`python -m benchmarks [ROW …]`: measures, prints each row and the table of all, and keeps the history."""
 
 import argparse
 import asyncio
@@ -8,7 +8,6 @@ from typing import Any
 
 from benchmarks import (
     commands,
-    figures,
     finding,
     flights,
     hop_states,
@@ -20,6 +19,7 @@ from benchmarks import (
     resolutions,
     rest,
     starts,
+    table,
     transfers,
 )
 from benchmarks import setting as settings
@@ -48,22 +48,21 @@ def main() -> int:
     arguments = _parser().parse_args()
     try:
         with settings.prepare() as setting:
-            return _measure(setting, arguments.rows or list(ROWS))
+            return _measure(setting, arguments.rows or list(ROWS), publish=arguments.publish)
     except Refusal as refusal:
         sys.stderr.write(f"refused: {refusal.message} [{refusal.reason}]\n")
         return 2
 
 
-def _measure(setting: settings.Setting, numbers: list[int]) -> int:
-    rows: list[tuple[Row, list[float], list[float]]] = []
+def _measure(setting: settings.Setting, numbers: list[int], *, publish: bool) -> int:
+    kept = record.Record("benchmarks", sys.argv[1:], setting.engine, publish)
     for number in numbers:
         before = record.load()
-        row = asyncio.run(ROWS[number](setting))
-        rows.append((row, before, record.load()))
-        print("\n".join(["", *figures.lines(row), f"load {before[0]} before, {rows[-1][2][0]} after"]), flush=True)
-    path = record.write(sys.argv[1:], record.machine(setting.engine), rows)
-    print(f"\nkept in {path}")
-    return 1 if any(ratio.reached is False for row, _, _ in rows for ratio in row.ratios) else 0
+        kept.add(asyncio.run(ROWS[number](setting)), before, part=f"row {number}")
+    path = kept.write()
+    table.show(kept.runs)
+    print(f"all measurements: {path}")
+    return 1 if kept.missed else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Measures Headrace against what else would do the same on this machine, in turn, as ratios.",
         epilog="example: python -m benchmarks 1 14",
     )
+    record.add_publish(parser)
     known = ", ".join(map(str, ROWS))
     parser.add_argument("rows", nargs="*", type=_row, metavar="ROW", help=f"{known}; none: all of them")
     return parser

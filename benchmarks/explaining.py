@@ -68,7 +68,7 @@ async def measure(scale: "Scale") -> Row:
         f"the store lay in {folder.parent.name}; nodes are as it has them, no agent is connected",
     )
     ratios = tuple(
-        Ratio(f"{name}, of {BOUND_MS:.0f} ms", value / BOUND_MS, 1.0)
+        Ratio(f"asked → explained, {name}", value, BOUND_MS, unit="ms")
         for name, value in (("p50", answered.p50), ("p99", answered.p99))
     )
     title = f"explain: {scale.agents} nodes of {DEVICES} devices, {scale.queued} jobs wait"

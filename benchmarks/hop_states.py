@@ -126,5 +126,5 @@ def _ratios(case: Case, millis: Measured, megabytes: Measured) -> list[Ratio]:
             found.append(of_rounds(f"{name}: {OURS} / own", ours, own, case.of_own if ahead else None))
         if case.of_bytes is not None and ahead:
             share = max(megabytes[f"{OURS}, {name}"].values) * 1e6 / case.job.state_bytes
-            found.append(Ratio(f"{name}: share of the bytes that travels, most", share, case.of_bytes))
+            found.append(Ratio(f"{name}: share of the bytes that travels, most", share, case.of_bytes, unit="share"))
     return found

@@ -74,8 +74,8 @@ async def measure(scale: "Scale") -> Row:
         Series("controller's processor time, a job, many", "ms", (many_cpu,)),
     )
     ratios = (
-        Ratio("one at a time, jobs/s", one, 700, at_least=True),
-        Ratio(f"{IN_FLIGHT} in flight, jobs/s", many, 1_000, at_least=True),
+        Ratio("one at a time", one, 700, at_least=True, unit="jobs/s"),
+        Ratio(f"{IN_FLIGHT} in flight", many, 1_000, at_least=True, unit="jobs/s"),
     )
     notes = ("no batches: there is no call that makes several jobs", "no TLS: this version has none")
     return Row(3, f"jobs a second, {scale.agents} nodes", series, ratios, notes)
@@ -112,12 +112,16 @@ async def _all_ended(agents: swarm.Swarm, count: int) -> None:
         ended += agents.count()["ended"]
 
 
+def waiting(image: str) -> list[JobSpec]:
+    """Jobs that wait for what no node has."""
+    large = [replace(one, cpu_millis=one.cpu_millis + 1_000_000) for one in SHAPES]
+    return [replace(spec(number, image), resources=one) for number, one in enumerate(large)]
+
+
 async def queued(scale: "Scale") -> Row:
     """Row 5: from a submission to its place, at a rate that is offered, where many wait for what is not there."""
     folder = scale.folder / "queue"
-    large = [replace(one, cpu_millis=one.cpu_millis + 1_000_000) for one in SHAPES]
-    waits = [replace(spec(number, scale.image), resources=one) for number, one in enumerate(large)]
-    restarts.seed_queued(folder, scale.queued, waits)
+    restarts.seed_queued(folder, scale.queued, waiting(scale.image))
     with (
         scale.controller("queue") as controller,
         swarm.agents(controller.address, scale.agents, "--run-seconds=-1", start_seconds=scale.agents / 500) as agents,
@@ -128,10 +132,10 @@ async def queued(scale: "Scale") -> Row:
             await submitter.submit()
             submitter.seconds.clear()
             since = time.monotonic()
-            await _offered(submitter, since, scale.seconds)
+            await offered(submitter, since, scale.seconds)
             done = len(submitter.seconds) / (time.monotonic() - since)
     placed = Series("submitted → placed", "ms", _millis(submitter.seconds))
-    ratios = (Ratio("p50, ms", placed.p50, 20.0), Ratio("p99, ms", placed.p99, 100.0))
+    ratios = (Ratio("p50", placed.p50, 20.0, unit="ms"), Ratio("p99", placed.p99, 100.0, unit="ms"))
     title = f"{OFFERED_PER_SECOND} submissions a second, {scale.agents} nodes, {scale.queued} queued"
     notes = (
         f"{submitter.placed} of {len(submitter.seconds) + 1} were placed at once; jobs run on: no place is given up",
@@ -139,7 +143,7 @@ async def queued(scale: "Scale") -> Row:
     return Row(5, title, (placed, Series("answered", "jobs/s", (done,))), ratios, notes)
 
 
-async def _offered(submitter: Submitter, since: float, seconds: float) -> None:
+async def offered(submitter: Submitter, since: float, seconds: float) -> None:
     """Submits at a steady rate; what has to wait for its turn is timed from when it was due."""
     slots = asyncio.Semaphore(OFFERED_AT_ONCE)
 

@@ -23,13 +23,15 @@ from agent.runtimes.runtime import Ref
 from benchmarks import setting as settings
 from benchmarks import slurm
 from benchmarks.engine_events import EngineEvents
-from benchmarks.figures import Measured, Row, Series
+from benchmarks.figures import Measured, Row, Series, of_medians
 from benchmarks.starts import idle_spec, pull
 from deploy.local import engine as engines
 from headrace.client import Client
 from headrace.refusals import Refusal
 
 NODE = "bench-systems"
+HEADRACE = "Headrace (container)"
+SWARM, SLURM, RAY = "Docker Swarm's job mode (container)", "Slurm, sbatch (process)", "Ray, an actor (process)"
 ONE_AT_A_TIME = 10
 WARM_UP = 2
 TOGETHER = 24
@@ -52,11 +54,17 @@ async def measure(setting: settings.Setting) -> Row:
         except (RuntimeError, OSError, Refusal, subprocess.SubprocessError) as error:
             notes.append(f"{name} is left out: {error}")
     series: tuple[Series, ...] = (*starts.series(), *rates.series())
-    return Row(17, "jobs that do nothing: submitted → started, and jobs a second", series, (), tuple(notes))
+    ratios = tuple(
+        of_medians(f"{what}: {HEADRACE} / {other}", measured[HEADRACE], measured[other])
+        for what, measured in (("submitted → started", starts), ("jobs a second", rates))
+        for other in (SWARM, SLURM, RAY)
+        if other in measured.values
+    )
+    return Row(17, "jobs that do nothing: submitted → started, and jobs a second", series, ratios, tuple(notes))
 
 
 async def _headrace(setting: settings.Setting, host: str, starts: Measured, rates: Measured) -> None:
-    name, image = "Headrace (container)", setting.pinned()
+    name, image = HEADRACE, setting.pinned()
     pull(host, image)
     with EngineEvents(host) as events:
         async with settings.daemons(setting, settings.Member(NODE, host)) as (_, client):
@@ -87,7 +95,7 @@ async def _together(client: Client, image: str) -> float:
 
 
 def _swarm(setting: settings.Setting, host: str, starts: Measured, rates: Measured) -> None:
-    name, image = "Docker Swarm's job mode (container)", setting.pinned()
+    name, image = SWARM, setting.pinned()
     with contextlib.closing(docker.APIClient(base_url=host)) as client, _ServiceStarts(host) as started:
         client.init_swarm(advertise_addr="127.0.0.1", listen_addr="127.0.0.1")
         try:
@@ -158,7 +166,7 @@ class _ServiceStarts:
 
 
 def _slurm(folder: Path, starts: Measured, rates: Measured) -> str:
-    name = "Slurm, sbatch (process)"
+    name = SLURM
     with _folder(folder) as own, slurm.served(own / "slurm") as system:
         script, said = own / "job.sh", own / "said"
         script.write_text(f"#!/bin/sh\ndate +%s%N >>{said}\n")
@@ -180,7 +188,7 @@ def _slurm(folder: Path, starts: Measured, rates: Measured) -> str:
 
 
 def _ray(folder: Path, starts: Measured, rates: Measured) -> str:
-    name = "Ray, an actor (process)"
+    name = RAY
     with _folder(folder) as own:
         venv.create(own / "venv", with_pip=True)
         python = str(own / "venv" / "bin" / "python")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import traces
+from benchmarks import openb_results, record, traces
 from benchmarks.bounds import bound_percent
 from benchmarks.openb_controller import PlacedByController
 from benchmarks.traces import LEVELS, Trace
@@ -119,6 +119,7 @@ def _spread(values: Sequence[float]) -> str:
 def main() -> int:
     """Runs all seeds, and prints the table."""
     arguments = _parser().parse_args()
+    before = record.load()[0]
     trace = traces.read(arguments.pods, arguments.nodes)
     begun = policies(trace, arguments.moves_per_100, learn=arguments.learn, controller=arguments.controller)
     runs: dict[str, list[Run]] = {name: [] for name in begun}
@@ -135,14 +136,15 @@ def main() -> int:
         count = traces.arrived_by(first, level, trace.capacity_millis)
         bounds.append(bound_percent(trace.hosts, first[:count]))
     _clear()
-    print(
-        f"{arguments.pods.stem}: percent of {trace.capacity_millis // 1000} devices given away, {arguments.seeds} seeds"
-    )
-    print("\n".join(table(runs, bounds, traces.published(arguments.pods))))
+    title = openb_results.title(arguments.pods.stem, trace.capacity_millis // 1000, arguments.seeds)
+    lines = [title, *table(runs, bounds, traces.published(arguments.pods))]
+    print("\n".join(lines))
     print(
         "mean ± standard deviation; the bound is that of the first seed; won back: the share of what lies between the"
     )
     print("better of the two FGD figures and the bound; empty where FGD reaches the bound, but for 0.1 percent")
+    told = record.run(record.command("benchmarks.openb", sys.argv[1:]), before, record.load()[0])
+    openb_results.keep(lines, told, publish=arguments.publish)
     return 0
 
 
@@ -176,6 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--controller", action="store_true", help="the controller's own way of placing as well, which learns"
     )
+    record.add_publish(parser)
     return parser
 
 

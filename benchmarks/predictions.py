@@ -28,7 +28,12 @@ async def measure(setting: settings.Setting) -> Row:
     for what in ("downtime", "bytes"):
         errors = [error for name, one in measured.values.items() if name.endswith(f"{what} off by") for error in one]
         ratios.append(
-            Ratio(f"{what}: foretold and actual differ by, median of {len(errors)}", statistics.median(errors), BOUND)
+            Ratio(
+                f"{what}: foretold and actual differ by, median of {len(errors)}",
+                statistics.median(errors),
+                BOUND,
+                unit="share",
+            )
         )
     notes = (
         "the share of the actual figure by which the foretold one is off",

@@ -59,11 +59,11 @@ async def at_rest(scale: "Scale") -> Row:
         Series("killed → all are back", "s", (back,)),
     )
     ratios = (
-        Ratio("processor, % of a core", core_percent, 60.0),
-        Ratio("memory, KiB an agent", kib, 150.0),
-        Ratio("all are back, s", back, 30.0),
+        Ratio("controller's processor time", core_percent, 60.0, unit="% of a core"),
+        Ratio("memory, an agent", kib, 150.0, unit="KiB"),
+        Ratio("all are back", back, 30.0, unit="s"),
     )
-    notes = (f"{scale.agents} agents; leases lapsed: {counts['lapses']}; no TLS: this version has none",)
+    notes = (f"{scale.agents} agents; streams that ended: {counts['failures']}; no TLS: this version has none",)
     return Row(7, f"{scale.agents} agents at rest", series, ratios, notes)
 
 

@@ -11,7 +11,7 @@ import psutil
 
 from benchmarks import setting as settings
 from benchmarks.counted import Counted, counted
-from benchmarks.figures import Measured, Ratio, Row, Series
+from benchmarks.figures import Measured, Ratio, Row, Series, of_medians
 from deploy.local import cluster, packages, processes
 from headrace.client import Client
 from headrace.nodes import NodeState
@@ -77,9 +77,9 @@ async def _measured(agent: psutil.Process, exporter: psutil.Process, url: str, b
     mean = sum(ours.percents) / WINDOWS
     rss = memory["agent, RSS"].p50
     ratios = (
-        Ratio("agent, RSS in MiB", rss, MEMORY_MIB),
-        Ratio(f"agent, % of a core over {WINDOWS * WINDOW_SECONDS:g} s", mean, CPU_PERCENT),
-        Ratio("agent / exporter, RSS", rss / memory[f"{EXPORTER}, RSS"].p50),
+        Ratio("agent, RSS", rss, MEMORY_MIB, unit="MiB"),
+        Ratio(f"agent, over {WINDOWS * WINDOW_SECONDS:g} s", mean, CPU_PERCENT, unit="% of a core"),
+        of_medians("agent / exporter, RSS", memory["agent, RSS"], memory[f"{EXPORTER}, RSS"]),
     )
     rate = between.bytes_up / (WINDOWS * WINDOW_SECONDS)
     notes = (f"all that the agent sends, with HTTP/2: {rate:.0f} bytes a second",)

@@ -34,8 +34,8 @@ async def measure(scale: "Scale") -> Row:
     empty: list[float] = []
     rss: list[float] = []
     for number in range(ROUNDS):
-        empty.append(await _until_it_answers(scale, f"empty-{number}"))
-        full.append(await _until_it_answers(scale, "restart", rss))
+        empty.append(await until_it_answers(scale, f"empty-{number}"))
+        full.append(await until_it_answers(scale, "restart", rss))
     with scale.controller("restart") as controller:
         options = ("--run-seconds=-1",)
         with swarm.agents(controller.address, scale.agents, *options, start_seconds=scale.agents / 500) as agents:
@@ -49,13 +49,13 @@ async def measure(scale: "Scale") -> Row:
         Series("all connected", "s", (came,)),
     )
     ratios = (
-        Ratio("start → it answers, s", series[0].p50, 2.0),
-        Ratio("memory with all agents, GiB", with_agents / (1 << 30), 1.2),
+        Ratio("start → it answers", series[0].p50, 2.0, unit="s"),
+        Ratio("memory with all agents", with_agents / (1 << 30), 1.2, unit="GiB"),
     )
     return Row(9, f"restart with {scale.agents} nodes, {scale.jobs} live and {scale.ended} ended jobs", series, ratios)
 
 
-async def _until_it_answers(scale: "Scale", name: str, rss: list[float] | None = None) -> float:
+async def until_it_answers(scale: "Scale", name: str, rss: list[float] | None = None) -> float:
     """Its first page of jobs."""
     since = time.monotonic()
     with scale.controller(name) as controller:

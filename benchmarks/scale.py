@@ -7,16 +7,29 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks import explaining, figures, job_rates, one_image, record, report_rates, restarts, store_rates, swarm
+from benchmarks import (
+    curves,
+    explaining,
+    job_rates,
+    one_image,
+    plots,
+    record,
+    report_rates,
+    restarts,
+    store_rates,
+    swarm,
+    table,
+)
 from benchmarks.figures import Row
 from deploy.local import places
 from headrace.refusals import Refusal
 
 LEASE = "30s"
-PARTS: dict[str, Callable[["Scale"], Awaitable[Row]]]
+Part = Callable[["Scale"], Awaitable[Row]]
+PARTS: dict[str, Part]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,32 +57,37 @@ def main() -> int:
     # Whoever ends this ends what it has started, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     places.STATE.mkdir(exist_ok=True)
-    rows: list[tuple[Row, list[float], list[float]]] = []
-    with one_image.served() as image, tempfile.TemporaryDirectory(prefix="scale-", dir=places.STATE) as folder:
-        scale = Scale(
-            agents=arguments.agents,
-            jobs=arguments.jobs,
-            ended=arguments.ended,
-            queued=arguments.queued,
-            seconds=arguments.seconds,
-            folder=Path(folder),
-            image=image,
-        )
-        for part in arguments.parts or list(PARTS):
-            before = record.load()
-            try:
-                row = asyncio.run(_of(PARTS[part], scale))
-            except Refusal as refusal:
-                sys.stderr.write(f"refused: {refusal.message} [{refusal.reason}]\n")
-                return 2
-            rows.append((row, before, record.load()))
-            print("\n".join(["", *figures.lines(row), f"load {before[0]} before, {rows[-1][2][0]} after"]), flush=True)
-    path = record.write(sys.argv[1:], record.machine(""), rows, module="benchmarks.scale")
-    print(f"\nkept in {path}")
-    return 1 if any(ratio.reached is False for row, _, _ in rows for ratio in row.ratios) else 0
+    kept = record.Record("benchmarks.scale", sys.argv[1:], publish=arguments.publish)
+    try:
+        with one_image.served() as image, tempfile.TemporaryDirectory(prefix="scale-", dir=places.STATE) as folder:
+            for name, part, scale in _chosen(arguments, Path(folder), image):
+                before = record.load()
+                kept.add(asyncio.run(_of(part, scale)), before, part=name)
+        path = kept.write()
+        table.show(kept.runs)
+        print(f"all measurements: {path}")
+        if arguments.publish:
+            plots.draw()
+    except Refusal as refusal:
+        sys.stderr.write(f"refused: {refusal.message} [{refusal.reason}]\n")
+        return 2
+    return 1 if kept.missed else 0
 
 
-async def _of(part: Callable[[Scale], Awaitable[Row]], scale: Scale) -> Row:
+def _chosen(arguments: argparse.Namespace, folder: Path, image: str) -> Iterator[tuple[str, Part, Scale]]:
+    """What is to be measured, with its name, and how large."""
+    small = Scale(1_000, 10_000, 0, 1_000, 20.0, folder, image)
+    large = Scale(10_000, 100_000, 1_000_000, 100_000, 10.0, folder, image)
+    given = {name: vars(arguments)[name] for name in ("agents", "jobs", "ended", "queued", "seconds")}
+    asked = {name: value for name, value in given.items() if value is not None}
+    names = curves.CURVES if "all" in arguments.curves else dict.fromkeys(arguments.curves)
+    for part in arguments.parts or (() if names else PARTS):
+        yield part, PARTS[part], replace(small, **asked)
+    for name in names:
+        yield f"curve {name}", curves.CURVES[name], replace(large, **asked)
+
+
+async def _of(part: Part, scale: Scale) -> Row:
     return await part(scale)
 
 
@@ -90,11 +108,20 @@ def _parser() -> argparse.ArgumentParser:
         description="Measures one controller with thousands of simulated agents, which speak the real protocol.",
         epilog="example: python -m benchmarks.scale --agents 1000 agents jobs",
     )
-    parser.add_argument("--agents", type=int, default=1_000)
-    parser.add_argument("--jobs", type=int, default=10_000, help="live ones that a controller starts with (restart)")
-    parser.add_argument("--ended", type=int, default=0, help="ended ones beside them (restart)")
-    parser.add_argument("--queued", type=int, default=1_000, help="jobs that wait already (queue, explain)")
-    parser.add_argument("--seconds", type=float, default=20.0, help="for how long each figure is taken")
+    parser.add_argument("--agents", type=int, help="1,000; for curves 10,000")
+    parser.add_argument("--jobs", type=int, help="live ones that a controller starts with: 10,000; for curves 100,000")
+    parser.add_argument("--ended", type=int, help="ended ones beside them: none; for curves 1,000,000")
+    parser.add_argument("--queued", type=int, help="jobs that wait already: 1,000; for curves 100,000")
+    parser.add_argument("--seconds", type=float, help="for how long each figure is taken: 20; for curves 10")
+    parser.add_argument(
+        "--curve",
+        dest="curves",
+        action="append",
+        default=[],
+        choices=["all", *curves.CURVES],
+        help="how costs grow, up to those numbers, instead of parts; may be given again",
+    )
+    record.add_publish(parser)
     parser.add_argument("parts", nargs="*", metavar="PART", choices=[*PARTS, []], help=", ".join(PARTS))
     return parser
 

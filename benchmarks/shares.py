@@ -7,10 +7,12 @@ import argparse
 import heapq
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from benchmarks import record
+from benchmarks.figures import Curve, Ratio, Row
 from controller.core import model as controller
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
@@ -22,6 +24,7 @@ from headrace.nodes import Capacity, Cpu, Device, Engine, Health, NodeDescriptio
 from headrace.projects import Declared
 from headrace.sessions import Goal, Report
 
+NODES = 12
 # How far from its share a tenant may end, as a part of it.
 TO_REACH = 0.05
 DAY_MS = 86_400_000
@@ -31,6 +34,8 @@ LEASE_MS = 3_600_000
 BACKLOG = 3
 GIB = 1 << 30
 MINUTE_MS = 60_000
+# How often it is looked what each has had.
+LOOK_MS = 30 * MINUTE_MS
 EPOCH_MS = 1_700_000_000_000
 PLATFORM = Platform("linux", "amd64")
 PIN = ImagePin(PLATFORM, "registry.example/job@sha256:" + "a" * 64, "registry.example/job:1")
@@ -104,6 +109,9 @@ class Day:
         self.now_ms = 0
         self.events = 0
         self.ended = dict.fromkeys(tenants, 0)
+        # What each has had of all by then, as a part of what it was due: hours, and that.
+        self.seen: dict[str, list[tuple[float, float]]] = {name: [] for name in tenants}
+        self._look_ms = LOOK_MS
         self._count = 0
         self._sequence = 0
         self._minutes: dict[str, tuple[int, int]] = {}
@@ -122,6 +130,7 @@ class Day:
             self._fill()
             self.now_ms, _, node, ended = heapq.heappop(self._ahead)
             self._tick()
+            self._look()
             if ended is not None:
                 over = Attempt(ended.job, ended.epoch, node, state=AttemptState.EXITED, exit_code=0)
                 self._running[node][ended.job] = over
@@ -131,6 +140,7 @@ class Day:
             self._report(node)
         self.now_ms = length_ms
         self._tick()
+        self._look()
 
     def had(self) -> tuple[Had, ...]:
         """What came of it."""
@@ -141,6 +151,13 @@ class Day:
             Had(name, uses[name] / total, tenant.weight / weights, self.ended[name])
             for name, tenant in self.tenants.items()
         )
+
+    def _look(self) -> None:
+        if self.now_ms < self._look_ms:
+            return
+        self._look_ms = self.now_ms - self.now_ms % LOOK_MS + LOOK_MS
+        for had in self.had():
+            self.seen[had.tenant].append((self.now_ms / (60 * MINUTE_MS), had.part / had.due))
 
     def _fill(self) -> None:
         """Every tenant that has come has jobs that wait."""
@@ -206,26 +223,49 @@ def _devices(node: str) -> tuple[Device, ...]:
     )
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs the days; 1 if a tenant is further from its share than it may be."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.shares", description=__doc__)
-    parser.add_argument("--nodes", type=int, default=12, help="of 16 cores, two GPUs and two NPUs each")
-    parser.add_argument("--seeds", type=int, default=3)
-    chosen = parser.parse_args(arguments)
-    worst = 0.0
+def measured(*, nodes: int, seeds: int) -> Row:
+    """Runs the days, says what came of each, and answers what the history keeps of them."""
+    curves: list[Curve] = []
+    worst = dict.fromkeys(SCENARIOS, 0.0)
     sys.stdout.write("scenario       seed  tenant  jobs   due     had     off\n")
     for scenario, tenants in SCENARIOS.items():
-        for seed in range(chosen.seeds):
-            day, began = Day(tenants, nodes=chosen.nodes, seed=seed), time.process_time()
+        for seed in range(seeds):
+            day, began = Day(tenants, nodes=nodes, seed=seed), time.process_time()
             day.run()
             micros = (time.process_time() - began) * 1e6 / day.events
             for had in day.had():
-                worst = max(worst, had.off)
+                worst[scenario] = max(worst[scenario], had.off)
                 numbers = f"{had.jobs:5}  {had.due:6.2%}  {had.part:6.2%}  {had.off:5.2%}"
                 sys.stdout.write(f"{scenario:13}  {seed:4}  {had.tenant:6} {numbers}\n")
             sys.stdout.write(f"{'':13}  {day.events} events, {micros:.0f} µs each\n")
+            if seed == 0:
+                curves += _curves(scenario, day)
+    ratios = tuple(
+        Ratio(f"{name}: the worst off its share", off, TO_REACH, unit="of it") for name, off in worst.items()
+    )
+    title = f"tenants' shares of a simulated day, {nodes} nodes, {seeds} seeds"
+    return Row("shares", title, (), ratios, curves=tuple(curves))
+
+
+def _curves(scenario: str, day: Day) -> Iterator[Curve]:
+    for tenant, points in day.seen.items():
+        name = f"{scenario}: {tenant}, weight {day.tenants[tenant].weight:g}"
+        yield Curve("shares", "shares", name, "hours", "had of all, to its share", tuple(points), grows=False)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the days; 1 if a tenant is further from its share than it may be."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.shares", description=__doc__)
+    parser.add_argument("--nodes", type=int, default=NODES, help="of 16 cores, two GPUs and two NPUs each")
+    parser.add_argument("--seeds", type=int, default=3)
+    record.add_publish(parser)
+    chosen = parser.parse_args(arguments)
+    kept, before = record.Record("benchmarks.shares", arguments, publish=chosen.publish), record.load()
+    row = measured(nodes=chosen.nodes, seeds=chosen.seeds)
+    kept.add(row, before, part="curve shares")
+    worst = max(ratio.value for ratio in row.ratios)
     sys.stdout.write(f"the worst is {worst:.2%} off its share; to reach: {TO_REACH:.0%}\n")
-    return 1 if worst > TO_REACH else 0
+    return 1 if kept.missed else 0
 
 
 if __name__ == "__main__":
