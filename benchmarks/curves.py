@@ -99,7 +99,8 @@ async def queue(scale: "Scale") -> Row:
         Curve(5, "queue", f"{rate}, p99", x, "time, ms", steps["offered, p99"]),
         Curve(5, "queue-rate", f"answered of {rate}", x, "jobs a second", steps["answered"]),
     )
-    return _row(5, f"submitted → placed by jobs queued, {scale.agents:,} nodes", found, steps.notes)
+    title = f"submitted → placed by jobs queued, {scale.agents:,} nodes in the store, no agents"
+    return _row(5, title, found, steps.notes)
 
 
 async def _with_a_queue(scale: "Scale", count: int, notes: list[str]) -> dict[str, float]:

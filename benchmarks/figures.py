@@ -10,6 +10,7 @@ from headrace.cli.words import columns
 # What a value is of which no unit is told: a ratio.
 TIMES = "×"
 EXPONENT = "exponent"
+OF_ROUNDS = ", median of the rounds"
 # So many are shown on a screen.
 MOST_POINTS = 8
 # What stands between a curve's name and what it grows with.
@@ -164,7 +165,7 @@ def of_rounds(name: str, ours: Series, other: Series, bound: float | None = None
     """The median of the rounds' ratios: what was measured side by side was under the same load."""
     rounds = [mine / theirs for mine, theirs in zip(ours.values, other.values, strict=True)]
     pair = Pair(ours.p50, other.p50, ours.unit, other.name)
-    return Ratio(f"{name}, median of the rounds", statistics.median(rounds), bound, at_least, pair=pair)
+    return Ratio(f"{name}{OF_ROUNDS}", statistics.median(rounds), bound, at_least, pair=pair)
 
 
 def of_medians(name: str, ours: Series, other: Series) -> Ratio:

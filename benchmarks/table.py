@@ -8,13 +8,14 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks import history
-from benchmarks.figures import EXPONENT, with_unit
+from benchmarks.figures import EXPONENT, OF_ROUNDS, with_unit
 from benchmarks.goals import GOALS
 from benchmarks.history import Entry, Run
 from headrace.refusals import Refusal
 
 # What a table needs that nobody looks at on a screen.
-WIDTH = 190
+WIDTH = 200
+FIGURE_WIDTH = 56
 REACHED = {True: ("reached", "green"), False: ("not reached", "red"), None: ("", "")}
 COLUMNS = ("ROW", "FIGURE", "GOAL", "ANCHOR", "OURS", "RATIO", "", "MEASURED")
 FOOT = (
@@ -28,13 +29,15 @@ def show(fresh: Collection[Run] = ()) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)
-    console.print(table(history.latest(history.read(history.LOCAL, history.PUBLISHED)), fresh))
+    found = history.latest(history.read(history.LOCAL, history.PUBLISHED))
+    console.print(table(found, fresh, width=console.width))
     console.print(Text(FOOT))
 
 
-def table(found: Sequence[Entry], fresh: Collection[Run] = ()) -> Table:
+def table(found: Sequence[Entry], fresh: Collection[Run] = (), *, width: int = WIDTH) -> Table:
     """The table of these entries, and of goals of which there is none."""
     grid = Table(*COLUMNS, box=None, pad_edge=False, header_style="bold")
+    grid.columns[1].min_width = FIGURE_WIDTH if width >= WIDTH else None
     for column in (4, 5):
         grid.columns[column].justify = "right"
     # A curve that only goes with time is for a plot alone.
@@ -65,10 +68,11 @@ def _cells(entry: Entry) -> tuple[str | Text, ...]:
     # Two digits of an exponent are what is known of it.
     digits = shown if unit != EXPONENT else "{:.2f}".format
     ours = "" if entry.ours is None else with_unit(digits(entry.ours), unit)
-    # Close to 1 it matters on which side.
-    places = 4 if entry.ratio is not None and abs(entry.ratio - 1) < 0.01 else 2
+    # Close to 1 it matters on which side; what is next to nothing is not nothing.
+    places = 4 if entry.ratio is not None and (entry.ratio < 0.01 or abs(entry.ratio - 1) < 0.01) else 2
     ratio = "" if entry.ratio is None else f"{entry.ratio:.{places}f}"
-    return (f"  {entry.figure}", entry.goal, anchor, ours, ratio, Text(word, style))
+    last = "; {1} at {0}".format(*map(shown, entry.points[-1])) if entry.points else ""
+    return (f"  {entry.figure.removesuffix(OF_ROUNDS)}{last}", entry.goal, anchor, ours, ratio, Text(word, style))
 
 
 def shown(value: float) -> str:
