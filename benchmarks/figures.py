@@ -73,7 +73,7 @@ class Ratio:
         """What it has to reach, as people write it; empty where nothing is asked."""
         if self.bound is None:
             return ""
-        return f"{'≥' if self.at_least else '≤'} {with_unit(f'{self.bound:g}', self.unit)}"
+        return f"{'≥' if self.at_least else '≤'} {with_unit(f'{self.bound:,.9g}', self.unit)}"
 
 
 @dataclass(frozen=True, slots=True)
