@@ -104,7 +104,7 @@ PICTURES = (
             Panel("One kind of job each", "shares", "one kind each: ", **SHARES),  # type: ignore[arg-type]
         ),
     ),
-    Picture("gavel.png", (Panel("Gavel's cluster", "gavel", x_scale="linear"),)),
+    Picture("gavel.png", (Panel("Gavel's cluster", "gavel", x_scale="linear", y_scale="linear"),)),
 )
 
 
