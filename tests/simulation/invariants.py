@@ -351,6 +351,8 @@ def a_job_is_replaced_only_if_its_attempt_is_over_or_its_node_was_silent_for_its
     held = next((one for one in (site.core.held.get(ref), site.held.get(ref)) if one is not None), None)
     container = site.engine.containers.get(ref)
     over = (held is not None and held.attempt.ended) or (container is not None and container.exit_code is not None)
+    # A task that has done its work keeps its place; an agent that was killed before it wrote that down says otherwise.
+    over |= bool(before.gang) and before.attempt is not None and before.attempt.state is AttemptState.EXITED
     if over or silent_ms > max(before.spec.lost_after_ms, GIVEN_UP_MS) or before.node in world.past.forgetful:
         return None
     return f"{after.name} leaves {before.node} after {silent_ms} ms, and is {_state(held.attempt if held else None)}"

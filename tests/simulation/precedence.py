@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from controller.core.backfill import Kept, earliest
 from controller.core.fairness import rank
-from controller.core.keeping import alike, scene
+from controller.core.keeping import PAUSE_MS, alike, scene
 from headrace.jobs import Job, JobState
 from headrace.projects import Declared
 from tests.simulation.invariants import at
@@ -34,10 +34,12 @@ def a_job_has_to_leave_only_for_one_that_may_have_it_leave(
         # It leaves for another reason, or gives back once more to the same.
         return None
     world.past.asked[after.preemptor] = None
-    # One that has come with the event at hand is not among those that were decided on before.
-    who = world.controller.decided.get(after.preemptor) or world.controller.book.jobs.get(after.preemptor)
-    if who is None or who.state is not JobState.QUEUED or who.preemptor == after.id:
-        return f"{after.name} leaves for {after.preemptor}, which is {who.state.name if who else 'not there'}"
+    # It may have come with the event at hand, have left a node by it, or have begun with it.
+    known = (world.controller.decided.get(after.preemptor), world.controller.book.jobs.get(after.preemptor))
+    waiting = [one for one in known if one is not None and one.state is JobState.QUEUED]
+    if not waiting or waiting[-1].preemptor == after.id:
+        return f"{after.name} leaves for {after.preemptor}, which is {[one.state.name for one in known if one]}"
+    who = waiting[-1]
     if after.preemption_count > before.preemption_count:
         lower = who.spec.priority >= URGENT and after.spec.priority < who.spec.priority
         same = who.spec.project == after.spec.project
@@ -85,6 +87,10 @@ def _delayed(world: "World", kept: Kept, head: Job, before: Job, after: Job) -> 
         return None
     if (after.gang or after.id) in world.past.asked:
         # What others had left was kept for it.
+        return None
+    sought = book.turns.sought.get(head.id)
+    if head.is_gang and kept.start_ms is None and sought is not None and book.now_ms - sought.last_ms < PAUSE_MS:
+        # For a gang all nodes are looked at, and so not with each event: who leaves since the last look is not seen.
         return None
     tasks, seen, nodes = alike(book, head), scene(book, head), [book.nodes[name] for name in kept.nodes]
 
