@@ -217,9 +217,18 @@ def _legend(frame: "Axes") -> None:
     if not handles:
         return
     title = "exponent: that of the last decade" if any("exponent" in label for label in labels) else None
-    below = offset_copy(frame.transAxes, fig=frame.figure, y=-LEGEND_POINTS, units="points")
-    beside = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": below, "borderaxespad": 0}
-    frame.legend(frameon=False, fontsize=7.5, title=title, title_fontsize=7, alignment="left", **beside)
+    below = offset_copy(frame.transAxes, fig=frame.get_figure(root=True), y=-LEGEND_POINTS, units="points")
+    frame.legend(
+        loc="upper left",
+        bbox_to_anchor=(0, 0),
+        bbox_transform=below,
+        borderaxespad=0,
+        frameon=False,
+        fontsize=7.5,
+        title=title,
+        title_fontsize=7,
+        alignment="left",
+    )
 
 
 def _limits(panel: Panel, mine: Sequence[Curve]) -> tuple[float, float]:

@@ -340,7 +340,7 @@ def a_result_is_that_of_an_undisturbed_run(world: "World", _before: Job | None, 
 def a_job_is_replaced_only_if_its_attempt_is_over_or_its_node_was_silent_for_its_lost_after(
     world: "World", before: Job | None, after: Job
 ) -> str | None:
-    """A job whose node was only unreachable for less than its `lost_after` is still that node's."""
+    """A job whose node was unreachable for less than its `lost_after` is still that node's, but a task that is done."""
     if before is None or not before.node or after.epoch == before.epoch:
         return None
     site = world.sites[before.node]
@@ -351,9 +351,8 @@ def a_job_is_replaced_only_if_its_attempt_is_over_or_its_node_was_silent_for_its
     held = next((one for one in (site.core.held.get(ref), site.held.get(ref)) if one is not None), None)
     container = site.engine.containers.get(ref)
     over = (held is not None and held.attempt.ended) or (container is not None and container.exit_code is not None)
-    # A task that has done its work keeps its place; an agent that was killed before it wrote that down says otherwise.
-    over |= bool(before.gang) and before.attempt is not None and before.attempt.state is AttemptState.EXITED
-    if over or silent_ms > max(before.spec.lost_after_ms, GIVEN_UP_MS) or before.node in world.past.forgetful:
+    done = bool(before.gang) and before.attempt is not None and before.attempt.state is AttemptState.EXITED
+    if over or done or silent_ms > max(before.spec.lost_after_ms, GIVEN_UP_MS) or before.node in world.past.forgetful:
         return None
     return f"{after.name} leaves {before.node} after {silent_ms} ms, and is {_state(held.attempt if held else None)}"
 
