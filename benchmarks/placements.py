@@ -166,7 +166,7 @@ def _chosen(book: Book, specs: list[JobSpec]) -> float:
             found = tables.choose(demands[id(job.spec)], job, now_wall_ms=BEGIN_MS)
             if isinstance(found, Place):
                 slot = snapshot.slots[found.node]
-                snapshot.hold(slot, snapshot.usages[slot].plus(job.spec.resources, found.devices))
+                snapshot.hold(slot, snapshot.usages[slot].plus(job.spec, found.devices))
                 placed += 1
         return placed
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from headrace.attempts import Attempt, Checkpoint, Outputs, Phase, Platform
+from headrace.neighbours import Neighbours
 
 # A job without a contract has nothing to save; what it needs to end in order is short.
 GRACE_MS_WITHOUT_CONTRACT = 10_000
@@ -186,6 +187,7 @@ class JobSpec:
     # And those from before there were arrays.
     element_count: int = 1
     after: tuple[Dependency, ...] = ()
+    neighbours: Neighbours | None = None
 
     @property
     def grace_ms(self) -> int:

@@ -258,8 +258,8 @@ class Book:
         """The same, once these jobs have gone; to the job that is `waiting` what was promised to it is free."""
         known = self.nodes.get(node)
         found = assignments.held(known or Node(name=f"nodes/{node}"), self.jobs_at(node), without=gone)
-        for requests in self.turns.promised(node, but=waiting):
-            found = found.with_coming(requests)
+        for spec in self.turns.promised(node, but=waiting):
+            found = found.with_coming(spec)
         return found
 
     def node_now(self, node: Node) -> Node:

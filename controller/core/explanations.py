@@ -30,12 +30,15 @@ SHOWN = 12
 _BETTER = (
     "it runs the image natively",
     "more of `prefer` holds there",
+    "jobs of its name are spread more evenly by that, or nearer together, as it asks for",
     "it has fewer devices, which this job does not need",
     "by what is known of speeds, the job may well be done sooner there",
     "its devices are nearer to each other",
 )
 # Where in a score it is said how near devices are to each other.
 _NEAR = 2
+# And of what decides, so much comes before how soon it would be done.
+_SOONEST = 4
 _FITTING_SHOWN, _A_REASON_SHOWN, _OBSTACLES_SHOWN = 5, 2, 8
 
 
@@ -57,7 +60,7 @@ def explained(book: Book, job: Job) -> Explanation:
     table = book.tables.table(demand_of(asked), asked)
     obstacles = table.obstacles(asked, now_wall_ms=book.wall_ms)
     here = _here(job, found)
-    offers = _offers(book, known or asked, _shown(book, table, here))
+    offers = _offers(book, known or asked, _shown(book, table, here), table)
     why = _preferred(asked, here, offers)
     return replace(
         found,
@@ -119,10 +122,13 @@ class _Offer(NamedTuple):
     place: Place | None
     # Whether it would be done there as soon as at any of the places of this level, or nearly so, as far as is known.
     is_soonest: bool = True
+    # How even, or how close, those of the job's name are with it there.
+    company: float = 0.0
 
     def merits(self, place: Place) -> tuple[float, ...]:
         """What decides on it, but for what it costs the others and how idle the node is."""
-        return *level(place), self.is_soonest, place.score[_NEAR]
+        native, liked, spared = level(place)
+        return native, liked, self.company, spared, self.is_soonest, place.score[_NEAR]
 
 
 def _preferred(job: Job, here: str, offers: Sequence[_Offer]) -> Iterator[str]:
@@ -148,9 +154,12 @@ def _preferred(job: Job, here: str, offers: Sequence[_Offer]) -> Iterator[str]:
         yield f"{here} is as good as {other}, and {idler}"
 
 
-def _offers(book: Book, job: Job, nodes: list[Node]) -> list[_Offer]:
+def _offers(book: Book, job: Job, nodes: list[Node], table: Table) -> list[_Offer]:
     foretold = Foretold(job.spec, book.learned, book.past_runs.like(job.spec), book.nodes)
-    found = [_offer(book, job, node, foretold) for node in nodes]
+    slots = np.array([book.snapshot.slots[node.id] for node in nodes], dtype=np.int64)
+    beside = table.company.merits(slots).tolist() if table.company is not None else [0.0] * len(nodes)
+    pairs = zip(nodes, beside, strict=True)
+    found = [_offer(book, job, node, foretold)._replace(company=company) for node, company in pairs]
     return [*_ordered(book, job, found), *(one for one in found if one.place is None)]
 
 
@@ -161,12 +170,12 @@ def _ordered(book: Book, job: Job, found: Sequence[_Offer]) -> list[_Offer]:
     millis = [1000 / one.optimistic if one is not None else None for one in speeds]
     numbers = book.policy.improving
     best: dict[tuple[float, ...], float] = {}
-    for (_, place), its in zip(fitting, millis, strict=True):
+    for (one, place), its in zip(fitting, millis, strict=True):
         if its is not None:
-            best[level(place)] = min(its, best.get(level(place), its))
+            best[one.merits(place)[:_SOONEST]] = min(its, best.get(one.merits(place)[:_SOONEST], its))
     ranked = []
     for (one, place), its in zip(fitting, millis, strict=True):
-        least = best.get(level(place), 0.0)
+        least = best.get(one.merits(place)[:_SOONEST], 0.0)
         most = max(least * numbers.reluctance.gain_ratio, least + numbers.matters_ms)
         offer = one._replace(is_soonest=its is None or its <= most)
         ranked.append(((*offer.merits(place), *place.score), offer))

@@ -149,7 +149,7 @@ def _takes_the_last(book: Book, job: Job, place: Place, head: Job) -> bool:
     if slot is None:
         return False
     node, held = book.nodes[place.node], book.snapshot.usages[slot]
-    left, after = _left(node, held), _left(node, held.plus(job.spec.resources, place.devices))
+    left, after = _left(node, held), _left(node, held.plus(job.spec, place.devices))
     of_each = tuple(zip(least(head), left, after, strict=True))
     if any(want > had == has for want, had, has in of_each):
         return False

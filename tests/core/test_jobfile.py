@@ -27,6 +27,7 @@ from headrace.jobs import (
     Variant,
     Work,
 )
+from headrace.neighbours import Neighbours
 from headrace.refusals import Code, Refusal
 
 BROKEN = sorted((Path(__file__).parent / "broken_jobs").glob("*.yaml"))
@@ -111,6 +112,24 @@ def test_words_are_taken_for_what_their_field_makes_of_them() -> None:
         partition=Partition.KEEP,
         checkpoint=CheckpointPolicy("/data", interval_ms=0, exit_zero=ExitZero.RESUME, live=True),
     )
+
+
+def test_beside_whom_a_job_is_to_be_is_said_in_a_few_words() -> None:
+    said = load(LEAST + "apart_from: [train, noisy]\nspread: labels.rack\n", source="train.yaml")
+
+    assert said.neighbours == Neighbours(apart_from=("train", "noisy"), spread="labels.rack")
+    assert load(LEAST + "pack: region\n", source="train.yaml").neighbours == Neighbours(pack="region")
+    assert load(LEAST, source="train.yaml").neighbours is None
+
+
+def test_a_list_of_devices_is_of_those_of_which_any_will_do() -> None:
+    either = load(LEAST + "resources: {accelerators: [{model: h100}, {vendor: amd, memory: 80GiB}]}\n", source="t.yaml")
+    whatever = load(LEAST + "resources: {accelerators: [{model: h100, count: 2}, {count: 2}]}\n", source="t.yaml")
+
+    assert either.resources.accelerators == AcceleratorRequest(
+        1, '"h100" in model or vendor == "amd" and memory >= 80GiB'
+    )
+    assert whatever.resources.accelerators == AcceleratorRequest(2)
 
 
 def test_a_gang_has_a_time_in_which_all_its_tasks_must_run() -> None:

@@ -23,6 +23,7 @@ from headrace.jobs import (
     Requests,
     Variant,
 )
+from headrace.neighbours import Neighbours
 from headrace.nodes import Capacity, Device, Drain, Engine, Health, Link, Load, Node, NodeDescription, NodeState
 from tests.core.small_world import AMD64, ARM64, GIB, IMAGE, PINS, spec
 
@@ -92,6 +93,7 @@ requests = st.one_of(
     ).filter(lambda one: one.is_part),
 )
 resources = st.builds(Requests, st.sampled_from((500, 2000, 5000)), st.sampled_from((GIB, 10 * GIB)), requests)
+names = st.lists(st.sampled_from(("train", "x", "y")).map(lambda name: ("default", name)), max_size=2).map(tuple)
 usages = st.builds(
     Usage,
     st.sampled_from((0, 2000, 4000)),
@@ -102,9 +104,21 @@ usages = st.builds(
         max_size=2,
     ).map(tuple),
     st.lists(requests.filter(bool), max_size=1).map(tuple),
+    names,
+    names,
+)
+# Two jobs in three do not mind beside whom they are.
+neighbours = (
+    st.none()
+    | st.none()
+    | st.builds(
+        Neighbours, apart_from=st.lists(st.sampled_from(("train", "x", "y")), max_size=2, unique=True).map(tuple)
+    )
 )
 specs = st.builds(
     spec,
+    display_name=st.sampled_from(("train", "train", "x")),
+    neighbours=neighbours,
     resources=resources,
     where=st.sampled_from(OVER_NODES),
     prefer=st.lists(
@@ -222,12 +236,14 @@ class Both:
             found = choose(task, self.nodes.values(), held.__getitem__, now_wall_ms=NOW_MS)
             if isinstance(found, str):
                 return waits_for_all(len(tasks), found)
-            held[found.node] = held[found.node].plus(task.spec.resources, found.devices)
+            held[found.node] = held[found.node].plus(task.spec, found.devices)
             places.append(found)
         return tuple(places)
 
     def feasible(self, job: Job) -> list[str]:
-        found = [fit(job, node, self.usages[name], now_wall_ms=NOW_MS) for name, node in self.nodes.items()]
+        # Who keeps apart from jobs of its name does not from others of the shape.
+        held = {name: replace(usage, shunned=()) for name, usage in self.usages.items()}
+        found = [fit(job, node, held[name], now_wall_ms=NOW_MS) for name, node in self.nodes.items()]
         return [one.node for one in found if isinstance(one, Place)]
 
 

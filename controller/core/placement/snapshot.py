@@ -11,6 +11,7 @@ from controller.core.copies import with_its_own
 from controller.core.placement import links
 from controller.core.placement.demand import is_unsteady
 from controller.core.placement.fit import Usage, free
+from controller.core.placement.names import Name
 from controller.core.placement.reasons import standing
 from headrace import query, shares
 from headrace.attempts import Platform
@@ -60,6 +61,8 @@ class Snapshot:
         self.makes: dict[tuple[object, ...], int] = {}
         self._columns: dict[tuple[str, str], Column] = {}
         self._rank: Integers | None = None
+        # Where there are jobs that keep apart from those of a name.
+        self.shunned: dict[Name, dict[int, None]] = {}
         # When last any node was another one, and when any sensors told something new.
         self.last_described = self.last_read = UNKNOWN
         self._allocate(FIRST_SLOTS)
@@ -67,7 +70,8 @@ class Snapshot:
     def copy(self) -> Self:
         """The same as of now."""
         columns = {key: replace(one, values=one.values.copy()) for key, one in self._columns.items()}
-        return with_its_own(self, _columns=columns)
+        shunned = {name: slots.copy() for name, slots in self.shunned.items()}
+        return with_its_own(self, _columns=columns, shunned=shunned)
 
     def _allocate(self, slots: int) -> None:
         def column(kind: Any, fill: float = 0) -> NDArray[Any]:
@@ -124,6 +128,8 @@ class Snapshot:
             return False
         self.clock += 1
         self.changed[slot] = self.clock
+        if usage.shunned != before.shunned:
+            self._shun(slot, before.shunned, usage.shunned)
         if is_another:
             self._describe(slot, node)
         self._hold(slot, node, usage)
@@ -171,7 +177,7 @@ class Snapshot:
         """From now on nothing is held of any node. Only for who has the snapshot to himself."""
         count = len(self.nodes)
         whole = [node.description.capacity for node in self.nodes]
-        self.usages = [Usage()] * count
+        self.usages, self.shunned = [Usage()] * count, {}
         self.cpu_millis[:count] = [one.cpu_millis for one in whole]
         self.memory_bytes[:count] = [one.memory_bytes for one in whole]
         self.idle[:] = (self.cpu_millis > 0) & (self.memory_bytes > 0)
@@ -228,6 +234,15 @@ class Snapshot:
         self.mixed[slot] = len(dict.fromkeys((one.vendor, one.kind) for one in node.devices)) > 1
         self.near[slot] = any(map(links.is_near_any, node.devices))
         self.described[slot] = self.last_described = self.clock
+
+    def _shun(self, slot: int, before: tuple[Name, ...], names: tuple[Name, ...]) -> None:
+        for name in before:
+            there = self.shunned.get(name, {})
+            there.pop(slot, None)
+            if not there:
+                self.shunned.pop(name, None)
+        for name in names:
+            self.shunned.setdefault(name, {})[slot] = None
 
     def _widen(self, devices: int) -> None:
         names = ("untouched", "shareable", "device_bytes", "held_millis", "held_bytes")
@@ -308,4 +323,5 @@ def _covers(usage: Usage, before: Usage) -> bool:
         and usage.devices[: len(before.devices)] == before.devices
         and usage.parts[: len(before.parts)] == before.parts
         and usage.coming[: len(before.coming)] == before.coming
+        and usage.names[: len(before.names)] == before.names
     )

@@ -7,18 +7,20 @@ worked out anew that have changed. `fit` has the last word on the one node that 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from controller.core.placement import links, reasons
 from controller.core.placement.columns import Shape
+from controller.core.placement.company import Company
 from controller.core.placement.costs import Costs
 from controller.core.placement.demand import Demand
-from controller.core.placement.fit import Place, Unfit, Usage, bound, fit, runnable
+from controller.core.placement.fit import Place, Unfit, bound, fit, runnable
 from controller.core.placement.lengths import NOWHERE, Lengths
+from controller.core.placement.names import kept_apart, name_of
 from controller.core.placement.snapshot import UNKNOWN, Booleans, Column, Floats, Integers, Snapshot
+from controller.core.placement.trial import Trial
 from headrace import shares
 from headrace.jobs import AcceleratorRequest, Job, Network
 from headrace.nodes import Node, NodeDescription
@@ -31,6 +33,8 @@ _NEARNESS = links.LINKED + 1
 _MOST_NEARNESS = 1 << 16
 # Keys of one level differ in how near devices are to each other, and in how idle the node is.
 _LEVEL = 2.0 * _NEARNESS
+# Those of one of these levels, in how many devices are spared, too.
+_WHOLE_LEVEL = _LEVEL * _MOST_DEVICES
 _FITS, _VACANT = 0, 1
 _NO_NETWORK = reasons.NO_HOST_NETWORK
 Codes = NDArray[np.int16]
@@ -97,35 +101,6 @@ class Tables:
         return tuple(places)
 
 
-class Trial:
-    """What would be if other things were held of nodes. When it is left, all is as it was."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
-        self._before: dict[int, Usage] = {}
-        self._gains = snapshot.gains
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for slot, usage in self._before.items():
-            self._snapshot.hold(slot, usage)
-        # Nobody has more room by that: who waits need not be looked at again.
-        self._snapshot.gains = self._gains
-
-    def hold(self, node: str, usage: Usage) -> None:
-        """So much would be held of the node."""
-        slot = self._snapshot.slots[node]
-        self._before.setdefault(slot, self._snapshot.usages[slot])
-        self._snapshot.hold(slot, usage)
-
-    def place(self, job: Job, place: Place) -> None:
-        """The job would be there, too."""
-        usage = self._snapshot.usages[self._snapshot.slots[place.node]]
-        self.hold(place.node, usage.plus(job.spec.resources, place.devices))
-
-
 class Table:
     """One shape's. `code` says for each slot why it is no place, and is 0 where it is one; `key` is higher the better.
 
@@ -138,6 +113,7 @@ class Table:
         self.snapshot = snapshot
         self._costs = costs
         self._lengths = lengths
+        self.company = Company(snapshot, job.spec) if job.spec.neighbours is not None else None
         self._shape: tuple[int, Shape] | None = None
         self._spec, self._images = job.spec, job.images
         self._job = replace(job, exclusions=())
@@ -150,6 +126,7 @@ class Table:
                 self._coded(text(request)) for text in (reasons.no_devices, reasons.no_part)
             )
             self._shares_none = self._coded(reasons.shares_none(request))
+        self._apart = self._coded(reasons.kept_apart(kept_apart(job.spec)))
         self._standings: Codes = np.zeros(0, dtype=np.int16)
         # By variant (0 is none) and class of platforms: why the image does not run, and whether it runs natively.
         self._images_run: Codes = np.zeros((len(job.spec.variants) + 1, 0), dtype=np.int16)
@@ -186,7 +163,7 @@ class Table:
         snapshot = self.snapshot
         key = self.keys(job, now_wall_ms=now_wall_ms, but=but)
         while True:
-            slot = self._best(key if self._lengths is None else self._lengths.soonest(job, key, level=_LEVEL))
+            slot = self._best(self._narrowed(job, key, but))
             if slot is None:
                 return None
             found = fit(job, snapshot.nodes[slot], snapshot.usages[slot], now_wall_ms=now_wall_ms)
@@ -194,6 +171,11 @@ class Table:
                 return found
             key[slot] = self.key[slot] = NOWHERE
             self.code[slot] = self._coded(found.reason)
+
+    def _narrowed(self, job: Job, key: Floats, but: int | None) -> Floats:
+        if self.company is not None:
+            key = self.company.narrowed(job, key, level=_WHOLE_LEVEL, but=but)
+        return key if self._lengths is None else self._lengths.soonest(job, key, level=_LEVEL)
 
     def keys(self, job: Job, *, now_wall_ms: int, but: int | None = None) -> Floats:
         """How good each slot is for the job (`but` one); to be read only."""
@@ -250,7 +232,8 @@ class Table:
         return found
 
     def _kept_away(self, job: Job, now_wall_ms: int) -> dict[int, str]:
-        found: dict[int, str] = {}
+        shunned = self.snapshot.shunned.get(name_of(job.spec), ()) if self.snapshot.shunned else ()
+        found: dict[int, str] = dict.fromkeys(shunned, reasons.SHUNNED)
         for one in job.exclusions:
             slot = self.snapshot.slots.get(one.node)
             if slot is None or now_wall_ms >= one.expire_time_ms:
@@ -275,6 +258,8 @@ class Table:
         self._where = snapshot.over_nodes(spec.where) if spec.where else None
         request = spec.resources.accelerators
         self._such = snapshot.over_devices(request.where) if request is not None else None
+        if self.company is not None:
+            self.company.refresh()
         known = [self._where, self._such]
         return [*self._variants, *self._preferred, *(one for one in known if one is not None)]
 
@@ -287,6 +272,8 @@ class Table:
         platform = snapshot.platform[slots]
         code, near = self._device_codes(slots)
         # What is said of a node is the first of these that keeps the job from it: the last one written.
+        if self.company is not None:
+            code[self.company.beside(slots)] = self._apart
         if self._where is not None:
             code[~self._where.values[slots]] = self._no_match
         if spec.network is Network.HOST:
@@ -356,7 +343,9 @@ class Table:
                     near[index] = self._nearest(int(slots[index]), idle[:, index])
         for index in np.flatnonzero(self.snapshot.intricate[slots]).tolist():
             slot = int(slots[index])
-            found = fit(self._job, self.snapshot.nodes[slot], self.snapshot.usages[slot], now_wall_ms=0)
+            # Who keeps apart from jobs of this name does not from others of the shape.
+            usage = replace(self.snapshot.usages[slot], shunned=())
+            found = fit(self._job, self.snapshot.nodes[slot], usage, now_wall_ms=0)
             # Of what is no matter of devices something else is said, too.
             code[index] = self._coded(found.reason) if isinstance(found, Unfit) else 0
             near[index] = int(found.score[2]) if isinstance(found, Place) else 0
