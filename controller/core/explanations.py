@@ -30,9 +30,9 @@ SHOWN = 12
 _BETTER = (
     "it runs the image natively",
     "more of `prefer` holds there",
-    "jobs of its name are spread more evenly by that, or nearer together, as it asks for",
+    "it is beside others there as it asks for by near, spread or pack",
     "it has fewer devices, which this job does not need",
-    "by what is known of speeds, the job may well be done sooner there",
+    "by what is known of speeds, paths and prices, the job may well be done sooner there, or be cheaper",
     "its devices are nearer to each other",
 )
 # Where in a score it is said how near devices are to each other.
@@ -60,7 +60,7 @@ def explained(book: Book, job: Job) -> Explanation:
     table = book.tables.table(demand_of(asked), asked)
     obstacles = table.obstacles(asked, now_wall_ms=book.wall_ms)
     here = _here(job, found)
-    offers = _offers(book, known or asked, _shown(book, table, here), table)
+    offers = _offers(book, known or asked, _shown(book, table, asked, here), table)
     why = _preferred(asked, here, offers)
     return replace(
         found,
@@ -99,13 +99,15 @@ def _here(job: Job, found: Explanation) -> str:
     return job.node or (found.outlook.nodes[0] if found.outlook is not None and starts else "")
 
 
-def _shown(book: Book, table: Table, here: str) -> list[Node]:
+def _shown(book: Book, table: Table, job: Job, here: str) -> list[Node]:
     """In the order in which they would be chosen, as far as the table tells; then by name."""
     snapshot = book.snapshot
     if len(snapshot.nodes) <= SHOWN:
         return sorted(snapshot.nodes, key=lambda node: node.id)
-    code, key = _codes(book, table), table.key[: len(snapshot.nodes)]
-    best = dict.fromkeys(np.argsort(-key, kind="stable")[:_FITTING_SHOWN].tolist())
+    code, key = _codes(book, table), table.key
+    narrowed = table.narrowed(job, key)
+    best = dict.fromkeys(np.lexsort((-key, -narrowed))[:_FITTING_SHOWN].tolist())
+    best = {slot: None for slot in best if slot < len(snapshot.nodes)}
     if here in snapshot.slots:
         best[snapshot.slots[here]] = None
     found = [snapshot.nodes[slot] for slot in best if code[slot] == 0]
@@ -160,25 +162,23 @@ def _offers(book: Book, job: Job, nodes: list[Node], table: Table) -> list[_Offe
     beside = table.company.merits(slots).tolist() if table.company is not None else [0.0] * len(nodes)
     pairs = zip(nodes, beside, strict=True)
     found = [_offer(book, job, node, foretold)._replace(company=company) for node, company in pairs]
-    return [*_ordered(book, job, found), *(one for one in found if one.place is None)]
+    return [*_ordered(book, job, found, table), *(one for one in found if one.place is None)]
 
 
-def _ordered(book: Book, job: Job, found: Sequence[_Offer]) -> list[_Offer]:
+def _ordered(book: Book, job: Job, found: Sequence[_Offer], table: Table) -> list[_Offer]:
     """By score, but of those that are as good those first where it is done soonest; then by name."""
     fitting = [(one, one.place) for one in found if one.place is not None]
-    speeds = book.learned.speeds(job.spec, [place for _, place in fitting])
-    millis = [1000 / one.optimistic if one is not None else None for one in speeds]
-    numbers = book.policy.improving
-    best: dict[tuple[float, ...], float] = {}
-    for (one, place), its in zip(fitting, millis, strict=True):
-        if its is not None:
-            best[one.merits(place)[:_SOONEST]] = min(its, best.get(one.merits(place)[:_SOONEST], its))
-    ranked = []
-    for (one, place), its in zip(fitting, millis, strict=True):
-        least = best.get(one.merits(place)[:_SOONEST], 0.0)
-        most = max(least * numbers.reluctance.gain_ratio, least + numbers.matters_ms)
-        offer = one._replace(is_soonest=its is None or its <= most)
-        ranked.append(((*offer.merits(place), *place.score), offer))
+    alike: dict[tuple[float, ...], list[int]] = {}
+    for number, (one, place) in enumerate(fitting):
+        alike.setdefault(one.merits(place)[:_SOONEST], []).append(number)
+    lengths = table.lengths
+    lengths = table.lengths or book.lengths()
+    for numbers in alike.values():
+        slots = np.array([book.snapshot.slots[fitting[one][1].node] for one in numbers], dtype=np.int64)
+        soonest = lengths.is_soonest(lengths.millis(job, slots)).tolist()
+        for number, its in zip(numbers, soonest, strict=True):
+            fitting[number] = (fitting[number][0]._replace(is_soonest=its), fitting[number][1])
+    ranked = [((*one.merits(place), *place.score), one) for one, place in fitting]
     return [one for _, one in sorted(ranked, key=lambda pair: pair[0], reverse=True)]
 
 

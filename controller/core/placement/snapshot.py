@@ -63,6 +63,8 @@ class Snapshot:
         self._rank: Integers | None = None
         # Where there are jobs that keep apart from those of a name.
         self.shunned: dict[Name, dict[int, None]] = {}
+        # Whether any node has a price, or had.
+        self.is_priced = False
         # When last any node was another one, and when any sensors told something new.
         self.last_described = self.last_read = UNKNOWN
         self._allocate(FIRST_SLOTS)
@@ -88,6 +90,9 @@ class Snapshot:
         self.memory_bytes: Integers = column(np.int64)
         # The share that is free of CPU or of memory, whichever is less.
         self.idle: Floats = column(np.float64)
+        # What an hour of a device costs there, and of a core.
+        self.device_prices: Floats = column(np.float64)
+        self.core_prices: Floats = column(np.float64)
         self.device_count: Integers = column(np.int64)
         # Devices of which nothing is held, and the most that is free of one that is shared.
         self.untouched_count: Integers = column(np.int64)
@@ -224,6 +229,9 @@ class Snapshot:
         self.platform[slot] = self.platforms.setdefault(able, len(self.platforms))
         self.make[slot] = self.makes.setdefault(_made_of(node), len(self.makes))
         self.host_network[slot] = node.description.host_network
+        self.device_prices[slot] = node.description.device_hour_price
+        self.core_prices[slot] = node.description.core_hour_price
+        self.is_priced |= bool(self.device_prices[slot] or self.core_prices[slot])
         self.device_count[slot] = len(node.devices)
         if len(node.devices) > self.devices:
             self._widen(len(node.devices))

@@ -112,8 +112,9 @@ class Table:
     ) -> None:
         self.snapshot = snapshot
         self._costs = costs
-        self._lengths = lengths
-        self.company = Company(snapshot, job.spec) if job.spec.neighbours is not None else None
+        self.lengths = lengths
+        paths = lengths.paths if lengths is not None else None
+        self.company = Company(snapshot, job.spec, paths) if job.spec.neighbours is not None else None
         self._shape: tuple[int, Shape] | None = None
         self._spec, self._images = job.spec, job.images
         self._job = replace(job, exclusions=())
@@ -163,7 +164,7 @@ class Table:
         snapshot = self.snapshot
         key = self.keys(job, now_wall_ms=now_wall_ms, but=but)
         while True:
-            slot = self._best(self._narrowed(job, key, but))
+            slot = self._best(self.narrowed(job, key, but))
             if slot is None:
                 return None
             found = fit(job, snapshot.nodes[slot], snapshot.usages[slot], now_wall_ms=now_wall_ms)
@@ -172,10 +173,11 @@ class Table:
             key[slot] = self.key[slot] = NOWHERE
             self.code[slot] = self._coded(found.reason)
 
-    def _narrowed(self, job: Job, key: Floats, but: int | None) -> Floats:
+    def narrowed(self, job: Job, key: Floats, but: int | None = None) -> Floats:
+        """Of the best places by their keys, those that are also best beside others, and where it is done soonest."""
         if self.company is not None:
             key = self.company.narrowed(job, key, level=_WHOLE_LEVEL, but=but)
-        return key if self._lengths is None else self._lengths.soonest(job, key, level=_LEVEL)
+        return key if self.lengths is None else self.lengths.soonest(job, key, level=_LEVEL)
 
     def keys(self, job: Job, *, now_wall_ms: int, but: int | None = None) -> Floats:
         """How good each slot is for the job (`but` one); to be read only."""
