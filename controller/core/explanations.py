@@ -124,6 +124,7 @@ class _Offer(NamedTuple):
     place: Place | None
     # Whether it would be done there as soon as at any of the places of this level, or nearly so, as far as is known.
     is_soonest: bool = True
+    millis: float = 0.0
     # How even, or how close, those of the job's name are with it there.
     company: float = 0.0
 
@@ -138,16 +139,18 @@ def _preferred(job: Job, here: str, offers: Sequence[_Offer]) -> Iterator[str]:
 
     Where another one is better now, nothing is said: things were others when it was placed.
     """
-    fitting = [(one.candidate.node, one.merits(one.place), one.place.score[-1]) for one in offers if one.place]
-    own = next((one for one in fitting if one[0] == here), None)
-    best = next((one for one in fitting if one[0] != here), None)
+    fitting = [(one, one.place) for one in offers if one.place is not None]
+    own = next(((one, place) for one, place in fitting if place.node == here), None)
+    best = next(((one, place) for one, place in fitting if place.node != here), None)
     if own is None or best is None:
         return
-    (_, merits, idle), (other, its_merits, its_idle) = own, best
-    for mine, its, why in zip(merits, its_merits, _BETTER, strict=True):
+    other, idle, its_idle = best[1].node, own[1].score[-1], best[1].score[-1]
+    seconds = f"; in seconds, {own[0].millis / 1000:.0f} and not {best[0].millis / 1000:.0f}"
+    pairs = zip(own[0].merits(own[1]), best[0].merits(best[1]), strict=True)
+    for number, ((mine, its), why) in enumerate(zip(pairs, _BETTER, strict=True)):
         if mine != its:
             if mine > its:
-                yield f"{here} comes before {other}: {why}"
+                yield f"{here} comes before {other}: {why}{seconds if number == _SOONEST else ''}"
             return
     if job.spec.resources.accelerators is not None:
         yield f"{here} is as good as {other}, and leaves the others more room for devices, or is as good in that, too"
@@ -175,9 +178,10 @@ def _ordered(book: Book, job: Job, found: Sequence[_Offer], table: Table) -> lis
     lengths = table.lengths or book.lengths()
     for numbers in alike.values():
         slots = np.array([book.snapshot.slots[fitting[one][1].node] for one in numbers], dtype=np.int64)
-        soonest = lengths.is_soonest(lengths.millis(job, slots)).tolist()
-        for number, its in zip(numbers, soonest, strict=True):
-            fitting[number] = (fitting[number][0]._replace(is_soonest=its), fitting[number][1])
+        millis = lengths.millis(job, slots)
+        for number, soonest, its in zip(numbers, lengths.is_soonest(millis).tolist(), millis.tolist(), strict=True):
+            offer, place = fitting[number]
+            fitting[number] = offer._replace(is_soonest=soonest, millis=its), place
     ranked = [((*one.merits(place), *place.score), one) for one, place in fitting]
     return [one for _, one in sorted(ranked, key=lambda pair: pair[0], reverse=True)]
 

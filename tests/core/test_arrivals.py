@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from controller.core import placing
 from controller.core.book import Book, Policy
+from controller.core.explanations import explained
 from controller.core.past_runs import PastRun
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place
@@ -19,8 +20,7 @@ from headrace.attempts import Attempt, Checkpoint, Phase
 from headrace.jobs import AcceleratorRequest, ImagePin, Job, JobSpec, JobState, Preference, Requests
 from headrace.neighbours import Neighbours
 from headrace.nodes import Cpu, Device, Engine, Node, NodeState
-from tests.core.lone_controller import candidates
-from tests.core.small_world import AMD64, GIB, IMAGE, description, spec
+from tests.core.small_world import AMD64, ARM64, GIB, IMAGE, PINS, description, spec
 
 MIB = 1 << 20
 PIN = ImagePin(AMD64, "registry.example/train@sha256:" + "a" * 64, IMAGE, 4 * GIB)
@@ -164,8 +164,29 @@ def test_explain_shows_those_first_that_are_better_in_all_that_is_counted_in_sec
     ran(two, "b", pulled(100, 1))
 
     job = Job("", spec(), images=(PIN,))
+    found = explained(still(two), job)
 
-    assert [one.node for one in candidates(two, job)] == ["b", "a"]
+    assert [one.node for one in found.candidates] == ["b", "a"]
+    assert found.standing[0].startswith("b comes before a: by what is known of speeds, paths and prices, ")
+    assert found.standing[0].endswith("; in seconds, 0 and not 41")
+
+
+def test_of_an_image_for_several_platforms_a_node_brings_the_one_that_it_runs() -> None:
+    arm = node("b")
+    arm = replace(arm, description=replace(arm.description, platforms=(ARM64,)))
+    two = book(node("a"), arm)
+    ran(two, "a", pulled(100, 1), image=OTHER)
+    small = replace(PINS[1], size_bytes=100 * MIB)
+    placing.see_nodes(two)
+
+    def where(*pins: ImagePin) -> str:
+        job = Job("jobs/next-1", spec(), epoch=1, images=pins)
+        found = two.tables.choose(demand_of(job), job, now_wall_ms=0)
+        assert isinstance(found, Place)
+        return found.node
+
+    assert where(PIN, small) == "b"
+    assert where(replace(PIN, size_bytes=MIB), small) == "a"
 
 
 # Near others.

@@ -315,9 +315,7 @@ def test_explain_says_that_it_is_more_even_where_the_job_is() -> None:
     found = two.explain(Job("", even, images=PINS[:1]))
 
     assert found.candidates[0].node == "b"
-    assert found.standing == (
-        "b comes before a: jobs of its name are spread more evenly by that, or nearer together, as it asks for",
-    )
+    assert found.standing == ("b comes before a: it is beside others there as it asks for by near, spread or pack",)
 
 
 beside = st.builds(

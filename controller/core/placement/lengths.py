@@ -94,27 +94,46 @@ class Lengths:
 
         Where it is not known at any how long it runs, only what differs counts: what has to be brought, and the price.
         """
-        makes: Integers = self._snapshot.make[slots].astype(np.int64)
-        present = np.flatnonzero(np.bincount(makes)).tolist()
-        told = present[:MOST_MAKES]
-        known = self._known(job)
-        self._find_out(job, known, {make: slots[makes == make] for make in told if make not in known})
-        of_make: Floats = np.full(present[-1] + 1, _UNKNOWN)
-        of_make[present] = [known.get(make, _UNKNOWN) for make in present]
-        runs: Floats = of_make[makes]
-        is_known = ~np.isnan(runs)
-        runs[~is_known] = runs[is_known].min() if is_known.any() else 0.0
-        total: Floats = np.add(runs, self._arriving(job, slots, makes, told))
+        runs = self._runs(job, slots) if self._learned.tells_of(job.spec) else None
+        total = np.zeros(len(slots)) if runs is None else runs
+        if self._arrivals.most_ms(job):
+            total = total + self._arriving(job, slots)
         if self._prices_count:
-            hours = (runs if is_known.any() else np.full(len(slots), float(self._terms.unknown_run_ms))) / _HOUR_MS
-            total += hours * self._prices(job, slots) * self._terms.ms_per_price
+            hours = self._terms.unknown_run_ms / _HOUR_MS if runs is None else runs / _HOUR_MS
+            total = total + hours * self._prices(job, slots) * self._terms.ms_per_price
         return total
 
-    def _arriving(self, job: Job, slots: Integers, makes: Integers, told: list[int]) -> Floats:
-        if not self._arrivals.most_ms(job):
-            return np.zeros(len(slots))
-        pins = {make: place.pin for make in told if (place := self._places.get(make)) is not None}
-        return self._arrivals.millis(job, slots, makes, pins)
+    def _runs(self, job: Job, slots: Integers) -> Floats | None:
+        """How long it runs; where that is not known, as long as where it is done first. None: nothing is known."""
+        makes = self._snapshot.make[slots]
+        present = np.flatnonzero(np.bincount(makes)).tolist()
+        known = self._known(job)
+        unknown = [make for make in present[:MOST_MAKES] if make not in known]
+        self._find_out(job, known, {make: slots[makes == make] for make in unknown})
+        of_make: Floats = np.full(present[-1] + 1, _UNKNOWN)
+        of_make[present] = [known.get(make, _UNKNOWN) for make in present]
+        of_make[np.isnan(of_make)] = np.inf
+        best = of_make[present].min()
+        if best == np.inf:
+            return None
+        of_make[of_make == np.inf] = best
+        runs: Floats = of_make[makes]
+        return runs
+
+    def _arriving(self, job: Job, slots: Integers) -> Floats:
+        """How long it takes to bring what it needs: the image that nodes of that make would run, and its checkpoint."""
+        saved = self._arrivals.of_checkpoint(job)
+        if len(job.images) == 1:
+            found: Floats = self._arrivals.of_image(job.images[0])[slots]
+        else:
+            found = np.zeros(len(slots))
+            makes = self._snapshot.make[slots]
+            for make in np.flatnonzero(np.bincount(makes)).tolist()[:MOST_MAKES]:
+                there = makes == make
+                place = self._place(job, make, slots[there])
+                if place is not None:
+                    found[there] = self._arrivals.of_image(place.pin)[slots[there]]
+        return found if saved is None else found + saved[slots]
 
     def _prices(self, job: Job, slots: Integers) -> Floats:
         """What an hour of the job costs at each."""
@@ -137,13 +156,17 @@ class Lengths:
         return known
 
     def _find_out(self, job: Job, known: dict[int, float], unknown: dict[int, Integers]) -> None:
-        for make, slots in unknown.items():
-            if make not in self._places:
-                found = fit(job, self._snapshot.nodes[int(slots[0])], Usage(), now_wall_ms=0)
-                self._places[make] = found if isinstance(found, Place) else None
-        places = {make: place for make in unknown if (place := self._places[make]) is not None}
+        found = {make: self._place(job, make, slots) for make, slots in unknown.items()}
+        places = {make: place for make, place in found.items() if place is not None}
         speeds = self._learned.speeds(job.spec, list(places.values()))
         known |= dict.fromkeys(unknown, _UNKNOWN)
         known |= {
             make: 1000 / speed.optimistic for make, speed in zip(places, speeds, strict=True) if speed is not None
         }
+
+    def _place(self, job: Job, make: int, slots: Integers) -> Place | None:
+        """What it would have of an empty node of that make, which those at `slots` are of."""
+        if make not in self._places:
+            found = fit(job, self._snapshot.nodes[int(slots[0])], Usage(), now_wall_ms=0)
+            self._places[make] = found if isinstance(found, Place) else None
+        return self._places[make]
