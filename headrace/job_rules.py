@@ -27,6 +27,7 @@ MAX_TASKS = 256
 MAX_ELEMENTS = 10_000
 MAX_DEPENDENCIES = 64
 MAX_NEIGHBOURS = 16
+MAX_ALTERNATIVES = 8
 # A job's progress file is read twice as often.
 MIN_PROGRESS_MS = 60_000
 MAX_WEIGHT = 1000
@@ -145,6 +146,22 @@ def _requests(requests: Requests) -> Iterator[Finding]:
             yield "resources.accelerators.count", f"{wanted.count} is not from 1 to {MAX_ACCELERATORS}"
         yield from _part(wanted)
         yield from _query("resources.accelerators.where", wanted.where, query.DEVICE_FIELDS)
+        if requests.alternatives:
+            yield from _alternatives((wanted, *requests.alternatives))
+    elif requests.alternatives:
+        yield "resources.accelerators", "is missing, and there are alternatives to it; give both, or neither"
+
+
+def _alternatives(asked: tuple[AcceleratorRequest, ...]) -> Iterator[Finding]:
+    if len(asked) > MAX_ALTERNATIVES:
+        yield "resources.accelerators", f"has {len(asked)} alternatives; {MAX_ALTERNATIVES} at most"
+    for index, one in enumerate(asked):
+        path = f"resources.accelerators[{index}]"
+        if one.is_part:
+            yield path, "is a part of a device; alternatives that differ in count or share are of whole devices"
+        if not 1 <= one.count <= MAX_ACCELERATORS:
+            yield f"{path}.count", f"{one.count} is not from 1 to {MAX_ACCELERATORS}"
+        yield from _query(f"{path}.where", one.where, query.DEVICE_FIELDS)
 
 
 def _part(wanted: AcceleratorRequest) -> Iterator[Finding]:

@@ -169,19 +169,21 @@ class _Reader:
     def resources(self, node: Node, path: str) -> Requests:
         readers: dict[str, Reader] = {"cpu": cpu, "memory": size, "accelerators": self.accelerators_of_any}
         values = self.findings.section(node, path, readers)
+        asked = values.pop("accelerators", ())
+        values |= {"accelerators": asked[0], "alternatives": asked[1:]} if asked else {}
         return Requests(**_renamed(values, cpu="cpu_millis", memory="memory_bytes"))
 
-    def accelerators_of_any(self, node: Node, path: str) -> AcceleratorRequest:
+    def accelerators_of_any(self, node: Node, path: str) -> tuple[AcceleratorRequest, ...]:
         if not isinstance(node, yaml_tree.Sequence):
-            return self.accelerators(node, path)
+            return (self.accelerators(node, path),)
         found = self.findings.items(node, path, self.accelerators)
         if not found:
             raise Wrong("is empty; write what will do, e.g. [{model: h100}, {model: a100, memory: 80GiB}]")
-        if any(replace(one, where="") != replace(found[0], where="") for one in found):
-            raise Wrong("differ in count or share: alternatives are other devices, as many or as much of each")
-        # One that any device satisfies says all.
+        if found[0].count > 1 or any(replace(one, where="") != replace(found[0], where="") for one in found):
+            return found
+        # One device that is as any of them says, which is one question; and one that any satisfies says all.
         joined = " or ".join(f"({one.where})" for one in found) if all(one.where for one in found) else ""
-        return replace(found[0], where=str(query.parse(joined, query.DEVICE_FIELDS)))
+        return (replace(found[0], where=str(query.parse(joined, query.DEVICE_FIELDS))),)
 
     def accelerators(self, node: Node, path: str) -> AcceleratorRequest:
         readers: dict[str, Reader] = {"count": _count, "where": _device_query, "share": self.share}

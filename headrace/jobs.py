@@ -94,11 +94,12 @@ class AcceleratorRequest:
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """What one task needs."""
+    """What one task needs; of devices `accelerators`, else the first of `alternatives` that a node can give."""
 
     cpu_millis: int = 1000
     memory_bytes: int = 1 << 30
     accelerators: AcceleratorRequest | None = None
+    alternatives: tuple[AcceleratorRequest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +183,8 @@ class JobSpec:
     retry: Retry = field(default_factory=Retry)
     output_path: str = ""
     work: Work | None = None
-    # Records from before there were gangs have 0.
+    # Records from before there were gangs, or arrays, have 0.
     task_count: int = 1
-    # And those from before there were arrays.
     element_count: int = 1
     after: tuple[Dependency, ...] = ()
     neighbours: Neighbours | None = None

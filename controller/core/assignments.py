@@ -24,8 +24,8 @@ def usage(node: str, jobs: Iterable[Job]) -> Usage:
         attempt = job.attempt
         if job.node == node:
             held = held.plus(job.spec, attempt.devices if attempt is not None else ())
-        elif is_coming(job, node):
-            held = held.with_coming(job.spec)
+        elif job.migration is not None and is_coming(job, node):
+            held = held.with_coming(bound(job.spec, job.migration.variant))
     return held
 
 

@@ -138,14 +138,16 @@ class Work(_message.Message):
     def __init__(self, operation_count: _Optional[float] = ..., precision: _Optional[str] = ...) -> None: ...
 
 class Requests(_message.Message):
-    __slots__ = ("cpu_millis", "memory_bytes", "accelerators")
+    __slots__ = ("cpu_millis", "memory_bytes", "accelerators", "alternatives")
     CPU_MILLIS_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     ACCELERATORS_FIELD_NUMBER: _ClassVar[int]
+    ALTERNATIVES_FIELD_NUMBER: _ClassVar[int]
     cpu_millis: int
     memory_bytes: int
     accelerators: AcceleratorRequest
-    def __init__(self, cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., accelerators: _Optional[_Union[AcceleratorRequest, _Mapping]] = ...) -> None: ...
+    alternatives: _containers.RepeatedCompositeFieldContainer[AcceleratorRequest]
+    def __init__(self, cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., accelerators: _Optional[_Union[AcceleratorRequest, _Mapping]] = ..., alternatives: _Optional[_Iterable[_Union[AcceleratorRequest, _Mapping]]] = ...) -> None: ...
 
 class AcceleratorRequest(_message.Message):
     __slots__ = ("count", "where", "share_millis", "memory_bytes")

@@ -124,12 +124,17 @@ def test_beside_whom_a_job_is_to_be_is_said_in_a_few_words() -> None:
 
 def test_a_list_of_devices_is_of_those_of_which_any_will_do() -> None:
     either = load(LEAST + "resources: {accelerators: [{model: h100}, {vendor: amd, memory: 80GiB}]}\n", source="t.yaml")
-    whatever = load(LEAST + "resources: {accelerators: [{model: h100, count: 2}, {count: 2}]}\n", source="t.yaml")
+    whatever = load(LEAST + "resources: {accelerators: [{model: h100}, {}]}\n", source="t.yaml")
+    more = load(LEAST + "resources: {accelerators: [{model: h100}, {model: a100, count: 2}]}\n", source="t.yaml")
 
     assert either.resources.accelerators == AcceleratorRequest(
         1, '"h100" in model or vendor == "amd" and memory >= 80GiB'
     )
-    assert whatever.resources.accelerators == AcceleratorRequest(2)
+    assert whatever.resources.accelerators == AcceleratorRequest(1)
+    assert more.resources == Requests(
+        accelerators=AcceleratorRequest(1, '"h100" in model'),
+        alternatives=(AcceleratorRequest(2, '"a100" in model'),),
+    )
 
 
 def test_a_gang_has_a_time_in_which_all_its_tasks_must_run() -> None:

@@ -92,7 +92,11 @@ requests = st.one_of(
         st.sampled_from((0, 10 * GIB)),
     ).filter(lambda one: one.is_part),
 )
-resources = st.builds(Requests, st.sampled_from((500, 2000, 5000)), st.sampled_from((GIB, 10 * GIB)), requests)
+whole = st.builds(AcceleratorRequest, st.integers(1, 3), st.sampled_from(OVER_DEVICES))
+resources = st.one_of(
+    st.builds(Requests, st.sampled_from((500, 2000, 5000)), st.sampled_from((GIB, 10 * GIB)), requests),
+    st.builds(Requests, st.just(500), st.just(GIB), whole, st.lists(whole, min_size=1, max_size=2).map(tuple)),
+)
 names = st.lists(st.sampled_from(("train", "x", "y")).map(lambda name: ("default", name)), max_size=2).map(tuple)
 usages = st.builds(
     Usage,
@@ -176,14 +180,21 @@ near = st.builds(
     st.sampled_from((None, 16 * GIB, 80 * GIB)),
     st.lists(st.sampled_from(("", "0000:00", "0000:80")), min_size=4, max_size=4),
 )
+
+
+def _asking(request: AcceleratorRequest | None, others: tuple[AcceleratorRequest, ...]) -> Requests:
+    return Requests(500, GIB, request, others if request is not None and not request.is_part else ())
+
+
 for_devices = st.builds(
-    lambda wanted, request: Job(
+    lambda wanted, request, others: Job(
         "jobs/j",
-        spec(emulation=Emulation.ALLOWED, prefer=wanted.prefer, resources=Requests(500, GIB, request)),
+        spec(emulation=Emulation.ALLOWED, prefer=wanted.prefer, resources=_asking(request, others)),
         images=PINS,
     ),
     specs,
     requests,
+    st.just(()) | st.just(()) | st.lists(whole, max_size=2).map(tuple),
 )
 held_of_devices = st.just(Usage()) | usages
 changes_of_devices = st.builds(

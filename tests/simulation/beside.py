@@ -1,11 +1,11 @@
-"""Worlds in which jobs do not go together, or are to be spread or packed; and what must hold of that."""
+"""Worlds in which jobs do not go together, are to be spread or packed, or are content with other devices."""
 
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
 from controller.core.placement.names import kept_apart, name_of
-from headrace.jobs import Job, JobSpec
+from headrace.jobs import AcceleratorRequest, Job, JobSpec
 from headrace.neighbours import Neighbours
 from tests.simulation.invariants import at
 from tests.simulation.occurrences import Occurrence
@@ -33,6 +33,11 @@ class Particular:
         apart = tuple(one for one in others if one != name or wanted.task_count <= _MOST_TASKS)
         even, close = rng.choice((("", ""), ("node", ""), ("arch", ""), ("", "node")))
         asked = Neighbours(apart if rng.random() < 0.5 else (), even, close)
+        devices = wanted.resources.accelerators
+        if devices is not None and not devices.is_part and rng.random() < 0.5:
+            # As many as a node has, or fewer.
+            other = AcceleratorRequest(3 - devices.count)
+            wanted = replace(wanted, resources=replace(wanted.resources, alternatives=(other,)))
         return replace(wanted, display_name=name, neighbours=asked if asked != Neighbours() else None)
 
 

@@ -40,7 +40,8 @@ class Demand:
         """Whether a node that was no place for it may become one by what its sensors read, or jobs hold."""
         wheres = (self.where, *(where for where, _ in self.variants))
         request = self.resources.accelerators
-        of_device = request is not None and is_unsteady(request.where, query.DEVICE_FIELDS)
+        asked = (*((request,) if request is not None else ()), *self.resources.alternatives)
+        of_device = any(is_unsteady(one.where, query.DEVICE_FIELDS) for one in asked)
         return of_device or any(is_unsteady(where, query.NODE_FIELDS) for where in wheres)
 
 
@@ -86,4 +87,5 @@ def least(job: Job) -> Least:
     if request.is_part:
         # One that is asked for by memory alone is as large as its device makes it.
         return Least(wants.cpu_millis, wants.memory_bytes, 0, max(1, request.share_millis))
-    return Least(wants.cpu_millis, wants.memory_bytes, request.count, 0)
+    count = min([request.count, *(one.count for one in wants.alternatives)])
+    return Least(wants.cpu_millis, wants.memory_bytes, count, 0)

@@ -119,11 +119,12 @@ def fit(job: Job, node: Node, usage: Usage, *, now_wall_ms: int) -> Place | Unfi
     away = devices_at(job, node.id, now_wall_ms=now_wall_ms)
     # To a job that keeps away from a device it is as good as taken.
     usage = replace(usage, devices=usage.devices + tuple(one.device for one in away)) if away else usage
-    devices = _devices(spec.resources, node, usage)
+    devices, which = _first_devices(job.spec.resources, node, usage)
     if isinstance(devices, str):
         kept = "; ".join(f"{one.device} is kept away from for now ({one.reason})" for one in away)
         return Unfit(node.id, f"{devices}; {kept}" if kept else devices)
     ids = tuple(device.id for device in devices)
+    variant += which * (len(job.spec.variants) + 1)
     return Place(node.id, pin, platform, ids, variant, _score(spec, node, usage, platform, devices))
 
 
@@ -169,7 +170,15 @@ def _variant(spec: JobSpec, node: Node, usage: Usage) -> int:
 
 
 def bound(spec: JobSpec, variant: int) -> JobSpec:
-    """The spec with that variant in it, counted from 1; 0 is none."""
+    """The spec with that variant in it, counted from 1; 0 is none.
+
+    Where it has alternatives of devices, each of them has as many numbers as there are variants and none.
+    """
+    others = spec.resources.alternatives
+    if others:
+        which, variant = divmod(variant, len(spec.variants) + 1)
+        devices = others[which - 1] if which else spec.resources.accelerators
+        spec = replace(spec, resources=replace(spec.resources, accelerators=devices, alternatives=()))
     if not variant:
         return replace(spec, variants=()) if spec.variants else spec
     chosen = spec.variants[variant - 1]
@@ -206,6 +215,16 @@ def _lacking(spec: JobSpec, node: Node) -> str:
     if spec.network is Network.HOST and not node.description.host_network:
         return reasons_given.NO_HOST_NETWORK
     return ""
+
+
+def _first_devices(wants: Requests, node: Node, usage: Usage) -> tuple[tuple[Device, ...] | str, int]:
+    """The devices of the first alternative that the node can give, and which that is; else why not the first."""
+    found = _devices(wants, node, usage)
+    for which, other in enumerate(wants.alternatives if isinstance(found, str) else (), 1):
+        instead = _devices(replace(wants, accelerators=other), node, usage)
+        if not isinstance(instead, str):
+            return instead, which
+    return found, 0
 
 
 def _devices(wants: Requests, node: Node, usage: Usage) -> tuple[Device, ...] | str:

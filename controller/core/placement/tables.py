@@ -116,6 +116,7 @@ class Table:
         paths = lengths.paths if lengths is not None else None
         self.company = Company(snapshot, job.spec, paths) if job.spec.neighbours is not None else None
         self._shape: tuple[int, Shape] | None = None
+        self._others = tuple([one.where for one in job.spec.resources.alternatives])
         self._spec, self._images = job.spec, job.images
         self._job = replace(job, exclusions=())
         self._texts: dict[str, int] = {"": _FITS, "vacant": _VACANT}
@@ -262,7 +263,7 @@ class Table:
         self._such = snapshot.over_devices(request.where) if request is not None else None
         if self.company is not None:
             self.company.refresh()
-        known = [self._where, self._such]
+        known = [self._where, self._such, *map(snapshot.over_devices, self._others)]
         return [*self._variants, *self._preferred, *(one for one in known if one is not None)]
 
     def _work_out(self, slots: Integers) -> None:
@@ -343,7 +344,7 @@ class Table:
             if request.count > 1:
                 for index in np.flatnonzero(self.snapshot.near[slots] & (code == 0)).tolist():
                     near[index] = self._nearest(int(slots[index]), idle[:, index])
-        for index in np.flatnonzero(self.snapshot.intricate[slots]).tolist():
+        for index in np.flatnonzero(self.snapshot.intricate[slots] | bool(self._others)).tolist():
             slot = int(slots[index])
             # Who keeps apart from jobs of this name does not from others of the shape.
             usage = replace(self.snapshot.usages[slot], shunned=())
