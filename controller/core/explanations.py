@@ -174,7 +174,6 @@ def _ordered(book: Book, job: Job, found: Sequence[_Offer], table: Table) -> lis
     alike: dict[tuple[float, ...], list[int]] = {}
     for number, (one, place) in enumerate(fitting):
         alike.setdefault(one.merits(place)[:_SOONEST], []).append(number)
-    lengths = table.lengths
     lengths = table.lengths or book.lengths()
     for numbers in alike.values():
         slots = np.array([book.snapshot.slots[fitting[one][1].node] for one in numbers], dtype=np.int64)
