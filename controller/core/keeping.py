@@ -95,7 +95,8 @@ def keep(book: Book, job: Job) -> None:
 
 def _sooner(book: Book, job: Job, kept: Kept, sought: Sought) -> Kept:
     """The room that is kept for it, as it is now if that is sooner: who goes there has to be gone by then."""
-    if len(kept.nodes) > FEW_KEPT or not any(node in kept.nodes for node in _touched(book, sought.touches)):
+    touched = book.turns.touched
+    if len(kept.nodes) > FEW_KEPT or all(touched.get(node, 0) <= sought.touches for node in kept.nodes):
         return kept
     found = earliest(alike(book, job), scene(book, job), [book.nodes[node] for node in kept.nodes])
     return kept if found is None or how_soon(found) > how_soon(kept) else found
