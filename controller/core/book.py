@@ -1,6 +1,6 @@
 """All that the controller knows of jobs and nodes, and the effects that the event at hand has had so far."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Self
 
@@ -39,6 +39,10 @@ from headrace.sessions import Assignment, Placement, Prefetch
 
 __all__ = ["Book", "Policy"]
 
+# A node's generation is written down once in so many, not with each job: a controller that starts counts on from so many
+# above what was written.
+GENERATIONS_AHEAD = 256
+
 
 class Book:
     """Jobs that have not ended, and nodes. Holds no clock: time is the last `Ticked`."""
@@ -54,7 +58,9 @@ class Book:
         self.name, self.policy = name, policy
         self.now_ms = self.wall_ms = 0
         self.jobs: dict[str, Job] = {}
-        self.nodes: dict[str, Node] = {node.id: node for node in nodes}
+        self.nodes: dict[str, Node] = {
+            node.id: replace(node, generation=node.generation + GENERATIONS_AHEAD) for node in nodes
+        }
         # When a node was last heard, by this process: a restarted controller gives every node a whole lease. Those that
         # were silent for longest come first.
         self.heard_ms: dict[str, int] = {}
@@ -231,7 +237,7 @@ class Book:
         self.nodes_changed = True
 
     def told_nothing(self, node: str) -> None:
-        """The node is told all again, under a new generation."""
+        """The node is told all again, under a new generation, which is written down."""
         self._told.pop(node, None)
 
     def requested(self, request_id: str, job_id: str) -> Job | None:
@@ -328,7 +334,11 @@ class Book:
         if wanted != told:
             self._told[node_id] = wanted
             node = replace(node, generation=node.generation + 1)
-            self.put_node(node)
+            if told is None or node.generation % GENERATIONS_AHEAD == 0 or node.name in self._saves:
+                self.put_node(node)
+            else:
+                self.nodes[node_id] = node
+                self.changed(node_id)
         elif node_id not in self._acked or self._answered_lately(node_id):
             return
         self._answered_ms[node_id] = self.heard_ms.get(node_id, self.now_ms)
@@ -353,7 +363,7 @@ class Book:
         return assignments.placements(node, jobs), assignments.prefetches(node, jobs)
 
     def _doubt(self, job: Job | None) -> None:
-        for node in _nodes_of(job) if job is not None else ():
+        for node in assignments.nodes_of(job) if job is not None else ():
             self._doubtful[node] = None
             self.touch(node)
 
@@ -366,8 +376,8 @@ class Book:
                 self.touch(node)
         self.queue.put(job)
         self.relations.put(job)
-        nodes = () if job.ended else _nodes_of(job)
-        for node in _nodes_of(before) if before is not None else ():
+        nodes = () if job.ended else assignments.nodes_of(job)
+        for node in assignments.nodes_of(before) if before is not None else ():
             # A job that stays keeps its turn: in another order, the node's assignment would look like a new one.
             if node not in nodes:
                 self._at[node] = {one: None for one in self._at[node] if one != job.id}
@@ -386,15 +396,3 @@ class Book:
 
 def _offers(node: Node) -> tuple[object, ...]:
     return node.state, node.drain, node.engine, node.description, node.devices
-
-
-def _nodes_of(job: Job) -> tuple[str, ...]:
-    move = job.migration
-    found = [job.node] if job.node else []
-    if move is not None:
-        checks: tuple[tuple[Callable[[Job, str], bool], str], ...] = (
-            (assignments.is_coming, move.target),
-            (assignments.is_left_behind, move.source),
-        )
-        found += [node for holds, node in checks if node not in found and holds(job, node)]
-    return tuple(found)
