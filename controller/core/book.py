@@ -39,8 +39,8 @@ from headrace.sessions import Assignment, Placement, Prefetch
 
 __all__ = ["Book", "Policy"]
 
-# A node's generation is written down once in so many, not with each job: a controller that starts counts on from so many
-# above what was written.
+# A node's generation is written down once in so many, not with each job: a controller that starts counts on from as
+# many above what was written.
 GENERATIONS_AHEAD = 256
 
 
