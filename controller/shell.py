@@ -9,7 +9,7 @@ from typing import assert_never
 
 from controller.clock import Clock
 from controller.core.cluster import Cluster
-from controller.core.model import Answer, Assign, Changed, Effect, Event, MoveAnswer, Reject, Reported, Save, Ticked
+from controller.core.model import Answer, Assign, Changed, Effect, Event, Reject, Reported, Save, Ticked, Value
 from controller.feeds import Feed
 from controller.logs import JobLogs
 from controller.store import Store
@@ -78,17 +78,17 @@ class Shell:
         self._committing = ThreadPoolExecutor(1, "commit")
         self._queue: asyncio.Queue[Event] = asyncio.Queue()
         self._outboxes: dict[str, dict[int, Outbox]] = {}
-        self._callers: dict[int, asyncio.Future[Job | Node | MoveAnswer]] = {}
+        self._callers: dict[int, asyncio.Future[Value]] = {}
         self._tokens = itertools.count(1)
 
     def tell(self, event: Event) -> None:
         """Hands over an event; nothing is answered."""
         self._queue.put_nowait(event)
 
-    async def ask(self, event: Callable[[int], Event]) -> Job | Node | MoveAnswer:
+    async def ask(self, event: Callable[[int], Event]) -> Value:
         """Hands over the event made with a token, and answers once its effects are saved. Raises Refusal."""
         token = next(self._tokens)
-        future: asyncio.Future[Job | Node | MoveAnswer] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
         self._callers[token] = future
         self._queue.put_nowait(event(token))
         try:
@@ -201,7 +201,7 @@ class Shell:
         else:
             self.live[job.id] = job
 
-    def _answer(self, token: int, value: Job | Node | MoveAnswer | Refusal) -> None:
+    def _answer(self, token: int, value: Value | Refusal) -> None:
         future = self._callers.get(token)
         if future is None or future.done():
             return

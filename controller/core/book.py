@@ -12,7 +12,7 @@ from controller.core.fairness import Fading
 from controller.core.foresight import Foresight
 from controller.core.history import kept
 from controller.core.improving import Improvements
-from controller.core.model import Answer, Assign, Changed, Effect, MoveAnswer, Reject, Save, aborted, begun, moved
+from controller.core.model import Answer, Assign, Changed, Effect, Reject, Save, Value, aborted, begun, moved
 from controller.core.past_runs import PastRuns
 from controller.core.placement.arrivals import Arrivals
 from controller.core.placement.costs import Costs
@@ -58,9 +58,7 @@ class Book:
         self.name, self.policy = name, policy
         self.now_ms = self.wall_ms = 0
         self.jobs: dict[str, Job] = {}
-        self.nodes: dict[str, Node] = {
-            node.id: replace(node, generation=node.generation + GENERATIONS_AHEAD) for node in nodes
-        }
+        self.nodes: dict[str, Node] = {node.id: _above_all_sent(node) for node in nodes}
         # When a node was last heard, by this process: a restarted controller gives every node a whole lease. Those that
         # were silent for longest come first.
         self.heard_ms: dict[str, int] = {}
@@ -212,7 +210,7 @@ class Book:
         happening = Happening(subject=subject, reason=reason, message=message, create_time_ms=self.wall_ms)
         self._effects.append(Save(happening))
 
-    def answer(self, token: int, value: Job | Node | MoveAnswer | Refusal) -> None:
+    def answer(self, token: int, value: Value | Refusal) -> None:
         """Answers a caller, once all is saved."""
         self._effects.append(Answer(token, value))
 
@@ -392,6 +390,10 @@ class Book:
         self.jobs[job.id] = job
         if job.request_id:
             self._requests[job.request_id] = job.id
+
+
+def _above_all_sent(node: Node) -> Node:
+    return replace(node, generation=node.generation + GENERATIONS_AHEAD)
 
 
 def _offers(node: Node) -> tuple[object, ...]:
