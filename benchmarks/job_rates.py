@@ -18,6 +18,7 @@ from headrace.v1.job_service_pb2 import BatchCreateJobsRequest, CreateJobRequest
 if TYPE_CHECKING:
     from benchmarks.scale import Scale
 
+IN_FLIGHT = 64
 OFFERED_PER_SECOND = 1_000
 # With more than a thousand calls that wait, further ones were seen to end at once.
 OFFERED_AT_ONCE = 512
@@ -81,7 +82,7 @@ class Way:
 
 WAYS = (
     Way("one at a time", 1, 1, 700),
-    Way("64 in flight", 1, 64, 1_000),
+    Way(f"{IN_FLIGHT} in flight", 1, IN_FLIGHT, 1_000),
     Way("batches of 100", 100, 1, 4_500),
     Way("batches of 1,000", 1_000, 1, 13_000),
 )
