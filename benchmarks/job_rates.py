@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from dataclasses import replace
+import uuid
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchmarks import restarts, swarm
@@ -12,7 +13,7 @@ from headrace import wire
 from headrace.connection import Connection
 from headrace.jobs import JobSpec, Requests
 from headrace.v1 import job_pb2
-from headrace.v1.job_service_pb2 import CreateJobRequest
+from headrace.v1.job_service_pb2 import BatchCreateJobsRequest, CreateJobRequest
 
 if TYPE_CHECKING:
     from benchmarks.scale import Scale
@@ -40,49 +41,76 @@ class Submitter:
         # The image differs in no job: what a client would make anew for each is made ahead.
         self._specs = [wire.dump(spec(number, image)) for number in range(len(SHAPES))]
         self._number = 0
+        # Another one's requests would be answered with its jobs.
+        self._requests = uuid.uuid4().hex
         self.seconds: list[float] = []
         self.placed = 0
 
-    async def submit(self, since: float | None = None) -> job_pb2.Job:
-        """Makes one; it is in the store when this is back, and placed if it could be. Timed from `since` on."""
+    def _request(self) -> CreateJobRequest:
         self._number += 1
         number = self._number
-        request = CreateJobRequest(spec=self._specs[number % len(SHAPES)], request_id=f"scale-{id(self)}-{number}")
+        request = CreateJobRequest(spec=self._specs[number % len(SHAPES)], request_id=f"{self._requests}-{number}")
         request.spec.display_name, request.spec.command[1] = f"nothing-{number}", str(number)
+        return request
+
+    async def submit(self, since: float | None = None) -> None:
+        """Makes one; it is in the store when this is back, and placed if it could be. Timed from `since` on."""
+        request = self._request()
         since = since or time.monotonic()
         job = await self._connection.call(self._connection.jobs.CreateJob, request, timeout_seconds=120)
         self.seconds.append(time.monotonic() - since)
         self.placed += job.state == job_pb2.Job.STARTING
-        return job
+
+    async def submit_all(self, count: int) -> None:
+        """The same for so many in one call."""
+        request = BatchCreateJobsRequest(requests=[self._request() for _ in range(count)])
+        since = time.monotonic()
+        made = await self._connection.call(self._connection.jobs.BatchCreateJobs, request, timeout_seconds=120)
+        self.seconds += [time.monotonic() - since] * count
+        self.placed += sum(job.state == job_pb2.Job.STARTING for job in made.jobs)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How jobs are submitted: by calls that make `batch` jobs each, so many `in_flight`; and the jobs/s to reach."""
+
+    name: str
+    batch: int
+    in_flight: int
+    goal: float
+
+
+WAYS = (
+    Way("one at a time", 1, 1, 700),
+    Way(f"{IN_FLIGHT} in flight", 1, IN_FLIGHT, 1_000),
+    Way("batches of 100", 100, 1, 4_500),
+    Way("batches of 1,000", 1_000, 1, 13_000),
+)
 
 
 async def measure(scale: "Scale") -> Row:
-    """Row 3: jobs a second, one after the other and many at a time, from the first submission to the last end."""
+    """Row 3: jobs a second by one, many at a time and in batches, from the first submission to the last end."""
+    series: list[Series] = []
+    ratios: list[Ratio] = []
     with (
         scale.controller("jobs") as controller,
         swarm.agents(controller.address, scale.agents, start_seconds=scale.agents / 500) as agents,
     ):
         await connected(agents, scale.agents)
-        one, one_seconds, one_cpu = await _run(controller, agents, scale, in_flight=1)
-        many, many_seconds, many_cpu = await _run(controller, agents, scale, in_flight=IN_FLIGHT)
-    series = (
-        Series("one at a time", "jobs/s", (one,)),
-        Series(f"{IN_FLIGHT} in flight", "jobs/s", (many,)),
-        Series("one at a time: submitted → placed", "ms", _millis(one_seconds)),
-        Series(f"{IN_FLIGHT} in flight: submitted → placed", "ms", _millis(many_seconds)),
-        Series("controller's processor time, a job, one at a time", "ms", (one_cpu,)),
-        Series("controller's processor time, a job, many", "ms", (many_cpu,)),
-    )
-    ratios = (
-        Ratio("one at a time", one, 700, at_least=True, unit="jobs/s"),
-        Ratio(f"{IN_FLIGHT} in flight", many, 1_000, at_least=True, unit="jobs/s"),
-    )
-    notes = ("no batches: there is no call that makes several jobs", "no TLS: this version has none")
-    return Row(3, f"jobs a second, {scale.agents} nodes", series, ratios, notes)
+        for way in WAYS:
+            rate, seconds, cpu = await _run(controller, agents, scale, way)
+            series += (
+                Series(way.name, "jobs/s", (rate,)),
+                Series(f"{way.name}: submitted → placed", "ms", _millis(seconds)),
+                Series(f"{way.name}: controller's processor time, a job", "ms", (cpu,)),
+            )
+            ratios.append(Ratio(way.name, rate, way.goal, at_least=True, unit="jobs/s"))
+    notes = ("no TLS: this version has none",)
+    return Row(3, f"jobs a second, {scale.agents} nodes", tuple(series), tuple(ratios), notes)
 
 
 async def _run(
-    controller: swarm.Measured, agents: swarm.Swarm, scale: "Scale", *, in_flight: int
+    controller: swarm.Measured, agents: swarm.Swarm, scale: "Scale", way: Way
 ) -> tuple[float, list[float], float]:
     """Jobs a second, how long each took to be placed, and what of processor time (ms) the controller needed a job."""
     async with Connection(controller.address) as connection:
@@ -94,10 +122,10 @@ async def _run(
 
         async def submit() -> None:
             while time.monotonic() < since + scale.seconds:
-                await submitter.submit()
+                await (submitter.submit() if way.batch == 1 else submitter.submit_all(way.batch))
 
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(in_flight):
+            for _ in range(way.in_flight):
                 tasks.create_task(submit())
         made = len(submitter.seconds)
         await _all_ended(agents, made)

@@ -24,6 +24,8 @@ CONCURRENT_REQUESTS = 4
 # An index in an index is legal, and nobody goes deeper.
 MAX_INDEX_DEPTH = 3
 MAX_INDEX_ENTRIES = 100
+# What is named by its digest is asked for again and again, by each of many jobs.
+PINS_KEPT = 1000
 
 # Three tries at a host that swallows packets must end within the deadline.
 _TIMEOUT = httpx.Timeout(5.0, connect=2.5, pool=DEADLINE_SECONDS)
@@ -58,6 +60,8 @@ class Images:
         self._client = client or _client()
         self._deadline_seconds = deadline_seconds
         self._kept = Kept()
+        # By reference: the document that they were made of, while it is kept.
+        self._pins: dict[str, tuple[Answer, tuple[ImagePin, ...]]] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -87,11 +91,22 @@ class Images:
             secure=self._is_secure(parsed.registry),
             kept=self._kept,
         )
+        key = (parsed.registry, parsed.repository, parsed.digest)
+        known = self._kept.get(key)
+        if known is not None and reference in self._pins and self._pins[reference][0] is known:
+            return self._pins[reference][1]
+        lookup = _Lookup(registry, parsed, reference)
         try:
             async with asyncio.timeout(self._deadline_seconds):
-                return await _Lookup(registry, parsed, reference).pins()
+                pins = await lookup.pins()
         except TimeoutError:
             raise registry.unreachable(f"did not answer in full within {self._deadline_seconds:g} s") from None
+        known = self._kept.get(key)
+        if known is not None and not lookup.missing:
+            if len(self._pins) >= PINS_KEPT:
+                self._pins.clear()
+            self._pins[reference] = (known, pins)
+        return pins
 
     def _is_secure(self, registry: str) -> bool:
         host = references.host_of(registry)
@@ -107,7 +122,7 @@ class _Lookup:
         self._text = text
         self._slots = asyncio.Semaphore(CONCURRENT_REQUESTS)
         self._other_platforms: list[str] = []
-        self._missing: list[str] = []
+        self.missing: list[str] = []
 
     async def pins(self) -> tuple[ImagePin, ...]:
         answer = await self._registry.manifest(self._parsed.version)
@@ -167,7 +182,7 @@ class _Lookup:
                 raise
             # Mirrors copy an index whole and the images of some platforms. What is not there cannot run anywhere.
             _log.info("%s lists %s for %s, which its registry does not have", self._text, entry.digest, platform)
-            self._missing.append(str(platform) if platform is not None else entry.digest)
+            self.missing.append(str(platform) if platform is not None else entry.digest)
             return []
         return await self._images(answer, entry.digest, platform=platform, depth=depth + 1)
 
@@ -188,8 +203,8 @@ class _Lookup:
         return manifests.config_platform(manifests.document(body))
 
     def _nothing_for_linux(self) -> Refusal:
-        if self._missing:
-            what = f"the registry lacks its images for {', '.join(self._missing)}, though its index lists them"
+        if self.missing:
+            what = f"the registry lacks its images for {', '.join(self.missing)}, though its index lists them"
             return self._registry.refusal(
                 Code.NOT_FOUND, "IMAGE_NOT_FOUND", f"{what}; push or copy it again with all its platforms"
             )

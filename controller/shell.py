@@ -1,6 +1,7 @@
 """The controller's shell: one queue in; saved in one transaction what the core says to save; and only then, sent."""
 
 import asyncio
+import contextlib
 import itertools
 import logging
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from typing import assert_never
 
 from controller.clock import Clock
 from controller.core.cluster import Cluster
-from controller.core.model import Answer, Assign, Changed, Effect, Event, MoveAnswer, Reject, Reported, Save, Ticked
+from controller.core.model import Answer, Assign, Changed, Effect, Event, Reject, Reported, Save, Ticked, Value
 from controller.feeds import Feed
 from controller.logs import JobLogs
 from controller.store import Store
@@ -23,6 +24,9 @@ from headrace.sessions import Assignment
 
 TICK_SECONDS = 0.5
 BATCH = 1000
+# Reports that nobody waits for are judged together with those that come so soon after them, if the batch before began
+# no longer ago: one that comes alone is judged at once.
+BUSY_MS = 3
 
 _log = logging.getLogger(__name__)
 
@@ -78,18 +82,21 @@ class Shell:
         self._committing = ThreadPoolExecutor(1, "commit")
         self._queue: asyncio.Queue[Event] = asyncio.Queue()
         self._outboxes: dict[str, dict[int, Outbox]] = {}
-        self._callers: dict[int, asyncio.Future[Job | Node | MoveAnswer]] = {}
+        self._callers: dict[int, asyncio.Future[Value]] = {}
+        self._asked = asyncio.Event()
+        self._judged_ms = 0
         self._tokens = itertools.count(1)
 
     def tell(self, event: Event) -> None:
         """Hands over an event; nothing is answered."""
         self._queue.put_nowait(event)
 
-    async def ask(self, event: Callable[[int], Event]) -> Job | Node | MoveAnswer:
+    async def ask(self, event: Callable[[int], Event]) -> Value:
         """Hands over the event made with a token, and answers once its effects are saved. Raises Refusal."""
         token = next(self._tokens)
-        future: asyncio.Future[Job | Node | MoveAnswer] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
         self._callers[token] = future
+        self._asked.set()
         self._queue.put_nowait(event(token))
         try:
             return await future
@@ -127,9 +134,18 @@ class Shell:
             tasks.create_task(self._tick())
             while True:
                 batch = [await self._queue.get()]
+                if not self._callers and self._clock.now().now_ms < self._judged_ms + BUSY_MS:
+                    # Where reports come one after the other, each would have a transaction of its own.
+                    await self._asked_within(BUSY_MS / 1000)
                 while len(batch) < BATCH and not self._queue.empty():
                     batch.append(self._queue.get_nowait())
                 await self._judge(batch)
+
+    async def _asked_within(self, seconds: float) -> None:
+        self._asked.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._asked.wait()
 
     async def _tick(self) -> None:
         while True:
@@ -138,7 +154,9 @@ class Shell:
 
     async def _judge(self, batch: list[Event]) -> None:
         effects: list[Effect] = []
-        for event in [self._clock.now(), *(one for one in batch if not isinstance(one, Ticked))]:
+        now = self._clock.now()
+        self._judged_ms = now.now_ms
+        for event in [now, *(one for one in batch if not isinstance(one, Ticked))]:
             effects += self.cluster.handle(event)
         saves = [effect.record for effect in effects if isinstance(effect, Save)]
         if saves:
@@ -201,7 +219,7 @@ class Shell:
         else:
             self.live[job.id] = job
 
-    def _answer(self, token: int, value: Job | Node | MoveAnswer | Refusal) -> None:
+    def _answer(self, token: int, value: Value | Refusal) -> None:
         future = self._callers.get(token)
         if future is None or future.done():
             return

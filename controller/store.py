@@ -25,11 +25,10 @@ from sqlalchemy import (
     false,
     func,
     insert,
-    literal,
+    or_,
     select,
     tuple_,
     union,
-    union_all,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -55,15 +54,15 @@ _JOB, _NODE, _USE, _EVENT, _META = (table.c for table in _TABLES)
 _JOBS = select(_JOB.id, _JOB.body)
 _NODES = select(_NODE.id, _NODE.body)
 _AGE = (_JOB.create_time_ms, _JOB.id)
-# One question, where each new job asks two. Each half by its own index; that of the request, if there is one, counts.
-_JOB_OF = (
-    union_all(
-        select(_JOB.id, _JOB.body, literal(0).label("turn")).where(_JOB.request_id == bindparam("request")),
-        select(_JOB.id, _JOB.body, literal(1).label("turn")).where(_JOB.id == bindparam("job")),
+# One question for many new jobs. Each half goes by its own index.
+_JOBS_OF = select(_JOB.id, _JOB.request_id, _JOB.body).where(
+    or_(
+        _JOB.request_id.in_(bindparam("requests", expanding=True)),
+        _JOB.id.in_(bindparam("jobs", expanding=True)),
     )
-    .order_by("turn")
-    .limit(1)
 )
+# Some databases take no more values in one question.
+ASKED_AT_ONCE = 400
 
 # The others of a job's columns never change: their indices need not be touched again.
 _CHANGING = ("state", "ended", "checkpoint_manifest", "outputs_manifest", "body")
@@ -180,13 +179,19 @@ class Store:
         """The job with this id."""
         return self._one_job(_JOB.id == job)
 
-    def job_of(self, request_id: str, job: str) -> Job | None:
-        """The job that was created with this `request_id`, else the one with this id."""
-        if not request_id:
-            return self.job(job)
+    def jobs_of(self, requests: Sequence[tuple[str, str]]) -> tuple[Job | None, ...]:
+        """Of each request and id: the job that was created with that request, else the one with that id."""
+        by_id: dict[str, Job] = {}
+        by_request: dict[str, Job] = {}
         with self._reading() as connection:
-            rows = connection.execute(_JOB_OF, {"request": request_id, "job": job}).all()
-        return next(iter(self._records(Job, [(row.id, row.body) for row in rows])), None)
+            for first in range(0, len(requests), ASKED_AT_ONCE):
+                asked, jobs = zip(*requests[first : first + ASKED_AT_ONCE], strict=True)
+                found = connection.execute(_JOBS_OF, {"requests": asked, "jobs": jobs})
+                for key, request_id, body in found:
+                    by_id[key] = self._record(Job, key, body)
+                    if request_id:
+                        by_request[request_id] = by_id[key]
+        return tuple(by_request.get(request_id) or by_id.get(job) for request_id, job in requests)
 
     def find_jobs(self, prefix: str, limit: int = 3) -> tuple[str, ...]:
         """Ids that start with `prefix`, in their order, `limit` of them at most."""

@@ -15,21 +15,28 @@ class Submissions:
     """
 
     def __init__(self) -> None:
-        self._under_way: dict[str, asyncio.Task[Job]] = {}
+        self._under_way: dict[str, tuple[tuple[str, ...], asyncio.Task[tuple[Job, ...]]]] = {}
 
-    async def once(self, request_id: str, create: Callable[[], Coroutine[Any, Any, Job]]) -> Job:
-        """What `create` comes to, or the creation of this request that is under way. Raises what that raises.
+    async def once(
+        self, request_ids: tuple[str, ...], create: Callable[[], Coroutine[Any, Any, tuple[Job, ...]]]
+    ) -> tuple[Job, ...]:
+        """What `create` comes to, or the creation of these requests that is under way. Raises what that raises.
 
-        A creation goes on when its caller has left: the next one has to find what became of it.
+        One that has a part of them is waited for. A creation goes on when its caller has left: the next one has to find
+        what became of it.
         """
-        task = self._under_way.get(request_id)
-        if task is None:
-            task = asyncio.create_task(create())
-            self._under_way[request_id] = task
-            task.add_done_callback(lambda done: self._done(request_id, done))
+        while others := [self._under_way[one] for one in request_ids if one in self._under_way]:
+            ids, task = others[0]
+            if ids == request_ids:
+                return await asyncio.shield(task)
+            await asyncio.wait([task])
+        task = asyncio.create_task(create())
+        self._under_way |= dict.fromkeys(request_ids, (request_ids, task))
+        task.add_done_callback(lambda done: self._done(request_ids, done))
         return await asyncio.shield(task)
 
-    def _done(self, request_id: str, task: asyncio.Task[Job]) -> None:
-        del self._under_way[request_id]
+    def _done(self, request_ids: tuple[str, ...], task: asyncio.Task[tuple[Job, ...]]) -> None:
+        for one in request_ids:
+            del self._under_way[one]
         if not task.cancelled():
             task.exception()  # Seen, if all callers have left.

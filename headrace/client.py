@@ -9,7 +9,7 @@ log that is left before its end goes on until it is closed: read it within `cont
 """
 
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
@@ -65,6 +65,18 @@ class Client:
         """Submit a job. Sent twice with one `request_id` (made here if none is given), it is still one job."""
         request = job_pb.CreateJobRequest(spec=wire.dump(spec), request_id=request_id or str(uuid.uuid4()))
         return await self._create(request)
+
+    async def create_jobs(self, specs: Sequence[JobSpec], *, request_ids: Sequence[str] = ()) -> tuple[Job, ...]:
+        """Submit up to 1,000 jobs in one transaction: all of them, or none. `request_ids`: one each."""
+        ids = request_ids or [str(uuid.uuid4()) for _ in specs]
+        requests = [
+            job_pb.CreateJobRequest(spec=wire.dump(spec), request_id=one) for spec, one in zip(specs, ids, strict=True)
+        ]
+        request = job_pb.BatchCreateJobsRequest(requests=requests)
+        calling = self._connection.call(
+            self._connection.jobs.BatchCreateJobs, request, timeout_seconds=CREATE_TIMEOUT_SECONDS
+        )
+        return tuple(wire.load(Job, job) for job in (await calling).jobs)
 
     async def check_job(self, spec: JobSpec) -> Job:
         """The job that `create_job` would make, its images pinned. Nothing is created; it has no name."""

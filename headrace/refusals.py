@@ -31,6 +31,10 @@ class Refusal(Exception):
         self.message = message
         self.metadata = metadata
 
+    def within(self, what: str) -> "Refusal":
+        """The same of a part of what was asked for: "requests[3]"."""
+        return Refusal(self.code, self.reason, f"{what}: {self.message}", **self.metadata)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Refusal) and self._key() == other._key()
 

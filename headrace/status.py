@@ -82,6 +82,8 @@ class RefusalInterceptor(aio.ServerInterceptor):
 
     def __init__(self) -> None:
         self.bugs = 0
+        # By method: gRPC asks with each call, and is given the same handler each time.
+        self._wrapped: dict[str, tuple[Any, Any]] = {}
 
     async def intercept_service(
         self,
@@ -93,6 +95,12 @@ class RefusalInterceptor(aio.ServerInterceptor):
         if inner is None:
             return None
         name = handler_call_details.method
+        if name not in self._wrapped or self._wrapped[name][0] is not inner:
+            self._wrapped[name] = (inner, self._wrap(inner, name))
+        found: grpc.RpcMethodHandler[_Request, _Response] = self._wrapped[name][1]
+        return found
+
+    def _wrap(self, inner: Any, name: str) -> Any:
         make: Any
         match inner.request_streaming, inner.response_streaming:
             case False, False:
@@ -103,10 +111,9 @@ class RefusalInterceptor(aio.ServerInterceptor):
                 make, method = grpc.unary_stream_rpc_method_handler, self._stream(inner.unary_stream, name)
             case _:
                 make, method = grpc.stream_stream_rpc_method_handler, self._stream(inner.stream_stream, name)
-        wrapped: grpc.RpcMethodHandler[_Request, _Response] = make(
+        return make(
             method, request_deserializer=inner.request_deserializer, response_serializer=inner.response_serializer
         )
-        return wrapped
 
     def _unary(self, method: Any, name: str) -> _Method:
         async def unary(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:

@@ -17,7 +17,7 @@ from headrace.refusals import Code, Refusal
 
 # So many elements of an array wait in all: those that failed, and are to begin again, wait as well.
 WAITING_AT_ONCE = 1_000
-# Counts of what runs are written down no more often: where much happens, time passes many times a second.
+# Counts of what runs are written down no more often.
 COUNTED_MS = 500
 
 
@@ -73,9 +73,8 @@ def settled(book: Book) -> None:
 
 def ticked(book: Book) -> None:
     """Writes down how many elements run: more often than once in a while would be a save with each step of each."""
-    if book.now_ms - book.relations.counted_ms < COUNTED_MS:
+    if not book.watchlist.due("counts", book.now_ms, every_ms=COUNTED_MS):
         return
-    book.relations.counted_ms = book.now_ms
     for array_id in list(book.relations.miscounted):
         array = book.jobs.get(array_id)
         if array is not None and array.elements is not None:

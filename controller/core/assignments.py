@@ -51,6 +51,16 @@ def is_left_behind(job: Job, node: str) -> bool:
     return move is not None and move.state is MigrationState.STARTING and move.source == node
 
 
+def nodes_of(job: Job) -> tuple[str, ...]:
+    """The nodes that have something of it, or are about to: its own, its move's target, and what it left."""
+    move = job.migration
+    found = [job.node] if job.node else []
+    if move is not None:
+        checks = ((is_coming, move.target), (is_left_behind, move.source))
+        found += [node for holds, node in checks if node not in found and holds(job, node)]
+    return tuple(found)
+
+
 def placements(node: Node, jobs: Iterable[Job]) -> tuple[Placement, ...]:
     """All attempts that the node should have."""
     found = []

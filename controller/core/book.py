@@ -1,6 +1,6 @@
 """All that the controller knows of jobs and nodes, and the effects that the event at hand has had so far."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Self
 
@@ -12,7 +12,7 @@ from controller.core.fairness import Fading
 from controller.core.foresight import Foresight
 from controller.core.history import kept
 from controller.core.improving import Improvements
-from controller.core.model import Answer, Assign, Changed, Effect, MoveAnswer, Reject, Save, aborted, begun, moved
+from controller.core.model import Answer, Assign, Changed, Effect, Reject, Save, Value, aborted, begun, moved
 from controller.core.past_runs import PastRuns
 from controller.core.placement.arrivals import Arrivals
 from controller.core.placement.costs import Costs
@@ -39,6 +39,10 @@ from headrace.sessions import Assignment, Placement, Prefetch
 
 __all__ = ["Book", "Policy"]
 
+# A node's generation is written down once in so many, not with each job: a controller that starts counts on from as
+# many above what was written.
+GENERATIONS_AHEAD = 256
+
 
 class Book:
     """Jobs that have not ended, and nodes. Holds no clock: time is the last `Ticked`."""
@@ -54,7 +58,7 @@ class Book:
         self.name, self.policy = name, policy
         self.now_ms = self.wall_ms = 0
         self.jobs: dict[str, Job] = {}
-        self.nodes: dict[str, Node] = {node.id: node for node in nodes}
+        self.nodes: dict[str, Node] = {node.id: _above_all_sent(node) for node in nodes}
         # When a node was last heard, by this process: a restarted controller gives every node a whole lease. Those that
         # were silent for longest come first.
         self.heard_ms: dict[str, int] = {}
@@ -206,7 +210,7 @@ class Book:
         happening = Happening(subject=subject, reason=reason, message=message, create_time_ms=self.wall_ms)
         self._effects.append(Save(happening))
 
-    def answer(self, token: int, value: Job | Node | MoveAnswer | Refusal) -> None:
+    def answer(self, token: int, value: Value | Refusal) -> None:
         """Answers a caller, once all is saved."""
         self._effects.append(Answer(token, value))
 
@@ -231,7 +235,7 @@ class Book:
         self.nodes_changed = True
 
     def told_nothing(self, node: str) -> None:
-        """The node is told all again, under a new generation."""
+        """The node is told all again, under a new generation, which is written down."""
         self._told.pop(node, None)
 
     def requested(self, request_id: str, job_id: str) -> Job | None:
@@ -328,7 +332,11 @@ class Book:
         if wanted != told:
             self._told[node_id] = wanted
             node = replace(node, generation=node.generation + 1)
-            self.put_node(node)
+            if told is None or node.generation % GENERATIONS_AHEAD == 0 or node.name in self._saves:
+                self.put_node(node)
+            else:
+                self.nodes[node_id] = node
+                self.changed(node_id)
         elif node_id not in self._acked or self._answered_lately(node_id):
             return
         self._answered_ms[node_id] = self.heard_ms.get(node_id, self.now_ms)
@@ -353,7 +361,7 @@ class Book:
         return assignments.placements(node, jobs), assignments.prefetches(node, jobs)
 
     def _doubt(self, job: Job | None) -> None:
-        for node in _nodes_of(job) if job is not None else ():
+        for node in assignments.nodes_of(job) if job is not None else ():
             self._doubtful[node] = None
             self.touch(node)
 
@@ -366,8 +374,8 @@ class Book:
                 self.touch(node)
         self.queue.put(job)
         self.relations.put(job)
-        nodes = () if job.ended else _nodes_of(job)
-        for node in _nodes_of(before) if before is not None else ():
+        nodes = () if job.ended else assignments.nodes_of(job)
+        for node in assignments.nodes_of(before) if before is not None else ():
             # A job that stays keeps its turn: in another order, the node's assignment would look like a new one.
             if node not in nodes:
                 self._at[node] = {one: None for one in self._at[node] if one != job.id}
@@ -384,17 +392,9 @@ class Book:
             self._requests[job.request_id] = job.id
 
 
+def _above_all_sent(node: Node) -> Node:
+    return replace(node, generation=node.generation + GENERATIONS_AHEAD)
+
+
 def _offers(node: Node) -> tuple[object, ...]:
     return node.state, node.drain, node.engine, node.description, node.devices
-
-
-def _nodes_of(job: Job) -> tuple[str, ...]:
-    move = job.migration
-    found = [job.node] if job.node else []
-    if move is not None:
-        checks: tuple[tuple[Callable[[Job, str], bool], str], ...] = (
-            (assignments.is_coming, move.target),
-            (assignments.is_left_behind, move.source),
-        )
-        found += [node for holds, node in checks if node not in found and holds(job, node)]
-    return tuple(found)

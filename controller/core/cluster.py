@@ -12,12 +12,13 @@ from controller.core.model import (
     MoveAsked,
     Reported,
     Submitted,
+    SubmittedTogether,
     Ticked,
     aborted,
     moved,
 )
 from controller.core.placement import admission
-from headrace.jobs import Job, JobState
+from headrace.jobs import Dependency, Job, JobState
 from headrace.refusals import Code, Refusal
 
 
@@ -36,6 +37,8 @@ class Cluster:
                 reports.reported(self.book, report)
             case Submitted():
                 _submitted(self.book, event)
+            case SubmittedTogether():
+                _submitted_together(self.book, event)
             case CancelAsked(token, job_id):
                 _cancelled(self.book, token, job_id)
             case MoveAsked():
@@ -62,22 +65,36 @@ def _settle(book: Book) -> None:
 
 
 def _submitted(book: Book, event: Submitted) -> None:
+    checked = _checked(book, event)
+    book.answer(event.token, _made(book, event, checked) if isinstance(checked, tuple) else checked)
+
+
+def _submitted_together(book: Book, event: SubmittedTogether) -> None:
+    checked = [_checked(book, one) for one in event.jobs]
+    for number, one in enumerate(checked):
+        if isinstance(one, Refusal):
+            book.answer(event.token, one.within(f"requests[{number}]"))
+            return
+    both = zip(event.jobs, checked, strict=True)
+    jobs = [_made(book, one, found) if isinstance(found, tuple) else found for one, found in both]
+    book.answer(event.token, tuple(one for one in jobs if isinstance(one, Job)))
+
+
+def _checked(book: Book, event: Submitted) -> tuple[Dependency, ...] | Job | Refusal:
+    """What the job has to wait for; or the one that the request made before; or why there can be none."""
     known = book.requested(event.request_id, event.id) or event.earlier
     if known is not None:
-        book.answer(event.token, known if known.request_id == event.request_id else _id_taken(known))
-        return
+        return known if known.request_id == event.request_id else _id_taken(known)
     waits_for = dependencies.unmet(book, event)
     if isinstance(waits_for, Refusal):
-        book.answer(event.token, waits_for)
-        return
+        return waits_for
     refusal = book.projects.unknown(event.spec.project)
-    refusal = refusal or admission.unrunnable(event.spec, event.images, book.nodes.values())
-    if refusal is not None:
-        book.answer(event.token, refusal)
-        return
+    return refusal or admission.unrunnable(event.spec, event.images, book.nodes.values()) or waits_for
+
+
+def _made(book: Book, event: Submitted, waits_for: tuple[Dependency, ...]) -> Job:
     if event.dry_run:
-        book.answer(event.token, Job(name="", spec=event.spec, images=event.images))
-        return
+        return Job(name="", spec=event.spec, images=event.images)
     job = Job(
         name=f"jobs/{event.id}",
         spec=event.spec,
@@ -98,7 +115,7 @@ def _submitted(book: Book, event: Submitted) -> None:
         arrays.submitted(book, job)
     if book.jobs[job.id].waits_for_place:
         placing.place(book, job)
-    book.answer(event.token, book.jobs[event.id])
+    return book.jobs[event.id]
 
 
 def _id_taken(job: Job) -> Refusal:

@@ -14,10 +14,9 @@ LOOKS_MS = 500
 
 
 def ticked(book: Book) -> None:
-    """Looks at what each job runs on, now and then: time passes many times a second where much happens."""
-    if book.now_ms - book.watchlist.devices_ms < LOOKS_MS:
+    """Looks at what each job runs on, now and then."""
+    if not book.watchlist.due("devices", book.now_ms, every_ms=LOOKS_MS):
         return
-    book.watchlist.devices_ms = book.now_ms
     missing: dict[tuple[str, str], int] = {}
     well: dict[str, set[str]] = {}
     for job in list(book.watchlist.on_devices.values()):

@@ -111,6 +111,14 @@ class Submitted:
 
 
 @dataclass(frozen=True, slots=True)
+class SubmittedTogether:
+    """A user wants all of these jobs, or none of them; all have other ids and other requests."""
+
+    token: int
+    jobs: tuple[Submitted, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CancelAsked:
     """A user wants an end of a job."""
 
@@ -143,7 +151,7 @@ class DrainAsked:
     force: bool = False
 
 
-Event = Ticked | Reported | Submitted | CancelAsked | MoveAsked | DrainAsked
+Event = Ticked | Reported | Submitted | SubmittedTogether | CancelAsked | MoveAsked | DrainAsked
 
 
 # Effects: what the core asks the shell to do. Saves come first, in one transaction for the batch.
@@ -188,12 +196,16 @@ class MoveAnswer:
     job: Job
 
 
+# What callers are answered with.
+Value = Job | Node | MoveAnswer | tuple[Job, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Tell the caller who waits."""
 
     token: int
-    value: Job | Node | MoveAnswer | Refusal
+    value: Value | Refusal
 
 
 Effect = Save | Changed | Assign | Reject | Answer

@@ -24,9 +24,8 @@ STALLED = f"{gangs.TIMED_OUT}progress"
 
 def ticked(book: Book) -> None:
     """Ends attempts that get no further, or has all of a gang leave."""
-    if book.now_ms - book.watchlist.paced_ms < LOOKS_MS:
+    if not book.watchlist.due("paces", book.now_ms, every_ms=LOOKS_MS):
         return
-    book.watchlist.paced_ms = book.now_ms
     marks: dict[str, dict[str, Mark | None]] = {}
     for job in book.watchlist.paced.values():
         if not gangs.is_done(job):

@@ -52,8 +52,6 @@ class Relations:
         # Arrays that have changed, or an element of theirs, and of which the counts are not written down yet.
         self.arrays_changed: dict[str, None] = {}
         self.miscounted: dict[str, None] = {}
-        # When these were counted last.
-        self.counted_ms = 0
         # By what they wait for.
         self.dependents: dict[str, dict[str, None]] = {}
         # What has changed that others wait for, as it was put last.

@@ -114,16 +114,16 @@ def _node_seen(book: Book, report: Report) -> None:
         if before is None or before.state is not NodeState.READY:
             book.note(node.name, "NODE_READY", "reports")
     else:
-        if _usable(node) != _usable(before):
-            book.node_changed()
         is_another = _shown(node) != _shown(before)
+        if is_another and _usable(node) != _usable(before):
+            book.node_changed()
         book.put_readings(node, is_another=is_another or node.engine != before.engine)
         if is_another:
             book.changed(node.id)
 
 
 def _usable(node: Node) -> tuple[object, ...]:
-    """What decides whether a job has a place there, without the readings of sensors, which never rest."""
+    """What of its devices decides whether a job has a place there: a part of what is shown."""
     devices = (
         (
             *(one.id, one.kind, one.vendor, one.model, one.memory_bytes),
@@ -131,7 +131,7 @@ def _usable(node: Node) -> tuple[object, ...]:
         )
         for one in node.devices
     )
-    return node.engine.reachable, *devices
+    return tuple(devices)
 
 
 def _shown(node: Node) -> list[object]:

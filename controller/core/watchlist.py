@@ -32,13 +32,12 @@ class Watchlist:
         # what has been put anew since.
         self._reached_ms: dict[str, int] = {}
         self._next: list[tuple[int, str]] = []
-        # Those that run on devices, and when they were looked at last.
+        # Those that run on devices.
         self.on_devices: dict[str, Job] = {}
-        self.devices_ms = 0
         # Those that run and have to get further, and how far each of them, or each gang, was when looked at last.
         self.paced: dict[str, Job] = {}
         self.paces: dict[str, Seen] = {}
-        self.paced_ms = 0
+        self._looked_ms: dict[str, int] = {}
 
     def put(self, job: Job) -> None:
         """The job is like this now."""
@@ -48,6 +47,13 @@ class Watchlist:
         self._put_limit(job.id, None if is_looked_at else _reached_ms(job))
         has_to_progress = job.spec.timeouts.progress_ms is not None and job.attempt is not None
         _keep(self.paced, job, holds=job.state is JobState.RUNNING and has_to_progress)
+
+    def due(self, what: str, now_ms: int, *, every_ms: int) -> bool:
+        """Whether something is to be looked at again, no more often than so: where much happens, time passes often."""
+        if now_ms - self._looked_ms.get(what, 0) < every_ms:
+            return False
+        self._looked_ms[what] = now_ms
+        return True
 
     def over(self, wall_ms: int) -> list[str]:
         """Jobs that have reached a limit by now. Each is told once, until it is put again."""

@@ -3,21 +3,20 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from google.protobuf.message import Message
 
-from controller.core import arrays, dependencies, explanations, stills
-from controller.core.model import CancelAsked, MoveAnswer, MoveAsked, Submitted
+from controller.core import arrays, explanations, stills
+from controller.core.model import CancelAsked, MoveAnswer, MoveAsked
+from controller.creations import Creations, Wanted
 from controller.images import Images
 from controller.logs import JobLogs
 from controller.shell import Shell
 from controller.store import JobCursor, Store
-from controller.submissions import Submissions
 from headrace import jobfile, query, wire
-from headrace.ids import element_of, job_id, task_id
-from headrace.jobs import ImagePin, Job, JobSpec
+from headrace.ids import element_of, task_id
+from headrace.jobs import Job, JobSpec
 from headrace.refusals import Code, Refusal
 from headrace.v1 import event_pb2, job_pb2
 from headrace.v1 import job_service_pb2 as pb
@@ -25,8 +24,7 @@ from headrace.v1.job_service_pb2_grpc import JobServiceServicer
 
 PAGE_SIZE = 100
 PAGE_SIZE_MAX = 1000
-# How often jobs that another one follows are looked up, while one of them ends each time.
-LOOKS = 10
+BATCH_MAX = 1000
 
 
 class JobService(JobServiceServicer):
@@ -35,57 +33,31 @@ class JobService(JobServiceServicer):
     def __init__(self, shell: Shell, store: Store, images: Images, logs: JobLogs) -> None:
         self._shell = shell
         self._store = store
-        self._images = images
         self._logs = logs
-        self._submissions = Submissions()
+        self._creations = Creations(shell, store, images, self._job)
         self._explaining = asyncio.Lock()
 
     async def CreateJob(self, request: pb.CreateJobRequest, context: Any) -> job_pb2.Job:  # noqa: ARG002, N802, D102
-        spec = _load(JobSpec, request.spec)
-        jobfile.check(spec)
-        request_id = request.request_id or str(uuid.uuid4())
-        if request.validate_only:
-            return _dump(await self._created(spec, request_id, dry_run=True))
-        return _dump(await self._submissions.once(request_id, lambda: self._created(spec, request_id)))
+        return _dump(await self._creations.one(_wanted(request)))
 
-    async def _created(self, spec: JobSpec, request_id: str, *, dry_run: bool = False) -> Job:
-        name = job_id(spec.display_name, request_id)
-        earlier = await asyncio.to_thread(self._store.job_of, request_id, name)
-        if earlier is not None and earlier.request_id == request_id:
-            # What was taken on once is answered without the registry.
-            return earlier
-        images = await self._pins(spec)
-        for _ in range(LOOKS):
-            awaited = [await self._awaited(one.job) for one in spec.after]
-            whole = dependencies.resolved(spec, [job.id for job in awaited])
-            answer = await self._answered(
-                Submitted(0, name, whole, images, request_id, dry_run, earlier, tuple(awaited))
-            )
-            # Where one of them has ended between the two, its end is saved by now.
-            if not isinstance(answer, Refusal) or answer.reason != dependencies.CHANGED:
-                break
-        if isinstance(answer, Refusal):
-            raise answer
-        return answer
-
-    async def _awaited(self, name: str) -> Job:
-        try:
-            return await self._job(name)
-        except Refusal as refusal:
-            raise Refusal(refusal.code, refusal.reason, f"after: {refusal.message}", field="after") from refusal
-
-    async def _answered(self, event: Submitted) -> Job | Refusal:
-        try:
-            return cast("Job", await self._shell.ask(lambda token: replace(event, token=token)))
-        except Refusal as refusal:
-            return refusal
-
-    async def _pins(self, spec: JobSpec) -> tuple[ImagePin, ...]:
-        references = dict.fromkeys([spec.image, *(variant.image for variant in spec.variants if variant.image)])
-        found: list[ImagePin] = []
-        for reference in references:
-            found += await self._images.resolve(reference)
-        return tuple(found)
+    async def BatchCreateJobs(  # noqa: N802, D102
+        self,
+        request: pb.BatchCreateJobsRequest,
+        context: Any,  # noqa: ARG002
+    ) -> pb.BatchCreateJobsResponse:
+        if not 0 < len(request.requests) <= BATCH_MAX:
+            message = f"requests: {len(request.requests)} of them; send 1 to {BATCH_MAX} at a time"
+            raise Refusal(Code.INVALID_ARGUMENT, "BATCH_SIZE_INVALID", message)
+        wanted = []
+        for number, one in enumerate(request.requests):
+            if one.validate_only != request.requests[0].validate_only:
+                message = f"requests[{number}]: validate_only: say it of all of them, or of none"
+                raise Refusal(Code.INVALID_ARGUMENT, "BATCH_MIXED", message)
+            try:
+                wanted.append(_wanted(one))
+            except Refusal as refusal:
+                raise refusal.within(f"requests[{number}]") from refusal
+        return pb.BatchCreateJobsResponse(jobs=[_dump(job) for job in await self._creations.all(wanted)])
 
     async def GetJob(self, request: pb.GetJobRequest, context: Any) -> job_pb2.Job:  # noqa: ARG002, N802, D102
         return _dump(await self._job(request.name))
@@ -144,7 +116,7 @@ class JobService(JobServiceServicer):
         else:
             spec = _load(JobSpec, request.spec)
             jobfile.check(spec)
-            job = Job(name="", spec=spec, images=await self._pins(spec))
+            job = Job(name="", spec=spec, images=await self._creations.pins(spec))
         # Records never change: what is copied here is one moment, and is looked at beside the core. One at a time: they
         # would take processor time from it.
         async with self._explaining:
@@ -254,6 +226,12 @@ def _event_token(token: str) -> int:
     if token and not token.isdecimal():
         raise Refusal(Code.INVALID_ARGUMENT, "PAGE_TOKEN_INVALID", "page_token: not one of ours; begin without one")
     return int(token or 0)
+
+
+def _wanted(request: pb.CreateJobRequest) -> Wanted:
+    spec = _load(JobSpec, request.spec)
+    jobfile.check(spec)
+    return Wanted(spec, request.request_id or str(uuid.uuid4()), request.validate_only)
 
 
 def _load(kind: type[JobSpec], message: Message) -> JobSpec:

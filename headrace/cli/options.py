@@ -81,7 +81,8 @@ def submission_options(parser: Parser) -> None:
 
 def submit_options(parser: Parser) -> None:
     """Those of submit."""
-    parser.add_argument("file", metavar="FILE", help="a job file; - reads it from standard input")
+    about = "a job file; - reads it from standard input; of several, all are submitted or none"
+    parser.add_argument("files", metavar="FILE", nargs="+", help=about)
     submission_options(parser)
 
 

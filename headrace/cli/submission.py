@@ -12,14 +12,19 @@ from headrace.connection import CREATE_TIMEOUT_SECONDS, Connection
 from headrace.jobs import JobSpec
 from headrace.refusals import Code, Refusal
 from headrace.v1.job_pb2 import Job
-from headrace.v1.job_service_pb2 import CreateJobRequest
+from headrace.v1.job_service_pb2 import BatchCreateJobsRequest, BatchCreateJobsResponse, CreateJobRequest
 from headrace.yaml_tree import MAX_CHARACTERS
 
 
 async def submit(connection: Connection, arguments: Namespace) -> int:
-    """Submit a job file."""
-    text, source = read_job_file(arguments.file)
-    return await _create(connection, jobfile.load(text, source=source, sets=arguments.sets), arguments)
+    """Submit job files: several in one transaction, all or none."""
+    specs = []
+    for file in arguments.files:
+        text, source = read_job_file(file)
+        specs.append(jobfile.load(text, source=source, sets=arguments.sets))
+    if len(specs) == 1:
+        return await _create(connection, specs[0], arguments)
+    return await _create_all(connection, specs, arguments)
 
 
 async def run(connection: Connection, arguments: Namespace) -> int:
@@ -47,11 +52,30 @@ def _name_of(image: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", last.lower()).strip("-")[:40].strip("-")
 
 
-async def _create(connection: Connection, spec: JobSpec, arguments: Namespace) -> int:
+async def _create_all(connection: Connection, specs: list[JobSpec], arguments: Namespace) -> int:
+    if arguments.wait or arguments.follow:
+        message = "--wait and --follow take one job file; `headrace jobs --watch` shows what becomes of several"
+        raise Refusal(Code.INVALID_ARGUMENT, "WAITS_FOR_ONE", message)
+    request = BatchCreateJobsRequest(requests=[_request(spec, arguments) for spec in specs])
+    made = await connection.call(connection.jobs.BatchCreateJobs, request, timeout_seconds=CREATE_TIMEOUT_SECONDS)
+    if arguments.dry_run:
+        render.show(made, arguments.output, _would_all_be)
+    else:
+        render.show(made, arguments.output, lambda made, _wide: [words.id_of(job.name) for job in made.jobs])
+    return 0
+
+
+def _request(spec: JobSpec, arguments: Namespace) -> CreateJobRequest:
     request = CreateJobRequest(spec=wire.dump(spec), validate_only=arguments.dry_run)
     if not arguments.dry_run:
         request.request_id = str(uuid.uuid4())
-    job = await connection.call(connection.jobs.CreateJob, request, timeout_seconds=CREATE_TIMEOUT_SECONDS)
+    return request
+
+
+async def _create(connection: Connection, spec: JobSpec, arguments: Namespace) -> int:
+    job = await connection.call(
+        connection.jobs.CreateJob, _request(spec, arguments), timeout_seconds=CREATE_TIMEOUT_SECONDS
+    )
     if arguments.dry_run:
         render.show(job, arguments.output, _would_be)
         return 0
@@ -83,6 +107,10 @@ def _verdict(job: Job, arguments: Namespace) -> int:
     why = job.reason or f"headrace job {words.id_of(job.name)} has what is known"
     render.complaint("failed", f"{words.id_of(job.name)} {job_table.state(job)}: {why}", "JOB_NOT_SUCCEEDED")
     return 1
+
+
+def _would_all_be(made: BatchCreateJobsResponse, wide: bool) -> list[str]:  # noqa: FBT001 - as render.show asks.
+    return [line for job in made.jobs for line in _would_be(job, wide)]
 
 
 def _would_be(job: Job, wide: bool) -> list[str]:  # noqa: FBT001 - as render.show asks.

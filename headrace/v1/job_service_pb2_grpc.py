@@ -42,6 +42,11 @@ class JobServiceStub(object):
                 request_serializer=headrace_dot_v1_dot_job__service__pb2.CreateJobRequest.SerializeToString,
                 response_deserializer=headrace_dot_v1_dot_job__pb2.Job.FromString,
                 _registered_method=True)
+        self.BatchCreateJobs = channel.unary_unary(
+                '/headrace.v1.JobService/BatchCreateJobs',
+                request_serializer=headrace_dot_v1_dot_job__service__pb2.BatchCreateJobsRequest.SerializeToString,
+                response_deserializer=headrace_dot_v1_dot_job__service__pb2.BatchCreateJobsResponse.FromString,
+                _registered_method=True)
         self.GetJob = channel.unary_unary(
                 '/headrace.v1.JobService/GetJob',
                 request_serializer=headrace_dot_v1_dot_job__service__pb2.GetJobRequest.SerializeToString,
@@ -96,6 +101,14 @@ class JobServiceServicer(object):
     def CreateJob(self, request, context):
         """Checks the spec, asks the registry what platforms the images have, pins their digests, and queues the job. Where
         nodes are known and none of them could ever run any of the images, it is refused: IMAGE_NO_NODE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchCreateJobs(self, request, context):
+        """The same for many jobs in one transaction: either all are created, or none and the refusal names the request. Each
+        counts on its own from then on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -173,6 +186,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     request_deserializer=headrace_dot_v1_dot_job__service__pb2.CreateJobRequest.FromString,
                     response_serializer=headrace_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
+            'BatchCreateJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchCreateJobs,
+                    request_deserializer=headrace_dot_v1_dot_job__service__pb2.BatchCreateJobsRequest.FromString,
+                    response_serializer=headrace_dot_v1_dot_job__service__pb2.BatchCreateJobsResponse.SerializeToString,
+            ),
             'GetJob': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJob,
                     request_deserializer=headrace_dot_v1_dot_job__service__pb2.GetJobRequest.FromString,
@@ -247,6 +265,33 @@ class JobService(object):
             '/headrace.v1.JobService/CreateJob',
             headrace_dot_v1_dot_job__service__pb2.CreateJobRequest.SerializeToString,
             headrace_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchCreateJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.v1.JobService/BatchCreateJobs',
+            headrace_dot_v1_dot_job__service__pb2.BatchCreateJobsRequest.SerializeToString,
+            headrace_dot_v1_dot_job__service__pb2.BatchCreateJobsResponse.FromString,
             options,
             channel_credentials,
             insecure,

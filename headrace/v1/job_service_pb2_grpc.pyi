@@ -22,6 +22,10 @@ class JobServiceStub:
     """Checks the spec, asks the registry what platforms the images have, pins their digests, and queues the job. Where
     nodes are known and none of them could ever run any of the images, it is refused: IMAGE_NO_NODE.
     """
+    BatchCreateJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.BatchCreateJobsRequest, _job_service_pb2.BatchCreateJobsResponse]
+    """The same for many jobs in one transaction: either all are created, or none and the refusal names the request. Each
+    counts on its own from then on.
+    """
     GetJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_pb2.Job]
     """The job with its attempts and migrations."""
     ListJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]
@@ -54,6 +58,16 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_job_pb2.Job]:
         """Checks the spec, asks the registry what platforms the images have, pins their digests, and queues the job. Where
         nodes are known and none of them could ever run any of the images, it is refused: IMAGE_NO_NODE.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchCreateJobs(
+        self,
+        request: _job_service_pb2.BatchCreateJobsRequest,
+        context: _aio.ServicerContext[_job_service_pb2.BatchCreateJobsRequest, _abc.Awaitable[_job_service_pb2.BatchCreateJobsResponse]],
+    ) -> _abc.Awaitable[_job_service_pb2.BatchCreateJobsResponse]:
+        """The same for many jobs in one transaction: either all are created, or none and the refusal names the request. Each
+        counts on its own from then on.
         """
 
     @_abc_1.abstractmethod

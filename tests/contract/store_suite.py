@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy.exc import IntegrityError
 
 from controller import schema
-from controller.store import EVENTS_DROPPED_AT_ONCE, JobCursor, Store
+from controller.store import ASKED_AT_ONCE, EVENTS_DROPPED_AT_ONCE, JobCursor, Store
 from headrace.attempts import Checkpoint, Outputs
 from headrace.events import Event
 from headrace.jobs import CheckpointPolicy, Job, JobSpec, JobState
@@ -165,21 +165,25 @@ class StoreSuite:
         made = job("a", request_id="r1")
         store.commit([made, job("b"), job("c")])
 
-        assert store.job_of("r1", "") == made
-        assert store.job_of("r2", "") is None
+        assert store.jobs_of([("r1", ""), ("r2", "")]) == (made, None)
 
     def test_a_request_is_looked_for_before_an_id(self, store: Store) -> None:
         made, other = job("a", request_id="r1"), job("b", request_id="r2")
         store.commit([made, other])
 
-        assert store.job_of("r1", "b") == made
-        assert store.job_of("r3", "b") == other
-        assert store.job_of("r3", "c") is None
+        assert store.jobs_of([("r1", "b"), ("r3", "b"), ("r3", "c")]) == (made, other, None)
 
     def test_a_job_without_request_is_found_by_none(self, store: Store) -> None:
         store.commit([job("a")])
 
-        assert store.job_of("", "") is None
+        assert store.jobs_of([("", "")]) == (None,)
+
+    def test_very_many_requests_are_looked_for_at_once(self, store: Store) -> None:
+        made = [job(f"a-{number}", request_id=f"r-{number}") for number in range(2 * ASKED_AT_ONCE + 1)]
+        store.commit(made)
+
+        assert store.jobs_of([(one.request_id, "") for one in made]) == tuple(made)
+        assert store.jobs_of([]) == ()
 
     def test_an_id_may_be_shortened(self, store: Store) -> None:
         store.commit([job("train-a1"), job("train-a2"), job("train-b"), job("train-a1", state=JobState.FAILED)])

@@ -7,6 +7,7 @@ from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
 from headrace.attempts import Attempt, AttemptState, Phase
 from headrace.jobs import Job, JobState, MigrationState
+from headrace.nodes import Node
 from headrace.refusals import Refusal
 from headrace.sessions import Goal, Report
 from tests.core.one_agent import LEASE_MS, Agent, placement
@@ -98,6 +99,23 @@ def test_rule_4_an_assignment_older_than_the_newest_seen_is_ignored() -> None:
 
     assert one.assign(generation=6) == []
     assert FIRST in one.core.held
+
+
+def test_rule_4_a_restarted_controller_counts_on_above_all_that_it_ever_sent() -> None:
+    cluster, saved, sent = controller_with_a_job(), [], [0]
+    for session, jobs in ((6, 3), (7, 200), (8, 5), (9, 1)):
+        effects = cluster.handle(controller.Reported(report(1, session=session)))
+        for number in range(jobs):
+            effects += cluster.handle(controller.Submitted(number, f"more-{session}-{number}", spec(), PINS))
+        assigned = [one.assignment.generation for one in effects if isinstance(one, controller.Assign)]
+        saved += [one.record for one in effects if isinstance(one, controller.Save) and isinstance(one.record, Node)]
+
+        assert assigned == sorted(assigned)
+        assert assigned[0] > sent[-1]
+
+        sent = assigned
+        cluster = Cluster(Book("cluster-1", Policy(), (), (saved[-1],)))
+        cluster.handle(controller.Ticked(1_000, 1_700_000_000_000))
 
 
 def test_rule_5_a_report_older_than_the_newest_seen_is_ignored() -> None:

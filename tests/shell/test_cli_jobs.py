@@ -5,6 +5,7 @@ from pathlib import Path
 from headrace.refusals import Code, Refusal
 from headrace.v1 import attempt_pb2, job_pb2
 from headrace.v1.job_service_pb2 import (
+    BatchCreateJobsResponse,
     CreateJobRequest,
     ListJobsResponse,
     MigrateJobResponse,
@@ -67,6 +68,26 @@ async def test_submit_sends_the_file_and_says_the_name(controller: Controller, t
     request = controller.requests[0]
     assert (request.spec.image, request.spec.priority) == ("registry.example/pi:1", 70)
     assert request.request_id
+
+
+async def test_submit_sends_several_files_together(controller: Controller, tmp_path: Path) -> None:
+    controller.answer("BatchCreateJobs", BatchCreateJobsResponse(jobs=[job(), job("other-9z8y")]))
+    file = job_file(tmp_path)
+
+    ended = await headrace("submit", file, file, "--set", "priority=70", controller=controller.address)
+
+    assert ended.lines == ["pi-1a2b", "other-9z8y"]
+    [request] = controller.requests
+    assert [one.spec.priority for one in request.requests] == [70, 70]
+    assert request.requests[0].request_id != request.requests[1].request_id
+
+
+async def test_submit_waits_for_one_job_alone(controller: Controller, tmp_path: Path) -> None:
+    ended = await headrace("submit", *[job_file(tmp_path)] * 2, "--wait", controller=controller.address)
+
+    assert ended.code == 1
+    assert "[WAITS_FOR_ONE]" in ended.complaint
+    assert not controller.requests
 
 
 async def test_submit_reads_standard_input(controller: Controller) -> None:

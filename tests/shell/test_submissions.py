@@ -8,7 +8,8 @@ import pytest
 
 from controller.submissions import Submissions
 from headrace.attempts import AttemptState, Platform
-from headrace.jobs import Job, JobState
+from headrace.jobs import Job, JobSpec, JobState
+from headrace.projects import Declared
 from headrace.refusals import Code, Refusal
 from tests.shell.running_controller import SPEC, HandWritten, Running, agent, attempt, controller
 
@@ -57,18 +58,18 @@ async def test_a_request_that_is_repeated_is_answered_without_the_registry(tmp_p
 async def test_a_creation_goes_on_when_its_caller_has_left_and_the_next_caller_shares_it() -> None:
     submissions = Submissions()
     begun, go_on = asyncio.Event(), asyncio.Event()
-    made = Job(name="jobs/first", spec=SPEC)
+    made = (Job(name="jobs/first", spec=SPEC),)
 
-    async def create() -> Job:
+    async def create() -> tuple[Job, ...]:
         assert not begun.is_set()
         begun.set()
         await go_on.wait()
         return made
 
-    left = asyncio.create_task(submissions.once("r", create))
+    left = asyncio.create_task(submissions.once(("r",), create))
     await begun.wait()
     left.cancel()
-    again = asyncio.create_task(submissions.once("r", create))
+    again = asyncio.create_task(submissions.once(("r",), create))
     await asyncio.wait([left])
     go_on.set()
 
@@ -79,10 +80,34 @@ async def test_a_creation_that_is_over_is_not_shared() -> None:
     submissions = Submissions()
     names = iter(("jobs/first", "jobs/second"))
 
-    async def create() -> Job:
-        return Job(name=next(names), spec=SPEC)
+    async def create() -> tuple[Job, ...]:
+        return (Job(name=next(names), spec=SPEC),)
 
-    assert [(await submissions.once("r", create)).name for _ in range(2)] == ["jobs/first", "jobs/second"]
+    made = [await submissions.once(("r",), create) for _ in range(2)]
+
+    assert [job.name for (job,) in made] == ["jobs/first", "jobs/second"]
+
+
+async def test_a_creation_waits_for_another_one_that_has_a_part_of_its_requests() -> None:
+    submissions, go_on, said = Submissions(), asyncio.Event(), list[str]()
+
+    async def first() -> tuple[Job, ...]:
+        await go_on.wait()
+        said.append("first")
+        return ()
+
+    async def second() -> tuple[Job, ...]:
+        said.append("second")
+        return ()
+
+    both = [asyncio.create_task(submissions.once(("a", "b"), first))]
+    await asyncio.sleep(0)
+    both.append(asyncio.create_task(submissions.once(("b",), second)))
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(*both)
+
+    assert said == ["first", "second"]
 
 
 async def test_two_requests_at_once_with_one_id_and_two_names_are_one_job(tmp_path: Path) -> None:
@@ -93,6 +118,65 @@ async def test_two_requests_at_once_with_one_id_and_two_names_are_one_job(tmp_pa
 
         assert first == second
         assert await jobs(running) == [first]
+
+
+async def test_jobs_that_are_submitted_together_are_all_created_in_their_order(tmp_path: Path) -> None:
+    async with controller(tmp_path) as running, agent(running) as node:
+        await node.say()
+        specs = [replace(SPEC, display_name=name) for name in ("one", "two", "three")]
+
+        made = await running.client.create_jobs(specs, request_ids=["1", "2", "3"])
+
+        assert [job.spec.display_name for job in made] == ["one", "two", "three"]
+        assert [job.state for job in made] == [JobState.STARTING] * 3
+        assert await running.client.create_jobs(specs, request_ids=["1", "2", "3"]) == made
+        assert await running.client.create_job(specs[1], request_id="2") == made[1]
+        assert len(await jobs(running)) == 3
+
+
+async def test_a_request_of_several_that_made_a_job_before_is_answered_with_that(tmp_path: Path) -> None:
+    async with controller(tmp_path) as running, agent(running) as node:
+        ended = await ended_job(running, node, "1")
+
+        first, second = await running.client.create_jobs([SPEC, SPEC], request_ids=["1", "2"])
+
+        assert first == ended
+        assert second.state is JobState.STARTING
+
+
+@pytest.mark.parametrize(
+    ("second", "why"),
+    [
+        (replace(SPEC, image="team/train:far"), "requests.1.: no node can run"),
+        (replace(SPEC, image="team/none:1"), "requests.1.: .*team/none"),
+        (replace(SPEC, project="nobody"), "requests.1.: .*project"),
+        (replace(SPEC, display_name=""), "requests.1.: "),
+    ],
+)
+async def test_of_jobs_that_are_submitted_together_none_is_created_if_one_cannot_be(
+    tmp_path: Path, second: JobSpec, why: str
+) -> None:
+    async with controller(tmp_path, projects={"ours": Declared()}) as running, agent(running) as node:
+        await node.say()
+        running.registry.image(S390X, tag="far")
+
+        with pytest.raises(Refusal, match=why):
+            await running.client.create_jobs([SPEC, second])
+
+        assert await jobs(running) == []
+
+
+@pytest.mark.parametrize("count", [0, 1001])
+async def test_none_or_too_many_jobs_at_a_time_are_refused(tmp_path: Path, count: int) -> None:
+    async with controller(tmp_path) as running:
+        with pytest.raises(Refusal, match="send 1 to 1000 at a time"):
+            await running.client.create_jobs([SPEC] * count)
+
+
+async def test_one_request_for_two_jobs_is_refused(tmp_path: Path) -> None:
+    async with controller(tmp_path) as running:
+        with pytest.raises(Refusal, match="give each a request_id of its own"):
+            await running.client.create_jobs([SPEC, SPEC], request_ids=["r", "r"])
 
 
 @pytest.mark.parametrize("how", ["create_job", "check_job"])

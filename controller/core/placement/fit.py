@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from controller.core.exclusions import devices_at
 from controller.core.placement import links
@@ -193,11 +194,19 @@ def bound(spec: JobSpec, variant: int) -> JobSpec:
 
 def runnable(images: tuple[ImagePin, ...], spec: JobSpec, node: Node) -> tuple[ImagePin, Platform] | str:
     """The image and how the node would run it, a native one before an emulated one; or why there is none."""
-    pins = {pin.platform: pin for pin in images if pin.reference == spec.image}
+    return _runnable(images, spec.image, spec.emulation, node.description.platforms)
+
+
+# There are few images and fewer kinds of nodes, and far more jobs: each is asked for with every job.
+@lru_cache(maxsize=4096)
+def _runnable(
+    images: tuple[ImagePin, ...], image: str, emulation: Emulation, offered: tuple[Platform, ...]
+) -> tuple[ImagePin, Platform] | str:
+    pins = {pin.platform: pin for pin in images if pin.reference == image}
     would_emulate: Platform | None = None
-    for platform in node.description.platforms:
+    for platform in offered:
         closest = platforms.closest(platform, pins)
-        if closest is not None and (not platform.emulated or spec.emulation is Emulation.ALLOWED):
+        if closest is not None and (not platform.emulated or emulation is Emulation.ALLOWED):
             return pins[closest], replace(closest, emulated=platform.emulated)
         would_emulate = would_emulate or closest
     if would_emulate is not None:

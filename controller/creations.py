@@ -1,0 +1,160 @@
+"""How jobs come to be: what a request made before is found, images are pinned, and the core is asked."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar, cast
+
+from controller.core import dependencies
+from controller.core.model import Submitted, SubmittedTogether
+from controller.images import Images
+from controller.shell import Shell
+from controller.store import Store
+from controller.submissions import Submissions
+from headrace.ids import job_id
+from headrace.jobs import ImagePin, Job, JobSpec
+from headrace.refusals import Code, Refusal
+
+Made = TypeVar("Made")
+
+# How often jobs that another one follows are looked up, while one of them ends each time.
+LOOKS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A job that somebody asks for: by a request of its own, or to be checked alone."""
+
+    spec: JobSpec
+    request_id: str
+    dry_run: bool = False
+
+    @property
+    def id(self) -> str:
+        """What its job is called."""
+        return job_id(self.spec.display_name, self.request_id)
+
+
+class Creations:
+    """Makes jobs, one or several in one transaction. `find` answers with the job of a name that users write."""
+
+    def __init__(self, shell: Shell, store: Store, images: Images, find: Callable[[str], Awaitable[Job]]) -> None:
+        self._shell = shell
+        self._images = images
+        self._find = find
+        self._earlier = Earlier(store)
+        self._submissions = Submissions()
+
+    async def one(self, wanted: Wanted) -> Job:
+        """The job that was asked for. Raises Refusal."""
+        if wanted.dry_run:
+            return await self._one(wanted)
+        [job] = await self._submissions.once((wanted.request_id,), lambda: _alone(self._one(wanted)))
+        return job
+
+    async def all(self, several: Sequence[Wanted]) -> tuple[Job, ...]:
+        """All of them, or the Refusal of the first that cannot be."""
+        for name, ids in (("request_id", [one.request_id for one in several]), ("id", [one.id for one in several])):
+            if len(dict.fromkeys(ids)) < len(ids):
+                message = f"requests: two of them have the same {name}; give each a request_id of its own"
+                raise Refusal(Code.INVALID_ARGUMENT, "REQUEST_ID_REPEATED", message)
+        if all(one.dry_run for one in several):
+            return await self._all(several)
+        return await self._submissions.once(tuple(one.request_id for one in several), lambda: self._all(several))
+
+    async def pins(self, spec: JobSpec) -> tuple[ImagePin, ...]:
+        """The images that it may run, each by its digest on each platform."""
+        references = dict.fromkeys([spec.image, *(variant.image for variant in spec.variants if variant.image)])
+        found: list[ImagePin] = []
+        for reference in references:
+            found += await self._images.resolve(reference)
+        return tuple(found)
+
+    async def _one(self, wanted: Wanted) -> Job:
+        [earlier] = await self._earlier.of((wanted.request_id, wanted.id))
+        if earlier is not None and earlier.request_id == wanted.request_id:
+            # What was taken on once is answered without the registry.
+            return earlier
+        images = await self.pins(wanted.spec)
+
+        async def ask() -> Job:
+            event = await self._submitted(wanted, images, earlier)
+            return cast("Job", await self._shell.ask(lambda token: replace(event, token=token)))
+
+        return await _once_awaited_stay(ask)
+
+    async def _all(self, several: Sequence[Wanted]) -> tuple[Job, ...]:
+        known = await self._earlier.of(*((one.request_id, one.id) for one in several))
+        pinned: dict[tuple[str, ...], tuple[ImagePin, ...]] = {}
+        images = []
+        for number, (one, earlier) in enumerate(zip(several, known, strict=True)):
+            key = (one.spec.image, *(variant.image for variant in one.spec.variants))
+            if key not in pinned and (earlier is None or earlier.request_id != one.request_id):
+                try:
+                    pinned[key] = await self.pins(one.spec)
+                except Refusal as refusal:
+                    raise refusal.within(f"requests[{number}]") from refusal
+            images.append(pinned.get(key, ()))
+
+        async def ask() -> tuple[Job, ...]:
+            events = [
+                await self._submitted(one, pins, earlier, within=f"requests[{number}]: ")
+                for number, (one, pins, earlier) in enumerate(zip(several, images, known, strict=True))
+            ]
+            answer = await self._shell.ask(lambda token: SubmittedTogether(token, tuple(events)))
+            return cast("tuple[Job, ...]", answer)
+
+        return await _once_awaited_stay(ask)
+
+    async def _submitted(
+        self, wanted: Wanted, images: tuple[ImagePin, ...], earlier: Job | None, *, within: str = ""
+    ) -> Submitted:
+        awaited = [await self._awaited(one.job, within) for one in wanted.spec.after]
+        spec = dependencies.resolved(wanted.spec, [job.id for job in awaited]) if awaited else wanted.spec
+        return Submitted(0, wanted.id, spec, images, wanted.request_id, wanted.dry_run, earlier, tuple(awaited))
+
+    async def _awaited(self, name: str, within: str) -> Job:
+        try:
+            return await self._find(name)
+        except Refusal as refusal:
+            message = f"{within}after: {refusal.message}"
+            raise Refusal(refusal.code, refusal.reason, message, field="after") from refusal
+
+
+class Earlier:
+    """What requests made before, by the store: those that come while others are looked up are looked up together."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._requests: list[tuple[str, str]] = []
+        self._next: asyncio.Task[tuple[Job | None, ...]] | None = None
+        self._looking = asyncio.Lock()
+
+    async def of(self, *requests: tuple[str, str]) -> tuple[Job | None, ...]:
+        """The job of each request, else the one that has its id."""
+        first = len(self._requests)
+        self._requests += requests
+        if self._next is None:
+            self._next = asyncio.create_task(self._look())
+        found = await asyncio.shield(self._next)
+        return found[first : first + len(requests)]
+
+    async def _look(self) -> tuple[Job | None, ...]:
+        async with self._looking:
+            requests, self._requests, self._next = self._requests, [], None
+            return await asyncio.to_thread(self._store.jobs_of, requests)
+
+
+async def _alone(making: Awaitable[Job]) -> tuple[Job, ...]:
+    return (await making,)
+
+
+async def _once_awaited_stay(ask: Callable[[], Awaitable[Made]]) -> Made:
+    """Asks again where a job that another one follows has ended between the two: its end is saved by then."""
+    for _ in range(LOOKS - 1):
+        try:
+            return await ask()
+        except Refusal as refusal:
+            if refusal.reason != dependencies.CHANGED:
+                raise
+    return await ask()

@@ -1,0 +1,34 @@
+"""A busy controller judges reports together, and keeps nobody waiting for that."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from controller.core.model import CancelAsked, Reported
+from headrace.jobs import JobState
+from headrace.refusals import Refusal
+from tests.shell.running_controller import SPEC, Running, agent, attempt, controller
+
+
+async def asked(running: Running) -> None:
+    """Somebody wants an answer, and has it."""
+    with pytest.raises(Refusal, match="no job"):
+        await running.parts.shell.ask(lambda token: CancelAsked(token, "nobody"))
+
+
+async def test_a_busy_controller_judges_a_report_with_what_comes_next_and_at_once_where_somebody_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with controller(tmp_path) as running, agent(running) as node:
+        await node.say()
+        placement = await node.takes((await running.client.create_job(SPEC)).id)
+        monkeypatch.setattr("controller.shell.BUSY_MS", 60_000)
+        await asked(running)
+
+        report = replace(node.report, sequence=node.report.sequence + 100, attempts=(attempt(placement),))
+        running.parts.shell.tell(Reported(report))
+        assert (await running.client.job(placement.job)).state is JobState.STARTING
+
+        await asked(running)
+        assert (await running.client.job(placement.job)).state is JobState.RUNNING
