@@ -6,7 +6,7 @@ from controller.core import gangs, moves, placing
 from controller.core.book import Book
 from controller.core.model import DrainAsked, aborted, moved
 from controller.core.placement.fit import Place
-from controller.core.placement.tables import Trial
+from controller.core.placement.trial import Trial
 from headrace.jobs import Job, JobState, Level, MigrationState
 from headrace.nodes import Drain, Node, NodeState
 from headrace.refusals import Code, Refusal

@@ -12,7 +12,7 @@ from controller.core.exclusions import blamed as blamed_devices
 from controller.core.model import moved
 from controller.core.outcome import is_retried, with_failure
 from controller.core.placement.demand import demand_of
-from controller.core.placement.tables import Trial
+from controller.core.placement.trial import Trial
 from headrace.attempts import AttemptState
 from headrace.ids import task_id
 from headrace.jobs import Job, JobState, RetryCause

@@ -99,12 +99,12 @@ class Columns:
         self.devices[:] = devices[: self.most_devices]
         self.free_millis = int(self.devices.sum())
 
-    def put(self, node: int, cpu_millis: int, memory_bytes: int, devices: Integers) -> None:
-        """So much is free of a node."""
-        self.cpu_millis[node], self.memory_bytes[node] = cpu_millis, memory_bytes
+    def put(self, nodes: Integers, cpu_millis: Integers, memory_bytes: Integers, devices: Integers) -> None:
+        """So much is free of some nodes."""
+        self.cpu_millis[nodes], self.memory_bytes[nodes] = cpu_millis, memory_bytes
         devices = devices[: self.most_devices]
-        self.free_millis += int(devices.sum() - self.devices[:, node].sum())
-        self.devices[:, node] = devices
+        self.free_millis += int(devices.sum() - self.devices[:, nodes].sum())
+        self.devices[:, nodes] = devices
 
     def take(self, spot: Spot, shape: Shape) -> None:
         """The task is there now."""
@@ -175,3 +175,9 @@ class Columns:
         self.memory_bytes[spot.node] += sign * shape.memory_bytes
         for one in spot.devices:
             self.devices[one, spot.node] += sign * shape.device_millis
+
+
+def row_keys(rows: Integers) -> list[bytes]:
+    """The rows, each as what can be compared and looked up."""
+    found: list[bytes] = np.ascontiguousarray(rows).view(f"V{rows.itemsize * rows.shape[1]}").ravel().tolist()
+    return found

@@ -82,6 +82,9 @@ class Snapshot:
         self.host_network: Booleans = column(np.bool_)
         self.cpu_millis: Integers = column(np.int64)
         self.memory_bytes: Integers = column(np.int64)
+        # What the nodes have, whether it is free or not.
+        self.whole_cpu_millis: Integers = column(np.int64)
+        self.whole_memory_bytes: Integers = column(np.int64)
         # The share that is free of CPU or of memory, whichever is less.
         self.idle: Floats = column(np.float64)
         self.device_count: Integers = column(np.int64)
@@ -187,11 +190,15 @@ class Snapshot:
         """Of these slots, the one whose node has the first name."""
         if len(slots) == 1:
             return int(slots[0])
+        return int(slots[self.ranks()[slots].argmin()])
+
+    def ranks(self) -> Integers:
+        """For each slot how manieth its node is by name."""
         if self._rank is None:
             names = sorted(self.slots)
             self._rank = np.zeros(self.room, dtype=np.int64)
             self._rank[[self.slots[name] for name in names]] = np.arange(len(names))
-        return int(slots[self._rank[slots].argmin()])
+        return self._rank
 
     def _slot(self, node: Node) -> int:
         slot = self.slots[node.id] = len(self.nodes)
@@ -218,6 +225,8 @@ class Snapshot:
         self.platform[slot] = self.platforms.setdefault(able, len(self.platforms))
         self.make[slot] = self.makes.setdefault(_made_of(node), len(self.makes))
         self.host_network[slot] = node.description.host_network
+        capacity = node.description.capacity
+        self.whole_cpu_millis[slot], self.whole_memory_bytes[slot] = capacity.cpu_millis, capacity.memory_bytes
         self.device_count[slot] = len(node.devices)
         if len(node.devices) > self.devices:
             self._widen(len(node.devices))

@@ -7,7 +7,6 @@ worked out anew that have changed. `fit` has the last word on the one node that 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +15,10 @@ from controller.core.placement import links, reasons
 from controller.core.placement.columns import Shape
 from controller.core.placement.costs import Costs
 from controller.core.placement.demand import Demand
-from controller.core.placement.fit import Place, Unfit, Usage, bound, fit, runnable
+from controller.core.placement.fit import Place, Unfit, bound, fit, runnable
 from controller.core.placement.lengths import NOWHERE, Lengths
 from controller.core.placement.snapshot import UNKNOWN, Booleans, Column, Floats, Integers, Snapshot
+from controller.core.placement.trial import Trial
 from headrace import shares
 from headrace.jobs import AcceleratorRequest, Job, Network
 from headrace.nodes import Node, NodeDescription
@@ -97,35 +97,6 @@ class Tables:
         return tuple(places)
 
 
-class Trial:
-    """What would be if other things were held of nodes. When it is left, all is as it was."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
-        self._before: dict[int, Usage] = {}
-        self._gains = snapshot.gains
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for slot, usage in self._before.items():
-            self._snapshot.hold(slot, usage)
-        # Nobody has more room by that: who waits need not be looked at again.
-        self._snapshot.gains = self._gains
-
-    def hold(self, node: str, usage: Usage) -> None:
-        """So much would be held of the node."""
-        slot = self._snapshot.slots[node]
-        self._before.setdefault(slot, self._snapshot.usages[slot])
-        self._snapshot.hold(slot, usage)
-
-    def place(self, job: Job, place: Place) -> None:
-        """The job would be there, too."""
-        usage = self._snapshot.usages[self._snapshot.slots[place.node]]
-        self.hold(place.node, usage.plus(job.spec.resources, place.devices))
-
-
 class Table:
     """One shape's. `code` says for each slot why it is no place, and is 0 where it is one; `key` is higher the better.
 
@@ -137,7 +108,7 @@ class Table:
     ) -> None:
         self.snapshot = snapshot
         self._costs = costs
-        self._lengths = lengths
+        self.lengths = lengths
         self._shape: tuple[int, Shape] | None = None
         self._spec, self._images = job.spec, job.images
         self._job = replace(job, exclusions=())
@@ -157,6 +128,8 @@ class Table:
         self._likes: Floats = np.zeros(1, dtype=np.float64)
         # How near devices would be to each other, by node and by which of its devices are to be had.
         self._nearness: dict[tuple[object, ...], int] = {}
+        # Whether it depends on what sensors read, or jobs hold of nodes.
+        self.is_unsteady = False
         self._clear()
 
     def _clear(self) -> None:
@@ -174,7 +147,8 @@ class Table:
             return
         columns = self._columns()
         late = snapshot.changed > self._seen
-        if any(one.unsteady for one in columns):
+        self.is_unsteady = any(one.unsteady for one in columns)
+        if self.is_unsteady:
             late |= snapshot.read > self._seen
         slots = np.flatnonzero(late)
         self._seen = snapshot.clock
@@ -186,7 +160,7 @@ class Table:
         snapshot = self.snapshot
         key = self.keys(job, now_wall_ms=now_wall_ms, but=but)
         while True:
-            slot = self._best(key if self._lengths is None else self._lengths.soonest(job, key, level=_LEVEL))
+            slot = self._best(job, key)
             if slot is None:
                 return None
             found = fit(job, snapshot.nodes[slot], snapshot.usages[slot], now_wall_ms=now_wall_ms)
@@ -213,20 +187,22 @@ class Table:
             self._shape = (self._costs.begun, self._costs.shape(wants, such.values))
         return self._shape[1]
 
-    def _best(self, key: Floats) -> int | None:
-        snapshot = self.snapshot
+    def best(self, job: Job, key: Floats) -> Integers:
+        """The slots that are as good as the best, but for what they cost and how idle their nodes are."""
+        if self.lengths is not None:
+            key = self.lengths.soonest(job, key, level=_LEVEL)
         best = key.max()
-        if best == NOWHERE:
-            return None
         # The whole part of half of it says how good a place is but for how idle the node is.
-        slots = np.flatnonzero(key >= 2.0 * (best // 2.0))
-        if self._costs is None or not snapshot.device_count[slots[0]]:
-            return snapshot.first(np.flatnonzero(key == best))
-        if len(slots) == 1:
-            return int(slots[0])
-        self._costs.refresh()
-        costs = self._costs.of(self.shape(), slots)
-        slots = slots[costs == costs.min()]
+        return np.flatnonzero(key >= 2.0 * (best // 2.0)) if best > NOWHERE else np.flatnonzero(key > NOWHERE)
+
+    def _best(self, job: Job, key: Floats) -> int | None:
+        snapshot, slots = self.snapshot, self.best(job, key)
+        if not len(slots):
+            return None
+        if self._costs is not None and snapshot.device_count[slots[0]] and len(slots) > 1:
+            self._costs.refresh()
+            costs = self._costs.of(self.shape(), slots)
+            slots = slots[costs == costs.min()]
         key = key[slots]
         return snapshot.first(slots[key == key.max()])
 

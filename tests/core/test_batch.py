@@ -1,0 +1,127 @@
+"""Many equal jobs placed in one pass have the places that one after the other would have had."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.core.placement.batch import choose_many
+from controller.core.placement.costs import Costs
+from controller.core.placement.demand import demand_of
+from controller.core.placement.fit import Place, Unfit, Usage, fit
+from controller.core.placement.snapshot import Snapshot
+from controller.core.placement.tables import Tables
+from headrace.jobs import AcceleratorRequest, Job, Requests
+from headrace.nodes import Capacity, Device, Engine, Node, NodeDescription, NodeState
+from tests.core.small_world import AMD64, GIB, PINS, spec
+from tests.core.test_tables import NOW_MS, for_devices, jobs, near, nodes, usages, well
+
+
+@st.composite
+def plain_nodes(draw: st.DrawFn) -> Node:
+    """Nodes of a few kinds, so that many are alike and costs tie."""
+    name = f"nodes/{draw(st.integers(0, 30))}"
+    model, count = draw(st.sampled_from((("small", 2), ("large", 4), ("large", 0))))
+    shareable = draw(st.integers(0, 3)) > 0
+    devices = tuple(
+        Device(str(number), "gpu", "nvidia", model, number, memory_bytes=16 * GIB, shareable=shareable)
+        for number in range(count)
+    )
+    capacity = Capacity(draw(st.sampled_from((4000, 8000))), draw(st.sampled_from((8 * GIB, 16 * GIB))))
+    about = NodeDescription(region=draw(st.sampled_from(("north", "south"))), platforms=(AMD64,), capacity=capacity)
+    return Node(name, NodeState.READY, description=about, devices=devices, engine=Engine(reachable=True))
+
+
+plain_requests = st.one_of(
+    st.none(),
+    st.builds(AcceleratorRequest, st.integers(1, 3), st.sampled_from(("", 'model == "small"'))),
+    st.builds(
+        AcceleratorRequest,
+        st.just(1),
+        st.sampled_from(("", 'model == "large"')),
+        st.sampled_from((0, 250, 300)),
+        st.sampled_from((0, 5 * GIB)),
+    ).filter(lambda one: one.is_part),
+)
+plain_jobs = st.builds(
+    lambda cpu, memory, request, where: Job(
+        "jobs/j", spec(resources=Requests(cpu, memory, request), where=where), images=PINS
+    ),
+    st.sampled_from((0, 500, 1000, 3000)),
+    st.sampled_from((GIB, 3 * GIB)),
+    plain_requests,
+    st.sampled_from(("", "", 'region == "north"')),
+)
+plain_usages = st.just(Usage()) | st.builds(
+    Usage, st.sampled_from((500, 2000)), st.sampled_from((GIB, 4 * GIB)), st.sampled_from(((), ("0",), ("1",)))
+)
+
+
+class World:
+    """The nodes in a snapshot of its own, with costs or without."""
+
+    def __init__(self, given_nodes: list[tuple[Node, Usage]], asked: list[Job], *, costs: bool) -> None:
+        self.snapshot = Snapshot()
+        self.tables = Tables(self.snapshot, Costs(self.snapshot) if costs else None)
+        for node, usage in given_nodes:
+            self.snapshot.put(node, usage)
+        for job in asked:
+            self.tables.asked(demand_of(job), job)
+
+    def hold(self, job: Job, place: Place) -> None:
+        slot = self.snapshot.slots[place.node]
+        self.snapshot.hold(slot, self.snapshot.usages[slot].plus(job.spec.resources, place.devices))
+
+    def one_by_one(self, job: Job, count: int) -> list[Place | str]:
+        found: list[Place | str] = []
+        for _ in range(count):
+            one = self.tables.choose(demand_of(job), job, now_wall_ms=NOW_MS)
+            found.append(one)
+            if isinstance(one, str):
+                break
+            self.hold(job, one)
+        return found
+
+    def together(self, job: Job, count: int) -> list[Place | str]:
+        found: list[Place | str] = []
+        while len(found) < count:
+            some = choose_many(self.tables, demand_of(job), job, count - len(found), now_wall_ms=NOW_MS)
+            if isinstance(some, str):
+                return [*found, some]
+            for place in some:
+                slot = self.snapshot.slots[place.node]
+                offered = fit(job, self.snapshot.nodes[slot], self.snapshot.usages[slot], now_wall_ms=NOW_MS)
+                assert not isinstance(offered, Unfit), "never over capacity, never against a constraint"
+                self.hold(job, place)
+            found += some
+        return found
+
+
+def compare(given_nodes: list[tuple[Node, Usage]], asked: list[Job], count: int, *, costs: bool) -> None:
+    one_by_one, together = (World(given_nodes, asked, costs=costs) for _ in range(2))
+    for job in asked:
+        assert together.together(job, count) == one_by_one.one_by_one(job, count)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    given_nodes=st.lists(st.tuples(plain_nodes(), plain_usages), min_size=1, max_size=12),
+    asked=st.lists(plain_jobs, min_size=1, max_size=3),
+    count=st.integers(2, 40),
+    costs=st.booleans(),
+)
+def test_it_is_the_plan_of_one_after_the_other(
+    *, given_nodes: list[tuple[Node, Usage]], asked: list[Job], count: int, costs: bool
+) -> None:
+    compare(given_nodes, asked, count, costs=costs)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    given_nodes=st.lists(st.tuples(well | near | nodes(), st.just(Usage()) | usages), min_size=1, max_size=6),
+    asked=st.lists(for_devices | jobs, min_size=1, max_size=3),
+    count=st.integers(2, 12),
+    costs=st.booleans(),
+)
+def test_so_it_is_with_all_that_a_job_may_ask_for_and_a_node_may_be(
+    *, given_nodes: list[tuple[Node, Usage]], asked: list[Job], count: int, costs: bool
+) -> None:
+    compare(given_nodes, asked, count, costs=costs)
