@@ -1,18 +1,23 @@
 """Many equal jobs placed in one pass have the places that one after the other would have had."""
 
+from collections.abc import Sequence
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.core.placement.batch import choose_many
+from controller.core.placement.batch import choose_many, hold
 from controller.core.placement.costs import Costs
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, Unfit, Usage, fit
 from controller.core.placement.snapshot import Snapshot
 from controller.core.placement.tables import Tables
-from headrace.jobs import AcceleratorRequest, Job, Requests
+from controller.core.placement.trial import Trial
+from headrace.jobs import AcceleratorRequest, Exclusion, Job, Preference, Requests, Variant
 from headrace.nodes import Capacity, Device, Engine, Node, NodeDescription, NodeState
 from tests.core.small_world import AMD64, GIB, PINS, spec
 from tests.core.test_tables import NOW_MS, for_devices, jobs, near, nodes, usages, well
+
+NORTH = 'region == "north"'
 
 
 @st.composite
@@ -42,13 +47,17 @@ plain_requests = st.one_of(
     ).filter(lambda one: one.is_part),
 )
 plain_jobs = st.builds(
-    lambda cpu, memory, request, where: Job(
-        "jobs/j", spec(resources=Requests(cpu, memory, request), where=where), images=PINS
+    lambda cpu, memory, request, where, away, others: Job(
+        "jobs/j", spec(resources=Requests(cpu, memory, request), where=where, **others), images=PINS, exclusions=away
     ),
     st.sampled_from((0, 500, 1000, 3000)),
     st.sampled_from((GIB, 3 * GIB)),
     plain_requests,
-    st.sampled_from(("", "", 'region == "north"')),
+    st.sampled_from(("", "", NORTH)),
+    st.sampled_from(((), (), (Exclusion("1", "failed there", 50), Exclusion("2", "failed there", 5)))),
+    st.sampled_from(
+        ({}, {}, {}, {"prefer": (Preference(NORTH, 1.0),)}, {"variants": (Variant(NORTH, ""), Variant("", ""))})
+    ),
 )
 plain_usages = st.just(Usage()) | st.builds(
     Usage, st.sampled_from((500, 2000)), st.sampled_from((GIB, 4 * GIB)), st.sampled_from(((), ("0",), ("1",)))
@@ -70,6 +79,18 @@ class World:
         slot = self.snapshot.slots[place.node]
         self.snapshot.hold(slot, self.snapshot.usages[slot].plus(job.spec.resources, place.devices))
 
+    def has_room(self, job: Job, places: Sequence[Place]) -> bool:
+        """Whether each job fits where it goes once those before it are there, as `fit` has it."""
+        with Trial(self.snapshot) as trial:
+            for place in places:
+                slot = self.snapshot.slots[place.node]
+                if isinstance(
+                    fit(job, self.snapshot.nodes[slot], self.snapshot.usages[slot], now_wall_ms=NOW_MS), Unfit
+                ):
+                    return False
+                trial.place(job, place)
+        return True
+
     def one_by_one(self, job: Job, count: int) -> list[Place | str]:
         found: list[Place | str] = []
         for _ in range(count):
@@ -86,12 +107,9 @@ class World:
             some = choose_many(self.tables, demand_of(job), job, count - len(found), now_wall_ms=NOW_MS)
             if isinstance(some, str):
                 return [*found, some]
-            for place in some:
-                slot = self.snapshot.slots[place.node]
-                offered = fit(job, self.snapshot.nodes[slot], self.snapshot.usages[slot], now_wall_ms=NOW_MS)
-                assert not isinstance(offered, Unfit), "never over capacity, never against a constraint"
-                self.hold(job, place)
             found += some
+            assert self.has_room(job, some), "never over capacity, never against a constraint"
+            hold(self.snapshot, job.spec.resources, some)
         return found
 
 
@@ -99,6 +117,13 @@ def compare(given_nodes: list[tuple[Node, Usage]], asked: list[Job], count: int,
     one_by_one, together = (World(given_nodes, asked, costs=costs) for _ in range(2))
     for job in asked:
         assert together.together(job, count) == one_by_one.one_by_one(job, count)
+        assert held(together.snapshot) == held(one_by_one.snapshot)
+
+
+def held(snapshot: Snapshot) -> list[object]:
+    names = ("cpu_millis", "memory_bytes", "idle", "intricate", "untouched", "held_millis", "held_bytes")
+    columns = [vars(snapshot)[name].tolist() for name in (*names, "untouched_count", "roomiest_millis")]
+    return [snapshot.usages, *columns]
 
 
 @settings(max_examples=200, deadline=None)

@@ -1,15 +1,17 @@
 """Places for many jobs that ask for the same, in one pass: those that they would be given one after the other."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.core.placement.chains import Chains, chains, units_of
+from controller.core.placement.chains import Chains, chains
 from controller.core.placement.columns import row_keys
 from controller.core.placement.costs import Costs
 from controller.core.placement.demand import Demand
 from controller.core.placement.fit import Place, fit
+from controller.core.placement.plans import Nodes, Plan
 from controller.core.placement.snapshot import Booleans, Floats, Integers, Snapshot
 from controller.core.placement.tables import Table, Tables
 from headrace.jobs import AcceleratorRequest, Job, Requests
@@ -21,7 +23,7 @@ _LATER = np.iinfo(np.int64).max
 Costing = NDArray[np.float32]
 
 
-def choose_many(tables: Tables, demand: Demand, job: Job, count: int, *, now_wall_ms: int) -> tuple[Place, ...] | str:
+def choose_many(tables: Tables, demand: Demand, job: Job, count: int, *, now_wall_ms: int) -> Sequence[Place] | str:
     """The first places for jobs of that shape, one at least and so many at most; or why there is none.
 
     They are those that one job after the other would be given, in that order, each held before the next is chosen; but
@@ -30,10 +32,20 @@ def choose_many(tables: Tables, demand: Demand, job: Job, count: int, *, now_wal
     """
     if count > 1:
         found = _batch(tables, tables.table(demand, job), job, min(count, MOST), now_wall_ms)
-        if found:
+        if found is not None:
             return found
     one = tables.choose(demand, job, now_wall_ms=now_wall_ms)
     return one if isinstance(one, str) else (one,)
+
+
+def hold(snapshot: Snapshot, wants: Requests, places: Sequence[Place]) -> None:
+    """Jobs that ask for so much are at all these places. The snapshot is as it was when they were chosen."""
+    if isinstance(places, Plan):
+        places.hold(snapshot)
+        return
+    for place in places:
+        slot = snapshot.slots[place.node]
+        snapshot.hold(slot, snapshot.usages[slot].plus(wants, place.devices))
 
 
 @dataclass(slots=True)
@@ -58,30 +70,30 @@ class _Turns:
     number: Integers
 
 
-def _batch(tables: Tables, table: Table, job: Job, count: int, now_wall_ms: int) -> tuple[Place, ...]:
+def _batch(tables: Tables, table: Table, job: Job, count: int, now_wall_ms: int) -> Plan | None:
     """None where places have to be looked for one by one."""
     snapshot = tables.snapshot
     if table.is_unsteady or any(one.device and now_wall_ms < one.expire_time_ms for one in job.exclusions):
-        return ()
+        return None
     key = table.keys(job, now_wall_ms=now_wall_ms)
     slots = table.best(job, key)
     if not len(slots):
-        return ()
+        return None
     costs = tables.costs if tables.costs is not None and snapshot.device_count[slots[0]] else None
     heads = _heads(table, costs, slots, key[slots], count)
     if _is_intricate(snapshot, job.spec.resources, heads.slots):
-        return ()
+        return None
     request = job.spec.resources.accelerators
     heads.of_class, first = _classes(snapshot, costs, heads.slots, request)
     wide = chains(snapshot, heads.slots[first], job.spec.resources, count)
     if not wide.room.all():
         # `fit` has the last word.
-        return ()
+        return None
     codes = _Codes(table, costs, heads, wide, first).found(count)
     turns = _turns(codes, heads, count)
     if table.lengths is not None:
         turns = _until_a_make_is_full(snapshot, slots, heads, wide, turns)
-    return _places(snapshot, job, heads, wide, turns, now_wall_ms)
+    return _plan(snapshot, job, heads, wide, turns, now_wall_ms)
 
 
 def _heads(table: Table, costs: Costs | None, slots: Integers, key: Floats, count: int) -> _Heads:
@@ -232,33 +244,19 @@ def _until_a_make_is_full(snapshot: Snapshot, slots: Integers, heads: _Heads, wi
     return _Turns(turns.head[:end], turns.number[:end])
 
 
-def _places(
-    snapshot: Snapshot, job: Job, heads: _Heads, wide: Chains, turns: _Turns, now_wall_ms: int
-) -> tuple[Place, ...]:
+def _plan(snapshot: Snapshot, job: Job, heads: _Heads, wide: Chains, turns: _Turns, now_wall_ms: int) -> Plan | None:
     """None where `fit` would not have it so."""
-    slots = heads.slots[turns.head].tolist()
-    of_class, numbers = heads.of_class[turns.head], turns.number.tolist()
-    idle = wide.idle(of_class, wide.left(of_class, turns.number)).tolist()
-    kinds = _kinds(snapshot, job, heads.slots[turns.head]).tolist()
+    kinds = _kinds(snapshot, job, heads.slots)
+    jobs = np.bincount(turns.head, minlength=len(heads.slots))
     models: dict[int, Place] = {}
-    for slot, kind in zip(slots, kinds, strict=True):
+    for kind, slot in zip(kinds[jobs > 0].tolist(), heads.slots[jobs > 0].tolist(), strict=True):
         if kind not in models:
             found = fit(job, snapshot.nodes[slot], snapshot.usages[slot], now_wall_ms=now_wall_ms)
             if not isinstance(found, Place):
-                return ()
+                return None
             models[kind] = found
-    units, given = units_of(job.spec.resources), dict[int, list[int]]()
-    places: list[Place] = []
-    for slot, of, number, kind, rest in zip(slots, of_class.tolist(), numbers, kinds, idle, strict=True):
-        like, node, devices = models[kind], snapshot.nodes[slot], ()
-        if units:
-            order = given.get(of)
-            if order is None:
-                order = given[of] = wide.given(of)
-            devices = tuple(node.devices[one].id for one in order[number * units : (number + 1) * units])
-        score = (*like.score[:-1], rest)
-        places.append(Place(node.id, like.pin, like.platform, devices, like.variant, score))
-    return tuple(places)
+    nodes = Nodes(heads.slots, heads.of_class, wide, kinds, models)
+    return Plan(snapshot.nodes, nodes, turns.head, turns.number)
 
 
 def _kinds(snapshot: Snapshot, job: Job, slots: Integers) -> Integers:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controller.core.placement.snapshot import UNKNOWN, Booleans, Floats, Integers, Snapshot
+from controller.core.placement.snapshot import UNKNOWN, Booleans, Floats, Held, Integers, Snapshot, part_of_whole
 from headrace import shares
 from headrace.jobs import AcceleratorRequest, Requests
 
@@ -35,6 +35,7 @@ class Chains:
     units: Integers
     before: Integers
     unit_millis: Integers
+    unit_bytes: Integers
     # The devices in the order in which they are given.
     order: Integers
     # How many jobs each node has room for.
@@ -44,14 +45,29 @@ class Chains:
         """What is left of these nodes once so many jobs each have come."""
         cpu = np.maximum(self.cpu_millis[nodes] - jobs * self.wants.cpu_millis, 0)
         memory = np.maximum(self.memory_bytes[nodes] - jobs * self.wants.memory_bytes, 0)
-        taken = np.clip(jobs * units_of(self.wants) - self.before[:, nodes], 0, self.units[:, nodes])
-        return Left(cpu, memory, self.device_millis[:, nodes] - taken * self.unit_millis[:, nodes])
+        return Left(cpu, memory, self.device_millis[:, nodes] - self.taken(nodes, jobs) * self.unit_millis[:, nodes])
+
+    def taken(self, nodes: Integers, jobs: Integers) -> Integers:
+        """How many units of each device are taken once so many jobs each have come."""
+        found: Integers = np.clip(jobs * self.units_a_job - self.before[:, nodes], 0, self.units[:, nodes])
+        return found
+
+    def held(self, nodes: Integers, jobs: Integers) -> Held:
+        """What so many jobs each hold of these nodes."""
+        units, wants = self.taken(nodes, jobs), self.wants
+        millis, in_bytes = units * self.unit_millis[:, nodes], units * self.unit_bytes[:, nodes]
+        return Held(jobs * wants.cpu_millis, jobs * wants.memory_bytes, millis, in_bytes)
+
+    @property
+    def units_a_job(self) -> int:
+        """How many units of devices a job takes."""
+        return units_of(self.wants)
 
     def idle(self, nodes: Integers, left: Left) -> Floats:
         """The share that is free then of CPU or of memory, whichever is less."""
         return np.minimum(
-            _share(left.cpu_millis, self.whole_cpu_millis[nodes]),
-            _share(left.memory_bytes, self.whole_memory_bytes[nodes]),
+            part_of_whole(left.cpu_millis, self.whole_cpu_millis[nodes]),
+            part_of_whole(left.memory_bytes, self.whole_memory_bytes[nodes]),
         )
 
     def given(self, node: int) -> list[int]:
@@ -78,30 +94,31 @@ def chains(snapshot: Snapshot, slots: Integers, wants: Requests, most: int) -> C
     request, held = wants.accelerators, snapshot.held_millis[:, slots]
     well = snapshot.over_devices("").values[:, slots] if snapshot.devices else np.zeros(held.shape, dtype=np.bool_)
     free: Integers = np.where(well, np.maximum(shares.WHOLE_MILLIS - held, 0), 0)
-    units, millis = np.zeros_like(held), np.zeros_like(held)
+    units, millis, part_bytes = np.zeros_like(held), np.zeros_like(held), np.zeros_like(held)
     order: Integers = np.zeros_like(held)
     if request is not None:
         such = snapshot.over_devices(request.where).values[:, slots]
         if request.is_part:
-            units, millis = _parts(snapshot, slots, request, such)
+            units, millis, part_bytes = _parts(snapshot, slots, request, such)
             # The fullest that has room is given until it has none.
             order = np.argsort(np.where(units > 0, -held, 1), axis=0, kind="stable")
         else:
             units = (such & snapshot.untouched[:, slots]).astype(np.int64)
             millis = np.full_like(held, shares.WHOLE_MILLIS)
+            part_bytes = np.maximum(snapshot.device_bytes[:, slots], 0)
             order = np.argsort(-units, axis=0, kind="stable")
         np.minimum(room, units.sum(axis=0) // units_of(wants), out=room)
     in_order = np.take_along_axis(units, order, axis=0)
     before = np.zeros_like(held)
     np.put_along_axis(before, order, np.cumsum(in_order, axis=0) - in_order, axis=0)
     whole_cpu, whole_memory = snapshot.whole_cpu_millis[slots], snapshot.whole_memory_bytes[slots]
-    return Chains(wants, cpu, memory, whole_cpu, whole_memory, free, units, before, millis, order, room)
+    return Chains(wants, cpu, memory, whole_cpu, whole_memory, free, units, before, millis, part_bytes, order, room)
 
 
 def _parts(
     snapshot: Snapshot, slots: Integers, request: AcceleratorRequest, such: Booleans
-) -> tuple[Integers, Integers]:
-    """How many parts there are of each device, and what one takes of it."""
+) -> tuple[Integers, Integers, Integers]:
+    """How many parts there are of each device, and what one takes of it: millis and bytes."""
     has_bytes, held_bytes = snapshot.device_bytes[:, slots], snapshot.held_bytes[:, slots]
     known = has_bytes != UNKNOWN
     if request.share_millis:
@@ -120,9 +137,4 @@ def _parts(
     able = such & snapshot.shareable[:, slots] & ~(known & (held_bytes > has_bytes))
     if request.memory_bytes:
         able &= known
-    return np.where(able, units, 0), millis
-
-
-def _share(free: Integers, whole: Integers) -> Floats:
-    found: Floats = np.where(whole > 0, free / np.maximum(whole, 1), 0.0)
-    return found
+    return np.where(able, units, 0), millis, part_bytes

@@ -28,14 +28,13 @@ class Usage:
     def plus(self, requests: Requests, devices: tuple[str, ...]) -> "Usage":
         """With one more attempt."""
         asked = requests.accelerators
-        has_part = asked is not None and asked.is_part
-        return replace(
-            self,
-            cpu_millis=self.cpu_millis + requests.cpu_millis,
-            memory_bytes=self.memory_bytes + requests.memory_bytes,
-            devices=self.devices if has_part else self.devices + devices,
-            parts=self.parts + tuple((device, asked) for device in devices if asked is not None and asked.is_part),
-        )
+        whole, parts = self.devices, self.parts
+        if asked is not None and asked.is_part:
+            parts = (*parts, *[(device, asked) for device in devices])
+        else:
+            whole += devices
+        cpu, memory = self.cpu_millis + requests.cpu_millis, self.memory_bytes + requests.memory_bytes
+        return Usage(cpu, memory, whole, parts, self.coming)
 
     def with_coming(self, requests: Requests) -> "Usage":
         """With a job that is about to come."""

@@ -38,6 +38,16 @@ class Column:
     seen: int = UNKNOWN
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is held of some nodes: a figure each, of devices a row each."""
+
+    cpu_millis: Integers
+    memory_bytes: Integers
+    device_millis: Integers
+    device_bytes: Integers
+
+
 class Snapshot:
     """Nodes have slots, which they keep. Slots that no node has yet are closed.
 
@@ -129,10 +139,34 @@ class Snapshot:
         self.changed[slot] = self.clock
         if is_another:
             self._describe(slot, node)
-        self._hold(slot, node, usage)
+        self._hold(slot, usage)
+        if self.devices and (is_another or _of_devices(usage) != _of_devices(before)):
+            self._hold_devices(slot, node, usage)
         is_gain = is_another or not _covers(usage, before)
         self.gains += is_gain
         return is_gain
+
+    def hold_more(self, slots: Integers, usages: Sequence[Usage], more: Held) -> None:
+        """So much more is held of some nodes, which have it free; `usages` are what is held in all."""
+        self.clock += 1
+        self.changed[slots] = self.clock
+        for slot, usage in zip(slots.tolist(), usages, strict=True):
+            self.usages[slot] = usage
+        self.cpu_millis[slots] -= more.cpu_millis
+        self.memory_bytes[slots] -= more.memory_bytes
+        self.idle[slots] = np.minimum(
+            part_of_whole(self.cpu_millis[slots], self.whole_cpu_millis[slots]),
+            part_of_whole(self.memory_bytes[slots], self.whole_memory_bytes[slots]),
+        )
+        if not more.device_millis.any():
+            return
+        self.held_millis[:, slots] += more.device_millis
+        self.held_bytes[:, slots] += more.device_bytes
+        self.untouched[:, slots] &= more.device_millis == 0
+        self.untouched_count[slots] = self.untouched[:, slots].sum(axis=0)
+        some, least = self.shareable[:, slots], shares.WHOLE_MILLIS - self.held_millis[:, slots]
+        roomiest = np.where(some, least, np.iinfo(np.int64).min).max(axis=0)
+        self.roomiest_millis[slots] = np.where(some.any(axis=0), roomiest, 0)
 
     def put_readings(self, node: Node) -> None:
         """Takes over what a node's sensors read; all else is as it was."""
@@ -247,15 +281,15 @@ class Snapshot:
             vars(self)[name][:before] = value
         self._columns = {key: one for key, one in self._columns.items() if one.values.ndim == 1}
 
-    def _hold(self, slot: int, node: Node, usage: Usage) -> None:
-        rest, whole = free(node, usage), node.description.capacity
-        self.cpu_millis[slot], self.memory_bytes[slot] = rest.cpu_millis, rest.memory_bytes
-        idle_cpu = rest.cpu_millis / whole.cpu_millis if whole.cpu_millis else 0.0
-        idle_memory = rest.memory_bytes / whole.memory_bytes if whole.memory_bytes else 0.0
-        self.idle[slot] = min(idle_cpu, idle_memory)
+    def _hold(self, slot: int, usage: Usage) -> None:
+        whole_cpu, whole_memory = self.whole_cpu_millis.item(slot), self.whole_memory_bytes.item(slot)
+        cpu, memory = max(0, whole_cpu - usage.cpu_millis), max(0, whole_memory - usage.memory_bytes)
+        self.cpu_millis[slot], self.memory_bytes[slot] = cpu, memory
+        idle_cpu = cpu / whole_cpu if whole_cpu else 0.0
+        self.idle[slot] = min(idle_cpu, memory / whole_memory if whole_memory else 0.0)
         self.intricate[slot] = self.mixed[slot] or bool(usage.coming)
-        if not self.devices:
-            return
+
+    def _hold_devices(self, slot: int, node: Node, usage: Usage) -> None:
         touched = usage.touched
         millis, held_bytes, untouched = [0] * self.devices, [0] * self.devices, [False] * self.devices
         for number, device in enumerate(node.devices):
@@ -307,6 +341,16 @@ class Snapshot:
 def _made_of(node: Node) -> tuple[object, ...]:
     devices = sorted((one.vendor, one.model, one.partition) for one in node.devices)
     return node.description.platforms, node.description.cpu.model, tuple(devices)
+
+
+def part_of_whole(free: Integers, whole: Integers) -> Floats:
+    """Which share is free; none of what there is none of."""
+    found: Floats = np.where(whole > 0, free / np.maximum(whole, 1), 0.0)
+    return found
+
+
+def _of_devices(usage: Usage) -> tuple[object, ...]:
+    return usage.devices, usage.parts, usage.coming
 
 
 def _covers(usage: Usage, before: Usage) -> bool:
