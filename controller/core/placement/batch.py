@@ -138,9 +138,10 @@ def _classes(
     if (costs is not None or request is not None) and snapshot.devices:
         columns += [*snapshot.over_devices("").values[:, slots], *snapshot.held_millis[:, slots]]
     if request is not None:
-        columns += [*snapshot.over_devices(request.where).values[:, slots], *snapshot.untouched[:, slots]]
+        such = snapshot.over_devices(request.where).values[:, slots]
+        columns += [*such, *snapshot.untouched[:, slots], *snapshot.device_bytes[:, slots]]
     if request is not None and request.is_part:
-        columns += [*snapshot.shareable[:, slots], *snapshot.device_bytes[:, slots], *snapshot.held_bytes[:, slots]]
+        columns += [*snapshot.shareable[:, slots], *snapshot.held_bytes[:, slots]]
     rows = np.stack([column.astype(np.int64, copy=False) for column in columns], axis=1)
     numbers: dict[bytes, int] = {}
     of_class = np.array([numbers.setdefault(key, len(numbers)) for key in row_keys(rows)], dtype=np.int64)
