@@ -14,10 +14,13 @@ from controller.core.placement.fit import Place, fit
 from controller.core.placement.plans import Nodes, Plan
 from controller.core.placement.snapshot import Booleans, Floats, Integers, Snapshot
 from controller.core.placement.tables import Table, Tables
+from controller.core.placement.trial import Trial
 from headrace.jobs import AcceleratorRequest, Job, Requests
 
 # So many jobs are placed in one pass.
 MOST = 2048
+# Of each class so many states are worked out at first, and so many times as many each time that these were too few.
+FIRST_DEPTH, DEEPER = 4, 4
 # The code of a state that is not worked out yet, behind all others.
 _LATER = np.iinfo(np.int64).max
 Costing = NDArray[np.float32]
@@ -27,8 +30,8 @@ def choose_many(tables: Tables, demand: Demand, job: Job, count: int, *, now_wal
     """The first places for jobs of that shape, one at least and so many at most; or why there is none.
 
     They are those that one job after the other would be given, in that order, each held before the next is chosen; but
-    that of no node it is put off what a place costs there. There may be fewer than there is room for: whoever wants
-    more holds these, and asks again.
+    that what a place costs on a node where one of them is, is not put off. There may be fewer than there is room for:
+    whoever wants more holds these, and asks again.
     """
     if count > 1:
         found = _batch(tables, tables.table(demand, job), job, min(count, MOST), now_wall_ms)
@@ -38,14 +41,24 @@ def choose_many(tables: Tables, demand: Demand, job: Job, count: int, *, now_wal
     return one if isinstance(one, str) else (one,)
 
 
-def hold(snapshot: Snapshot, wants: Requests, places: Sequence[Place]) -> None:
-    """Jobs that ask for so much are at all these places. The snapshot is as it was when they were chosen."""
-    if isinstance(places, Plan):
-        places.hold(snapshot)
-        return
-    for place in places:
-        slot = snapshot.slots[place.node]
-        snapshot.hold(slot, snapshot.usages[slot].plus(wants, place.devices))
+def choose_each(
+    tables: Tables, groups: Sequence[tuple[Demand, Job, int]], trial: Trial, *, now_wall_ms: int
+) -> list[list[Place]] | None:
+    """Places for so many jobs of each of these shapes beside each other, which they have in the trial.
+
+    None where there is not room for all. Who comes first does not choose first: it is for whom that does not matter.
+    """
+    found: list[list[Place]] = []
+    for demand, job, count in groups:
+        places: list[Place] = []
+        while len(places) < count:
+            some = choose_many(tables, demand, job, count - len(places), now_wall_ms=now_wall_ms)
+            if isinstance(some, str):
+                return None
+            places += some
+            trial.place_all(job.spec.resources, some)
+        found.append(places)
+    return found
 
 
 @dataclass(slots=True)
@@ -91,7 +104,7 @@ def _batch(tables: Tables, table: Table, job: Job, count: int, now_wall_ms: int)
         return None
     codes = _Codes(table, costs, heads, wide, first).found(count)
     turns = _turns(codes, heads, count)
-    if table.lengths is not None:
+    if table.lengths is not None and table.lengths.tells_of(job):
         turns = _until_a_make_is_full(snapshot, slots, heads, wide, turns)
     return _plan(snapshot, job, heads, wide, turns, now_wall_ms)
 
@@ -101,7 +114,7 @@ def _heads(table: Table, costs: Costs | None, slots: Integers, key: Floats, coun
     cost = np.zeros(len(slots), dtype=np.float32)
     if costs is not None:
         costs.refresh()
-        cost = costs.now(table.shape(), slots)
+        cost = costs.of(table.shape(), slots)
     rank = table.snapshot.ranks()[slots]
     chosen: Integers = np.arange(len(slots))
     sure: list[Integers] = []
@@ -172,8 +185,9 @@ class _Codes:
         """As far as so many jobs matter."""
         room, most = self._wide.room, self._key.shape[1]
         known: Booleans = np.zeros(self._key.shape, dtype=np.bool_)
-        known[:, 0] = True
-        depth = 1
+        depth = min(FIRST_DEPTH, most)
+        known[:, :depth] = np.arange(depth) < room[:, None]
+        self._work_out(*np.nonzero(known & (np.arange(most) > 0)))
         while True:
             codes = self._coded(known)
             last = _last(codes, self._many, count)
@@ -182,7 +196,7 @@ class _Codes:
             on = np.flatnonzero((room > depth) & (ends <= last))
             if not len(on):
                 return codes
-            further = min(2 * depth, most)
+            further = min(DEEPER * depth, most)
             numbers = np.arange(depth, further)
             known[np.ix_(on, numbers)] = numbers < room[on, None]
             self._work_out(*np.nonzero(known & (np.arange(most) >= depth)))

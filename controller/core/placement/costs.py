@@ -65,13 +65,6 @@ class Costs:
             return np.zeros(len(slots), dtype=np.float32)
         return self._packing.costs(shape, slots)
 
-    def now(self, shape: Shape, slots: Integers) -> Floats:
-        """The same; it is known of all."""
-        self.refresh()
-        if self._packing is None:
-            return np.zeros(len(slots), dtype=np.float32)
-        return self._packing.costs_now(shape, slots)
-
     def then(self, shape: Shape, slots: Integers, left: Left) -> Floats:
         """What a job of the shape would cost on these nodes if only so much were left of them."""
         if self._packing is None:

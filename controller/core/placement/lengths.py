@@ -30,6 +30,10 @@ class Lengths:
         self._places: dict[int, Place | None] = {}
         self._millis: dict[tuple[Profile, Work | None], tuple[int, dict[int, float]]] = {}
 
+    def tells_of(self, job: Job) -> bool:
+        """Whether anything is known of how long it would run."""
+        return self._learned.tells_of(job.spec)
+
     def soonest(self, job: Job, key: Floats, *, level: float) -> Floats:
         """Of the places of the best level of keys, those where the job would be done soonest, or nearly so.
 
@@ -37,7 +41,7 @@ class Lengths:
         place of which nothing is known is as good as the best.
         """
         best = key.max()
-        if best == NOWHERE or not self._learned.tells_of(job.spec):
+        if best == NOWHERE or not self.tells_of(job):
             return key
         alike = np.flatnonzero(key >= level * (best // level))
         soonest = self._soonest_of(job, alike)

@@ -141,20 +141,6 @@ class Packing:
             costs = self._cost[row, nodes]
         return costs
 
-    def costs_now(self, shape: Shape, nodes: Integers) -> Floats:
-        """What a task costs on these; infinite where it does not fit. What is put off is worked out for it alone."""
-        row = self._row(shape)
-        costs: Floats = self._cost[row, nodes]
-        if self._late:
-            is_late = np.zeros(len(self.columns.hosts), dtype=np.bool_)
-            is_late[list(self._late)] = True
-            late = np.flatnonzero(is_late[nodes])
-            if len(late):
-                some, columns = nodes[late], self.columns
-                left = Left(columns.cpu_millis[some], columns.memory_bytes[some], columns.devices[:, some])
-                costs[late] = self.costs_of(shape, some, left)
-        return costs
-
     def costs_of(self, shape: Shape, nodes: Integers, left: Left) -> Floats:
         """What a task would cost on these, if only so much were left of them; infinite where it would not fit."""
         states, of_state = _distinct(self.columns, self.columns.model[nodes], left)

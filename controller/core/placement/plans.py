@@ -9,6 +9,7 @@ import numpy as np
 from controller.core.placement.chains import Chains
 from controller.core.placement.fit import Place, Usage
 from controller.core.placement.snapshot import Integers, Snapshot
+from headrace.jobs import Requests
 from headrace.nodes import Node
 
 
@@ -56,6 +57,13 @@ class Plan(Sequence[Place]):
         """So many of it."""
         return Plan(self.known, self.nodes, self.node[:count], self.number[:count])
 
+    @property
+    def slots(self) -> list[int]:
+        """The slots of the nodes that have a job of it."""
+        jobs = np.bincount(self.node, minlength=len(self.nodes.slots))
+        found: list[int] = self.nodes.slots[jobs > 0].tolist()
+        return found
+
     def _made(self, which: Integers) -> Iterator[Place]:
         nodes, numbers = self.nodes, self.number[which]
         at = self.node[which]
@@ -95,3 +103,13 @@ class Plan(Sequence[Place]):
             else:
                 whole = (*whole, *ids)
         return Usage(cpu, memory, whole, parts, held.coming)
+
+
+def hold(snapshot: Snapshot, wants: Requests, places: Sequence[Place]) -> None:
+    """Jobs that ask for so much are at all these places. The snapshot is as it was when they were chosen."""
+    if isinstance(places, Plan):
+        places.hold(snapshot)
+        return
+    for place in places:
+        slot = snapshot.slots[place.node]
+        snapshot.hold(slot, snapshot.usages[slot].plus(wants, place.devices))
