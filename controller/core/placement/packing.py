@@ -70,26 +70,6 @@ class Packing:
             self.take(spot, shape)
         return spot
 
-    def place_array(self, shape: Shape, count: int) -> list[Spot]:
-        """Places for so many equal tasks, which they then have, as far as there is room: node after node is filled."""
-        self.asked(shape, count)
-        spots: list[Spot] = []
-        while len(spots) < count and (spot := self.choose(shape)) is not None:
-            alike = self.columns.alike(spot.node, self._number == self._number[spot.node])
-            group = self.columns.take_several(spot, shape, count - len(spots))
-            spots += group
-            self._changed(spot.node)
-            # Nodes that are as this one was cost the same, so they would be chosen next, and be filled in the same way.
-            more = alike[: (count - len(spots)) // len(group)]
-            if len(more):
-                self._catch_up()
-                spots += self.columns.take_alike(group, shape, more)
-                self._number[more] = self._number[spot.node]
-                rows = self._ready_rows[:, None]
-                self._cost[rows, more] = self._cost[rows, spot.node]
-                self._level[rows, more] = self._level[rows, spot.node]
-        return spots
-
     def asked(self, shape: Shape, times: int = 1) -> None:
         """Tasks of that shape are asked for; what is typical, and what is scarce, is found out when it is time."""
         if self._learns:
