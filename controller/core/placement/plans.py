@@ -84,20 +84,20 @@ class Plan(Sequence[Place]):
         jobs = np.bincount(self.node, minlength=len(self.nodes.slots))
         which = np.flatnonzero(jobs)
         jobs, slots, chain = jobs[which], self.nodes.slots[which], self.nodes.of_chain[which]
+        orders = {of: self.nodes.chains.given(of) for of in dict.fromkeys(chain.tolist())}
         usages = [
-            self._usage(snapshot.usages[slot], slot, of, count)
+            self._usage(snapshot.usages[slot], self.known[slot], orders[of], count)
             for slot, of, count in zip(slots.tolist(), chain.tolist(), jobs.tolist(), strict=True)
         ]
         snapshot.hold_more(slots, usages, self.nodes.chains.held(chain, jobs))
 
-    def _usage(self, held: Usage, slot: int, chain: int, count: int) -> Usage:
-        wants, chains = self.nodes.chains.wants, self.nodes.chains
+    def _usage(self, held: Usage, node: Node, order: list[int], count: int) -> Usage:
+        wants, whole, parts = self.nodes.chains.wants, held.devices, held.parts
         cpu = held.cpu_millis + count * wants.cpu_millis
         memory = held.memory_bytes + count * wants.memory_bytes
-        request, whole, parts = wants.accelerators, held.devices, held.parts
+        request = wants.accelerators
         if request is not None:
-            devices = self.known[slot].devices
-            ids = [devices[one].id for one in chains.given(chain)[: count * chains.units_a_job]]
+            ids = [node.devices[one].id for one in order[: count * self.nodes.chains.units_a_job]]
             if request.is_part:
                 parts = (*parts, *[(one, request) for one in ids])
             else:
