@@ -37,7 +37,8 @@ def placed(book: Book, line: Line, jobs: Sequence[Job]) -> int:
     if isinstance(found, str):
         return 0
     places = _out_of_the_way(book, found)
-    if precedence.over_quota(book, jobs[0], jobs[: len(places)], places):
+    is_limited = not book.projects.of(jobs[0].spec.project).borrows
+    if is_limited and precedence.over_quota(book, jobs[0], jobs[: len(places)], places):
         return 0
     for job, place in zip(jobs, places, strict=False):
         book.put(book.begin(job, place))
