@@ -31,14 +31,11 @@ def placed(book: Book, line: Line, jobs: Sequence[Job]) -> int:
     The others are to be looked at one by one: where there are no more such places, and where what is kept for others,
     or a quota, may be in the way.
     """
-    if any(heads for project, heads in book.turns.short.items() if project != jobs[0].spec.project):
-        return 0
     found = choose_many(book.tables, line.demand, jobs[0], len(jobs), now_wall_ms=book.wall_ms)
     if isinstance(found, str):
         return 0
     places = _out_of_the_way(book, found)
-    is_limited = not book.projects.of(jobs[0].spec.project).borrows
-    if is_limited and precedence.over_quota(book, jobs[0], jobs[: len(places)], places):
+    if not places or _may_be_too_many(book, jobs[: len(places)], places):
         return 0
     for job, place in zip(jobs, places, strict=False):
         book.put(book.begin(job, place))
@@ -54,6 +51,18 @@ def _out_of_the_way(book: Book, places: Sequence[Place]) -> list[Place]:
             break
         found.append(place)
     return found
+
+
+def _may_be_too_many(book: Book, jobs: Sequence[Job], places: Sequence[Place]) -> bool:
+    """Whether with all of these their project has more than its quota, or than others have had that wait."""
+    project = jobs[0].spec.project
+    is_limited = not book.projects.of(project).borrows
+    others_wait = any(heads for other, heads in book.turns.short.items() if other != project)
+    if not is_limited and not others_wait:
+        return False
+    more = precedence.amount(book, jobs, places)
+    over = is_limited and bool(book.projects.over_quota(project, more))
+    return over or (others_wait and precedence.are_short(book, jobs[0], more))
 
 
 def _do_the_same(one: Job, other: Job) -> bool:
