@@ -94,6 +94,7 @@ def _senses(settings: AgentSettings) -> NodeSenses:
         reserved=Capacity(settings.reserve.cpu_millis, settings.reserve.memory_bytes),
     )
     senses.shareable = settings.devices.shareable
+    senses.device_hour_price, senses.core_hour_price = settings.price.device_hour, settings.price.core_hour
     senses.address = settings.address or own_address(settings.controller)
     return senses
 

@@ -56,6 +56,8 @@ class NodeSenses:
         self._reserved = reserved
         # Where other nodes reach this one: what the settings say, or the way to the controller tells.
         self.address = ""
+        # What its owner asks for an hour of a device, and of a core.
+        self.device_hour_price, self.core_hour_price = 0.0, 0.0
         self._load = sensors.LoadSensor(folder)
         self._watches = Watches(vendors)
         self._described: NodeDescription | None = None
@@ -73,7 +75,12 @@ class NodeSenses:
                 reserved=self._reserved,
                 address=self.address,
             )
-        return replace(self._described, vendors=self._watches.reports)
+        return replace(
+            self._described,
+            vendors=self._watches.reports,
+            device_hour_price=self.device_hour_price,
+            core_hour_price=self.core_hour_price,
+        )
 
     async def load(self) -> Load:
         """What it does just now."""

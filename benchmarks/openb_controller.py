@@ -40,7 +40,7 @@ class PlacedByController:
         if not isinstance(found, Place):
             return False
         slot = self._snapshot.slots[found.node]
-        self._snapshot.hold(slot, self._snapshot.usages[slot].plus(job.spec.resources, found.devices))
+        self._snapshot.hold(slot, self._snapshot.usages[slot].plus(job.spec, found.devices))
         self.free_millis -= shape.millis
         return True
 

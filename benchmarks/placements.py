@@ -175,7 +175,7 @@ def _one_by_one(book: Book, specs: list[JobSpec]) -> float:
             found = tables.choose(demands[id(job.spec)], job, now_wall_ms=BEGIN_MS)
             if isinstance(found, Place):
                 slot = snapshot.slots[found.node]
-                snapshot.hold(slot, snapshot.usages[slot].plus(job.spec.resources, found.devices))
+                snapshot.hold(slot, snapshot.usages[slot].plus(job.spec, found.devices))
                 placed += 1
         return placed
 
@@ -217,7 +217,7 @@ def _in_arrays(draw: random.Random, specs: list[JobSpec], *, with_records: bool)
                 found = choose_many(tables, demand, job, count, now_wall_ms=BEGIN_MS)
                 if isinstance(found, str):
                     break
-                hold(tables.snapshot, job.spec.resources, found)
+                hold(tables.snapshot, job.spec, found)
                 count -= len(list(found) if with_records else found)
             placed += ARRAY - count
         return placed

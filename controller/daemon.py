@@ -122,7 +122,12 @@ def _assembled(settings: ControllerSettings, state: Path, store: Store, records:
     improving = Improving(
         speed_moves_per_hour=bounds.speed_moves_per_hour, room_moves_per_hour=bounds.room_moves_per_hour
     )
-    policy = Policy(lease_ms=settings.lease_ms, half_life_ms=settings.half_life_ms, improving=improving)
+    policy = Policy(
+        lease_ms=settings.lease_ms,
+        half_life_ms=settings.half_life_ms,
+        ms_per_price=1000 * bounds.seconds_per_price_unit,
+        improving=improving,
+    )
     fading = Fading(policy.half_life_ms, policy.share_ahead_ms)
     projects = Projects(settings.projects, fading, store.uses())
     book = Book(store.cluster, policy, jobs, nodes, projects)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from headrace import capacity, query, references, units
 from headrace.ids import is_job_id
 from headrace.jobs import AcceleratorRequest, CheckpointPolicy, JobSpec, Requests, Retry, Timeouts, Variant, Work
+from headrace.neighbours import Neighbours
+from headrace.query import Kind
 from headrace.refusals import Code, Refusal
 from headrace.shares import WHOLE_MILLIS
 
@@ -24,11 +26,16 @@ MAX_RETRIES = 100
 MAX_TASKS = 256
 MAX_ELEMENTS = 10_000
 MAX_DEPENDENCIES = 64
+MAX_NEIGHBOURS = 16
+MAX_ALTERNATIVES = 8
 # A job's progress file is read twice as often.
 MIN_PROGRESS_MS = 60_000
 MAX_WEIGHT = 1000
 MAX_TEXT_BYTES = 1 << 20
 MAX_OPERATIONS = 1e30
+
+# Words of a node that operators, or its engine, change.
+_CHANGING = ("state", "drain", "engine.reachable")
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -72,6 +79,8 @@ def problems(spec: JobSpec) -> Iterator[Finding]:
     yield from _after(spec)
     if spec.work is not None:
         yield from _work(spec.work)
+    if spec.neighbours is not None:
+        yield from _neighbours(spec.neighbours)
 
 
 def _name(path: str, name: str) -> Iterator[Finding]:
@@ -137,6 +146,22 @@ def _requests(requests: Requests) -> Iterator[Finding]:
             yield "resources.accelerators.count", f"{wanted.count} is not from 1 to {MAX_ACCELERATORS}"
         yield from _part(wanted)
         yield from _query("resources.accelerators.where", wanted.where, query.DEVICE_FIELDS)
+        if requests.alternatives:
+            yield from _alternatives((wanted, *requests.alternatives))
+    elif requests.alternatives:
+        yield "resources.accelerators", "is missing, and there are alternatives to it; give both, or neither"
+
+
+def _alternatives(asked: tuple[AcceleratorRequest, ...]) -> Iterator[Finding]:
+    if len(asked) > MAX_ALTERNATIVES:
+        yield "resources.accelerators", f"has {len(asked)} alternatives; {MAX_ALTERNATIVES} at most"
+    for index, one in enumerate(asked):
+        path = f"resources.accelerators[{index}]"
+        if one.is_part:
+            yield path, "is a part of a device; alternatives that differ in count or share are of whole devices"
+        if not 1 <= one.count <= MAX_ACCELERATORS:
+            yield f"{path}.count", f"{one.count} is not from 1 to {MAX_ACCELERATORS}"
+        yield from _query(f"{path}.where", one.where, query.DEVICE_FIELDS)
 
 
 def _part(wanted: AcceleratorRequest) -> Iterator[Finding]:
@@ -221,6 +246,34 @@ def _work(work: Work) -> Iterator[Finding]:
             "work.precision",
             f"{work.precision!r} is not one of {known}" if work.precision else f"is missing; {known}",
         )
+
+
+def _neighbours(neighbours: Neighbours) -> Iterator[Finding]:
+    for path, names in (("apart_from", neighbours.apart_from), ("near", neighbours.near)):
+        if len(names) > MAX_NEIGHBOURS:
+            yield path, f"names {len(names)} jobs; {MAX_NEIGHBOURS} at most"
+        for index, name in enumerate(names):
+            if not (_NAME.fullmatch(name) or (path == "near" and is_job_id(name))):
+                yield f"{path}[{index}]", f"{name!r} is no job's name; write e.g. [train-mlp]"
+    if neighbours.spread and neighbours.pack:
+        yield "pack", "is the opposite of `spread`; leave one of the two out"
+    yield from _shared("spread", neighbours.spread)
+    yield from _shared("pack", neighbours.pack)
+
+
+def _shared(path: str, field: str) -> Iterator[Finding]:
+    """Jobs are spread and packed by what a node is, not by what is read of it or held of it."""
+    if not field:
+        return
+    try:
+        name = query.parse_field(field, query.NODE_FIELDS)
+    except query.QueryError as error:
+        yield path, error.message
+        return
+    known = query.NODE_FIELDS.find(name.name)
+    is_one = known is not None and known.kind in (Kind.TEXT, Kind.WORD, Kind.BOOL) and not known.several
+    if not is_one or name.name in _CHANGING:
+        yield path, f"{field} is not one text of a node, that stays; write e.g. node, region, owner or labels.rack"
 
 
 def _limits(spec: JobSpec) -> Iterator[Finding]:

@@ -26,6 +26,7 @@ from headrace.jobs import (
     Variant,
     Work,
 )
+from headrace.neighbours import Neighbours
 from headrace.refusals import Code, Refusal
 from headrace.yaml_sections import (
     Findings,
@@ -48,6 +49,8 @@ __all__ = ["check", "load"]
 
 # What says which device it is, not what it can: a request by it would fit one node.
 _NOT_ASKED_FOR = ("id", "index")
+# What is said of those beside whom a job runs.
+_BESIDE = ("apart_from", "spread", "pack", "near")
 _OPERATED = re.compile(r"\s*(>=|<=|==|!=|>|<)?\s*([^\s<>=!]+)\s*")
 
 
@@ -127,6 +130,10 @@ class _Reader:
             "timeouts": self.timeouts,
             "retry": self.retry,
             "after": self.after,
+            "apart_from": self.names,
+            "spread": text,
+            "pack": text,
+            "near": self.names,
             "array": _from_one_to(MAX_ELEMENTS),
             "outputs": self.outputs,
             "work": self.work,
@@ -135,6 +142,8 @@ class _Reader:
         if values.get("tasks", 1) > 1:
             limits = values.get("timeouts", Timeouts())
             values["timeouts"] = replace(limits, start_ms=limits.start_ms or GANG_STARTS_WITHIN_MS)
+        beside = {name: values.pop(name) for name in _BESIDE if name in values}
+        values |= {"neighbours": Neighbours(**beside)} if beside else {}
         return JobSpec(
             display_name=values.pop("name", ""),
             image=values.pop("image", ""),
@@ -142,6 +151,9 @@ class _Reader:
                 values, lost_after="lost_after_ms", outputs="output_path", tasks="task_count", array="element_count"
             ),
         )
+
+    def names(self, node: Node, path: str) -> tuple[str, ...]:
+        return self.findings.items(node, path, text)
 
     def command(self, node: Node, path: str) -> tuple[str, ...]:
         if isinstance(node, Scalar) and not node.empty:
@@ -155,9 +167,23 @@ class _Reader:
         return {name: value for name, value in values if value is not None}
 
     def resources(self, node: Node, path: str) -> Requests:
-        readers: dict[str, Reader] = {"cpu": cpu, "memory": size, "accelerators": self.accelerators}
+        readers: dict[str, Reader] = {"cpu": cpu, "memory": size, "accelerators": self.accelerators_of_any}
         values = self.findings.section(node, path, readers)
+        asked = values.pop("accelerators", ())
+        values |= {"accelerators": asked[0], "alternatives": asked[1:]} if asked else {}
         return Requests(**_renamed(values, cpu="cpu_millis", memory="memory_bytes"))
+
+    def accelerators_of_any(self, node: Node, path: str) -> tuple[AcceleratorRequest, ...]:
+        if not isinstance(node, yaml_tree.Sequence):
+            return (self.accelerators(node, path),)
+        found = self.findings.items(node, path, self.accelerators)
+        if not found:
+            raise Wrong("is empty; write what will do, e.g. [{model: h100}, {model: a100, memory: 80GiB}]")
+        if found[0].count > 1 or any(replace(one, where="") != replace(found[0], where="") for one in found):
+            return found
+        # One device that is as any of them says, which is one question; and one that any satisfies says all.
+        joined = " or ".join(f"({one.where})" for one in found) if all(one.where for one in found) else ""
+        return (replace(found[0], where=str(query.parse(joined, query.DEVICE_FIELDS))),)
 
     def accelerators(self, node: Node, path: str) -> AcceleratorRequest:
         readers: dict[str, Reader] = {"count": _count, "where": _device_query, "share": self.share}

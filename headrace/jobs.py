@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from headrace.attempts import Attempt, Checkpoint, Outputs, Phase, Platform
+from headrace.neighbours import Neighbours
 
 # A job without a contract has nothing to save; what it needs to end in order is short.
 GRACE_MS_WITHOUT_CONTRACT = 10_000
@@ -93,11 +94,12 @@ class AcceleratorRequest:
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """What one task needs."""
+    """What one task needs; of devices `accelerators`, else the first of `alternatives` that a node can give."""
 
     cpu_millis: int = 1000
     memory_bytes: int = 1 << 30
     accelerators: AcceleratorRequest | None = None
+    alternatives: tuple[AcceleratorRequest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +183,11 @@ class JobSpec:
     retry: Retry = field(default_factory=Retry)
     output_path: str = ""
     work: Work | None = None
-    # Records from before there were gangs have 0.
+    # Records from before there were gangs, or arrays, have 0.
     task_count: int = 1
-    # And those from before there were arrays.
     element_count: int = 1
     after: tuple[Dependency, ...] = ()
+    neighbours: Neighbours | None = None
 
     @property
     def grace_ms(self) -> int:

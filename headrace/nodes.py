@@ -142,6 +142,8 @@ class NodeDescription:
     vendors: tuple[VendorReport, ...] = ()
     identifier: str = ""
     address: str = ""
+    device_hour_price: float = 0.0
+    core_hour_price: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,6 +172,8 @@ NODE_FIELDS = Schema(
         "cpu.threads": _node(Kind.NUMBER, lambda node: node.description.cpu.threads),
         "cpu.features": _node(Kind.LIST, lambda node: node.description.cpu.features or None),
         **{f"cpu.{name}": _cpu_figure(name) for name in capacity.CPU_FIGURES},
+        "price.device_hour": _node(Kind.NUMBER, lambda node: node.description.device_hour_price),
+        "price.core_hour": _node(Kind.NUMBER, lambda node: node.description.core_hour_price),
         "capacity.cpu": Field(Kind.CPU, lambda view: view.capacity.cpu_millis),
         "capacity.memory": Field(Kind.SIZE, lambda view: view.capacity.memory_bytes),
         "capacity.disk": Field(Kind.SIZE, lambda view: view.capacity.disk_bytes),

@@ -13,6 +13,7 @@ from typing import Literal
 
 from headrace import project_settings, units
 from headrace.addresses import DEFAULT_ADDRESS, check_address, check_shape, is_local
+from headrace.price_settings import PriceSettings, price
 from headrace.projects import Declared as DeclaredProject
 from headrace.refusals import Code, Refusal
 from headrace.settings_reader import WrongSetting, read_settings, setting, text
@@ -231,6 +232,7 @@ class AgentSettings:
     processor: ProcessorSettings = field(default_factory=ProcessorSettings)
     figures: tuple[Declared, ...] = setting((), _declared)
     devices: DeviceSettings = field(default_factory=DeviceSettings)
+    price: PriceSettings = field(default_factory=PriceSettings)
     host_network: bool = False
     address: str = setting("", _host)
     insecure: bool = False
@@ -276,10 +278,11 @@ class JobLogSettings:
 
 @dataclass(frozen=True, slots=True)
 class PlacementSettings:
-    """How many moves that nobody asked for begin in an hour at most, of all jobs: for speed, and to make room."""
+    """How many moves that nobody asked for begin in an hour at most, of all jobs; and what prices are worth."""
 
     speed_moves_per_hour: int = setting(60, _moves)
     room_moves_per_hour: int = setting(4, _moves)
+    seconds_per_price_unit: float = setting(0.0, price)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,9 @@ def usage(node: str, jobs: Iterable[Job]) -> Usage:
     for job in jobs:
         attempt = job.attempt
         if job.node == node:
-            held = held.plus(job.spec.resources, attempt.devices if attempt is not None else ())
-        elif is_coming(job, node):
-            held = held.with_coming(job.spec.resources)
+            held = held.plus(job.spec, attempt.devices if attempt is not None else ())
+        elif job.migration is not None and is_coming(job, node):
+            held = held.with_coming(bound(job.spec, job.migration.variant))
     return held
 
 

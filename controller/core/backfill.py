@@ -138,7 +138,7 @@ def delays(kept: Kept, head: Sequence[Job], tasks: Sequence[Job], places: Sequen
         return False
     later = {name: scene.usage(scene.nodes[name], kept.gone) for name in kept.nodes}
     for task, place in beside:
-        later[place.node] = later[place.node].plus(task.spec.resources, place.devices)
+        later[place.node] = later[place.node].plus(task.spec, place.devices)
     nodes = [scene.nodes[name] for name in kept.nodes]
     if len(head) > 1:
         return isinstance(choose_all(head, nodes, later.__getitem__, now_wall_ms=scene.wall_ms), str)

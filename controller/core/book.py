@@ -14,6 +14,7 @@ from controller.core.history import kept
 from controller.core.improving import Improvements
 from controller.core.model import Answer, Assign, Changed, Effect, MoveAnswer, Reject, Save, aborted, moved
 from controller.core.past_runs import PastRuns
+from controller.core.placement.arrivals import Arrivals
 from controller.core.placement.costs import Costs
 from controller.core.placement.fit import Place, Usage, free
 from controller.core.placement.learned import Learned
@@ -79,7 +80,7 @@ class Book:
         self.turns = Turns()
         self.queue = Queue(policy.preempting_priority)
         self.snapshot = Snapshot()
-        self.costs = Costs(self.snapshot)
+        self.costs, self.arrivals = Costs(self.snapshot), Arrivals(self.snapshot, self.foresight.paths)
         self.tables = Tables(self.snapshot, self.costs, self.lengths)
         # Nodes that the snapshot does not have as they are: whether they are others, or only what is held of them is;
         # and those whose sensors have told something new.
@@ -119,6 +120,7 @@ class Book:
             learned=self.learned.copy(nodes),
             snapshot=snapshot,
             costs=self.costs.copy(snapshot),
+            arrivals=Arrivals(snapshot, self.foresight.paths),
         )
         twin.tables = Tables(snapshot, twin.costs, twin.lengths)
         return twin
@@ -136,9 +138,7 @@ class Book:
 
     def lengths(self) -> Lengths:
         """Of the jobs of a table."""
-        numbers = self.policy.improving
-        ratio, matters_ms = numbers.reluctance.gain_ratio, numbers.matters_ms
-        return Lengths(self.snapshot, self.learned, ratio=ratio, matters_ms=matters_ms)
+        return Lengths(self.arrivals, self.learned, self.policy.terms)
 
     def recall(self, jobs: Iterable[Job]) -> None:
         """Learns from jobs that have ended, oldest first, before anything happens."""
@@ -258,8 +258,8 @@ class Book:
         """The same, once these jobs have gone; to the job that is `waiting` what was promised to it is free."""
         known = self.nodes.get(node)
         found = assignments.held(known or Node(name=f"nodes/{node}"), self.jobs_at(node), without=gone)
-        for requests in self.turns.promised(node, but=waiting):
-            found = found.with_coming(requests)
+        for spec in self.turns.promised(node, but=waiting):
+            found = found.with_coming(spec)
         return found
 
     def node_now(self, node: Node) -> Node:

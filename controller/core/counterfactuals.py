@@ -161,6 +161,11 @@ def _looser(book: Book, job: Job) -> Iterator[Change]:
         where = _tried(book, job, replace(job.spec, emulation=Emulation.ALLOWED))
         if where:
             yield change(book, "emulation", ("never", "allowed"), where)
+    if job.spec.neighbours is not None and job.spec.neighbours.apart_from:
+        anywhere = replace(job.spec, neighbours=replace(job.spec.neighbours, apart_from=()))
+        where = _tried(book, job, anywhere)
+        if where:
+            yield change(book, "apart_from", (", ".join(job.spec.neighbours.apart_from), ""), where)
     if job.spec.network is Network.HOST:
         where = _tried(book, job, replace(job.spec, network=Network.BRIDGE))
         if where:

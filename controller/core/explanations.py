@@ -30,12 +30,15 @@ SHOWN = 12
 _BETTER = (
     "it runs the image natively",
     "more of `prefer` holds there",
+    "it is beside others there as it asks for by near, spread or pack",
     "it has fewer devices, which this job does not need",
-    "by what is known of speeds, the job may well be done sooner there",
+    "by what is known of speeds, paths and prices, the job may well be done sooner there, or be cheaper",
     "its devices are nearer to each other",
 )
 # Where in a score it is said how near devices are to each other.
 _NEAR = 2
+# And of what decides, so much comes before how soon it would be done.
+_SOONEST = 4
 _FITTING_SHOWN, _A_REASON_SHOWN, _OBSTACLES_SHOWN = 5, 2, 8
 
 
@@ -57,7 +60,7 @@ def explained(book: Book, job: Job) -> Explanation:
     table = book.tables.table(demand_of(asked), asked)
     obstacles = table.obstacles(asked, now_wall_ms=book.wall_ms)
     here = _here(job, found)
-    offers = _offers(book, known or asked, _shown(book, table, here))
+    offers = _offers(book, known or asked, _shown(book, table, asked, here), table)
     why = _preferred(asked, here, offers)
     return replace(
         found,
@@ -96,13 +99,15 @@ def _here(job: Job, found: Explanation) -> str:
     return job.node or (found.outlook.nodes[0] if found.outlook is not None and starts else "")
 
 
-def _shown(book: Book, table: Table, here: str) -> list[Node]:
+def _shown(book: Book, table: Table, job: Job, here: str) -> list[Node]:
     """In the order in which they would be chosen, as far as the table tells; then by name."""
     snapshot = book.snapshot
     if len(snapshot.nodes) <= SHOWN:
         return sorted(snapshot.nodes, key=lambda node: node.id)
-    code, key = _codes(book, table), table.key[: len(snapshot.nodes)]
-    best = dict.fromkeys(np.argsort(-key, kind="stable")[:_FITTING_SHOWN].tolist())
+    code, key = _codes(book, table), table.key
+    narrowed = table.narrowed(job, key)
+    best = dict.fromkeys(np.lexsort((-key, -narrowed))[:_FITTING_SHOWN].tolist())
+    best = {slot: None for slot in best if slot < len(snapshot.nodes)}
     if here in snapshot.slots:
         best[snapshot.slots[here]] = None
     found = [snapshot.nodes[slot] for slot in best if code[slot] == 0]
@@ -119,10 +124,14 @@ class _Offer(NamedTuple):
     place: Place | None
     # Whether it would be done there as soon as at any of the places of this level, or nearly so, as far as is known.
     is_soonest: bool = True
+    millis: float = 0.0
+    # How even, or how close, those of the job's name are with it there.
+    company: float = 0.0
 
     def merits(self, place: Place) -> tuple[float, ...]:
         """What decides on it, but for what it costs the others and how idle the node is."""
-        return *level(place), self.is_soonest, place.score[_NEAR]
+        native, liked, spared = level(place)
+        return native, liked, self.company, spared, self.is_soonest, place.score[_NEAR]
 
 
 def _preferred(job: Job, here: str, offers: Sequence[_Offer]) -> Iterator[str]:
@@ -130,16 +139,18 @@ def _preferred(job: Job, here: str, offers: Sequence[_Offer]) -> Iterator[str]:
 
     Where another one is better now, nothing is said: things were others when it was placed.
     """
-    fitting = [(one.candidate.node, one.merits(one.place), one.place.score[-1]) for one in offers if one.place]
-    own = next((one for one in fitting if one[0] == here), None)
-    best = next((one for one in fitting if one[0] != here), None)
+    fitting = [(one, one.place) for one in offers if one.place is not None]
+    own = next(((one, place) for one, place in fitting if place.node == here), None)
+    best = next(((one, place) for one, place in fitting if place.node != here), None)
     if own is None or best is None:
         return
-    (_, merits, idle), (other, its_merits, its_idle) = own, best
-    for mine, its, why in zip(merits, its_merits, _BETTER, strict=True):
+    other, idle, its_idle = best[1].node, own[1].score[-1], best[1].score[-1]
+    seconds = f"; in seconds, {own[0].millis / 1000:.0f} and not {best[0].millis / 1000:.0f}"
+    pairs = zip(own[0].merits(own[1]), best[0].merits(best[1]), strict=True)
+    for number, ((mine, its), why) in enumerate(zip(pairs, _BETTER, strict=True)):
         if mine != its:
             if mine > its:
-                yield f"{here} comes before {other}: {why}"
+                yield f"{here} comes before {other}: {why}{seconds if number == _SOONEST else ''}"
             return
     if job.spec.resources.accelerators is not None:
         yield f"{here} is as good as {other}, and leaves the others more room for devices, or is as good in that, too"
@@ -148,28 +159,29 @@ def _preferred(job: Job, here: str, offers: Sequence[_Offer]) -> Iterator[str]:
         yield f"{here} is as good as {other}, and {idler}"
 
 
-def _offers(book: Book, job: Job, nodes: list[Node]) -> list[_Offer]:
+def _offers(book: Book, job: Job, nodes: list[Node], table: Table) -> list[_Offer]:
     foretold = Foretold(job.spec, book.learned, book.past_runs.like(job.spec), book.nodes)
-    found = [_offer(book, job, node, foretold) for node in nodes]
-    return [*_ordered(book, job, found), *(one for one in found if one.place is None)]
+    slots = np.array([book.snapshot.slots[node.id] for node in nodes], dtype=np.int64)
+    beside = table.company.merits(slots).tolist() if table.company is not None else [0.0] * len(nodes)
+    pairs = zip(nodes, beside, strict=True)
+    found = [_offer(book, job, node, foretold)._replace(company=company) for node, company in pairs]
+    return [*_ordered(book, job, found, table), *(one for one in found if one.place is None)]
 
 
-def _ordered(book: Book, job: Job, found: Sequence[_Offer]) -> list[_Offer]:
+def _ordered(book: Book, job: Job, found: Sequence[_Offer], table: Table) -> list[_Offer]:
     """By score, but of those that are as good those first where it is done soonest; then by name."""
     fitting = [(one, one.place) for one in found if one.place is not None]
-    speeds = book.learned.speeds(job.spec, [place for _, place in fitting])
-    millis = [1000 / one.optimistic if one is not None else None for one in speeds]
-    numbers = book.policy.improving
-    best: dict[tuple[float, ...], float] = {}
-    for (_, place), its in zip(fitting, millis, strict=True):
-        if its is not None:
-            best[level(place)] = min(its, best.get(level(place), its))
-    ranked = []
-    for (one, place), its in zip(fitting, millis, strict=True):
-        least = best.get(level(place), 0.0)
-        most = max(least * numbers.reluctance.gain_ratio, least + numbers.matters_ms)
-        offer = one._replace(is_soonest=its is None or its <= most)
-        ranked.append(((*offer.merits(place), *place.score), offer))
+    alike: dict[tuple[float, ...], list[int]] = {}
+    for number, (one, place) in enumerate(fitting):
+        alike.setdefault(one.merits(place)[:_SOONEST], []).append(number)
+    lengths = table.lengths or book.lengths()
+    for numbers in alike.values():
+        slots = np.array([book.snapshot.slots[fitting[one][1].node] for one in numbers], dtype=np.int64)
+        millis = lengths.millis(job, slots)
+        for number, soonest, its in zip(numbers, lengths.is_soonest(millis).tolist(), millis.tolist(), strict=True):
+            offer, place = fitting[number]
+            fitting[number] = offer._replace(is_soonest=soonest, millis=its), place
+    ranked = [((*one.merits(place), *place.score), one) for one, place in fitting]
     return [one for _, one in sorted(ranked, key=lambda pair: pair[0], reverse=True)]
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from controller.core.placement.fit import Place
+from controller.core.placement.paths import Paths
 from headrace.jobs import Job, Level, Migration, MigrationState
 
 # The median of so many, the newest of their kind: older ones tell of another load.
@@ -16,7 +17,6 @@ _NEWEST = 3
 # Moves that took along so many times as much, or so much less, tell little of this one.
 _LIKE = 4
 _MOVES_KEPT = 1_000
-_IMAGES_KEPT = 10_000
 
 _PARTS = 1_000_000
 
@@ -54,22 +54,15 @@ class Foresight:
 
     def __init__(self) -> None:
         self._moves: dict[tuple[str, int], _Seen] = {}
-        # Images that nodes have had: somebody may have deleted them since.
-        self._images: dict[tuple[str, str], None] = {}
+        self.paths = Paths()
 
     def recall(self, job: Job) -> None:
         """What a job's record tells."""
         for attempt in job.attempts:
             if attempt.start_time_ms is not None:
-                self.has_run(attempt.node, attempt.image)
+                self.paths.ran(job, attempt)
         for move in job.migrations:
             self.moved(job, move)
-
-    def has_run(self, node: str, image: str) -> None:
-        """A node has an image: it has run it."""
-        self._images[node, image] = None
-        if len(self._images) > _IMAGES_KEPT:
-            del self._images[next(iter(self._images))]
 
     def moved(self, job: Job, move: Migration) -> None:
         """A move of the job has ended; or one that had succeeded turned out to be none."""
@@ -77,6 +70,7 @@ class Foresight:
         self._moves.pop(key, None)
         if move.state is not MigrationState.SUCCEEDED or not move.downtime_millis:
             return
+        self.paths.moved(move)
         leaving_ms = sum(phase.millis for phase in move.phases if phase.name in _LEAVING)
         saved = next((one.checkpoint for one in job.attempts if one.epoch == move.source_epoch), None)
         self._moves[key] = _Seen(
@@ -122,7 +116,7 @@ class Foresight:
 
     def moved_bytes(self, job: Job, level: Level, place: Place) -> int:
         """What will travel: the image if the target has not run it, and what of the checkpoint goes up and down."""
-        image = 0 if (place.node, place.pin.image) in self._images else place.pin.size_bytes
+        image = 0 if self.paths.has(place.node, place.pin.image) else place.pin.size_bytes
         saved = job.checkpoint
         if level is Level.RESTART or saved is None:
             return image

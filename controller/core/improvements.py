@@ -29,6 +29,7 @@ def ticked(book: Book) -> None:
     if book.now_ms >= state.renew_ms:
         state.renew_ms = book.now_ms + RENEWED_MS
         book.learned.renew()
+        book.foresight.paths.renew()
     if state.look_ms is None:
         # A controller that has just started has not heard its nodes yet.
         state.look_ms = book.now_ms + numbers.look_ms

@@ -13,7 +13,7 @@ from controller.core.placement.snapshot import Integers
 from controller.core.projects import NOTHING
 from controller.core.turns import Sought
 from headrace.ids import task_id
-from headrace.jobs import Job, Requests
+from headrace.jobs import Job, JobSpec
 from headrace.nodes import Node
 
 # To look at so many nodes takes ten milliseconds or so. Of more, so many are looked at at a time, those first that lack
@@ -43,17 +43,17 @@ def alike(book: Book, job: Job) -> list[Job]:
 
 def scene(book: Book, job: Job) -> Scene:
     """The cluster as it is for a job that waits: with the room that is kept for those before it."""
-    promised: dict[str, list[Requests]] = {}
+    promised: dict[str, list[JobSpec]] = {}
     for other in book.turns.before:
         if other == job.id:
             break
         for task, node in zip(alike(book, book.jobs[other]), book.turns.kept[other].places, strict=True):
-            promised.setdefault(node, []).append(task.spec.resources)
+            promised.setdefault(node, []).append(task.spec)
 
     def usage(node: Node, gone: Collection[str]) -> Usage:
         held = book.usage_once_gone(node.id, gone, waiting=job.id)
-        for requests in promised.get(node.id, ()):
-            held = held.with_coming(requests)
+        for spec in promised.get(node.id, ()):
+            held = held.with_coming(spec)
         return held
 
     return Scene(book.nodes, book.jobs_at, book.wall_ms, usage)

@@ -204,7 +204,7 @@ def _began(book: Book, line: Line, job: Job, due: dict[Line, list[int]], paused:
 
 def _next_placed(book: Book, line: Line, job: Job, slots: list[int]) -> bool:
     """Whether the first job of a line has found a place: on one of these nodes, where the line had none on others."""
-    if not slots or job.is_gang or not job.reason:
+    if not slots or job.is_gang or not job.reason or line.demand.company is not None:
         found = _place(book, job)
         if found:
             book.queue.said(line, found, by=job.id, gains=book.snapshot.gains)

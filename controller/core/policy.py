@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from controller.core.improving import Improving
+from controller.core.placement.lengths import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,18 @@ class Policy:
     patience_ms: int = 600_000
     # How often what projects have used is written down.
     use_saved_ms: int = 60_000
+    # What a unit of the owners' price is worth, as so much time; 0: prices do not count. Of a job of which it is not
+    # known how long it runs it is as if it ran for so long.
+    ms_per_price: float = 0.0
+    unknown_run_ms: int = 3_600_000
     # Those of moves that nobody asked for.
     improving: Improving = field(default_factory=Improving)
+
+    @property
+    def terms(self) -> Terms:
+        """Those by which places are compared."""
+        numbers = self.improving
+        return Terms(numbers.reluctance.gain_ratio, numbers.matters_ms, self.ms_per_price, self.unknown_run_ms)
 
     @property
     def answer_ms(self) -> int:

@@ -154,7 +154,7 @@ def _takes_the_last(book: Book, job: Job, place: Place, head: Job) -> bool:
     if slot is None:
         return False
     node, held = book.nodes[place.node], book.snapshot.usages[slot]
-    left, after = _left(node, held), _left(node, held.plus(job.spec.resources, place.devices))
+    left, after = _left(node, held), _left(node, held.plus(job.spec, place.devices))
     of_each = tuple(zip(least(head), left, after, strict=True))
     if any(want > had == has for want, had, has in of_each):
         return False
@@ -212,10 +212,11 @@ def _had(book: Book, project: str, more: Amount = NOTHING) -> float:
 def _least(job: Job) -> Amount:
     """What it has at least, wherever it comes to be."""
     count = job.spec.task_count if job.is_gang else 1
-    asked = job.spec.resources.accelerators
+    asked, others = job.spec.resources.accelerators, job.spec.resources.alternatives
+    fewest = min([asked.count, *(one.count for one in others)]) if asked is not None else 0
     return Amount(
         job.spec.resources.cpu_millis * count,
-        (asked.share_millis or WHOLE_MILLIS if asked.memory_bytes == 0 else 0) * asked.count * count if asked else 0,
+        (asked.share_millis or WHOLE_MILLIS if asked.memory_bytes == 0 else 0) * fewest * count if asked else 0,
         job.spec.resources.cpu_millis * count,
     )
 

@@ -188,7 +188,7 @@ class _Search:
         held = self._book.usage_once_gone(node.id, gone, waiting=self._job.id)
         for task, place in zip(self.tasks, self.places, strict=False):
             if place.node == node.id:
-                held = held.plus(task.spec.resources, place.devices)
+                held = held.plus(task.spec, place.devices)
         return held
 
     def _within_quota(self, place: Place, leaving: Sequence[Victim]) -> bool:
@@ -264,7 +264,7 @@ def _make_room(book: Book, job: Job, victims: tuple[Victim, ...], nodes: tuple[s
     # An agent that hears of it late ends them late.
     until_ms = book.now_ms + grace_ms + 2 * book.policy.node_lease_ms
     leaving = tuple(task for one in victims for task in one.tasks)
-    book.turns.claims[job.id] = Claim(nodes, job.spec.resources, until_ms, leaving)
+    book.turns.claims[job.id] = Claim(nodes, job.spec, until_ms, leaving)
     for node in nodes:
         book.touch(node)
     for victim, other in zip(victims, leave, strict=True):

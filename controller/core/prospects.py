@@ -92,8 +92,8 @@ def elsewhere(book: Book, prospect: Prospect) -> list[Elsewhere]:
 def judged(book: Book, prospect: Prospect, places: Iterable[Place]) -> list[Elsewhere]:
     """Those of these places where the job would be as welcome as where it is, and in nobody's way.
 
-    As native, as liked, and as far from devices that others need; within its project's quota, were it at both places;
-    and on no node of which room is kept for a job that waits.
+    As native, as liked, as evenly spread or packed as it asks for, and as far from devices that others need; within its
+    project's quota, were it at both places; and on no node of which room is kept for a job that waits.
     """
     least, job = level(prospect.place), prospect.job
     waited_for = dict.fromkeys(node for kept in book.turns.kept.values() for node in kept.nodes)
@@ -102,6 +102,7 @@ def judged(book: Book, prospect: Prospect, places: Iterable[Place]) -> list[Else
         for one in places
         if one.node not in waited_for
         and all(there >= here for there, here in zip(level(one), least, strict=True))
+        and not _is_less_even(book, job, one)
         and not precedence.over_quota(book, job, [job], [one])
     ]
     speeds = book.learned.speeds(job.spec, kept)
@@ -109,6 +110,12 @@ def judged(book: Book, prospect: Prospect, places: Iterable[Place]) -> list[Else
         Elsewhere(one, hardware(one.platform, one.devices, book.nodes[one.node]), speed)
         for one, speed in zip(kept, speeds, strict=True)
     ]
+
+
+def _is_less_even(book: Book, job: Job, place: Place) -> bool:
+    company = book.tables.table(demand_of(job), job).company if job.spec.neighbours is not None else None
+    slots = book.snapshot.slots
+    return company is not None and company.is_worse(slots[job.node], slots[place.node])
 
 
 def is_no_slower(prospect: Prospect, there: Elsewhere) -> bool:

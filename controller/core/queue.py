@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, insort
 from collections import Counter, deque
-from collections.abc import Collection, Container, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from heapq import heappop, heappush
 from itertools import islice
 from operator import le
@@ -12,6 +12,7 @@ import numpy as np
 from controller.core import backoff
 from controller.core.fairness import Rank, rank
 from controller.core.placement.demand import Demand, demand_of, least
+from controller.core.placement.names import Name, kept_apart, name_of
 from controller.core.placement.snapshot import Integers, Snapshot
 from headrace.jobs import Exclusion, Job
 
@@ -64,6 +65,8 @@ class Queue:
         self.projects: Counter[str] = Counter()
         self._numbers: dict[int, Line] = {}
         self._vacant: list[int] = []
+        # Jobs of these names have lines of their own: there are some that keep apart from them, or were.
+        self._shunned: dict[Name, None] = {}
         # What a job of each line takes of a node at least (see `least`).
         self._wants: Integers = np.zeros((4, FIRST_WANTS), dtype=np.int64)
         self._choosy: dict[Line, None] = {}
@@ -81,6 +84,8 @@ class Queue:
 
     def put(self, job: Job) -> None:
         """The job is like this now."""
+        if job.spec.neighbours is not None:
+            self._shun(kept_apart(job.spec))
         if not job.waits_for_place:
             self._remove(job.id)
             return
@@ -226,10 +231,21 @@ class Queue:
         able = (self._wants <= np.array(_has(snapshot, slot), dtype=np.int64)[:, None]).all(axis=0)
         return [self._numbers[number] for number in np.flatnonzero(able).tolist() if number in self._numbers]
 
+    def _shun(self, names: Iterable[Name]) -> None:
+        new = dict.fromkeys(name for name in names if name not in self._shunned)
+        self._shunned |= new
+        if new:
+            for line, job in list(self._entries.values()):
+                if name_of(job.spec) in new and not line.demand.company:
+                    self._remove(job.id)
+                    self._fresh[job.id] = job
+
     def _line_for(self, job: Job) -> Line:
         spec = job.spec
         turn = (spec.timeouts.run_ms, spec.grace_ms, max(spec.priority, self._urgent - 1))
-        key = (demand_of(job), job.exclusions, spec.project, job.id if job.is_gang else "", turn)
+        # Where the first of a line has no place, none has: not so where some are kept apart from, and others are not.
+        shunned = f"named {spec.display_name}" if self._shunned and name_of(spec) in self._shunned else ""
+        key = (demand_of(job), job.exclusions, spec.project, job.id if job.is_gang else shunned, turn)
         line = self._lines.get(key)
         if line is None:
             number = self._vacant.pop() if self._vacant else len(self._numbers)

@@ -195,7 +195,7 @@ def _merged(book: Book, known: Attempt, seen: Attempt) -> Attempt:
 def _runs(book: Book, job: Job, attempt: Attempt) -> Job:
     if job.state is JobState.STARTING:
         job = moved(job, JobState.RUNNING)
-        book.foresight.has_run(job.node, attempt.image)
+        book.foresight.paths.ran(job, attempt)
         book.note(job.name, "JOB_RUNNING", f"epoch {job.epoch} runs on {job.node}")
     job = moves.arrived(book, job, attempt)
     return replace(job, start_time_ms=job.start_time_ms or book.wall_ms)

@@ -66,7 +66,9 @@ def _may_be_too_many(book: Book, jobs: Sequence[Job], places: Sequence[Place]) -
 
 
 def _do_the_same(one: Job, other: Job) -> bool:
-    """Whether they do the same, too, by which it is told where they would be done soonest."""
+    """Whether they do the same, too, and bring the same, by which it is told where they would be done soonest."""
+    if one.checkpoint != other.checkpoint:
+        return False
     if one.spec is other.spec:
         return True
     return one.spec.work == other.spec.work and profile_of(one.spec) == profile_of(other.spec)

@@ -5,18 +5,18 @@ from typing import Self
 
 from controller.core.backfill import Kept
 from controller.core.copies import with_its_own
-from headrace.jobs import Job, Requests
+from headrace.jobs import Job, JobSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Room that others leave for a job: on `nodes`, one for each task, of which each `requests` so much.
+    """Room that others leave for a job: on `nodes`, one for each task, to which each is as `spec` says.
 
     It is kept for it until `until_ms`, by the clock of ticks. `leaving` are the jobs, and tasks of gangs, that leave.
     """
 
     nodes: tuple[str, ...]
-    requests: Requests
+    spec: JobSpec
     until_ms: int
     leaving: tuple[str, ...] = ()
 
@@ -71,10 +71,10 @@ class Turns:
         self.touched.pop(node, None)
         self.touched[node] = self.touches
 
-    def promised(self, node: str, *, but: str = "") -> list[Requests]:
-        """What others were asked to leave at a node, for jobs `but` this one."""
+    def promised(self, node: str, *, but: str = "") -> list[JobSpec]:
+        """For whom others were asked to leave room at a node, `but` for this one."""
         claims = self.claims.items()
-        return [claim.requests for job, claim in claims if job != but for one in claim.nodes if one == node]
+        return [claim.spec for job, claim in claims if job != but for one in claim.nodes if one == node]
 
     def forget(self, job: str) -> tuple[str, ...]:
         """The job waits no more. Answers where it needs no more what was kept for it alone."""

@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class JobSpec(_message.Message):
-    __slots__ = ("display_name", "image", "command", "env", "resources", "where", "prefer", "variants", "checkpoint", "emulation", "network", "partition", "lost_after", "priority", "project", "timeouts", "retry", "output_path", "work", "task_count", "element_count", "after")
+    __slots__ = ("display_name", "image", "command", "env", "resources", "where", "prefer", "variants", "checkpoint", "emulation", "network", "partition", "lost_after", "priority", "project", "timeouts", "retry", "output_path", "work", "task_count", "element_count", "after", "neighbours")
     class Emulation(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         EMULATION_UNSPECIFIED: _ClassVar[JobSpec.Emulation]
@@ -71,6 +71,7 @@ class JobSpec(_message.Message):
     TASK_COUNT_FIELD_NUMBER: _ClassVar[int]
     ELEMENT_COUNT_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
+    NEIGHBOURS_FIELD_NUMBER: _ClassVar[int]
     display_name: str
     image: str
     command: _containers.RepeatedScalarFieldContainer[str]
@@ -93,7 +94,20 @@ class JobSpec(_message.Message):
     task_count: int
     element_count: int
     after: _containers.RepeatedCompositeFieldContainer[Dependency]
-    def __init__(self, display_name: _Optional[str] = ..., image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Union[Requests, _Mapping]] = ..., where: _Optional[str] = ..., prefer: _Optional[_Iterable[_Union[Preference, _Mapping]]] = ..., variants: _Optional[_Iterable[_Union[Variant, _Mapping]]] = ..., checkpoint: _Optional[_Union[CheckpointPolicy, _Mapping]] = ..., emulation: _Optional[_Union[JobSpec.Emulation, str]] = ..., network: _Optional[_Union[JobSpec.Network, str]] = ..., partition: _Optional[_Union[JobSpec.Partition, str]] = ..., lost_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., priority: _Optional[int] = ..., project: _Optional[str] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., retry: _Optional[_Union[Retry, _Mapping]] = ..., output_path: _Optional[str] = ..., work: _Optional[_Union[Work, _Mapping]] = ..., task_count: _Optional[int] = ..., element_count: _Optional[int] = ..., after: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ...) -> None: ...
+    neighbours: Neighbours
+    def __init__(self, display_name: _Optional[str] = ..., image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Union[Requests, _Mapping]] = ..., where: _Optional[str] = ..., prefer: _Optional[_Iterable[_Union[Preference, _Mapping]]] = ..., variants: _Optional[_Iterable[_Union[Variant, _Mapping]]] = ..., checkpoint: _Optional[_Union[CheckpointPolicy, _Mapping]] = ..., emulation: _Optional[_Union[JobSpec.Emulation, str]] = ..., network: _Optional[_Union[JobSpec.Network, str]] = ..., partition: _Optional[_Union[JobSpec.Partition, str]] = ..., lost_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., priority: _Optional[int] = ..., project: _Optional[str] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., retry: _Optional[_Union[Retry, _Mapping]] = ..., output_path: _Optional[str] = ..., work: _Optional[_Union[Work, _Mapping]] = ..., task_count: _Optional[int] = ..., element_count: _Optional[int] = ..., after: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ..., neighbours: _Optional[_Union[Neighbours, _Mapping]] = ...) -> None: ...
+
+class Neighbours(_message.Message):
+    __slots__ = ("apart_from", "spread", "pack", "near")
+    APART_FROM_FIELD_NUMBER: _ClassVar[int]
+    SPREAD_FIELD_NUMBER: _ClassVar[int]
+    PACK_FIELD_NUMBER: _ClassVar[int]
+    NEAR_FIELD_NUMBER: _ClassVar[int]
+    apart_from: _containers.RepeatedScalarFieldContainer[str]
+    spread: str
+    pack: str
+    near: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, apart_from: _Optional[_Iterable[str]] = ..., spread: _Optional[str] = ..., pack: _Optional[str] = ..., near: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Dependency(_message.Message):
     __slots__ = ("job", "condition")
@@ -124,14 +138,16 @@ class Work(_message.Message):
     def __init__(self, operation_count: _Optional[float] = ..., precision: _Optional[str] = ...) -> None: ...
 
 class Requests(_message.Message):
-    __slots__ = ("cpu_millis", "memory_bytes", "accelerators")
+    __slots__ = ("cpu_millis", "memory_bytes", "accelerators", "alternatives")
     CPU_MILLIS_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     ACCELERATORS_FIELD_NUMBER: _ClassVar[int]
+    ALTERNATIVES_FIELD_NUMBER: _ClassVar[int]
     cpu_millis: int
     memory_bytes: int
     accelerators: AcceleratorRequest
-    def __init__(self, cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., accelerators: _Optional[_Union[AcceleratorRequest, _Mapping]] = ...) -> None: ...
+    alternatives: _containers.RepeatedCompositeFieldContainer[AcceleratorRequest]
+    def __init__(self, cpu_millis: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., accelerators: _Optional[_Union[AcceleratorRequest, _Mapping]] = ..., alternatives: _Optional[_Iterable[_Union[AcceleratorRequest, _Mapping]]] = ...) -> None: ...
 
 class AcceleratorRequest(_message.Message):
     __slots__ = ("count", "where", "share_millis", "memory_bytes")

@@ -148,7 +148,7 @@ class Cpu(_message.Message):
     def __init__(self, model: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ..., cores: _Optional[int] = ..., threads: _Optional[int] = ..., figures: _Optional[_Iterable[_Union[Figure, _Mapping]]] = ...) -> None: ...
 
 class NodeDescription(_message.Message):
-    __slots__ = ("hostname", "agent_version", "kernel", "region", "owner", "labels", "cpu", "platforms", "capacity", "host_network", "vendors", "identifier", "address")
+    __slots__ = ("hostname", "agent_version", "kernel", "region", "owner", "labels", "cpu", "platforms", "capacity", "host_network", "vendors", "identifier", "address", "device_hour_price", "core_hour_price")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -169,6 +169,8 @@ class NodeDescription(_message.Message):
     VENDORS_FIELD_NUMBER: _ClassVar[int]
     IDENTIFIER_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_HOUR_PRICE_FIELD_NUMBER: _ClassVar[int]
+    CORE_HOUR_PRICE_FIELD_NUMBER: _ClassVar[int]
     hostname: str
     agent_version: str
     kernel: str
@@ -182,7 +184,9 @@ class NodeDescription(_message.Message):
     vendors: _containers.RepeatedCompositeFieldContainer[VendorReport]
     identifier: str
     address: str
-    def __init__(self, hostname: _Optional[str] = ..., agent_version: _Optional[str] = ..., kernel: _Optional[str] = ..., region: _Optional[str] = ..., owner: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., cpu: _Optional[_Union[Cpu, _Mapping]] = ..., platforms: _Optional[_Iterable[_Union[_attempt_pb2.Platform, _Mapping]]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., host_network: bool = ..., vendors: _Optional[_Iterable[_Union[VendorReport, _Mapping]]] = ..., identifier: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
+    device_hour_price: float
+    core_hour_price: float
+    def __init__(self, hostname: _Optional[str] = ..., agent_version: _Optional[str] = ..., kernel: _Optional[str] = ..., region: _Optional[str] = ..., owner: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., cpu: _Optional[_Union[Cpu, _Mapping]] = ..., platforms: _Optional[_Iterable[_Union[_attempt_pb2.Platform, _Mapping]]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., host_network: bool = ..., vendors: _Optional[_Iterable[_Union[VendorReport, _Mapping]]] = ..., identifier: _Optional[str] = ..., address: _Optional[str] = ..., device_hour_price: _Optional[float] = ..., core_hour_price: _Optional[float] = ...) -> None: ...
 
 class Capacity(_message.Message):
     __slots__ = ("cpu_millis", "memory_bytes", "disk_bytes")

@@ -101,6 +101,8 @@ def changed(spec: JobSpec, change: Change) -> JobSpec:
             return replace(spec, where=replaced(spec.where, change, query.NODE_FIELDS))
         case "emulation":
             return replace(spec, emulation=Emulation[to.upper()])
+        case "apart_from" if spec.neighbours is not None:
+            return replace(spec, neighbours=replace(spec.neighbours, apart_from=()))
         case "network":
             return replace(spec, network=Network[to.upper()])
         case unknown:

@@ -78,7 +78,7 @@ class World:
 
     def hold(self, job: Job, place: Place) -> None:
         slot = self.snapshot.slots[place.node]
-        self.snapshot.hold(slot, self.snapshot.usages[slot].plus(job.spec.resources, place.devices))
+        self.snapshot.hold(slot, self.snapshot.usages[slot].plus(job.spec, place.devices))
 
     def has_room(self, job: Job, places: Sequence[Place]) -> bool:
         """Whether each job fits where it goes once those before it are there, as `fit` has it."""
@@ -110,7 +110,7 @@ class World:
                 return [*found, some]
             found += some
             assert self.has_room(job, some), "never over capacity, never against a constraint"
-            hold(self.snapshot, job.spec.resources, some)
+            hold(self.snapshot, job.spec, some)
         return found
 
 
@@ -174,6 +174,6 @@ def test_jobs_of_several_shapes_all_have_places_beside_each_other_or_none_has(
         for job, places in zip(asked, found, strict=True):
             assert len(places) == count
             assert world.has_room(job, places)
-            hold(world.snapshot, job.spec.resources, places)
+            hold(world.snapshot, job.spec, places)
     else:
         assert any(isinstance(one, str) for job in asked for one in world.one_by_one(job, count))

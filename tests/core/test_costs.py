@@ -53,7 +53,7 @@ class Cluster:
         if not isinstance(found, Place):
             return ""
         slot = self.snapshot.slots[found.node]
-        self.snapshot.hold(slot, self.snapshot.usages[slot].plus(wanted.spec.resources, found.devices))
+        self.snapshot.hold(slot, self.snapshot.usages[slot].plus(wanted.spec, found.devices))
         return found.node
 
     def end_all(self, name: str) -> None:

@@ -10,6 +10,7 @@ from controller.core import counterfactuals, model
 from controller.core.explanations import explained
 from controller.core.stills import still
 from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Network, Requests, Timeouts
+from headrace.neighbours import Neighbours
 from headrace.nodes import Capacity, Device, Health, NodeDescription
 from headrace.projects import Declared, Quota
 from tests.core.lone_controller import MINUTE_MS, Controller, made, wanted
@@ -52,7 +53,9 @@ requests = st.one_of(
 
 def specs_of(*, most_cores: int, most_gib: int, limits: tuple[int | None, ...]) -> st.SearchStrategy[JobSpec]:
     return st.builds(
-        lambda project, resources, where, priority, tasks, limit, network: wanted(
+        lambda project, resources, where, priority, tasks, limit, network, name, beside: wanted(
+            display_name=name,
+            neighbours=beside,
             project=project,
             resources=resources,
             where=where,
@@ -73,6 +76,8 @@ def specs_of(*, most_cores: int, most_gib: int, limits: tuple[int | None, ...]) 
         st.sampled_from((1, 1, 1, 2, 3)),
         st.sampled_from(limits),
         st.sampled_from((Network.BRIDGE, Network.BRIDGE, Network.BRIDGE, Network.HOST)),
+        st.sampled_from(("wanted", "wanted", "x")),
+        st.sampled_from((*(None,) * 5, Neighbours(("x",)), Neighbours(("wanted",)), Neighbours(spread="node"))),
     )
 
 

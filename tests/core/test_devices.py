@@ -7,7 +7,7 @@ import pytest
 from agent.core import model as agent
 from agent.runtimes.runtime import Ref
 from controller.core.placement.fit import Place, Usage, choose, fit
-from headrace.jobs import AcceleratorRequest, Job, JobState, Requests
+from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Requests
 from headrace.nodes import Device, Engine, Health, Load, Node, NodeState
 from tests.core.one_agent import Agent, kinds, placement
 from tests.core.small_world import AMD64, FIRST, GIB, PINS, World, description, spec
@@ -24,8 +24,12 @@ def needs(count: int, where: str = "") -> Requests:
     return Requests(1000, GIB, AcceleratorRequest(count, where))
 
 
+def asking_for(requests: Requests) -> JobSpec:
+    return spec(resources=requests)
+
+
 def job(requests: Requests) -> Job:
-    return Job("jobs/train-1", spec(resources=requests), images=PINS)
+    return Job("jobs/train-1", asking_for(requests), images=PINS)
 
 
 def node(*devices: Device, name: str = "a") -> Node:
@@ -92,24 +96,24 @@ def test_a_device_that_another_job_has_is_not_given() -> None:
 
 
 def test_what_a_job_that_is_about_to_come_will_have_is_not_given() -> None:
-    coming = Usage().with_coming(needs(1))
+    coming = Usage().with_coming(asking_for(needs(1)))
 
     assert given(needs(1), gpu(0), gpu(1), usage=coming) == ("gpu-1",)
     assert given(needs(2), gpu(0), gpu(1), usage=coming) == "has fewer than 2 devices free"
 
 
 def test_each_job_that_is_about_to_come_will_have_its_own() -> None:
-    coming = Usage().with_coming(needs(1)).with_coming(needs(1))
+    coming = Usage().with_coming(asking_for(needs(1))).with_coming(asking_for(needs(1)))
 
     assert given(needs(1), gpu(0), gpu(1), usage=coming) == "has no device free"
 
 
 def test_a_job_that_is_about_to_come_and_needs_no_device_takes_none() -> None:
-    assert given(needs(1), gpu(0), usage=Usage().with_coming(Requests(1000, GIB))) == ("gpu-0",)
+    assert given(needs(1), gpu(0), usage=Usage().with_coming(asking_for(Requests(1000, GIB)))) == ("gpu-0",)
 
 
 def test_a_job_that_is_about_to_come_takes_none_that_it_cannot_use() -> None:
-    coming = Usage().with_coming(needs(1, H100))
+    coming = Usage().with_coming(asking_for(needs(1, H100)))
 
     assert given(needs(1), gpu(0, model="L4"), usage=coming) == ("gpu-0",)
 

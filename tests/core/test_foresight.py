@@ -146,10 +146,14 @@ def test_a_move_that_was_none_after_all_is_forgotten() -> None:
 # How much.
 
 
+def runs(known: Foresight, node: str) -> None:
+    known.paths.ran(job("mine"), Attempt("mine", 1, node, image=PINS[0].image))
+
+
 def test_an_image_travels_only_to_a_node_that_has_not_run_it() -> None:
     mine = replace(job("mine"), checkpoint=None)
     known = foresight()
-    known.has_run("b", PINS[0].image)
+    runs(known, "b")
 
     assert known.moved_bytes(mine, Level.CHECKPOINT, place("b")) == 0
     assert known.moved_bytes(mine, Level.CHECKPOINT, place("c")) == 5_000
@@ -157,7 +161,7 @@ def test_an_image_travels_only_to_a_node_that_has_not_run_it() -> None:
 
 def test_of_a_job_that_never_moved_all_travels_and_what_changes_between_saves() -> None:
     known = foresight()
-    known.has_run("b", PINS[0].image)
+    runs(known, "b")
 
     assert known.moved_bytes(job("mine"), Level.CHECKPOINT, place("b")) == MIB + 2 * 1000
 

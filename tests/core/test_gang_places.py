@@ -194,6 +194,6 @@ def test_they_are_the_best_places_one_after_the_other(held: list[tuple[int, int]
         if isinstance(place, str):
             assert isinstance(found, str)
             return
-        usages[place.node] = usages[place.node].plus(task.spec.resources, place.devices)
+        usages[place.node] = usages[place.node].plus(task.spec, place.devices)
         expected.append(place)
     assert found == tuple(expected)

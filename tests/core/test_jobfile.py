@@ -27,6 +27,7 @@ from headrace.jobs import (
     Variant,
     Work,
 )
+from headrace.neighbours import Neighbours
 from headrace.refusals import Code, Refusal
 
 BROKEN = sorted((Path(__file__).parent / "broken_jobs").glob("*.yaml"))
@@ -110,6 +111,29 @@ def test_words_are_taken_for_what_their_field_makes_of_them() -> None:
         network=Network.NONE,
         partition=Partition.KEEP,
         checkpoint=CheckpointPolicy("/data", interval_ms=0, exit_zero=ExitZero.RESUME, live=True),
+    )
+
+
+def test_beside_whom_a_job_is_to_be_is_said_in_a_few_words() -> None:
+    said = load(LEAST + "apart_from: [train, noisy]\nspread: labels.rack\n", source="train.yaml")
+
+    assert said.neighbours == Neighbours(apart_from=("train", "noisy"), spread="labels.rack")
+    assert load(LEAST + "pack: region\n", source="train.yaml").neighbours == Neighbours(pack="region")
+    assert load(LEAST, source="train.yaml").neighbours is None
+
+
+def test_a_list_of_devices_is_of_those_of_which_any_will_do() -> None:
+    either = load(LEAST + "resources: {accelerators: [{model: h100}, {vendor: amd, memory: 80GiB}]}\n", source="t.yaml")
+    whatever = load(LEAST + "resources: {accelerators: [{model: h100}, {}]}\n", source="t.yaml")
+    more = load(LEAST + "resources: {accelerators: [{model: h100}, {model: a100, count: 2}]}\n", source="t.yaml")
+
+    assert either.resources.accelerators == AcceleratorRequest(
+        1, '"h100" in model or vendor == "amd" and memory >= 80GiB'
+    )
+    assert whatever.resources.accelerators == AcceleratorRequest(1)
+    assert more.resources == Requests(
+        accelerators=AcceleratorRequest(1, '"h100" in model'),
+        alternatives=(AcceleratorRequest(2, '"a100" in model'),),
     )
 
 

@@ -128,7 +128,10 @@ def test_that_it_is_done_sooner_there_is_told_before_nearness_and_room() -> None
     ran(two, wanted, "b", 100)
 
     assert chosen(two, wanted) == "b"
-    told = "b comes before a: by what is known of speeds, the job may well be done sooner there"
+    told = (
+        "b comes before a: by what is known of speeds, paths and prices, the job may well be done sooner there, "
+        "or be cheaper; in seconds, 90 and not 905"
+    )
     assert why(two, wanted) == (told,)
     ran(two, nearly := spec(resources=CARD, display_name="nearly"), "a", 100)
     ran(two, nearly, "b", 99)

@@ -11,7 +11,7 @@ from headrace.sessions import Goal, Placement, Prefetch
 from tests.core.small_world import AMD64, ARM64, GIB, PINS, spec
 
 SOURCE, TARGET = Node("nodes/a"), Node("nodes/b")
-WHOLE = Usage(cpu_millis=1000, memory_bytes=GIB)
+WHOLE = Usage(cpu_millis=1000, memory_bytes=GIB, names=(("default", "train"),))
 SAVED = Checkpoint("sha256:1-1", epoch=1, sequence=1)
 
 

@@ -7,6 +7,7 @@ from sys import executable
 
 import pytest
 
+from headrace.price_settings import PriceSettings
 from headrace.projects import Declared as DeclaredProject
 from headrace.projects import Quota
 from headrace.refusals import Code, Refusal
@@ -79,6 +80,8 @@ def test_an_agent_is_told_all_that_it_can_be_told(tmp_path: Path) -> None:
         [processor]
         measure = false
         fp64_gflops = 400
+        [price]
+        device_hour = 2.5
         [[figures]]
         where = 'vendor == "mthreads"'
         fp16_tflops = 28
@@ -98,6 +101,7 @@ def test_an_agent_is_told_all_that_it_can_be_told(tmp_path: Path) -> None:
         reserve=Reserve(cpu_millis=500, memory_bytes=2 << 30),
         processor=ProcessorSettings(measure=False, fp64_gflops=400.0),
         figures=(Declared('vendor == "mthreads"', {"fp16_tflops": 28.0}), Declared("", {"power_limit_watts": 99.5})),
+        price=PriceSettings(device_hour=2.5),
         host_network=True,
         insecure=True,
         log=LogSettings("debug"),
@@ -143,7 +147,7 @@ def test_a_controller_is_told_all_that_it_can_be_told(tmp_path: Path) -> None:
         insecure = true
         grpc.address = "0.0.0.0:7400"
         logs.max_bytes = "1GiB"
-        placement = {speed_moves_per_hour = 0, room_moves_per_hour = 12}
+        placement = {speed_moves_per_hour = 0, room_moves_per_hour = 12, seconds_per_price_unit = 600}
         log.level = "warning"
         [images]
         default_registry = "registry.example"
@@ -161,7 +165,7 @@ def test_a_controller_is_told_all_that_it_can_be_told(tmp_path: Path) -> None:
         checkpoints=Path("/srv/check points"),
         images=ImageSettings("registry.example", ("registry.example:5000",), Path("/etc/headrace/docker")),
         logs=JobLogSettings(1 << 30),
-        placement=PlacementSettings(speed_moves_per_hour=0, room_moves_per_hour=12),
+        placement=PlacementSettings(speed_moves_per_hour=0, room_moves_per_hour=12, seconds_per_price_unit=600.0),
         insecure=True,
         log=LogSettings("warning"),
     )
@@ -225,6 +229,7 @@ def test_a_wrong_setting_is_told_its_file_and_key_and_what_is_allowed(tmp_path: 
         ("[projects.p]\nborrow = false", "projects: p: borrow: without a quota there is nothing to keep to"),
         ('[projects.p]\nborrow = "no"', "projects: p: borrow: is true or false"),
         ("placement.speed_moves_per_hour = -1", "placement.speed_moves_per_hour: is a whole number from 0 (none) to "),
+        ("placement.seconds_per_price_unit = -1", "placement.seconds_per_price_unit: is a number from 0 (nothing) on"),
         ("placement.room_moves_per_hour = true", "placement.room_moves_per_hour: is a whole number from 0 (none) to "),
         ('images.insecure_registries = "a"', 'images.insecure_registries: is a list, e.g. ["a", "b"]'),
     ],

@@ -15,7 +15,7 @@ from headrace.nodes import Device
 from headrace.shares import Part
 from tests.core.one_agent import Agent, kinds, placement
 from tests.core.small_world import FIRST, GIB, World, spec
-from tests.core.test_devices import given, gpu, needs, world_with
+from tests.core.test_devices import asking_for, given, gpu, needs, world_with
 
 SHARED = gpu(0, shareable=True, memory_bytes=16 * GIB)
 
@@ -27,7 +27,7 @@ def part(millis: int = 0, memory_bytes: int = 0, where: str = "") -> Requests:
 def holding(*requests: Requests, device: Device = SHARED) -> Usage:
     usage = Usage()
     for one in requests:
-        usage = usage.plus(one, (device.id,))
+        usage = usage.plus(asking_for(one), (device.id,))
     return usage
 
 
@@ -81,7 +81,7 @@ def test_parts_are_given_of_the_fullest_device_so_that_whole_ones_stay() -> None
 
 
 def test_a_part_that_is_about_to_come_is_not_given() -> None:
-    coming = Usage().with_coming(part(600))
+    coming = Usage().with_coming(asking_for(part(600)))
 
     assert given(part(500), SHARED, usage=coming) == "has not 0.5 of a device free"
     assert given(part(400), SHARED, usage=coming) == ("gpu-0",)
@@ -93,7 +93,7 @@ def test_whatever_is_asked_for_no_more_is_given_of_a_device_than_there_is(asked:
     for millis, gibibytes in asked:
         request = part(millis, gibibytes * GIB)
         if given(request, SHARED, usage=usage) == ("gpu-0",):
-            usage = usage.plus(request, ("gpu-0",))
+            usage = usage.plus(asking_for(request), ("gpu-0",))
 
     parts = usage.parts_of(SHARED)
     assert sum(one.millis for one in parts) <= 1000

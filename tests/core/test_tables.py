@@ -23,6 +23,7 @@ from headrace.jobs import (
     Requests,
     Variant,
 )
+from headrace.neighbours import Neighbours
 from headrace.nodes import Capacity, Device, Drain, Engine, Health, Link, Load, Node, NodeDescription, NodeState
 from tests.core.small_world import AMD64, ARM64, GIB, IMAGE, PINS, spec
 
@@ -91,7 +92,12 @@ requests = st.one_of(
         st.sampled_from((0, 10 * GIB)),
     ).filter(lambda one: one.is_part),
 )
-resources = st.builds(Requests, st.sampled_from((500, 2000, 5000)), st.sampled_from((GIB, 10 * GIB)), requests)
+whole = st.builds(AcceleratorRequest, st.integers(1, 3), st.sampled_from(OVER_DEVICES))
+resources = st.one_of(
+    st.builds(Requests, st.sampled_from((500, 2000, 5000)), st.sampled_from((GIB, 10 * GIB)), requests),
+    st.builds(Requests, st.just(500), st.just(GIB), whole, st.lists(whole, min_size=1, max_size=2).map(tuple)),
+)
+names = st.lists(st.sampled_from(("train", "x", "y")).map(lambda name: ("default", name)), max_size=2).map(tuple)
 usages = st.builds(
     Usage,
     st.sampled_from((0, 2000, 4000)),
@@ -102,9 +108,21 @@ usages = st.builds(
         max_size=2,
     ).map(tuple),
     st.lists(requests.filter(bool), max_size=1).map(tuple),
+    names,
+    names,
+)
+# Two jobs in three do not mind beside whom they are.
+neighbours = (
+    st.none()
+    | st.none()
+    | st.builds(
+        Neighbours, apart_from=st.lists(st.sampled_from(("train", "x", "y")), max_size=2, unique=True).map(tuple)
+    )
 )
 specs = st.builds(
     spec,
+    display_name=st.sampled_from(("train", "train", "x")),
+    neighbours=neighbours,
     resources=resources,
     where=st.sampled_from(OVER_NODES),
     prefer=st.lists(
@@ -162,14 +180,21 @@ near = st.builds(
     st.sampled_from((None, 16 * GIB, 80 * GIB)),
     st.lists(st.sampled_from(("", "0000:00", "0000:80")), min_size=4, max_size=4),
 )
+
+
+def _asking(request: AcceleratorRequest | None, others: tuple[AcceleratorRequest, ...]) -> Requests:
+    return Requests(500, GIB, request, others if request is not None and not request.is_part else ())
+
+
 for_devices = st.builds(
-    lambda wanted, request: Job(
+    lambda wanted, request, others: Job(
         "jobs/j",
-        spec(emulation=Emulation.ALLOWED, prefer=wanted.prefer, resources=Requests(500, GIB, request)),
+        spec(emulation=Emulation.ALLOWED, prefer=wanted.prefer, resources=_asking(request, others)),
         images=PINS,
     ),
     specs,
     requests,
+    st.just(()) | st.just(()) | st.lists(whole, max_size=2).map(tuple),
 )
 held_of_devices = st.just(Usage()) | usages
 changes_of_devices = st.builds(
@@ -222,12 +247,14 @@ class Both:
             found = choose(task, self.nodes.values(), held.__getitem__, now_wall_ms=NOW_MS)
             if isinstance(found, str):
                 return waits_for_all(len(tasks), found)
-            held[found.node] = held[found.node].plus(task.spec.resources, found.devices)
+            held[found.node] = held[found.node].plus(task.spec, found.devices)
             places.append(found)
         return tuple(places)
 
     def feasible(self, job: Job) -> list[str]:
-        found = [fit(job, node, self.usages[name], now_wall_ms=NOW_MS) for name, node in self.nodes.items()]
+        # Who keeps apart from jobs of its name does not from others of the shape.
+        held = {name: replace(usage, shunned=()) for name, usage in self.usages.items()}
+        found = [fit(job, node, held[name], now_wall_ms=NOW_MS) for name, node in self.nodes.items()]
         return [one.node for one in found if isinstance(one, Place)]
 
 

@@ -27,7 +27,7 @@ _UNIT = re.compile(r"(?:^|_)(?:bytes|millis|percent|celsius|watts|count)$")
 _PLAIN = re.compile(
     r"(?:^|_|\.)(?:epoch|sequence|session|generation|task|index|variant|exit_code|priority|weight|limit|failures|offset"
     r"|page_size|cores|threads|load_average|numa_node"
-    r"|Use\.\w+_seconds|Figure\.value|FieldSum\.value)$"
+    r"|Use\.\w+_seconds|Figure\.value|FieldSum\.value|NodeDescription\.\w+_hour_price)$"
 )
 # Quantities of time are Timestamps and Durations, so that nobody can take seconds for milliseconds.
 _TIME = re.compile(r"(?:_time|^interval|^grace|^timeout|_timeout|^lost_after)$")

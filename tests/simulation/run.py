@@ -7,6 +7,7 @@ from random import Random
 from headrace.attempts import AttemptState
 from headrace.jobs import Condition, Dependency, Job, JobState
 from headrace.nodes import Drain
+from tests.simulation.beside import PARTICULAR, Particular
 from tests.simulation.controller import POLICY
 from tests.simulation.emphasis import ANY, Emphasis
 from tests.simulation.faults import Faults
@@ -38,7 +39,9 @@ def run(seed: int, story: Story | None = None, emphasis: Emphasis = ANY) -> str:
     world.faults = replace(Faults.drawn(rng), **emphasis.faults)
     world.wear = Random(f"what becomes of devices in {seed}")
     relations = Random(f"arrays and sequences of {seed}")
-    users = Users(world, emphasis, Random(f"gangs of {seed}"), relations, tenants)
+    beside = Random(f"neighbours of {seed}")
+    particular = Particular(beside) if emphasis is ANY and beside.random() < PARTICULAR else None
+    users = Users(world, emphasis, Random(f"gangs of {seed}"), relations, tenants, particular)
     while world.now_ms < ROUGH_MS:
         users.act()
         world.pass_time(STEP_MS)

@@ -21,6 +21,7 @@ from headrace.jobs import (
 )
 from headrace.nodes import Drain
 from tests.core.small_world import GIB, spec
+from tests.simulation.beside import Particular
 from tests.simulation.emphasis import ANY, RELATIONS, Emphasis
 from tests.simulation.node import SimulatedNode
 from tests.simulation.programs import Program
@@ -78,8 +79,9 @@ class Users:
         gangs: Random | None = None,
         relations: Random | None = None,
         tenants: Tenants | None = None,
+        particular: Particular | None = None,
     ) -> None:
-        """`gangs`, `relations` and `tenants` draw what only some worlds have: all others are as they were without."""
+        """The last four draw what only some worlds have: all others are as they were without."""
         rng = world.rng
         self.world = world
         self.rng = rng
@@ -100,7 +102,7 @@ class Users:
         # Of which the largest has room beside the others.
         self.largest = max(_room(one) for one in self.specs)
         self.at_once = emphasis.at_once or max(self.at_once, self.largest)
-        self._tenants = tenants
+        self._tenants, self._particular = tenants, particular
         if tenants is not None:
             self.at_once = CROWDED_DEVICES_AT_ONCE if with_devices else CROWDED_AT_ONCE
         self.unrest = rng.random() if emphasis.unrest is None else emphasis.unrest
@@ -133,6 +135,7 @@ class Users:
     def _submit(self, wanted: JobSpec) -> None:
         name = f"job-{len(self._submitted) + 1}"
         wanted = self._tenants.spec(wanted) if self._tenants is not None else wanted
+        wanted = self._particular.spec(wanted) if self._particular is not None else wanted
         self._submitted[name] = _room(wanted)
         wanted = self._following(wanted)
         drawn = [
@@ -145,6 +148,7 @@ class Users:
         for program in drawn if len(drawn) > 1 else ():
             program.total_ms = None if endless else program.total_ms or 6_000
         waited_for = self.world.pacing is not None and wanted.resources.accelerators is not None
+        waited_for |= self._particular is not None
         for program in drawn if self._tenants is not None or waited_for else ():
             # Others wait for its room.
             program.total_ms = program.total_ms or (20_000 if waited_for else 6_000)

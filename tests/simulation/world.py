@@ -13,7 +13,7 @@ from headrace.jobs import Job, JobSpec
 from headrace.projects import Declared
 from headrace.refusals import Refusal
 from tests.core.small_world import AMD64, ARM64, PINS
-from tests.simulation import invariants, precedence, relation_invariants  # noqa: F401 - they have invariants too.
+from tests.simulation import beside, invariants, precedence, relation_invariants  # noqa: F401 - they have invariants too.
 from tests.simulation.checkpoints import Checkpoints
 from tests.simulation.controller import SimulatedController
 from tests.simulation.engine import Container

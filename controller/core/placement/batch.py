@@ -11,6 +11,7 @@ from controller.core.placement.columns import row_keys
 from controller.core.placement.costs import Costs
 from controller.core.placement.demand import Demand
 from controller.core.placement.fit import Place, fit
+from controller.core.placement.names import name_of
 from controller.core.placement.plans import Nodes, Plan
 from controller.core.placement.snapshot import Booleans, Floats, Integers, Snapshot
 from controller.core.placement.tables import Table, Tables
@@ -56,7 +57,7 @@ def choose_each(
             if isinstance(some, str):
                 return None
             places += some
-            trial.place_all(job.spec.resources, some)
+            trial.place_all(job.spec, some)
         found.append(places)
     return found
 
@@ -86,10 +87,12 @@ class _Turns:
 def _batch(tables: Tables, table: Table, job: Job, count: int, now_wall_ms: int) -> Plan | None:
     """None where places have to be looked for one by one."""
     snapshot = tables.snapshot
-    if table.is_unsteady or any(one.device and now_wall_ms < one.expire_time_ms for one in job.exclusions):
+    if table.is_unsteady or job.spec.neighbours is not None or job.spec.resources.alternatives:
+        return None
+    if any(one.device and now_wall_ms < one.expire_time_ms for one in job.exclusions):
         return None
     key = table.keys(job, now_wall_ms=now_wall_ms)
-    slots = table.best(job, key)
+    slots = table.best(table.narrowed(job, key))
     if not len(slots):
         return None
     costs = tables.costs if tables.costs is not None and snapshot.device_count[slots[0]] else None
@@ -104,8 +107,8 @@ def _batch(tables: Tables, table: Table, job: Job, count: int, now_wall_ms: int)
         return None
     codes = _Codes(table, costs, heads, wide, first).found(count)
     turns = _turns(codes, heads, count)
-    if table.lengths is not None and table.lengths.tells_of(job):
-        turns = _until_a_make_is_full(snapshot, slots, heads, wide, turns)
+    if table.lengths is not None and table.lengths.matters(job):
+        turns = _until_the_soonest_are_full(slots, table.lengths.millis(job, slots), heads, wide, turns)
     return _plan(snapshot, job, heads, wide, turns, now_wall_ms)
 
 
@@ -242,20 +245,16 @@ def _turns(codes: Integers, heads: _Heads, count: int) -> _Turns:
     return _Turns(head[order], number[order])
 
 
-def _until_a_make_is_full(snapshot: Snapshot, slots: Integers, heads: _Heads, wide: Chains, turns: _Turns) -> _Turns:
-    """No further than until no node of one make has room: then jobs may be as soon done elsewhere as anywhere."""
-    makes = snapshot.make[slots]
-    some = np.flatnonzero(np.bincount(makes)).tolist()
-    if len(some) == 1:
+def _until_the_soonest_are_full(slots: Integers, millis: Floats, heads: _Heads, wide: Chains, turns: _Turns) -> _Turns:
+    """No further than until none has room where jobs are done soonest: then others may be as good as the best."""
+    soonest = slots[millis == millis.min()]
+    its = np.isin(heads.slots, soonest)
+    if its.sum() < len(soonest):
         return turns
-    make, room = snapshot.make[heads.slots], wide.room[heads.of_class]
-    end = len(turns.head)
-    for one in some:
-        its = make == one
-        if its.sum() == (makes == one).sum():
-            turn = np.flatnonzero(its[turns.head])
-            if len(turn) == room[its].sum():
-                end = min(end, int(turn[-1]) + 1)
+    turn = np.flatnonzero(its[turns.head])
+    if len(turn) < wide.room[heads.of_class][its].sum():
+        return turns
+    end = int(turn[-1]) + 1
     return _Turns(turns.head[:end], turns.number[:end])
 
 
@@ -270,7 +269,7 @@ def _plan(snapshot: Snapshot, job: Job, heads: _Heads, wide: Chains, turns: _Tur
             if not isinstance(found, Place):
                 return None
             models[kind] = found
-    nodes = Nodes(heads.slots, heads.of_class, wide, kinds, models)
+    nodes = Nodes(heads.slots, heads.of_class, wide, kinds, models, name_of(job.spec))
     return Plan(snapshot.nodes, nodes, turns.head, turns.number)
 
 

@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from controller.core.placement.names import Name, name_of
 from headrace import query
 from headrace.jobs import Emulation, ImagePin, Job, Network, Preference, Requests
+from headrace.neighbours import Neighbours
 
 # What a query reads of these changes with every report, or with every job that comes or goes; all else stands still
 # until a node says that it is another.
@@ -25,6 +27,8 @@ class Demand:
     images: tuple[ImagePin, ...]
     emulation: Emulation
     network: Network
+    # Beside whom, and by which name it is known to those; None: it is all the same.
+    company: tuple[Name, Neighbours] | None
     # Of all that: to make it anew for each look into a dict would take longer than most of a look at the nodes.
     _hash: int = field(default=0, compare=False, repr=False)
 
@@ -36,7 +40,8 @@ class Demand:
         """Whether a node that was no place for it may become one by what its sensors read, or jobs hold."""
         wheres = (self.where, *(where for where, _ in self.variants))
         request = self.resources.accelerators
-        of_device = request is not None and is_unsteady(request.where, query.DEVICE_FIELDS)
+        asked = (*((request,) if request is not None else ()), *self.resources.alternatives)
+        of_device = any(is_unsteady(one.where, query.DEVICE_FIELDS) for one in asked)
         return of_device or any(is_unsteady(where, query.NODE_FIELDS) for where in wheres)
 
 
@@ -67,7 +72,9 @@ def demand_of(job: Job) -> Demand:
     """The job's, or that of each task of a gang."""
     spec = job.spec
     variants = tuple((one.where, one.image) for one in spec.variants)
-    parts = (spec.resources, spec.where, spec.prefer, variants, spec.image, job.images, spec.emulation, spec.network)
+    company = None if spec.neighbours is None else (name_of(spec), spec.neighbours)
+    own = (spec.resources, spec.where, spec.prefer, variants, spec.image, job.images)
+    parts = (*own, spec.emulation, spec.network, company)
     return Demand(*parts, hash(parts))
 
 
@@ -80,4 +87,5 @@ def least(job: Job) -> Least:
     if request.is_part:
         # One that is asked for by memory alone is as large as its device makes it.
         return Least(wants.cpu_millis, wants.memory_bytes, 0, max(1, request.share_millis))
-    return Least(wants.cpu_millis, wants.memory_bytes, request.count, 0)
+    count = min([request.count, *(one.count for one in wants.alternatives)])
+    return Least(wants.cpu_millis, wants.memory_bytes, count, 0)

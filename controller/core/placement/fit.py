@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from controller.core.exclusions import devices_at
 from controller.core.placement import links
 from controller.core.placement import reasons as reasons_given
+from controller.core.placement.names import Name, kept_apart, name_of
 from headrace import platforms, query, shares
 from headrace.attempts import Platform
 from headrace.jobs import AcceleratorRequest, Emulation, ImagePin, Job, JobSpec, Network, Requests
@@ -24,22 +25,30 @@ class Usage:
     parts: tuple[tuple[str, AcceleratorRequest], ...] = ()
     # What jobs that are about to come will have of the devices: which ones is settled when they are there.
     coming: tuple[AcceleratorRequest, ...] = ()
+    # Who has it, and from whom any of them keep apart.
+    names: tuple[Name, ...] = ()
+    shunned: tuple[Name, ...] = ()
 
-    def plus(self, requests: Requests, devices: tuple[str, ...]) -> "Usage":
+    def plus(self, spec: JobSpec, devices: tuple[str, ...]) -> "Usage":
         """With one more attempt."""
+        requests = spec.resources
         asked = requests.accelerators
-        whole, parts = self.devices, self.parts
-        if asked is not None and asked.is_part:
-            parts = (*parts, *[(device, asked) for device in devices])
-        else:
-            whole += devices
-        cpu, memory = self.cpu_millis + requests.cpu_millis, self.memory_bytes + requests.memory_bytes
-        return Usage(cpu, memory, whole, parts, self.coming)
+        has_part = asked is not None and asked.is_part
+        return Usage(
+            self.cpu_millis + requests.cpu_millis,
+            self.memory_bytes + requests.memory_bytes,
+            self.devices if has_part else self.devices + devices,
+            self.parts + tuple([(one, asked) for one in devices]) if asked and has_part else self.parts,
+            self.coming,
+            (*self.names, name_of(spec)),
+            self.shunned if spec.neighbours is None else self.shunned + kept_apart(spec),
+        )
 
-    def with_coming(self, requests: Requests) -> "Usage":
+    def with_coming(self, spec: JobSpec) -> "Usage":
         """With a job that is about to come."""
-        wanted = (requests.accelerators,) if requests.accelerators is not None else ()
-        return replace(self.plus(requests, ()), coming=self.coming + wanted)
+        wanted = spec.resources.accelerators
+        held = self.plus(spec, ())
+        return held if wanted is None else replace(held, coming=(*self.coming, wanted))
 
     def with_part(self, device: str, request: AcceleratorRequest) -> "Usage":
         """With a part of a device."""
@@ -89,7 +98,7 @@ def free(node: Node, usage: Usage) -> Capacity:
 
 def fit(job: Job, node: Node, usage: Usage, *, now_wall_ms: int) -> Place | Unfit:
     """The place that `node` offers to `job`, or why it offers none."""
-    refused = _closed(job, node, now_wall_ms)
+    refused = _closed(job, node, usage, now_wall_ms)
     if refused:
         return Unfit(node.id, refused)
     node = replace(node, free=free(node, usage))
@@ -104,14 +113,18 @@ def fit(job: Job, node: Node, usage: Usage, *, now_wall_ms: int) -> Place | Unfi
         return Unfit(node.id, lacking)
     if spec.where and not holds(spec.where, node, usage):
         return Unfit(node.id, reasons_given.no_match(spec.where))
+    apart = kept_apart(spec)
+    if any(one in usage.names for one in apart):
+        return Unfit(node.id, reasons_given.kept_apart(apart))
     away = devices_at(job, node.id, now_wall_ms=now_wall_ms)
     # To a job that keeps away from a device it is as good as taken.
     usage = replace(usage, devices=usage.devices + tuple(one.device for one in away)) if away else usage
-    devices = _devices(spec.resources, node, usage)
+    devices, which = _first_devices(job.spec.resources, node, usage)
     if isinstance(devices, str):
         kept = "; ".join(f"{one.device} is kept away from for now ({one.reason})" for one in away)
         return Unfit(node.id, f"{devices}; {kept}" if kept else devices)
     ids = tuple(device.id for device in devices)
+    variant += which * (len(job.spec.variants) + 1)
     return Place(node.id, pin, platform, ids, variant, _score(spec, node, usage, platform, devices))
 
 
@@ -140,14 +153,14 @@ def best_of(offers: Iterable[Place | Unfit]) -> Place | str:
     return reasons_given.waits(reasons)
 
 
-def _closed(job: Job, node: Node, now_wall_ms: int) -> str:
+def _closed(job: Job, node: Node, usage: Usage, now_wall_ms: int) -> str:
     refused = reasons_given.standing(node)
     if refused:
         return refused
     for exclusion in job.exclusions:
         if exclusion.node == node.id and not exclusion.device and now_wall_ms < exclusion.expire_time_ms:
             return reasons_given.kept_away(exclusion)
-    return ""
+    return reasons_given.SHUNNED if usage.shunned and name_of(job.spec) in usage.shunned else ""
 
 
 def _variant(spec: JobSpec, node: Node, usage: Usage) -> int:
@@ -157,7 +170,15 @@ def _variant(spec: JobSpec, node: Node, usage: Usage) -> int:
 
 
 def bound(spec: JobSpec, variant: int) -> JobSpec:
-    """The spec with that variant in it, counted from 1; 0 is none."""
+    """The spec with that variant in it, counted from 1; 0 is none.
+
+    Where it has alternatives of devices, each of them has as many numbers as there are variants and none.
+    """
+    others = spec.resources.alternatives
+    if others:
+        which, variant = divmod(variant, len(spec.variants) + 1)
+        devices = others[which - 1] if which else spec.resources.accelerators
+        spec = replace(spec, resources=replace(spec.resources, accelerators=devices, alternatives=()))
     if not variant:
         return replace(spec, variants=()) if spec.variants else spec
     chosen = spec.variants[variant - 1]
@@ -194,6 +215,16 @@ def _lacking(spec: JobSpec, node: Node) -> str:
     if spec.network is Network.HOST and not node.description.host_network:
         return reasons_given.NO_HOST_NETWORK
     return ""
+
+
+def _first_devices(wants: Requests, node: Node, usage: Usage) -> tuple[tuple[Device, ...] | str, int]:
+    """The devices of the first alternative that the node can give, and which that is; else why not the first."""
+    found = _devices(wants, node, usage)
+    for which, other in enumerate(wants.alternatives if isinstance(found, str) else (), 1):
+        instead = _devices(replace(wants, accelerators=other), node, usage)
+        if not isinstance(instead, str):
+            return instead, which
+    return found, 0
 
 
 def _devices(wants: Requests, node: Node, usage: Usage) -> tuple[Device, ...] | str:

@@ -39,7 +39,7 @@ def choose_all(
         if isinstance(found, str):
             return waits_for_all(len(tasks), found)
         there = held[found.node] if found.node in held else usage(found.node)
-        held[found.node] = there.plus(task.spec.resources, found.devices)
+        held[found.node] = there.plus(task.spec, found.devices)
         places.append(found)
         del offers[found.node]
     return tuple(places)

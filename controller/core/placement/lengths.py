@@ -1,38 +1,55 @@
-"""How long jobs of one shape would run on nodes of each make: among places that are as good, the soonest are chosen."""
+"""How soon jobs of one shape are done, and at which price: among places that are as good, the soonest are chosen."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
+from controller.core.placement.arrivals import Arrivals
 from controller.core.placement.fit import Place, Usage, fit
 from controller.core.placement.learned import Learned
+from controller.core.placement.paths import Paths
 from controller.core.placement.profiles import Profile, profile_of
-from controller.core.placement.snapshot import Floats, Integers, Snapshot
+from controller.core.placement.snapshot import Booleans, Floats, Integers
+from headrace import shares
 from headrace.jobs import Job, Work
 
 # Of more makes of nodes the first are told apart.
 MOST_MAKES = 64
 # Jobs of one shape that are not alike in what they do, of which it is kept how long they would run.
 _MOST_KEPT = 256
+_HOUR_MS = 3_600_000
 _UNKNOWN = float("nan")
 # The key of a place that is none.
 NOWHERE = -np.inf
 
 
-class Lengths:
-    """Of the jobs of one table."""
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The named numbers by which seconds are compared, and what else is counted in them."""
 
-    def __init__(self, snapshot: Snapshot, learned: Learned, *, ratio: float, matters_ms: int) -> None:
-        """A place is as good as the best where it takes no more than `ratio` times as long, or `matters_ms` longer."""
-        self._snapshot = snapshot
+    # A place is as good as the best where it takes no more than `ratio` times as long, or `matters_ms` longer.
+    ratio: float
+    matters_ms: int
+    # What a unit of the owners' price is worth; of a job of which it is not known how long it runs, for so long.
+    ms_per_price: float = 0.0
+    unknown_run_ms: int = 3_600_000
+
+
+class Lengths:
+    """Of the jobs of one table: in milliseconds, how soon they are done at each place, and what that costs."""
+
+    def __init__(self, arrivals: Arrivals, learned: Learned, terms: Terms) -> None:
+        self._arrivals = arrivals
+        self._snapshot = arrivals.snapshot
         self._learned = learned
-        self._ratio = ratio
-        self._matters_ms = matters_ms
+        self._terms = terms
         # By make: what the shape would have of such a node.
         self._places: dict[int, Place | None] = {}
         self._millis: dict[tuple[Profile, Work | None], tuple[int, dict[int, float]]] = {}
 
-    def tells_of(self, job: Job) -> bool:
-        """Whether anything is known of how long it would run."""
-        return self._learned.tells_of(job.spec)
+    def matters(self, job: Job) -> bool:
+        """Whether anything is known by which it would be done sooner at one place than at another."""
+        return self._differs(job) or self._learned.tells_of(job.spec)
 
     def soonest(self, job: Job, key: Floats, *, level: float) -> Floats:
         """Of the places of the best level of keys, those where the job would be done soonest, or nearly so.
@@ -40,32 +57,96 @@ class Lengths:
         Where it never ran, an optimist's guess is taken: that is how speeds are learned, and it may be moved again. A
         place of which nothing is known is as good as the best.
         """
-        best = key.max()
-        if best == NOWHERE or not self.tells_of(job):
+        best, differs = key.max(), self._differs(job)
+        if best == NOWHERE or not self.matters(job):
             return key
         alike = np.flatnonzero(key >= level * (best // level))
-        soonest = self._soonest_of(job, alike)
+        if not differs and not self._are_of_several_makes(alike):
+            return key
+        soonest = alike[self.is_soonest(self.millis(job, alike))]
         if len(soonest) == len(alike):
             return key
         found: Floats = np.full_like(key, NOWHERE)
         found[soonest] = key[soonest]
         return found
 
-    def _soonest_of(self, job: Job, slots: Integers) -> Integers:
+    def is_soonest(self, millis: Floats) -> Booleans:
+        """Which of these are the least, or as good as that."""
+        least, terms = float(millis.min()), self._terms
+        found: Booleans = millis <= max(least * terms.ratio, least + terms.matters_ms)
+        return found
+
+    @property
+    def paths(self) -> Paths:
+        """Where jobs ran, and how nodes are reached."""
+        return self._arrivals.paths
+
+    @property
+    def _prices_count(self) -> bool:
+        return self._terms.ms_per_price > 0 and self._snapshot.is_priced
+
+    def _differs(self, job: Job) -> bool:
+        """Whether nodes of one make may differ: by what has to be brought there, or their price."""
+        return self._prices_count or self._arrivals.most_ms(job) > self._terms.matters_ms
+
+    def _are_of_several_makes(self, slots: Integers) -> bool:
+        makes = self._snapshot.make[slots]
+        return bool((makes != makes[0]).any())
+
+    def millis(self, job: Job, slots: Integers) -> Floats:
+        """Until it is done at each of these slots, from now on; and the price, as so much longer.
+
+        Where it is not known at any how long it runs, only what differs counts: what has to be brought, and the price.
+        """
+        runs = self._runs(job, slots) if self._learned.tells_of(job.spec) else None
+        total = np.zeros(len(slots)) if runs is None else runs
+        if self._arrivals.most_ms(job):
+            total = total + self._arriving(job, slots)
+        if self._prices_count:
+            hours = self._terms.unknown_run_ms / _HOUR_MS if runs is None else runs / _HOUR_MS
+            total = total + hours * self._prices(job, slots) * self._terms.ms_per_price
+        return total
+
+    def _runs(self, job: Job, slots: Integers) -> Floats | None:
+        """How long it runs; where that is not known, as long as where it is done first. None: nothing is known."""
         makes = self._snapshot.make[slots]
         present = np.flatnonzero(np.bincount(makes)).tolist()
-        if len(present) == 1:
-            return slots
         known = self._known(job)
-        self._find_out(job, known, {make: slots[makes == make] for make in present[:MOST_MAKES] if make not in known})
+        unknown = [make for make in present[:MOST_MAKES] if make not in known]
+        self._find_out(job, known, {make: slots[makes == make] for make in unknown})
         of_make: Floats = np.full(present[-1] + 1, _UNKNOWN)
         of_make[present] = [known.get(make, _UNKNOWN) for make in present]
-        millis = of_make[makes]
-        if np.isnan(millis).all():
-            return slots
-        best = float(np.nanmin(millis))
-        found: Integers = slots[~(millis > max(best * self._ratio, best + self._matters_ms))]
-        return found
+        of_make[np.isnan(of_make)] = np.inf
+        best = of_make[present].min()
+        if best == np.inf:
+            return None
+        of_make[of_make == np.inf] = best
+        runs: Floats = of_make[makes]
+        return runs
+
+    def _arriving(self, job: Job, slots: Integers) -> Floats:
+        """How long it takes to bring what it needs: the image that nodes of that make would run, and its checkpoint."""
+        saved = self._arrivals.of_checkpoint(job)
+        if len(job.images) == 1:
+            found: Floats = self._arrivals.of_image(job.images[0])[slots]
+        else:
+            found = np.zeros(len(slots))
+            makes = self._snapshot.make[slots]
+            for make in np.flatnonzero(np.bincount(makes)).tolist()[:MOST_MAKES]:
+                there = makes == make
+                place = self._place(job, make, slots[there])
+                if place is not None:
+                    found[there] = self._arrivals.of_image(place.pin)[slots[there]]
+        return found if saved is None else found + saved[slots]
+
+    def _prices(self, job: Job, slots: Integers) -> Floats:
+        """What an hour of the job costs at each."""
+        wants = job.spec.resources
+        prices: Floats = self._snapshot.core_prices[slots] * (wants.cpu_millis / 1000)
+        if wants.accelerators is not None:
+            share = (wants.accelerators.share_millis or shares.WHOLE_MILLIS) / shares.WHOLE_MILLIS
+            prices = prices + self._snapshot.device_prices[slots] * (wants.accelerators.count * share)
+        return prices
 
     def _known(self, job: Job) -> dict[int, float]:
         key = (profile_of(job.spec), job.spec.work)
@@ -79,13 +160,17 @@ class Lengths:
         return known
 
     def _find_out(self, job: Job, known: dict[int, float], unknown: dict[int, Integers]) -> None:
-        for make, slots in unknown.items():
-            if make not in self._places:
-                found = fit(job, self._snapshot.nodes[int(slots[0])], Usage(), now_wall_ms=0)
-                self._places[make] = found if isinstance(found, Place) else None
-        places = {make: place for make in unknown if (place := self._places[make]) is not None}
+        found = {make: self._place(job, make, slots) for make, slots in unknown.items()}
+        places = {make: place for make, place in found.items() if place is not None}
         speeds = self._learned.speeds(job.spec, list(places.values()))
         known |= dict.fromkeys(unknown, _UNKNOWN)
         known |= {
             make: 1000 / speed.optimistic for make, speed in zip(places, speeds, strict=True) if speed is not None
         }
+
+    def _place(self, job: Job, make: int, slots: Integers) -> Place | None:
+        """What it would have of an empty node of that make, which those at `slots` are of."""
+        if make not in self._places:
+            found = fit(job, self._snapshot.nodes[int(slots[0])], Usage(), now_wall_ms=0)
+            self._places[make] = found if isinstance(found, Place) else None
+        return self._places[make]

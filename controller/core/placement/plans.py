@@ -8,8 +8,9 @@ import numpy as np
 
 from controller.core.placement.chains import Chains
 from controller.core.placement.fit import Place, Usage
+from controller.core.placement.names import Name
 from controller.core.placement.snapshot import Integers, Snapshot
-from headrace.jobs import Requests
+from headrace.jobs import JobSpec
 from headrace.nodes import Node
 
 
@@ -25,6 +26,8 @@ class Nodes:
     chains: Chains
     kinds: Integers
     models: Mapping[int, Place]
+    # That of the jobs.
+    name: Name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,14 +105,15 @@ class Plan(Sequence[Place]):
                 parts = (*parts, *[(one, request) for one in ids])
             else:
                 whole = (*whole, *ids)
-        return Usage(cpu, memory, whole, parts, held.coming)
+        names = (*held.names, *[self.nodes.name] * count)
+        return Usage(cpu, memory, whole, parts, held.coming, names, held.shunned)
 
 
-def hold(snapshot: Snapshot, wants: Requests, places: Sequence[Place]) -> None:
-    """Jobs that ask for so much are at all these places. The snapshot is as it was when they were chosen."""
+def hold(snapshot: Snapshot, spec: JobSpec, places: Sequence[Place]) -> None:
+    """Jobs of that spec are at all these places. The snapshot is as it was when they were chosen."""
     if isinstance(places, Plan):
         places.hold(snapshot)
         return
     for place in places:
         slot = snapshot.slots[place.node]
-        snapshot.hold(slot, snapshot.usages[slot].plus(wants, place.devices))
+        snapshot.hold(slot, snapshot.usages[slot].plus(spec, place.devices))

@@ -1,10 +1,12 @@
 """Why a node cannot run a job, as clauses that follow on "the node …"; and what a job says that waits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from headrace.jobs import AcceleratorRequest, Exclusion, Requests
 from headrace.nodes import Drain, Node, NodeState
 
+# A job there says so, whatever this one says.
+SHUNNED = "has a job that keeps apart from those of this name"
 NO_HOST_NETWORK = "does not allow network: host"
 
 
@@ -41,6 +43,11 @@ def no_memory(wants: Requests) -> str:
 def no_match(where: str) -> str:
     """It is not what the job says of nodes."""
     return f"does not match where: {where}"
+
+
+def kept_apart(names: Sequence[tuple[str, str]]) -> str:
+    """It has a job from which this one keeps apart; of each name the project, and the name."""
+    return f"has one of those that the job keeps apart from: {', '.join(name for _, name in names)}"
 
 
 def no_devices(request: AcceleratorRequest) -> str:

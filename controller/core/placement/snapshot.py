@@ -11,6 +11,7 @@ from controller.core.copies import with_its_own
 from controller.core.placement import links
 from controller.core.placement.demand import is_unsteady
 from controller.core.placement.fit import Usage, free
+from controller.core.placement.names import Name
 from controller.core.placement.reasons import standing
 from headrace import query, shares
 from headrace.attempts import Platform
@@ -70,6 +71,10 @@ class Snapshot:
         self.makes: dict[tuple[object, ...], int] = {}
         self._columns: dict[tuple[str, str], Column] = {}
         self._rank: Integers | None = None
+        # Where there are jobs that keep apart from those of a name.
+        self.shunned: dict[Name, dict[int, None]] = {}
+        # Whether any node has a price, or had.
+        self.is_priced = False
         # When last any node was another one, and when any sensors told something new.
         self.last_described = self.last_read = UNKNOWN
         self._allocate(FIRST_SLOTS)
@@ -77,7 +82,8 @@ class Snapshot:
     def copy(self) -> Self:
         """The same as of now."""
         columns = {key: replace(one, values=one.values.copy()) for key, one in self._columns.items()}
-        return with_its_own(self, _columns=columns)
+        shunned = {name: slots.copy() for name, slots in self.shunned.items()}
+        return with_its_own(self, _columns=columns, shunned=shunned)
 
     def _allocate(self, slots: int) -> None:
         def column(kind: Any, fill: float = 0) -> NDArray[Any]:
@@ -97,6 +103,9 @@ class Snapshot:
         self.whole_memory_bytes: Integers = column(np.int64)
         # The share that is free of CPU or of memory, whichever is less.
         self.idle: Floats = column(np.float64)
+        # What an hour of a device costs there, and of a core.
+        self.device_prices: Floats = column(np.float64)
+        self.core_prices: Floats = column(np.float64)
         self.device_count: Integers = column(np.int64)
         # Devices of which nothing is held, and the most that is free of one that is shared.
         self.untouched_count: Integers = column(np.int64)
@@ -137,6 +146,8 @@ class Snapshot:
             return False
         self.clock += 1
         self.changed[slot] = self.clock
+        if usage.shunned != before.shunned:
+            self._shun(slot, before.shunned, usage.shunned)
         if is_another:
             self._describe(slot, node)
         self._hold(slot, usage)
@@ -208,7 +219,7 @@ class Snapshot:
         """From now on nothing is held of any node. Only for who has the snapshot to himself."""
         count = len(self.nodes)
         whole = [node.description.capacity for node in self.nodes]
-        self.usages = [Usage()] * count
+        self.usages, self.shunned = [Usage()] * count, {}
         self.cpu_millis[:count] = [one.cpu_millis for one in whole]
         self.memory_bytes[:count] = [one.memory_bytes for one in whole]
         self.idle[:] = (self.cpu_millis > 0) & (self.memory_bytes > 0)
@@ -261,6 +272,9 @@ class Snapshot:
         self.host_network[slot] = node.description.host_network
         capacity = node.description.capacity
         self.whole_cpu_millis[slot], self.whole_memory_bytes[slot] = capacity.cpu_millis, capacity.memory_bytes
+        self.device_prices[slot] = node.description.device_hour_price
+        self.core_prices[slot] = node.description.core_hour_price
+        self.is_priced |= bool(self.device_prices[slot] or self.core_prices[slot])
         self.device_count[slot] = len(node.devices)
         if len(node.devices) > self.devices:
             self._widen(len(node.devices))
@@ -271,6 +285,15 @@ class Snapshot:
         self.mixed[slot] = len(dict.fromkeys((one.vendor, one.kind) for one in node.devices)) > 1
         self.near[slot] = any(map(links.is_near_any, node.devices))
         self.described[slot] = self.last_described = self.clock
+
+    def _shun(self, slot: int, before: tuple[Name, ...], names: tuple[Name, ...]) -> None:
+        for name in before:
+            there = self.shunned.get(name, {})
+            there.pop(slot, None)
+            if not there:
+                self.shunned.pop(name, None)
+        for name in names:
+            self.shunned.setdefault(name, {})[slot] = None
 
     def _widen(self, devices: int) -> None:
         names = ("untouched", "shareable", "device_bytes", "held_millis", "held_bytes")
@@ -361,4 +384,5 @@ def _covers(usage: Usage, before: Usage) -> bool:
         and usage.devices[: len(before.devices)] == before.devices
         and usage.parts[: len(before.parts)] == before.parts
         and usage.coming[: len(before.coming)] == before.coming
+        and usage.names[: len(before.names)] == before.names
     )

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from controller.core.placement import links, reasons
 from controller.core.placement.columns import Shape
+from controller.core.placement.company import Company
 from controller.core.placement.costs import Costs
 from controller.core.placement.demand import Demand
 from controller.core.placement.fit import Place, Unfit, bound, fit, runnable
 from controller.core.placement.lengths import NOWHERE, Lengths
+from controller.core.placement.names import kept_apart, name_of
 from controller.core.placement.snapshot import UNKNOWN, Booleans, Column, Floats, Integers, Snapshot
 from controller.core.placement.trial import Trial
 from headrace import shares
@@ -31,6 +33,8 @@ _NEARNESS = links.LINKED + 1
 _MOST_NEARNESS = 1 << 16
 # Keys of one level differ in how near devices are to each other, and in how idle the node is.
 _LEVEL = 2.0 * _NEARNESS
+# Those of one of these levels, in how many devices are spared, too.
+_WHOLE_LEVEL = _LEVEL * _MOST_DEVICES
 _FITS, _VACANT = 0, 1
 _NO_NETWORK = reasons.NO_HOST_NETWORK
 Codes = NDArray[np.int16]
@@ -109,7 +113,10 @@ class Table:
         self.snapshot = snapshot
         self._costs = costs
         self.lengths = lengths
+        paths = lengths.paths if lengths is not None else None
+        self.company = Company(snapshot, job.spec, paths) if job.spec.neighbours is not None else None
         self._shape: tuple[int, Shape] | None = None
+        self._others = tuple([one.where for one in job.spec.resources.alternatives])
         self._spec, self._images = job.spec, job.images
         self._job = replace(job, exclusions=())
         self._texts: dict[str, int] = {"": _FITS, "vacant": _VACANT}
@@ -121,6 +128,7 @@ class Table:
                 self._coded(text(request)) for text in (reasons.no_devices, reasons.no_part)
             )
             self._shares_none = self._coded(reasons.shares_none(request))
+        self._apart = self._coded(reasons.kept_apart(kept_apart(job.spec)))
         self._standings: Codes = np.zeros(0, dtype=np.int16)
         # By variant (0 is none) and class of platforms: why the image does not run, and whether it runs natively.
         self._images_run: Codes = np.zeros((len(job.spec.variants) + 1, 0), dtype=np.int16)
@@ -160,7 +168,7 @@ class Table:
         snapshot = self.snapshot
         key = self.keys(job, now_wall_ms=now_wall_ms, but=but)
         while True:
-            slot = self._best(job, key)
+            slot = self._best(self.narrowed(job, key, but))
             if slot is None:
                 return None
             found = fit(job, snapshot.nodes[slot], snapshot.usages[slot], now_wall_ms=now_wall_ms)
@@ -168,6 +176,12 @@ class Table:
                 return found
             key[slot] = self.key[slot] = NOWHERE
             self.code[slot] = self._coded(found.reason)
+
+    def narrowed(self, job: Job, key: Floats, but: int | None = None) -> Floats:
+        """Of the best places by their keys, those that are also best beside others, and where it is done soonest."""
+        if self.company is not None:
+            key = self.company.narrowed(job, key, level=_WHOLE_LEVEL, but=but)
+        return key if self.lengths is None else self.lengths.soonest(job, key, level=_LEVEL)
 
     def keys(self, job: Job, *, now_wall_ms: int, but: int | None = None) -> Floats:
         """How good each slot is for the job (`but` one); to be read only."""
@@ -187,16 +201,14 @@ class Table:
             self._shape = (self._costs.begun, self._costs.shape(wants, such.values))
         return self._shape[1]
 
-    def best(self, job: Job, key: Floats) -> Integers:
-        """The slots that are as good as the best, but for what they cost and how idle their nodes are."""
-        if self.lengths is not None:
-            key = self.lengths.soonest(job, key, level=_LEVEL)
+    def best(self, key: Floats) -> Integers:
+        """The slots that are as good as the best by their keys, but for what they cost and how idle their nodes are."""
         best = key.max()
         # The whole part of half of it says how good a place is but for how idle the node is.
         return np.flatnonzero(key >= 2.0 * (best // 2.0)) if best > NOWHERE else np.flatnonzero(key > NOWHERE)
 
-    def _best(self, job: Job, key: Floats) -> int | None:
-        snapshot, slots = self.snapshot, self.best(job, key)
+    def _best(self, key: Floats) -> int | None:
+        snapshot, slots = self.snapshot, self.best(key)
         if not len(slots):
             return None
         if self._costs is not None and snapshot.device_count[slots[0]] and len(slots) > 1:
@@ -226,7 +238,8 @@ class Table:
         return found
 
     def _kept_away(self, job: Job, now_wall_ms: int) -> dict[int, str]:
-        found: dict[int, str] = {}
+        shunned = self.snapshot.shunned.get(name_of(job.spec), ()) if self.snapshot.shunned else ()
+        found: dict[int, str] = dict.fromkeys(shunned, reasons.SHUNNED)
         for one in job.exclusions:
             slot = self.snapshot.slots.get(one.node)
             if slot is None or now_wall_ms >= one.expire_time_ms:
@@ -251,7 +264,9 @@ class Table:
         self._where = snapshot.over_nodes(spec.where) if spec.where else None
         request = spec.resources.accelerators
         self._such = snapshot.over_devices(request.where) if request is not None else None
-        known = [self._where, self._such]
+        if self.company is not None:
+            self.company.refresh()
+        known = [self._where, self._such, *map(snapshot.over_devices, self._others)]
         return [*self._variants, *self._preferred, *(one for one in known if one is not None)]
 
     def _work_out(self, slots: Integers) -> None:
@@ -263,6 +278,8 @@ class Table:
         platform = snapshot.platform[slots]
         code, near = self._device_codes(slots)
         # What is said of a node is the first of these that keeps the job from it: the last one written.
+        if self.company is not None:
+            code[self.company.beside(slots)] = self._apart
         if self._where is not None:
             code[~self._where.values[slots]] = self._no_match
         if spec.network is Network.HOST:
@@ -330,9 +347,11 @@ class Table:
             if request.count > 1:
                 for index in np.flatnonzero(self.snapshot.near[slots] & (code == 0)).tolist():
                     near[index] = self._nearest(int(slots[index]), idle[:, index])
-        for index in np.flatnonzero(self.snapshot.intricate[slots]).tolist():
+        for index in np.flatnonzero(self.snapshot.intricate[slots] | bool(self._others)).tolist():
             slot = int(slots[index])
-            found = fit(self._job, self.snapshot.nodes[slot], self.snapshot.usages[slot], now_wall_ms=0)
+            # Who keeps apart from jobs of this name does not from others of the shape.
+            usage = replace(self.snapshot.usages[slot], shunned=())
+            found = fit(self._job, self.snapshot.nodes[slot], usage, now_wall_ms=0)
             # Of what is no matter of devices something else is said, too.
             code[index] = self._coded(found.reason) if isinstance(found, Unfit) else 0
             near[index] = int(found.score[2]) if isinstance(found, Place) else 0

@@ -1,4 +1,4 @@
-"""What would be if other things were held of nodes: tried on the snapshot, and undone."""
+"""What would be if more were held of some nodes: tried in the snapshot, and taken back."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -6,7 +6,7 @@ from typing import Self
 from controller.core.placement.fit import Place, Usage
 from controller.core.placement.plans import Plan, hold
 from controller.core.placement.snapshot import Snapshot
-from headrace.jobs import Job, Requests
+from headrace.jobs import Job, JobSpec
 
 
 class Trial:
@@ -31,12 +31,12 @@ class Trial:
         self._before = {}
         self._gains = self._snapshot.gains
 
-    def place_all(self, wants: Requests, places: Sequence[Place]) -> None:
-        """Jobs that ask for so much would be at all these places, too. All is as it was when they were chosen."""
+    def place_all(self, spec: JobSpec, places: Sequence[Place]) -> None:
+        """Jobs of that spec would be at all these places, too. All is as it was when they were chosen."""
         slots, usages = self._snapshot.slots, self._snapshot.usages
         for slot in places.slots if isinstance(places, Plan) else [slots[place.node] for place in places]:
             self._before.setdefault(slot, usages[slot])
-        hold(self._snapshot, wants, places)
+        hold(self._snapshot, spec, places)
 
     def hold(self, node: str, usage: Usage) -> None:
         """So much would be held of the node."""
@@ -47,4 +47,4 @@ class Trial:
     def place(self, job: Job, place: Place) -> None:
         """The job would be there, too."""
         usage = self._snapshot.usages[self._snapshot.slots[place.node]]
-        self.hold(place.node, usage.plus(job.spec.resources, place.devices))
+        self.hold(place.node, usage.plus(job.spec, place.devices))

@@ -1,0 +1,99 @@
+"""Laws of jobs for which devices of one sort will do as well as others: which they get is known with their node."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.core import assignments
+from controller.core.placement.demand import least
+from controller.core.placement.fit import Place, Usage, bound, fit
+from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Requests, Variant
+from headrace.nodes import Capacity, Device, NodeDescription
+from tests.core.lone_controller import Controller, wanted
+from tests.core.small_world import AMD64, GIB
+
+LARGE = NodeDescription(platforms=(AMD64,), capacity=Capacity(16_000, 64 * GIB))
+H100, A100 = (AcceleratorRequest(count, f'model == "{model}"') for count, model in ((1, "H100"), (2, "A100")))
+EITHER = wanted(resources=Requests(1000, GIB, H100, (A100,)))
+
+
+def cards(model: str, count: int) -> tuple[Device, ...]:
+    return tuple(Device(f"{model}-{number}", "gpu", "nvidia", model, number) for number in range(count))
+
+
+def cluster(**nodes: tuple[Device, ...]) -> Controller:
+    found = Controller()
+    for name, devices in nodes.items():
+        found.node(name, LARGE, devices)
+    found.tick()
+    return found
+
+
+def given_to(by: Controller, spec: JobSpec) -> tuple[str, ...]:
+    attempt = by.book.jobs[by.submit(spec).id].attempt
+    return attempt.devices if attempt is not None else ()
+
+
+def test_a_node_gives_what_is_named_first_and_where_it_cannot_the_next() -> None:
+    one = cluster(a=(*cards("H100", 1), *cards("A100", 3)))
+
+    assert given_to(one, EITHER) == ("H100-0",)
+    assert given_to(one, EITHER) == ("A100-0", "A100-1")
+    assert given_to(one, EITHER) == ()
+
+
+def test_a_job_is_told_of_the_devices_that_it_has_and_of_no_others() -> None:
+    one = cluster(a=cards("A100", 2))
+    job = one.book.jobs[one.submit(EITHER).id]
+
+    (placement,) = assignments.placements(one.book.nodes["a"], [job])
+
+    assert placement.spec.resources == Requests(1000, GIB, A100)
+    assert placement.devices == ("A100-0", "A100-1")
+
+
+def test_one_that_finds_nothing_of_all_says_what_it_lacks_of_the_first() -> None:
+    one = cluster(a=cards("A100", 1))
+    job = one.submit(EITHER)
+
+    assert job.state is JobState.QUEUED
+    assert job.reason == 'waits: 1 node: has no device free with model == "H100"'
+
+
+def test_it_starts_once_a_node_comes_that_has_the_other() -> None:
+    one = cluster(a=cards("A100", 1))
+    job = one.submit(EITHER)
+
+    one.node("b", LARGE, cards("A100", 2))
+    one.settle()
+
+    assert one.at(job) == ("b",)
+
+
+def test_what_a_job_that_is_about_to_come_will_have_is_by_its_own_alternative() -> None:
+    one = cluster(a=cards("H100", 1), b=cards("A100", 2))
+    job = one.book.jobs[one.submit(EITHER).id]
+    other = next(name for name in ("a", "b") if name != job.node)
+    place = fit(job, one.book.nodes[other], one.book.usage(other), now_wall_ms=0)
+    assert isinstance(place, Place)
+
+    coming = Usage().with_coming(bound(job.spec, place.variant))
+
+    whose = {"a": H100, "b": A100}[other]
+    assert coming.coming == (whose,)
+    assert least(job).devices == 1
+
+
+@given(st.integers(0, 3), st.integers(0, 3))
+def test_each_number_stands_for_one_variant_with_one_alternative(variant: int, which: int) -> None:
+    variants = tuple(Variant('arch == "amd64"', f"registry.example/{number}:1") for number in range(1, 4))
+    asked = tuple(AcceleratorRequest(count) for count in range(1, 5))
+    spec = replace(EITHER, variants=variants, resources=Requests(1000, GIB, asked[0], asked[1:]))
+
+    found = bound(spec, which * 4 + variant)
+
+    assert found.image == (f"registry.example/{variant}:1" if variant else spec.image)
+    assert found.resources == Requests(1000, GIB, asked[which])
+    assert found.variants == ()
+    assert Job("jobs/j", spec).spec.resources.alternatives == asked[1:]
