@@ -11,6 +11,11 @@ EXIT_SIGKILL = 137
 # With these a job leaves by its own will: what it left is whole.
 ORDERLY_EXIT_CODES = (EXIT_DONE, EXIT_SAVED, EXIT_SIGTERM)
 
+# Of a job's attempts, and of its migrations, the first so many and the last so many are kept: how it began, and what
+# it does now. A job that is started again for ever would otherwise grow without bound.
+FIRST_KEPT = 10
+LAST_KEPT = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Platform:

@@ -12,11 +12,6 @@ GRACE_MS_WITHOUT_CONTRACT = 10_000
 # Of a gang whose file does not say otherwise: as long as a move's target may take to bring an image.
 GANG_STARTS_WITHIN_MS = 900_000
 
-# Of a job's attempts, and of its migrations, the first so many and the last so many are kept: how it began, and what
-# it does now. A job that is started again for ever would otherwise grow without bound.
-FIRST_KEPT = 10
-LAST_KEPT = 100
-
 
 class Emulation(Enum):
     """Whether emulated nodes are candidates, after native ones."""
@@ -133,11 +128,10 @@ class CheckpointPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Limits in milliseconds; `None` is none."""
+    """Limits in milliseconds; `None` is none. `start` is of a gang: from its placement until all its tasks run."""
 
     queue_ms: int | None = None
     run_ms: int | None = None
-    # Of a gang: from its placement until all its tasks run.
     start_ms: int | None = None
     # Without a new step and without a new checkpoint.
     progress_ms: int | None = None
@@ -361,6 +355,10 @@ class Job:
     elements: Elements | None = None
     waits_for: tuple[Dependency, ...] = ()
     failing_since_time_ms: int | None = None
+    # With a limit: who waited before it as it began, by when it is gone for them; what the limit does not count.
+    ahead_of: tuple[str, ...] = ()
+    leave_by_time_ms: int | None = None
+    uncounted_ms: int | None = None
 
     @property
     def is_array(self) -> bool:

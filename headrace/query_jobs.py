@@ -48,7 +48,7 @@ def _time_left(view: JobView) -> int | None:
     job, limit_ms, ran_ms = view.job, view.job.spec.timeouts.run_ms, _run_time(view)
     if job.ended:
         return 0
-    return None if limit_ms is None or ran_ms is None else max(0, limit_ms - ran_ms)
+    return None if limit_ms is None or ran_ms is None else max(0, limit_ms + (job.uncounted_ms or 0) - ran_ms)
 
 
 def _platform(job: Job) -> Platform | None:

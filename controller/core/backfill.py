@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from controller.core import limits
 from controller.core.placement.fit import Place, Usage, choose, fit
 from controller.core.placement.gang import choose_all
 from headrace.jobs import Job, JobState
@@ -28,15 +29,24 @@ class Kept:
         return tuple(dict.fromkeys(self.places))
 
 
-def ends_ms(job: Job, wall_ms: int) -> int | None:
-    """By when it has gone, as far as its limit tells. One that has not started yet might start now."""
+def ends_ms(
+    job: Job, wall_ms: int, *, leaving_since_ms: int | None = None, gives_back_ms: int | None = None
+) -> int | None:
+    """By when it has gone, as far as its limits tell. One that has not started yet might start now.
+
+    Of a task of a gang, the gang tells. Since when it is asked to leave is now, where it is not known. By
+    `gives_back_ms` it has gone in any case.
+    """
     if job.state in (JobState.CANCELLING, JobState.FREEZING):
-        return wall_ms + job.spec.grace_ms
-    limit_ms = job.spec.timeouts.run_ms
-    if limit_ms is None:
-        return None
-    start_ms = job.start_time_ms if job.start_time_ms is not None else wall_ms
-    return max(wall_ms, start_ms + limit_ms + job.spec.grace_ms)
+        since_ms = wall_ms if leaving_since_ms is None else leaving_since_ms
+        end_ms: int | None = since_ms + job.spec.grace_ms
+    elif job.spec.timeouts.run_ms is None:
+        end_ms = None
+    else:
+        over_ms = limits.run_over_ms(job)
+        end_ms = (wall_ms + job.spec.timeouts.run_ms if over_ms is None else over_ms) + job.spec.grace_ms
+    known = [one for one in (end_ms, gives_back_ms) if one is not None]
+    return max(wall_ms, min(known)) if known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +139,7 @@ def _kept(nodes: tuple[str, ...], gone: Sequence[tuple[str, int | None]], wall_m
 
 
 def delays(kept: Kept, head: Sequence[Job], tasks: Sequence[Job], places: Sequence[Place], scene: Scene) -> bool:
-    """Whether the head would start later if these tasks began at these places."""
+    """Whether the head would start later if these tasks began at these places, and left when their time is over."""
     beside = [(task, place) for task, place in zip(tasks, places, strict=True) if place.node in kept.nodes]
     if not beside:
         return False
@@ -139,7 +149,17 @@ def delays(kept: Kept, head: Sequence[Job], tasks: Sequence[Job], places: Sequen
     later = {name: scene.usage(scene.nodes[name], kept.gone) for name in kept.nodes}
     for task, place in beside:
         later[place.node] = later[place.node].plus(task.spec, place.devices)
+    return not _has_room(head, kept, later, scene)
+
+
+def lacks(kept: Kept, head: Sequence[Job], staying: Collection[str], scene: Scene) -> bool:
+    """Whether the head would have no room where it is kept for it if these of those that are to be gone stayed."""
+    gone = [one for one in kept.gone if one not in staying]
+    return not _has_room(head, kept, {name: scene.usage(scene.nodes[name], gone) for name in kept.nodes}, scene)
+
+
+def _has_room(head: Sequence[Job], kept: Kept, usages: Mapping[str, Usage], scene: Scene) -> bool:
     nodes = [scene.nodes[name] for name in kept.nodes]
     if len(head) > 1:
-        return isinstance(choose_all(head, nodes, later.__getitem__, now_wall_ms=scene.wall_ms), str)
-    return isinstance(choose(head[0], nodes, later.__getitem__, now_wall_ms=scene.wall_ms), str)
+        return not isinstance(choose_all(head, nodes, usages.__getitem__, now_wall_ms=scene.wall_ms), str)
+    return not isinstance(choose(head[0], nodes, usages.__getitem__, now_wall_ms=scene.wall_ms), str)

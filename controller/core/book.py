@@ -12,7 +12,7 @@ from controller.core.fairness import Fading
 from controller.core.foresight import Foresight
 from controller.core.history import kept
 from controller.core.improving import Improvements
-from controller.core.model import Answer, Assign, Changed, Effect, MoveAnswer, Reject, Save, aborted, moved
+from controller.core.model import Answer, Assign, Changed, Effect, MoveAnswer, Reject, Save, aborted, begun, moved
 from controller.core.past_runs import PastRuns
 from controller.core.placement.arrivals import Arrivals
 from controller.core.placement.costs import Costs
@@ -282,7 +282,7 @@ class Book:
         part = shares.described(job.spec, place.devices)
         self.note(job.name, "JOB_PLACED", f"epoch {job.epoch} is to run on {place.node} as {place.platform}{part}")
         attempts = (*(one for one in job.attempts if one.epoch != job.epoch), attempt)
-        return moved(job, JobState.STARTING, node=place.node, reason="", attempts=kept(attempts))
+        return begun(job, self.wall_ms, node=place.node, attempts=kept(attempts))
 
     def end(self, job: Job, state: JobState, reason: str = "") -> Job:
         """The job, which is over."""
@@ -362,7 +362,7 @@ class Book:
         self.watchlist.put(job)
         self.projects.job_put(job, self.nodes, self.wall_ms)
         if job.state is not JobState.QUEUED:
-            for node in self.turns.forget(job.id):
+            for node in self.turns.waits_no_more(job, self.wall_ms):
                 self.touch(node)
         self.queue.put(job)
         self.relations.put(job)

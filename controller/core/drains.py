@@ -60,19 +60,19 @@ def _look_for_room(book: Book, node: Node, *, stops: bool) -> None:
 
 
 def _without_room(book: Book, node: Node, trial: Trial, *, stops: bool) -> list[tuple[Job, str]]:
-    stay = []
+    stay, rooms = [], gangs.Rooms(book, trial, node.id)
     for job in book.jobs_at(node.id):
         if job.node != node.id or job.migration is not None or job.state not in _HERE or _about_to_end(book, job):
             continue
         if not stops and moves.level(job) is Level.RESTART:
             continue
         if job.gang:
-            why = gangs.room_elsewhere(book, job, node.id)
+            why = rooms.waits(book.jobs[job.gang])
             stay += [(job, why)] if why else []
             continue
         found = moves.elsewhere(book, job)
         if isinstance(found, Place):
-            trial.place(job, found)
+            rooms.takes(job, found)
         else:
             stay.append((job, found.removeprefix("waits: ")))
     return stay

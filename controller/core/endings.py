@@ -1,5 +1,6 @@
 """Which jobs are about to end, as far as their own limit, or jobs like them that have ended, tell."""
 
+from controller.core import limits
 from headrace.jobs import Job, JobState
 
 # So many like it must have ended before anything is concluded from them.
@@ -32,8 +33,8 @@ class Endings:
         """Why a job is about to end, as a clause; empty where nothing says so."""
         if job.start_time_ms is None:
             return ""
-        limit_ms = job.spec.timeouts.run_ms
-        if limit_ms is not None and job.start_time_ms + limit_ms - wall_ms <= self._within_ms:
+        over_ms = limits.run_over_ms(job)
+        if over_ms is not None and over_ms - wall_ms <= self._within_ms:
             return "its `timeouts.run` is almost over"
         lengths_ms = self._lengths_ms.get(_kind(job), ())
         # One that takes longer than all of them did is no longer waited for.

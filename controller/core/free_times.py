@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from controller.core import assignments
+from controller.core import assignments, limits
 from controller.core.capacity import Site, takes_jobs
 from headrace import query
 from headrace.jobs import Job, JobState
@@ -47,10 +47,8 @@ def gone_by_ms(job: Job, wall_ms: int) -> int | None:
     """
     if job.state is JobState.CANCELLING:
         return wall_ms + job.spec.grace_ms
-    limit_ms = job.spec.timeouts.run_ms
-    if limit_ms is None or job.start_time_ms is None:
-        return None
-    return max(wall_ms, job.start_time_ms + limit_ms + job.spec.grace_ms)
+    over_ms = limits.run_over_ms(job)
+    return None if over_ms is None else max(wall_ms, over_ms + job.spec.grace_ms)
 
 
 def _waits_for(gone: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from controller.core.exclusions import blamed as blamed_devices
 from controller.core.model import moved
 from controller.core.outcome import is_retried, with_failure
 from controller.core.placement.demand import demand_of
+from controller.core.placement.fit import Place
 from controller.core.placement.trial import Trial
 from headrace.attempts import AttemptState
 from headrace.ids import task_id
@@ -104,16 +105,56 @@ def unmovable(job: Job) -> Refusal | None:
     return Refusal(Code.FAILED_PRECONDITION, "GANG_NOT_MOVABLE", message)
 
 
-def room_elsewhere(book: Book, task: Job, node: str = "") -> str:
-    """Why the task's gang would not find places for all if it left (and kept away from `node`); empty: it would."""
-    gang = book.jobs[task.gang]
+class Rooms:
+    """Which places jobs would have that leave a node one after the other, each beside what was found for the others.
+
+    `trial` has that held which those would have who were looked at, and not what their gangs have now.
+    """
+
+    def __init__(self, book: Book, trial: Trial, node: str) -> None:
+        self._book, self._trial, self._node = book, trial, node
+        self._placed: list[tuple[Job, Place]] = []
+        # Gangs that would leave; and those that cannot, with what they wait for.
+        self._leaving: list[str] = []
+        self._staying: dict[str, str] = {}
+
+    def takes(self, job: Job, place: Place) -> None:
+        """The job would go there."""
+        self._trial.place(job, place)
+        self._placed.append((job, place))
+
+    def waits(self, gang: Job) -> str:
+        """Why a gang would not find places for all its tasks if it left, but on the node; empty: it would, and goes."""
+        if gang.id in self._leaving or gang.id in self._staying:
+            return self._staying.get(gang.id, "")
+        tasks = keeping.alike(self._book, gang)
+        with Trial(self._book.snapshot) as trial:
+            self._leave(gang, trial)
+            found = self._book.tables.choose_all(demand_of(gang), tasks, now_wall_ms=self._book.wall_ms, but=self._node)
+        if isinstance(found, str):
+            self._staying[gang.id] = found.removeprefix("waits ")
+            return self._staying[gang.id]
+        self._leave(gang, self._trial)
+        self._leaving.append(gang.id)
+        for task, place in zip(tasks, found, strict=True):
+            self.takes(task, place)
+        return ""
+
+    def _leave(self, gang: Job, trial: Trial) -> None:
+        """Of the nodes that the gang has, all is held but what it has, and what others do that have left before it."""
+        nodes = dict.fromkeys(task.node for task in self._book.tasks(gang) if task.node)
+        for node in nodes:
+            trial.hold(node, self._book.usage_once_gone(node, (gang.id, *self._leaving), waiting=gang.id))
+        for job, place in self._placed:
+            if place.node in nodes:
+                trial.place(job, place)
+
+
+def room_elsewhere(book: Book, gang: Job, node: str) -> str:
+    """Why the gang would not find places for all if it left and kept away from `node`; empty: it would."""
     placing.see_nodes(book)
     with Trial(book.snapshot) as trial:
-        for one in dict.fromkeys(one.node for one in book.tasks(gang) if one.node):
-            trial.hold(one, book.usage(one, without=gang.id))
-        alike = keeping.alike(book, gang)
-        found = book.tables.choose_all(demand_of(gang), alike, now_wall_ms=book.wall_ms, but=node)
-    return found.removeprefix("waits ") if isinstance(found, str) else ""
+        return Rooms(book, trial, node).waits(gang)
 
 
 def leaves(book: Book, task: Job, why: str, *, node: str = "") -> str:
@@ -121,7 +162,7 @@ def leaves(book: Book, task: Job, why: str, *, node: str = "") -> str:
     gang = book.jobs[task.gang]
     if gang.state is not JobState.RUNNING:
         return f"{gang.name} is {gang.state.name}"
-    kept = room_elsewhere(book, task, node)
+    kept = room_elsewhere(book, gang, node)
     if kept:
         return f"{gang.name} has nowhere to go; it would wait {kept}"
     regroup(book, gang, f"{why}: all save, and go on elsewhere")

@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from headrace.jobs import FIRST_KEPT, LAST_KEPT
+from headrace.attempts import FIRST_KEPT, LAST_KEPT
 
 Record = TypeVar("Record")
 

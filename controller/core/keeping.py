@@ -2,9 +2,11 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
+from controller.core import backfill, limits
 from controller.core.backfill import Kept, Scene, earliest, how_soon
 from controller.core.book import Book
 from controller.core.placement.demand import least
@@ -20,6 +22,8 @@ from headrace.nodes import Node
 # least; and after a pause, as all else waits meanwhile.
 FEW = 200
 LOOK_PAUSE_MS = 200
+# And where room is kept on no more than so many, whether it is sooner there is looked at each time.
+FEW_KEPT = 16
 # Those that have changed are not looked at at each event then; nor for a gang, for which all are looked at together.
 PAUSE_MS = 1_000
 # After so long all nodes are looked at again: a job that kept away from some may go there.
@@ -56,7 +60,15 @@ def scene(book: Book, job: Job) -> Scene:
             held = held.with_coming(spec)
         return held
 
-    return Scene(book.nodes, book.jobs_at, book.wall_ms, usage)
+    return Scene(book.nodes, book.jobs_at, book.wall_ms, usage, partial(ends_ms, book, job.id))
+
+
+def ends_ms(book: Book, head: str, job: Job, wall_ms: int) -> int | None:
+    """By when a job of the book has gone for one that waits, as far as limits tell: a task of a gang with its gang."""
+    whole = book.jobs.get(job.gang, job)
+    since_ms = book.turns.leaving_since_ms.get(whole.id)
+    gives_back_ms = limits.gives_back_ms(whole, wall_ms) if head in whole.ahead_of else None
+    return backfill.ends_ms(whole, wall_ms, leaving_since_ms=since_ms, gives_back_ms=gives_back_ms)
 
 
 def keep(book: Book, job: Job) -> None:
@@ -71,7 +83,7 @@ def keep(book: Book, job: Job) -> None:
         found = _among_all(book, job, kept)
     elif (len(book.nodes) > FEW or job.is_gang) and book.now_ms - sought.last_ms < PAUSE_MS:
         # It was so a moment ago: who comes after it may still not have it later.
-        found = kept
+        found = _sooner(book, job, kept, sought) if kept is not None else None
     else:
         found = _anew(book, job, kept, sought)
     if found is not None:
@@ -79,6 +91,15 @@ def keep(book: Book, job: Job) -> None:
         turns.before.append(job.id)
     elif turns.kept.pop(job.id, None) is not None:
         turns.released = True
+
+
+def _sooner(book: Book, job: Job, kept: Kept, sought: Sought) -> Kept:
+    """The room that is kept for it, as it is now if that is sooner: who goes there has to be gone by then."""
+    touched = book.turns.touched
+    if len(kept.nodes) > FEW_KEPT or all(touched.get(node, 0) <= sought.touches for node in kept.nodes):
+        return kept
+    found = earliest(alike(book, job), scene(book, job), [book.nodes[node] for node in kept.nodes])
+    return kept if found is None or how_soon(found) > how_soon(kept) else found
 
 
 def _over_quota(book: Book, job: Job) -> bool:

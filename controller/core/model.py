@@ -48,7 +48,21 @@ def moved(job: Job, state: JobState, **changes: object) -> Job:
     """The job in its next state. Raises IllegalMove where the table has no such move."""
     if state not in MOVES[job.state]:
         raise IllegalMove(f"{job.name}: {job.state.name} -> {state.name}")
+    if state is JobState.QUEUED and job.leave_by_time_ms is not None:
+        # By when it has to be gone is a matter of the room that it had.
+        job = replace(job, ahead_of=(), leave_by_time_ms=None)
     return replace(job, state=state, **changes)  # type: ignore[arg-type]
+
+
+def begun(job: Job, wall_ms: int, **changes: object) -> Job:
+    """A job that waited, at its place. Raises IllegalMove where it did not wait.
+
+    If it had run before, that it waited for another place does not count for its `timeouts.run`.
+    """
+    if job.start_time_ms is not None and job.queue_time_ms is not None:
+        waited_ms = max(0, wall_ms - job.queue_time_ms)
+        job = replace(job, uncounted_ms=(job.uncounted_ms or 0) + waited_ms) if waited_ms else job
+    return moved(job, JobState.STARTING, reason="", **changes)
 
 
 def aborted(job: Job, wall_ms: int, reason: str) -> Job:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from controller.core import arrays, gangs, placing
+from controller.core import arrays, gangs, limits, placing
 from controller.core.book import Book
 from controller.core.history import kept
 from controller.core.model import MoveAnswer, MoveAsked, aborted, moved
@@ -214,7 +214,8 @@ def commit(book: Book, job: Job, attempt: Attempt) -> None:
     lost = "" if attempt.saved_on_request or move.level is Level.RESTART else _unsaved(attempt)
     move = replace(move, state=MigrationState.STARTING, target_epoch=job.epoch + 1, phases=phases, reason=lost)
     job = replace(job, migrations=(*job.migrations[:-1], move))
-    book.put(book.begin(book.leave(job, ""), found))
+    # It may have to go back.
+    book.put(book.begin(_with_mark_of(job, book.leave(job, "")), found))
     book.note(job.name, "MOVE_COMMITTED", f"epoch {move.target_epoch} is {move.target}'s")
 
 
@@ -228,18 +229,22 @@ def _unsaved(attempt: Attempt) -> str:
 
 def go_back(book: Book, job: Job, reason: str) -> None:
     """A move that failed after its source had left: the job starts again there, or where there is room."""
-    move = job.migration
+    move, before = job.migration, job
     job = book.leave(aborted(job, book.wall_ms, reason), "")
     book.note(job.name, "MOVE_ABORTED", reason)
     source = book.nodes.get(move.source) if move is not None else None
-    if source is not None and not has_to_be_gone(book, source):
+    if source is not None and not has_to_be_gone(book, source) and not limits.is_to_make_way(before, book.wall_ms):
         # It is the job's own place: one that takes no other jobs, because it is being drained, takes this one back.
         source = replace(source, drain=Drain.NONE)
         found = fit(job, source, book.usage(source.id, without=job.id), now_wall_ms=book.wall_ms)
         if isinstance(found, Place):
-            book.put(book.begin(job, found))
+            book.put(book.begin(_with_mark_of(before, job), found))
             return
     book.put(job)
+
+
+def _with_mark_of(before: Job, job: Job) -> Job:
+    return replace(job, ahead_of=before.ahead_of, leave_by_time_ms=before.leave_by_time_ms)
 
 
 def has_to_be_gone(book: Book, node: Node) -> bool:
@@ -266,7 +271,7 @@ def arrived(book: Book, job: Job, attempt: Attempt) -> Job:
     )
     book.foresight.moved(job, move)
     book.note(job.name, "MOVE_SUCCEEDED", f"runs on {move.target}; it stood still for {downtime_ms} ms")
-    return replace(job, migrations=(*job.migrations[:-1], move))
+    return replace(job, migrations=(*job.migrations[:-1], move), ahead_of=(), leave_by_time_ms=None)
 
 
 def undone(book: Book, job: Job, attempt: Attempt) -> Job:

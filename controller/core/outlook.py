@@ -47,7 +47,7 @@ def outlook(book: Book, job: Job, *, kept: Kept | None, able: Integers) -> Outlo
     over = book.projects.over_quota(job.spec.project, book.projects.expected(job))
     if over:
         return Outlook(None, (), over.removeprefix("waits: "))
-    ends = _Ends(book)
+    ends = _Ends(book, job.id)
     before = _before(book, job)
     earliest = _for_all if job.is_gang else _earliest
     room = kept if kept is not None and kept.start_ms is not None else earliest(book, job, able, ends)
@@ -72,15 +72,16 @@ def outlook(book: Book, job: Job, *, kept: Kept | None, able: Integers) -> Outlo
 
 
 class _Ends:
-    """By when jobs will have gone: as runs like them took, else as their limits say."""
+    """By when jobs will have gone for one that waits: as runs like them took, else as their limits say."""
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, book: Book, head: str) -> None:
         self._book = book
+        self._head = head
         self._known: dict[Profile, int | None] = {}
         self._nothing_ran = not book.past_runs
 
     def __call__(self, job: Job, wall_ms: int) -> int | None:
-        limit_ms = backfill.ends_ms(job, wall_ms)
+        limit_ms = keeping.ends_ms(self._book, self._head, job, wall_ms)
         usual_ms = self._usual_ms(job)
         if usual_ms is None:
             return limit_ms

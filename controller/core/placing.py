@@ -6,7 +6,7 @@ from functools import partial
 
 from controller.core import backoff, keeping, precedence, together
 from controller.core.book import Book
-from controller.core.model import moved
+from controller.core.model import begun
 from controller.core.order import in_order
 from controller.core.placement.demand import Demand, demand_of
 from controller.core.placement.fit import Place, fit
@@ -217,7 +217,7 @@ def _next_placed(book: Book, line: Line, job: Job, slots: list[int]) -> bool:
     for place_found in sorted(places, key=lambda one: one.score, reverse=True):
         it = (place_found,)
         if not precedence.harmed_by(book, job, [job], it) and not precedence.over_quota(book, job, [job], it):
-            book.put(book.begin(job, place_found))
+            book.put(book.begin(precedence.let_ahead(book, job), place_found))
             return True
     if places:
         book.turns.blocked[job.id] = None
@@ -235,7 +235,7 @@ def _place(book: Book, job: Job) -> str:
         precedence.waits(book, job)
         _told(book, job, found)
         return found
-    _begin(book, job, found)
+    _begin(book, precedence.let_ahead(book, job), found)
     return ""
 
 
@@ -244,7 +244,7 @@ def _begin(book: Book, job: Job, found: Sequence[Place]) -> None:
     if job.is_gang:
         rendezvous = _rendezvous(book, job, found[0].node)
         tasks = [replace(task, rendezvous=rendezvous) for task in tasks]
-        book.put(moved(job, JobState.STARTING, reason="", rendezvous=rendezvous))
+        book.put(begun(job, book.wall_ms, rendezvous=rendezvous))
     for task, its_place in zip(tasks, found, strict=True):
         book.put(book.begin(task, its_place))
 

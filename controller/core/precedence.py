@@ -119,6 +119,17 @@ def harmed_by(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Place
     return tuple(place.node for place in places if any(_takes_the_last(book, job, place, one) for one in heads))
 
 
+def let_ahead(book: Book, job: Job) -> Job:
+    """The job, which is to begin now: if it has a limit and others before it wait, it has its room until then only.
+
+    Its limit itself counts from its first start, and what it needs may take long to be brought there.
+    """
+    limit_ms, before = job.spec.timeouts.run_ms, tuple(one for one in book.turns.before if one != job.id)
+    if limit_ms is None or not before:
+        return job
+    return replace(job, ahead_of=before, leave_by_time_ms=book.wall_ms + limit_ms + job.spec.grace_ms)
+
+
 def are_short(book: Book, job: Job, more: Amount) -> bool:
     """Whether jobs of other projects wait that would have had less, once the job's own has so much more."""
     return bool(_short(book, job, more))

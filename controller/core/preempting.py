@@ -271,11 +271,15 @@ def _make_room(book: Book, job: Job, victims: tuple[Victim, ...], nodes: tuple[s
         why = f"{job.name} has its project's own back" if victim.borrower else f"{job.name} is more urgent"
         count = other.preemption_count + (0 if victim.borrower else 1)
         book.note(other.name, "JOB_PREEMPTED", f"asked to save and leave: {why}")
-        _leaves(book, replace(other, preemptor=job.id, preemption_count=count), f"had to leave: {why}")
+        leaves(book, replace(other, preemptor=job.id, preemption_count=count), f"had to leave: {why}")
 
 
-def _leaves(book: Book, job: Job, reason: str) -> None:
-    """It saves and leaves; if there is room for it elsewhere, it goes on there, and what it needs there is brought."""
+def leaves(book: Book, job: Job, reason: str) -> None:
+    """It saves and leaves; if there is room for it elsewhere, it goes on there, and what it needs there is brought.
+
+    What it loses by that, if it saves nothing, does not count for its `timeouts.run`.
+    """
+    job = _without_what_is_lost(book, job)
     if job.is_gang:
         gangs.regroup(book, job, reason)
         return
@@ -285,3 +289,13 @@ def _leaves(book: Book, job: Job, reason: str) -> None:
         moves.freeze(book, moves.begin(book, job, place), ())
     else:
         book.put(moved(job, JobState.FREEZING, reason=reason))
+
+
+def _without_what_is_lost(book: Book, job: Job) -> Job:
+    if job.spec.checkpoint is not None or job.state is not JobState.RUNNING:
+        return job
+    attempts = [one.attempt for one in (book.tasks(job) if job.is_gang else [job])]
+    # A gang has run since the last of its tasks has.
+    begun = [one.start_time_ms for one in attempts if one is not None and one.start_time_ms is not None]
+    lost_ms = max(0, book.wall_ms - max(begun, default=book.wall_ms))
+    return replace(job, uncounted_ms=(job.uncounted_ms or 0) + lost_ms)

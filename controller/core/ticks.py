@@ -2,7 +2,19 @@
 
 from dataclasses import replace
 
-from controller.core import arrays, backoff, drains, gangs, improvements, lost_devices, placing, progress, reports
+from controller.core import (
+    arrays,
+    backoff,
+    drains,
+    gangs,
+    improvements,
+    lent,
+    limits,
+    lost_devices,
+    placing,
+    progress,
+    reports,
+)
 from controller.core.book import Book
 from controller.core.model import aborted, moved
 from headrace.jobs import Job, JobState, MigrationState, Partition, RetryCause
@@ -31,6 +43,7 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
     for job_id in [*book.watchlist.limited, *book.watchlist.over(wall_ms)]:
         if job_id in book.jobs:
             _limits(book, book.jobs[job_id])
+    lent.ticked(book)
     if placing.retry_due(book):
         book.capacity_changed()
     for use in book.projects.to_save(wall_ms, every_ms=book.policy.use_saved_ms):
@@ -89,21 +102,22 @@ def _held_still_after_ms(book: Book, job: Job) -> int:
 
 
 def _limits(book: Book, job: Job) -> None:
-    limits = job.spec.timeouts
+    queue_ms = job.spec.timeouts.queue_ms
     if job.waits_for:
         return
     if job.is_array:
-        if _over(book, job.queue_time_ms, limits.queue_ms):
+        if _over(book, job.queue_time_ms, queue_ms):
             arrays.limited(book, job)
         return
     if job.is_gang:
         gangs.ticked(book, job)
         job = book.jobs[job.id]
-    if job.state is JobState.QUEUED and _over(book, _waits_since_ms(book, job), limits.queue_ms):
+    if job.state is JobState.QUEUED and _over(book, _waits_since_ms(book, job), queue_ms):
         end = gangs.end if job.is_gang else Book.end
         end(book, job, JobState.FAILED, f"{gangs.TIMED_OUT}queue: found no place in time; {job.reason}")
         return
-    if job.state in (JobState.STARTING, JobState.RUNNING) and _over(book, job.start_time_ms, limits.run_ms):
+    over_ms = limits.run_over_ms(job)
+    if job.state in (JobState.STARTING, JobState.RUNNING) and over_ms is not None and book.wall_ms > over_ms:
         job = aborted(job, book.wall_ms, "the job's time was over")
         book.put(moved(job, JobState.CANCELLING, reason=f"{gangs.TIMED_OUT}run: ran for longer than it may"))
         return

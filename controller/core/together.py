@@ -38,7 +38,7 @@ def placed(book: Book, line: Line, jobs: Sequence[Job]) -> int:
     if not places or _may_be_too_many(book, jobs[: len(places)], places):
         return 0
     for job, place in zip(jobs, places, strict=False):
-        book.put(book.begin(job, place))
+        book.put(book.begin(precedence.let_ahead(book, job), place))
     return len(places)
 
 

@@ -5,7 +5,7 @@ from typing import Self
 
 from controller.core.backfill import Kept
 from controller.core.copies import with_its_own
-from headrace.jobs import Job, JobSpec
+from headrace.jobs import Job, JobSpec, JobState
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,10 @@ class Turns:
         # Jobs for which others may have to leave, in their order, and until when which of them look no more.
         self.asking: dict[str, None] = {}
         self.rests_until_ms: dict[str, int] = {}
+        # When those were last looked at that may have to give back room which they have ahead of others.
+        self.lent_ms = 0
+        # Since when jobs are asked to end, or to save and leave.
+        self.leaving_since_ms: dict[str, int] = {}
         # When a node, or what is held of it, was last another one, counted; those that were last come last.
         self.touches = 0
         self.touched: dict[str, int] = {}
@@ -76,8 +80,16 @@ class Turns:
         claims = self.claims.items()
         return [claim.spec for job, claim in claims if job != but for one in claim.nodes if one == node]
 
+    def waits_no_more(self, job: Job, wall_ms: int) -> tuple[str, ...]:
+        """The job has a place, or is over; the same."""
+        if job.state in (JobState.CANCELLING, JobState.FREEZING):
+            self.leaving_since_ms.setdefault(job.id, wall_ms)
+        else:
+            self.leaving_since_ms.pop(job.id, None)
+        return self.forget(job.id)
+
     def forget(self, job: str) -> tuple[str, ...]:
-        """The job waits no more. Answers where it needs no more what was kept for it alone."""
+        """It waits no more. Answers where it needs no more what was kept for it alone."""
         self.asking.pop(job, None)
         self.blocked.pop(job, None)
         self.rests_until_ms.pop(job, None)

@@ -3,7 +3,7 @@
 import heapq
 from dataclasses import dataclass
 
-from controller.core import backoff
+from controller.core import backoff, limits
 from headrace.jobs import Job, JobState
 
 # So many moments that are none any more are kept at least.
@@ -87,11 +87,9 @@ def _is_looked_at(job: Job) -> bool:
 
 def _reached_ms(job: Job) -> int | None:
     """After when it has waited, or run, for too long; None where it has no such limit now. A task's are its gang's."""
-    limits = job.spec.timeouts
+    queue_ms = job.spec.timeouts.queue_ms
     if job.gang or job.is_array or job.waits_for:
         return None
-    if job.state is JobState.QUEUED and limits.queue_ms is not None and job.queue_time_ms is not None:
-        return max(job.queue_time_ms, backoff.until_ms(job)) + limits.queue_ms
-    if job.state in _PLACED and limits.run_ms is not None and job.start_time_ms is not None:
-        return job.start_time_ms + limits.run_ms
-    return None
+    if job.state is JobState.QUEUED and queue_ms is not None and job.queue_time_ms is not None:
+        return max(job.queue_time_ms, backoff.until_ms(job)) + queue_ms
+    return limits.run_over_ms(job) if job.state in _PLACED else None

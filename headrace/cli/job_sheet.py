@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from headrace import elements, units
+from headrace.attempts import FIRST_KEPT
 from headrace.cli import job_table, words
-from headrace.jobs import FIRST_KEPT
 from headrace.v1.attempt_pb2 import Attempt, Phase
 from headrace.v1.job_pb2 import Dependency, Exclusion, Job, Migration, MigrationPlan
 from headrace.v1.job_service_pb2 import MigrateJobResponse

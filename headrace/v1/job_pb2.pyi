@@ -245,7 +245,7 @@ class Retry(_message.Message):
     def __init__(self, limit: _Optional[int] = ..., on: _Optional[_Iterable[_Union[Retry.Cause, str]]] = ..., within: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("name", "spec", "state", "reason", "epoch", "node", "images", "checkpoint", "outputs", "attempts", "migrations", "failures", "exit_code", "exclusions", "request_id", "create_time", "start_time", "end_time", "queue_time", "omitted_migration_count", "gang", "task", "rendezvous", "preemptor", "preemption_count", "array", "array_index", "elements", "waits_for", "failing_since_time")
+    __slots__ = ("name", "spec", "state", "reason", "epoch", "node", "images", "checkpoint", "outputs", "attempts", "migrations", "failures", "exit_code", "exclusions", "request_id", "create_time", "start_time", "end_time", "queue_time", "omitted_migration_count", "gang", "task", "rendezvous", "preemptor", "preemption_count", "array", "array_index", "elements", "waits_for", "failing_since_time", "ahead_of", "leave_by_time", "uncounted")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Job.State]
@@ -296,6 +296,9 @@ class Job(_message.Message):
     ELEMENTS_FIELD_NUMBER: _ClassVar[int]
     WAITS_FOR_FIELD_NUMBER: _ClassVar[int]
     FAILING_SINCE_TIME_FIELD_NUMBER: _ClassVar[int]
+    AHEAD_OF_FIELD_NUMBER: _ClassVar[int]
+    LEAVE_BY_TIME_FIELD_NUMBER: _ClassVar[int]
+    UNCOUNTED_FIELD_NUMBER: _ClassVar[int]
     name: str
     spec: JobSpec
     state: Job.State
@@ -326,7 +329,10 @@ class Job(_message.Message):
     elements: Elements
     waits_for: _containers.RepeatedCompositeFieldContainer[Dependency]
     failing_since_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[Job.State, str]] = ..., reason: _Optional[str] = ..., epoch: _Optional[int] = ..., node: _Optional[str] = ..., images: _Optional[_Iterable[_Union[ImagePin, _Mapping]]] = ..., checkpoint: _Optional[_Union[_attempt_pb2.Checkpoint, _Mapping]] = ..., outputs: _Optional[_Union[_attempt_pb2.Outputs, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[_attempt_pb2.Attempt, _Mapping]]] = ..., migrations: _Optional[_Iterable[_Union[Migration, _Mapping]]] = ..., failures: _Optional[int] = ..., exit_code: _Optional[int] = ..., exclusions: _Optional[_Iterable[_Union[Exclusion, _Mapping]]] = ..., request_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., queue_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., omitted_migration_count: _Optional[int] = ..., gang: _Optional[str] = ..., task: _Optional[int] = ..., rendezvous: _Optional[str] = ..., preemptor: _Optional[str] = ..., preemption_count: _Optional[int] = ..., array: _Optional[str] = ..., array_index: _Optional[int] = ..., elements: _Optional[_Union[Elements, _Mapping]] = ..., waits_for: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ..., failing_since_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    ahead_of: _containers.RepeatedScalarFieldContainer[str]
+    leave_by_time: _timestamp_pb2.Timestamp
+    uncounted: _duration_pb2.Duration
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[Job.State, str]] = ..., reason: _Optional[str] = ..., epoch: _Optional[int] = ..., node: _Optional[str] = ..., images: _Optional[_Iterable[_Union[ImagePin, _Mapping]]] = ..., checkpoint: _Optional[_Union[_attempt_pb2.Checkpoint, _Mapping]] = ..., outputs: _Optional[_Union[_attempt_pb2.Outputs, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[_attempt_pb2.Attempt, _Mapping]]] = ..., migrations: _Optional[_Iterable[_Union[Migration, _Mapping]]] = ..., failures: _Optional[int] = ..., exit_code: _Optional[int] = ..., exclusions: _Optional[_Iterable[_Union[Exclusion, _Mapping]]] = ..., request_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., queue_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., omitted_migration_count: _Optional[int] = ..., gang: _Optional[str] = ..., task: _Optional[int] = ..., rendezvous: _Optional[str] = ..., preemptor: _Optional[str] = ..., preemption_count: _Optional[int] = ..., array: _Optional[str] = ..., array_index: _Optional[int] = ..., elements: _Optional[_Union[Elements, _Mapping]] = ..., waits_for: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ..., failing_since_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ahead_of: _Optional[_Iterable[str]] = ..., leave_by_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., uncounted: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Elements(_message.Message):
     __slots__ = ("succeeded", "failed", "cancelled", "unfolded_count", "running_count", "succeeded_count", "failed_count", "cancelled_count")

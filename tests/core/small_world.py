@@ -60,6 +60,8 @@ class Engine:
     saves: bool = True
     obeys: bool = True
     pulls: bool = True
+    # Whether images take so long to come that the test says when they are there.
+    pulls_slowly: bool = False
     starts: bool = True
 
     def running(self) -> list[Ref]:
@@ -158,6 +160,19 @@ class World:
     def drain(self, node: str, drain: Drain = Drain.DRAINING, **how: object) -> object:
         """A user drains a node, or closes it only."""
         return self.ask(lambda token: controller.DrainAsked(token, node, drain, **how))  # type: ignore[arg-type]
+
+    def image_comes(self, name: str, job_id: str) -> None:
+        """A node whose engine pulls slowly has the image that a job, or a task, waits for there."""
+        ref = Ref(job_id, self.job(job_id).task, self.job(job_id).epoch)
+        self.sites[name].engine.containers[ref] = ContainerStatus(ref, ContainerState.CREATED)
+        self._queue.append((name, agent.Prepared(ref, (Phase("pull", 1),))))
+        self.settle()
+
+    def image_cannot_come(self, name: str, job_id: str) -> None:
+        """Such a node finds out that it cannot have it."""
+        ref = Ref(job_id, self.job(job_id).task, self.job(job_id).epoch)
+        self._queue.append((name, agent.NotStarted(ref, "IMAGE_PULL_FAILED", "no such image")))
+        self.settle()
 
     def exit(self, ref: Ref, code: int) -> None:
         """A container ends by itself."""
@@ -270,6 +285,8 @@ class World:
         match effect:
             case agent.Prepare(placement):
                 ref = Ref(placement.job, placement.task, placement.epoch)
+                if site.engine.pulls_slowly:
+                    return
                 if not site.engine.pulls:
                     tell((name, agent.NotStarted(ref, "IMAGE_PULL_FAILED", "no such image")))
                     return

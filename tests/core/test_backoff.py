@@ -6,8 +6,8 @@ import pytest
 
 from agent.runtimes.runtime import Ref
 from controller.core import backoff
-from headrace.attempts import Attempt, AttemptState
-from headrace.jobs import FIRST_KEPT, LAST_KEPT, Job, JobState, MigrationState, Retry, RetryCause, Timeouts
+from headrace.attempts import FIRST_KEPT, LAST_KEPT, Attempt, AttemptState
+from headrace.jobs import Job, JobState, MigrationState, Retry, RetryCause, Timeouts
 from tests.core.small_world import AMD64, ARM64, World, spec
 
 BEGUN_MS = 1_700_000_000_000

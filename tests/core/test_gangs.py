@@ -257,6 +257,33 @@ def test_a_drain_that_leaves_a_gang_no_room_is_refused() -> None:
     assert world.job().state is JobState.RUNNING
 
 
+def test_room_that_a_gang_would_take_elsewhere_is_nobody_elses_who_has_to_leave_with_it() -> None:
+    world = gang()
+    world.submit("leaves", where='node != "b"')
+    world.join("c")
+    for node in "bc":
+        world.submit(f"small-{node}", where=f'node == "{node}"')
+    assert world.job("leaves").node == "a"
+
+    found = refusal(world.drain("a"))
+
+    assert (found.reason, found.metadata["jobs"]) == ("NO_ROOM_ELSEWHERE", "leaves")
+
+
+def test_a_gang_with_several_tasks_on_a_node_that_is_drained_needs_room_for_them_once() -> None:
+    world = World(a=AMD64)
+    world.submit(task_count=2, resources=Requests(2000, GIB))
+    world.join("b")
+    world.join("c")
+    world.submit("large", resources=Requests(4000, GIB))
+
+    world.drain("a")
+    world.pass_time(5_000)
+
+    assert world.node("a").drain is Drain.DRAINED
+    assert world.job().state is JobState.RUNNING
+
+
 def test_at_a_drains_deadline_the_whole_gang_leaves_and_waits() -> None:
     world = gang()
 

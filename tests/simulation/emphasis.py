@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from headrace.jobs import AcceleratorRequest, CheckpointPolicy, Partition, Requests, Retry, RetryCause, Timeouts
 from tests.core.small_world import GIB
+from tests.simulation.faults import Faults
 
 _SAVING = CheckpointPolicy("/checkpoint", interval_ms=3_000, grace_ms=12_000)
 
@@ -23,6 +24,8 @@ class Emphasis:
     loses: str = ""
     # Whether projects share too few nodes.
     crowded: bool = False
+    # Whether images take long to come, and too many jobs wait.
+    backlog: bool = False
     # Nodes differ, and jobs are moved though nobody asked for it.
     paced: bool = False
     # In which directions lines are cut: up, down.
@@ -138,6 +141,15 @@ PACING = Emphasis(
     paced=True,
 )
 
+BACKLOG = Emphasis(
+    "images that take long, jobs with limits",
+    dict.fromkeys(Faults.MOST, 0.0),
+    {},
+    {"partition": Partition.PAUSE, "output_path": "", "resources": Requests()},
+    unrest=0.0,
+    backlog=True,
+)
+
 EMPHASES = (
     ANY,
     CUTS,
@@ -156,4 +168,5 @@ EMPHASES = (
     PACING,
     CROWD,
     RELATIONS,
+    BACKLOG,
 )

@@ -1,11 +1,11 @@
-"""What moves that nobody asked for need, each with the way to do without it: rules beside those of `rules_off`."""
+"""What moves nobody asked for, and those let ahead of others, need: more rules, each with the way to do without it."""
 
 from unittest.mock import patch
 
-from controller.core import prospects
+from controller.core import lent, prospects
 from controller.core.improving import Improvements
 from headrace.jobs import Job
-from tests.simulation.emphasis import PACING
+from tests.simulation.emphasis import BACKLOG, PACING
 from tests.simulation.rules_off import RULES, Rule
 
 _recall = Improvements.recall
@@ -28,5 +28,11 @@ RULES += [
         "So many are moved unasked in an hour, restarts or not",
         lambda: patch.object(Improvements, "recall", _of_live_moves_alone),
         PACING,
+    ),
+    Rule(
+        "gone in time",
+        "Who was let ahead gives back its room when others need it",
+        lambda: patch.object(lent, "ticked", lambda *_: None),
+        BACKLOG,
     ),
 ]

@@ -7,6 +7,7 @@ from random import Random
 from headrace.attempts import AttemptState
 from headrace.jobs import Condition, Dependency, Job, JobState
 from headrace.nodes import Drain
+from tests.simulation.backlog import Backlog
 from tests.simulation.beside import PARTICULAR, Particular
 from tests.simulation.controller import POLICY
 from tests.simulation.emphasis import ANY, Emphasis
@@ -31,13 +32,15 @@ def run(seed: int, story: Story | None = None, emphasis: Emphasis = ANY) -> str:
     rng = Random(seed)
     drawn = Random(f"tenants of {seed}")
     is_crowded = emphasis.crowded or (emphasis is ANY and drawn.random() < CROWDED)
-    tenants = Tenants(drawn) if is_crowded else None
+    backlog = Backlog(drawn) if emphasis.backlog else None
+    tenants = backlog or (Tenants(drawn) if is_crowded else None)
     paces = Random(f"paces of {seed}")
     is_paced = emphasis.paced or (emphasis is ANY and paces.random() < PACED)
     declared = tenants.declared if tenants is not None else None
     world = World(rng, story=story, declared=declared, pacing=Pacing(paces) if is_paced else None)
     world.faults = replace(Faults.drawn(rng), **emphasis.faults)
     world.wear = Random(f"what becomes of devices in {seed}")
+    world.backlog = backlog
     relations = Random(f"arrays and sequences of {seed}")
     beside = Random(f"neighbours of {seed}")
     particular = Particular(beside) if emphasis is ANY and beside.random() < PARTICULAR else None
@@ -60,6 +63,8 @@ def _calm(world: World) -> None:
     world.faults = Faults()
     world.wear = None
     world.pacing = None
+    # Drains do not heed whose turn it is.
+    world.backlog = None
     world.controller.disk_is_full = False
     world.controller.start()
     # An operator wants no more moves that nobody asked for.

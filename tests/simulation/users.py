@@ -21,6 +21,7 @@ from headrace.jobs import (
 )
 from headrace.nodes import Drain
 from tests.core.small_world import GIB, spec
+from tests.simulation.backlog import Backlog
 from tests.simulation.beside import Particular
 from tests.simulation.emphasis import ANY, RELATIONS, Emphasis
 from tests.simulation.node import SimulatedNode
@@ -78,7 +79,7 @@ class Users:
         emphasis: Emphasis = ANY,
         gangs: Random | None = None,
         relations: Random | None = None,
-        tenants: Tenants | None = None,
+        tenants: Tenants | Backlog | None = None,
         particular: Particular | None = None,
     ) -> None:
         """The last four draw what only some worlds have: all others are as they were without."""

@@ -58,7 +58,10 @@ class Works:
         self._count += 1
         self._under_way[self._count] = work
         slow = isinstance(work, PATIENT) and self.world.roll(self.world.faults.slow)
-        self.world.after(self.world.draw(SLOW_MS if slow else LOCAL_MS), partial(self._due, self._count))
+        takes_ms = self.world.draw(SLOW_MS if slow else LOCAL_MS)
+        if self.world.backlog is not None and isinstance(work, agent.Prepare):
+            takes_ms += self.world.backlog.pull_ms(self.site.name, work.placement.job)
+        self.world.after(takes_ms, partial(self._due, self._count))
 
     def _overtake(self, ref: Ref) -> None:
         """A periodic save is overtaken by the last one."""

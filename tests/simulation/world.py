@@ -14,6 +14,7 @@ from headrace.projects import Declared
 from headrace.refusals import Refusal
 from tests.core.small_world import AMD64, ARM64, PINS
 from tests.simulation import beside, invariants, precedence, relation_invariants  # noqa: F401 - they have invariants too.
+from tests.simulation.backlog import Backlog
 from tests.simulation.checkpoints import Checkpoints
 from tests.simulation.controller import SimulatedController
 from tests.simulation.engine import Container
@@ -65,6 +66,8 @@ class World:
         self.faults = Faults()
         # Chance of its own for devices, so that worlds without jobs on them are what they would be without it.
         self.wear: Random | None = None
+        # Where images take long to come.
+        self.backlog: Backlog | None = None
         self.handled = 0
         self.programs: dict[str, Program] = {}
         # Whose elements, or tasks, are whose; and who asked for which job.
