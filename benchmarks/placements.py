@@ -1,20 +1,22 @@
-"""Row 4: placements a second in the core, on ten thousand nodes, of 64 shapes: one by one, in lines, and in arrays."""
+"""Row 4: placements a second in the core, on ten thousand nodes, of 64 shapes: one by one, together, and in arrays."""
 
 import gc
 import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from benchmarks import setting as settings
 from benchmarks.figures import Ratio, Row, Series
 from controller.core import model
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
-from controller.core.placement.columns import Columns, Host, Shape
-from controller.core.placement.demand import demand_of
+from controller.core.placement.batch import choose_each, choose_many
+from controller.core.placement.demand import Demand, demand_of
 from controller.core.placement.fit import Place
-from controller.core.placement.packing import Packing
+from controller.core.placement.plans import hold
+from controller.core.placement.trial import Trial
 from headrace.attempts import Platform
 from headrace.jobs import AcceleratorRequest, ImagePin, Job, JobSpec, JobState, Requests
 from headrace.nodes import Capacity, Device, Engine, Health, NodeDescription
@@ -22,13 +24,12 @@ from headrace.sessions import Report
 
 NODES, SHAPES, QUEUED = 10_000, 64, 100_000
 ROUNDS = 3
-ONE_BY_ONE, IN_A_LINE, IN_ARRAYS, ARRAY = 2_000, 2_000, 100_000, 1_000
+ONE_BY_ONE, TOGETHER, IN_ARRAYS, ARRAY, WHOLE_ARRAYS = 2_000, 2_000, 100_000, 1_000, 6
 SINGLE_BOUND, ARRAY_BOUND = 20_000.0, 200_000.0
 P50_BOUND_MS, P99_BOUND_MS = 20.0, 100.0
 GIB = 1 << 30
 # CPU, memory and six devices: eight dimensions.
 DEVICES = 6
-TOGETHER = 128
 MODELS = ("small", "middle", "large")
 AMD64 = Platform("linux", "amd64")
 IMAGE = "registry.example/nothing:1"
@@ -44,33 +45,35 @@ async def measure(_: settings.Setting) -> Row:
 def measured() -> Row:
     """The row: each round begins with an empty cluster that knows what is usually asked for."""
     rounds = [_round(random.Random(seed)) for seed in range(ROUNDS)]  # noqa: S311 -- A seed that can be repeated.
-    events, chosen, lines, arrays, queued = zip(*rounds, strict=True)
+    one_by_one, together, arrays, made, events, whole, queued = zip(*rounds, strict=True)
     millis = tuple(one for latencies in queued for one in latencies)
     series = (
-        Series("submitted, placed, told: an event each", "placements/s", events),
-        Series("chosen with all constraints, and held", "placements/s", chosen),
-        Series(f"{IN_A_LINE} that wait, when nodes come", "placements/s", lines),
-        Series(f"arrays of {ARRAY}, by columns alone", "placements/s", arrays),
-        Series(f"submitted, with {QUEUED} queued", "ms", millis),
+        Series("core: chosen and held one by one", "placements/s", one_by_one),
+        Series(f"core: {TOGETHER} of all shapes at once, chosen and held", "placements/s", together),
+        Series(f"core: arrays of {ARRAY}, chosen and held", "placements/s", arrays),
+        Series(f"core: arrays of {ARRAY}, with a record of each place", "placements/s", made),
+        Series("controller: submitted, placed, told, an event each", "placements/s", events),
+        Series(f"controller: arrays of {ARRAY}, submitted, placed, told", "placements/s", whole),
+        Series(f"controller: submitted, with {QUEUED} queued", "ms", millis),
     )
     ratios = (
-        Ratio("chosen and held", series[1].p50, SINGLE_BOUND, at_least=True, unit="/s"),
-        Ratio("equal jobs that wait", series[2].p50, ARRAY_BOUND, at_least=True, unit="/s"),
-        Ratio("arrays, by columns alone", series[3].p50, unit="/s"),
-        Ratio(f"submitted, {QUEUED} queued, p50", series[4].p50, P50_BOUND_MS, unit="ms"),
-        Ratio(f"submitted, {QUEUED} queued, p99", series[4].p99, P99_BOUND_MS, unit="ms"),
+        Ratio("of all shapes at once", series[1].p50, SINGLE_BOUND, at_least=True, unit="/s"),
+        Ratio("arrays", series[2].p50, ARRAY_BOUND, at_least=True, unit="/s"),
+        Ratio("one by one", series[0].p50, unit="/s"),
+        Ratio(f"submitted, {QUEUED} queued, p50", series[6].p50, P50_BOUND_MS, unit="ms"),
+        Ratio(f"submitted, {QUEUED} queued, p99", series[6].p99, P99_BOUND_MS, unit="ms"),
     )
     notes = (
         "seconds of this process' own CPU: other programs do not count; no garbage is collected meanwhile",
         "a third of the shapes ask for no device, a third for a share of one, a third for whole ones",
         "half of those for devices ask for a model, and a fifth of all shapes for a region",
-        "the controller's core but for the arrays: those are of what it reads costs from, and it does not place by it",
+        "core: a snapshot in, a plan out, with all constraints and costs, and the snapshot is as the plan has it then",
     )
     title = f"placements a second in the core: {NODES} nodes, CPU, memory and {DEVICES} devices each, {SHAPES} shapes"
     return Row(4, title, series, ratios, notes)
 
 
-def _round(draw: random.Random) -> tuple[float, float, float, float, list[float]]:
+def _round(draw: random.Random) -> tuple[float, float, float, float, float, float, list[float]]:
     specs = [_spec(draw, number) for number in range(SHAPES)]
     with _undisturbed():
         full = Controller()
@@ -78,17 +81,17 @@ def _round(draw: random.Random) -> tuple[float, float, float, float, list[float]
         for spec in specs:
             full.submit(spec)
         events = _a_second(lambda: full.submit_all(draw.choices(specs, k=ONE_BY_ONE)))
-        chosen = _chosen(full.cluster.book, draw.choices(specs, k=ONE_BY_ONE))
-        waits = Controller()
-        waits.submit_all([specs[0]] * IN_A_LINE)
-        waits.nodes_come()
-        lines = _a_second(waits.tick_until_placed)
-        arrays = _in_arrays(draw)
-        return events, chosen, lines, arrays, _with_a_queue(full, draw, specs)
+        whole = _a_second(lambda: sum(map(full.submit_array, draw.choices(specs, k=WHOLE_ARRAYS))))
+        one_by_one = _one_by_one(full.cluster.book, draw.choices(specs, k=ONE_BY_ONE))
+        # Costs are worked out anew when the mix has been learned anew.
+        _together(full.cluster.book, specs)
+        together = _together(full.cluster.book, draw.choices(specs, k=TOGETHER))
+        arrays, made = (_in_arrays(draw, specs, with_records=one) for one in (False, True))
+        return one_by_one, together, arrays, made, events, whole, _with_a_queue(full, draw, specs)
 
 
 def by_nodes(count: int, seed: int) -> tuple[float, float]:
-    """With so many nodes: placements a second, submitted, placed and told; and chosen and held alone."""
+    """With so many nodes: placements a second, submitted, placed and told; and chosen and held one by one."""
     draw = random.Random(seed)  # noqa: S311 -- A seed that can be repeated.
     specs = [_spec(draw, number) for number in range(SHAPES)]
     # No more than has room.
@@ -99,7 +102,7 @@ def by_nodes(count: int, seed: int) -> tuple[float, float]:
         for spec in specs:
             one.submit(spec)
         events = _a_second(lambda: one.submit_all(draw.choices(specs, k=jobs)))
-        return events, _chosen(one.cluster.book, draw.choices(specs, k=jobs))
+        return events, _one_by_one(one.cluster.book, draw.choices(specs, k=jobs))
 
 
 class Controller:
@@ -131,12 +134,18 @@ class Controller:
         """How many have a place."""
         return sum(map(self.submit, specs))
 
-    def tick_until_placed(self) -> int:
-        """How many had no place before."""
-        waiting = [job for job in self.cluster.book.jobs.values() if job.state is JobState.QUEUED]
-        while any(self.cluster.book.jobs[job.id].state is JobState.QUEUED for job in waiting[-1:]):
+    def submit_array(self, spec: JobSpec) -> int:
+        """How many of its elements have places, once all have had their turn."""
+        self._number += 1
+        name = f"array-{self._number}"
+        array = replace(spec, element_count=ARRAY)
+        self.cluster.handle(model.Submitted(self._number, name, array, PINS, name))
+        book = self.cluster.book
+        while True:
+            elements = book.relations.families[name]
+            if len(elements.live) == ARRAY and not elements.waiting_count:
+                return ARRAY
             self.tick()
-        return len(waiting)
 
 
 @contextmanager
@@ -155,7 +164,7 @@ def _a_second(place: Callable[[], int]) -> float:
     return placed / (time.process_time() - begun)
 
 
-def _chosen(book: Book, specs: list[JobSpec]) -> float:
+def _one_by_one(book: Book, specs: list[JobSpec]) -> float:
     jobs = [Job("jobs/nothing", spec, images=PINS) for spec in specs]
     demands = dict(zip(map(id, specs), map(demand_of, jobs), strict=True))
     tables, snapshot = book.tables, book.snapshot
@@ -168,6 +177,49 @@ def _chosen(book: Book, specs: list[JobSpec]) -> float:
                 slot = snapshot.slots[found.node]
                 snapshot.hold(slot, snapshot.usages[slot].plus(job.spec, found.devices))
                 placed += 1
+        return placed
+
+    return _a_second(place)
+
+
+def _together(book: Book, specs: list[JobSpec]) -> float:
+    """Of those of each shape the places are records, too."""
+
+    def place() -> int:
+        counts: dict[int, int] = {}
+        for spec in specs:
+            counts[id(spec)] = counts.get(id(spec), 0) + 1
+        jobs = {id(spec): Job("jobs/nothing", spec, images=PINS) for spec in specs}
+        groups = [(demand_of(job), job, counts[number]) for number, job in jobs.items()]
+        with Trial(book.snapshot) as trial:
+            found = choose_each(book.tables, groups, trial, now_wall_ms=BEGIN_MS)
+            trial.keep()
+        return sum(map(len, found or ()))
+
+    return _a_second(place)
+
+
+def _in_arrays(draw: random.Random, specs: list[JobSpec], *, with_records: bool) -> float:
+    """As many as nearly fill the cluster."""
+    one = Controller()
+    one.nodes_come()
+    for spec in specs:
+        one.submit(spec)
+    tables = one.cluster.book.tables
+    asked = [Job("jobs/nothing", spec, images=PINS) for spec in draw.choices(specs, k=IN_ARRAYS // ARRAY)]
+    demands: list[tuple[Demand, Job]] = [(demand_of(job), job) for job in asked]
+
+    def place() -> int:
+        placed = 0
+        for demand, job in demands:
+            count = ARRAY
+            while count:
+                found = choose_many(tables, demand, job, count, now_wall_ms=BEGIN_MS)
+                if isinstance(found, str):
+                    break
+                hold(tables.snapshot, job.spec, found)
+                count -= len(list(found) if with_records else found)
+            placed += ARRAY - count
         return placed
 
     return _a_second(place)
@@ -219,24 +271,3 @@ def _asked(draw: random.Random, kind: int) -> AcceleratorRequest | None:
     if kind == 1:
         return AcceleratorRequest(1, where, share_millis=50 * draw.randint(2, 16))
     return AcceleratorRequest(draw.choice((1, 1, 1, 2, 4)), where)
-
-
-def _in_arrays(draw: random.Random) -> float:
-    shapes = [_shape(draw, number % 3) for number in range(SHAPES)]
-    hosts = [Host(64_000, 256 * GIB, DEVICES, MODELS[number % len(MODELS)]) for number in range(NODES)]
-    packing = Packing(Columns(hosts), together=TOGETHER)
-    for shape in shapes:
-        packing.asked(shape, 64)
-        packing.choose(shape)
-    asked = draw.choices(shapes, k=IN_ARRAYS // ARRAY)
-    return _a_second(lambda: sum(len(packing.place_array(shape, ARRAY)) for shape in asked))
-
-
-def _shape(draw: random.Random, kind: int) -> Shape:
-    cpu, memory = 1000 * draw.randint(1, 8), GIB * draw.randint(1, 32)
-    models = (draw.choice(MODELS),) if draw.random() < 0.5 else ()
-    if kind == 0:
-        return Shape(cpu, memory)
-    if kind == 1:
-        return Shape(cpu, memory, 1, 50 * draw.randint(2, 16), models)
-    return Shape(cpu, memory, draw.choice((1, 1, 1, 2, 4)), models=models)

@@ -1,10 +1,10 @@
 """Gives places to jobs that wait, in their order."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import replace
 from functools import partial
 
-from controller.core import backoff, keeping, precedence
+from controller.core import backoff, keeping, precedence, together
 from controller.core.book import Book
 from controller.core.model import begun
 from controller.core.order import in_order
@@ -144,36 +144,62 @@ def _walk(book: Book, due: dict[Line, list[int]], most: int) -> dict[Line, list[
 
     Answers which lines are still to be looked at.
     """
-    count, paused = FIRST_LOOK, dict[str, None]()
+    count, paused, alone = FIRST_LOOK, dict[str, None](), dict[Line, None]()
     for line, slots in due.items():
         if not slots:
             line.looked_at = book.snapshot.gains
     while due:
         # A line of which all that were looked at have a place is looked at further, before those whose turn is later.
-        shown = {line: line.first(count, without=paused) for line in due}
-        last = {ids[-1]: line for line, ids in shown.items() if len(ids) == count}
+        shown = {line: dict.fromkeys(line.first(count, without=paused)) for line in due}
+        last = {next(reversed(ids)): line for line, ids in shown.items() if len(ids) == count}
         book.turns.before = []
         listed = [book.jobs[one] for one in {**book.turns.kept, **{one: None for ids in shown.values() for one in ids}}]
-        for job in in_order(book, listed):
-            line = book.queue.line(job.id)
-            if line not in due or job.id not in shown[line]:
-                precedence.passed(book, job)
-                continue
-            if _pause(book, job):
-                paused[job.id] = None
-                _told(book, job, _pause(book, job))
-            elif not _next_placed(book, line, job, due[line]):
-                del due[line]
-            else:
-                most -= 1
+        ordered, begun = in_order(book, listed), 0
+        for index, job in enumerate(ordered):
+            if not begun:
+                line = book.queue.line(job.id)
+                if line not in due or job.id not in shown[line]:
+                    precedence.passed(book, job)
+                    continue
+                if line not in alone:
+                    begun = _placed_together(book, line, ordered[index : index + most], shown[line], alone)
+            if begun or _began(book, line, job, due, paused):
+                begun, most = max(0, begun - 1), most - 1
             if most == 0:
                 return due
-            if job.id in last and line in due:
+            if job.id in last and last[job.id] in due:
                 break
         else:
             break
         count *= NEXT_LOOKS
     return {}
+
+
+def _placed_together(
+    book: Book, line: Line, ordered: Sequence[Job], shown: Container[str], alone: dict[Line, None]
+) -> int:
+    """How many of the first of these jobs have begun; where none of several could, theirs are looked at `alone`."""
+    jobs = together.alike(book, line, ordered, shown)
+    if not jobs:
+        return 0
+    see_nodes(book)
+    begun = together.placed(book, line, jobs)
+    if not begun:
+        alone[line] = None
+    return begun
+
+
+def _began(book: Book, line: Line, job: Job, due: dict[Line, list[int]], paused: dict[str, None]) -> bool:
+    """Whether the first job of a line has a place now. If not, it is paused, or its line is not looked at further."""
+    pause = _pause(book, job)
+    if pause:
+        paused[job.id] = None
+        _told(book, job, pause)
+        return False
+    if not _next_placed(book, line, job, due[line]):
+        del due[line]
+        return False
+    return True
 
 
 def _next_placed(book: Book, line: Line, job: Job, slots: list[int]) -> bool:

@@ -130,12 +130,17 @@ def let_ahead(book: Book, job: Job) -> Job:
     return replace(job, ahead_of=before, leave_by_time_ms=book.wall_ms + limit_ms + job.spec.grace_ms)
 
 
-def _short(book: Book, job: Job) -> list[Job]:
+def are_short(book: Book, job: Job, more: Amount) -> bool:
+    """Whether jobs of other projects wait that would have had less, once the job's own has so much more."""
+    return bool(_short(book, job, more))
+
+
+def _short(book: Book, job: Job, more: Amount = NOTHING) -> list[Job]:
     """Jobs that wait of other projects that have had less for their weight: the first of some lines."""
     heads = [one for project, some in book.turns.short.items() if project != job.spec.project for one in some]
     if not heads:
         return []
-    had, projects, turns = _had(book, job.spec.project), book.projects, book.turns
+    had, projects, turns = _had(book, job.spec.project, more), book.projects, book.turns
     owns = preemption.claims_its_own(job, projects)
     return [
         one
@@ -209,9 +214,10 @@ def holds_against(book: Book, kept: Kept, head: Job, job: Job) -> bool:
     return first < second
 
 
-def _had(book: Book, project: str) -> float:
+def _had(book: Book, project: str, more: Amount = NOTHING) -> float:
     account = book.projects.account(project, book.wall_ms)
-    return book.projects.fading.mean_ahead(account.use, account.held.unit_millis) / account.weight
+    held = account.held.unit_millis + more.unit_millis
+    return book.projects.fading.mean_ahead(account.use, held) / account.weight
 
 
 def _least(job: Job) -> Amount:

@@ -119,15 +119,6 @@ def test_the_same_arrivals_are_placed_the_same_again(given_hosts: list[Host], as
 
 
 @settings(deadline=None, max_examples=40)
-@given(hosts, shapes, st.integers(1, 40))
-def test_an_array_gets_as_many_places_as_fit_and_no_more(given_hosts: list[Host], shape: Shape, count: int) -> None:
-    packing = Packing(Columns(given_hosts))
-    spots = packing.place_array(shape, count)
-    held_by_hand(given_hosts, [(shape, spot) for spot in spots])
-    assert len(spots) == count or not packing.columns.fits(shape).any()
-
-
-@settings(deadline=None, max_examples=40)
 @given(hosts, arrivals)
 def test_a_move_leaves_each_task_placed_and_no_node_over_its_capacity(
     given_hosts: list[Host], asked: list[Shape]

@@ -99,12 +99,12 @@ class Columns:
         self.devices[:] = devices[: self.most_devices]
         self.free_millis = int(self.devices.sum())
 
-    def put(self, node: int, cpu_millis: int, memory_bytes: int, devices: Integers) -> None:
-        """So much is free of a node."""
-        self.cpu_millis[node], self.memory_bytes[node] = cpu_millis, memory_bytes
+    def put(self, nodes: Integers, cpu_millis: Integers, memory_bytes: Integers, devices: Integers) -> None:
+        """So much is free of some nodes."""
+        self.cpu_millis[nodes], self.memory_bytes[nodes] = cpu_millis, memory_bytes
         devices = devices[: self.most_devices]
-        self.free_millis += int(devices.sum() - self.devices[:, node].sum())
-        self.devices[:, node] = devices
+        self.free_millis += int(devices.sum() - self.devices[:, nodes].sum())
+        self.devices[:, nodes] = devices
 
     def take(self, spot: Spot, shape: Shape) -> None:
         """The task is there now."""
@@ -118,47 +118,6 @@ class Columns:
         ):
             raise OverCapacity(f"{shape} is not free at {spot}")
         self._change(spot, shape, -1)
-
-    def take_several(self, spot: Spot, shape: Shape, most: int) -> list[Spot]:
-        """Equal tasks on that node, `most` at most: the first at the spot, the next where they fit."""
-        self.take(spot, shape)
-        node, spots = spot.node, [spot]
-        rest = most - 1
-        if shape.cpu_millis:
-            rest = min(rest, int(self.cpu_millis[node]) // shape.cpu_millis)
-        if shape.memory_bytes:
-            rest = min(rest, int(self.memory_bytes[node]) // shape.memory_bytes)
-        # Those that have least, but enough, come first, as they do for one task alone.
-        held = sorted((free, number) for number, free in enumerate(self.devices[:, node].tolist()))
-        able = [number for free, number in held for _ in range(free // shape.device_millis)] if shape.devices else []
-        for begin in range(rest):
-            devices = able[begin * shape.devices : (begin + 1) * shape.devices]
-            if len(devices) < shape.devices:
-                rest = begin
-                break
-            spots.append(Spot(node, tuple(devices)))
-        self.cpu_millis[node] -= rest * shape.cpu_millis
-        self.memory_bytes[node] -= rest * shape.memory_bytes
-        self.free_millis -= rest * shape.millis
-        for one in able[: rest * shape.devices]:
-            self.devices[one, node] -= shape.device_millis
-        return spots
-
-    def alike(self, node: int, among: NDArray[np.bool_]) -> Integers:
-        """The others of these nodes on which the same is free, of each device as well."""
-        nodes = np.flatnonzero(among)
-        same = (self.devices[:, nodes] == self.devices[:, node, None]).all(axis=0) & (nodes != node)
-        found: Integers = nodes[same]
-        return found
-
-    def take_alike(self, group: Sequence[Spot], shape: Shape, nodes: Integers) -> list[Spot]:
-        """The same on other nodes, on which the same was free before the group was taken."""
-        node = group[0].node
-        self.cpu_millis[nodes] = self.cpu_millis[node]
-        self.memory_bytes[nodes] = self.memory_bytes[node]
-        self.devices[:, nodes] = self.devices[:, node, None]
-        self.free_millis -= len(nodes) * len(group) * shape.millis
-        return [Spot(other, one.devices) for other in nodes.tolist() for one in group]
 
     def give(self, spot: Spot, shape: Shape) -> None:
         """The task is there no more."""
@@ -175,3 +134,9 @@ class Columns:
         self.memory_bytes[spot.node] += sign * shape.memory_bytes
         for one in spot.devices:
             self.devices[one, spot.node] += sign * shape.device_millis
+
+
+def row_keys(rows: Integers) -> list[bytes]:
+    """The rows, each as what can be compared and looked up."""
+    found: list[bytes] = np.ascontiguousarray(rows).view(f"V{rows.itemsize * rows.shape[1]}").ravel().tolist()
+    return found

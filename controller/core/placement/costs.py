@@ -7,6 +7,7 @@ import numpy as np
 
 from controller.core.copies import with_its_own
 from controller.core.placement import defragmentation
+from controller.core.placement.chains import Left
 from controller.core.placement.columns import WHOLE, Columns, Host, Integers, Shape
 from controller.core.placement.defragmentation import Move, Placed
 from controller.core.placement.packing import Packing
@@ -52,12 +53,10 @@ class Costs:
         if self._packing is None or self._are_others():
             self._begin()
         elif self._seen < snapshot.clock:
-            slots = np.flatnonzero(snapshot.changed > self._seen)
-            free = self._free(slots)
-            for index, slot in enumerate(slots.tolist()):
-                if self._hosts[slot].devices:
-                    cpu_millis, memory_bytes = int(snapshot.cpu_millis[slot]), int(snapshot.memory_bytes[slot])
-                    self._packing.put(slot, cpu_millis, memory_bytes, free[:, index])
+            slots = np.flatnonzero((snapshot.changed > self._seen) & (snapshot.device_count > 0))
+            if len(slots):
+                free = self._free(slots)
+                self._packing.put_all(slots, snapshot.cpu_millis[slots], snapshot.memory_bytes[slots], free)
         self._seen = snapshot.clock
 
     def of(self, shape: Shape, slots: Integers) -> Floats:
@@ -65,6 +64,16 @@ class Costs:
         if self._packing is None:
             return np.zeros(len(slots), dtype=np.float32)
         return self._packing.costs(shape, slots)
+
+    def then(self, shape: Shape, slots: Integers, left: Left) -> Floats:
+        """What a job of the shape would cost on these nodes if only so much were left of them."""
+        if self._packing is None:
+            return np.zeros(len(slots), dtype=np.float32)
+        return self._packing.costs_of(shape, slots, left)
+
+    def models(self, slots: Integers) -> Integers:
+        """What the devices of these nodes are: a number for each model."""
+        return self._packing.columns.model[slots] if self._packing is not None else np.zeros_like(slots)
 
     def best_move(self, placed: Sequence[Placed]) -> Move | None:
         """Which of these jobs should be elsewhere, so that there is most room for what is usually asked for."""

@@ -47,6 +47,10 @@ class Lengths:
         self._places: dict[int, Place | None] = {}
         self._millis: dict[tuple[Profile, Work | None], tuple[int, dict[int, float]]] = {}
 
+    def matters(self, job: Job) -> bool:
+        """Whether anything is known by which it would be done sooner at one place than at another."""
+        return self._differs(job) or self._learned.tells_of(job.spec)
+
     def soonest(self, job: Job, key: Floats, *, level: float) -> Floats:
         """Of the places of the best level of keys, those where the job would be done soonest, or nearly so.
 
@@ -54,7 +58,7 @@ class Lengths:
         place of which nothing is known is as good as the best.
         """
         best, differs = key.max(), self._differs(job)
-        if best == NOWHERE or not (differs or self._learned.tells_of(job.spec)):
+        if best == NOWHERE or not self.matters(job):
             return key
         alike = np.flatnonzero(key >= level * (best // level))
         if not differs and not self._are_of_several_makes(alike):

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.core.copies import with_its_own
-from controller.core.placement.columns import Columns, Integers, Shape, Spot
+from controller.core.placement.chains import Left
+from controller.core.placement.columns import Columns, Integers, Shape, Spot, row_keys
 from controller.core.placement.rooms import Floats, Mix, Policy, Rooms, States
 from controller.core.placement.ways import Asks, cheapest
 
@@ -69,26 +70,6 @@ class Packing:
             self.take(spot, shape)
         return spot
 
-    def place_array(self, shape: Shape, count: int) -> list[Spot]:
-        """Places for so many equal tasks, which they then have, as far as there is room: node after node is filled."""
-        self.asked(shape, count)
-        spots: list[Spot] = []
-        while len(spots) < count and (spot := self.choose(shape)) is not None:
-            alike = self.columns.alike(spot.node, self._number == self._number[spot.node])
-            group = self.columns.take_several(spot, shape, count - len(spots))
-            spots += group
-            self._changed(spot.node)
-            # Nodes that are as this one was cost the same, so they would be chosen next, and be filled in the same way.
-            more = alike[: (count - len(spots)) // len(group)]
-            if len(more):
-                self._catch_up()
-                spots += self.columns.take_alike(group, shape, more)
-                self._number[more] = self._number[spot.node]
-                rows = self._ready_rows[:, None]
-                self._cost[rows, more] = self._cost[rows, spot.node]
-                self._level[rows, more] = self._level[rows, spot.node]
-        return spots
-
     def asked(self, shape: Shape, times: int = 1) -> None:
         """Tasks of that shape are asked for; what is typical, and what is scarce, is found out when it is time."""
         if self._learns:
@@ -140,10 +121,22 @@ class Packing:
             costs = self._cost[row, nodes]
         return costs
 
+    def costs_of(self, shape: Shape, nodes: Integers, left: Left) -> Floats:
+        """What a task would cost on these, if only so much were left of them; infinite where it would not fit."""
+        states, of_state = _distinct(self.columns, self.columns.model[nodes], left)
+        ways = cheapest(self._rooms, Asks.of([shape], self.columns), states)
+        cost: Floats = np.full(len(states.row), NOWHERE)
+        cost[ways.state] = ways.cost
+        return cost[of_state]
+
     def put(self, node: int, cpu_millis: int, memory_bytes: int, devices: Integers) -> None:
         """So much is free of a node now, whatever was taken there or given back."""
-        self.columns.put(node, cpu_millis, memory_bytes, devices)
-        self._changed(node)
+        self.put_all(np.array([node]), np.array([cpu_millis]), np.array([memory_bytes]), devices[:, None])
+
+    def put_all(self, nodes: Integers, cpu_millis: Integers, memory_bytes: Integers, devices: Integers) -> None:
+        """So much is free of some nodes now."""
+        self.columns.put(nodes, cpu_millis, memory_bytes, devices)
+        self._all_changed(nodes)
 
     def take(self, spot: Spot, shape: Shape) -> None:
         """A task is there now."""
@@ -206,19 +199,27 @@ class Packing:
         self._columns_known: dict[int, tuple[Floats, NDArray[np.int16]]] = {}
 
     def _changed(self, node: int) -> None:
-        """Another node state: its costs are those of a node that was in it before, or are worked out."""
+        self._all_changed(np.array([node]))
+
+    def _all_changed(self, nodes: Integers) -> None:
+        """Other node states: the costs are those of a node that was in such a state before, or are worked out."""
         if len(self._numbers) > MOST_STATES:
             self._renumber()
-        number = self._number[node] = self._numbered(node)
+        numbers = self._number[nodes] = self._numbered(nodes)
         if not self._ready:
             return
-        known = self._columns_known.get(number)
-        if known is not None:
-            self._late.pop(node, None)
-            self._cost[self._ready_rows, node], self._level[self._ready_rows, node] = known
-            return
-        self._cost[self._ready_rows, node] = NOWHERE
-        self._late[node] = None
+        rows = self._ready_rows[:, None]
+        for number in dict.fromkeys(numbers.tolist()):
+            its = nodes[numbers == number] if len(nodes) > 1 else nodes
+            known = self._columns_known.get(number)
+            if known is not None:
+                self._cost[rows, its], self._level[rows, its] = known[0][:, None], known[1][:, None]
+                if self._late:
+                    for node in its.tolist():
+                        self._late.pop(node, None)
+            else:
+                self._cost[rows, its] = NOWHERE
+                self._late |= dict.fromkeys(its.tolist())
         if len(self._late) >= self._together:
             self._catch_up()
 
@@ -228,26 +229,29 @@ class Packing:
             return
         nodes = np.array(list(self._late), dtype=np.int64)
         self._late = {}
-        ways = cheapest(self._rooms, self._asks, states_of(self.columns, nodes))
-        cost: Floats = np.full((len(self._ready), len(nodes)), NOWHERE)
+        numbers, one, alike = np.unique(self._number[nodes], return_index=True, return_inverse=True)
+        ways = cheapest(self._rooms, self._asks, states_of(self.columns, nodes[one]))
+        cost: Floats = np.full((len(self._ready), len(one)), NOWHERE)
         level = np.zeros(cost.shape, dtype=np.int16)
         cost[ways.shape, ways.state], level[ways.shape, ways.state] = ways.cost, ways.level
         rows = self._ready_rows[:, None]
-        self._cost[rows, nodes], self._level[rows, nodes] = cost, level
-        for index, number in enumerate(self._number[nodes].tolist()):
+        self._cost[rows, nodes], self._level[rows, nodes] = cost[:, alike], level[:, alike]
+        for index, number in enumerate(numbers.tolist()):
             self._columns_known[number] = cost[:, index], level[:, index]
 
     def _renumber(self) -> None:
-        self._numbers: dict[tuple[int, ...], int] = {}
+        self._numbers: dict[bytes, int] = {}
         self._columns_known = {}
-        nodes = range(len(self.columns.hosts))
-        self._number: Integers = np.array([self._numbered(node) for node in nodes], dtype=np.int64)
+        self._number = self._numbered(np.arange(len(self.columns.hosts)))
 
-    def _numbered(self, node: int) -> int:
-        """The number of the node's state: nodes that are alike have the same."""
-        columns = self.columns
-        rest = (columns.model.item(node), columns.cpu_millis.item(node), columns.memory_bytes.item(node))
-        return self._numbers.setdefault((*rest, *sorted(columns.devices[:, node].tolist())), len(self._numbers))
+    def _numbered(self, nodes: Integers) -> Integers:
+        """The numbers of the nodes' states: nodes that are alike have the same."""
+        columns, numbers = self.columns, self._numbers
+        rows = np.empty((len(nodes), 3 + columns.most_devices), dtype=np.int64)
+        for number, column in enumerate((columns.model, columns.cpu_millis, columns.memory_bytes)):
+            rows[:, number] = column[nodes]
+        rows[:, 3:] = np.sort(columns.devices[:, nodes], axis=0).T
+        return np.array([numbers.setdefault(key, len(numbers)) for key in row_keys(rows)], dtype=np.int64)
 
 
 def states_of(columns: Columns, nodes: Integers) -> States:
@@ -261,3 +265,17 @@ def states_of(columns: Columns, nodes: Integers) -> States:
         columns.memory_bytes[nodes],
         columns.model[nodes],
     )
+
+
+def _distinct(columns: Columns, model: Integers, left: Left) -> tuple[States, Integers]:
+    """The states that are different, and which of them each of these is."""
+    devices = left.device_millis[: columns.most_devices].T
+    devices = np.sort(devices, axis=1) if devices.shape[1] else np.zeros((len(model), 1), dtype=np.int64)
+    rest = np.stack([left.cpu_millis, left.memory_bytes, model], axis=1)
+    numbers: dict[bytes, int] = {}
+    of_state = [numbers.setdefault(key, len(numbers)) for key in row_keys(np.concatenate([rest, devices], axis=1))]
+    found = np.array(of_state, dtype=np.int64)
+    one = np.zeros(len(numbers), dtype=np.int64)
+    one[found[::-1]] = np.arange(len(found))[::-1]
+    every = np.arange(len(one))
+    return States(devices[one], every, every, left.cpu_millis[one], left.memory_bytes[one], model[one]), found

@@ -39,6 +39,16 @@ class Column:
     seen: int = UNKNOWN
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is held of some nodes: a figure each, of devices a row each."""
+
+    cpu_millis: Integers
+    memory_bytes: Integers
+    device_millis: Integers
+    device_bytes: Integers
+
+
 class Snapshot:
     """Nodes have slots, which they keep. Slots that no node has yet are closed.
 
@@ -88,6 +98,9 @@ class Snapshot:
         self.host_network: Booleans = column(np.bool_)
         self.cpu_millis: Integers = column(np.int64)
         self.memory_bytes: Integers = column(np.int64)
+        # What the nodes have, whether it is free or not.
+        self.whole_cpu_millis: Integers = column(np.int64)
+        self.whole_memory_bytes: Integers = column(np.int64)
         # The share that is free of CPU or of memory, whichever is less.
         self.idle: Floats = column(np.float64)
         # What an hour of a device costs there, and of a core.
@@ -137,10 +150,34 @@ class Snapshot:
             self._shun(slot, before.shunned, usage.shunned)
         if is_another:
             self._describe(slot, node)
-        self._hold(slot, node, usage)
+        self._hold(slot, usage)
+        if self.devices and (is_another or _of_devices(usage) != _of_devices(before)):
+            self._hold_devices(slot, node, usage)
         is_gain = is_another or not _covers(usage, before)
         self.gains += is_gain
         return is_gain
+
+    def hold_more(self, slots: Integers, usages: Sequence[Usage], more: Held) -> None:
+        """So much more is held of some nodes, which have it free; `usages` are what is held in all."""
+        self.clock += 1
+        self.changed[slots] = self.clock
+        for slot, usage in zip(slots.tolist(), usages, strict=True):
+            self.usages[slot] = usage
+        self.cpu_millis[slots] -= more.cpu_millis
+        self.memory_bytes[slots] -= more.memory_bytes
+        self.idle[slots] = np.minimum(
+            part_of_whole(self.cpu_millis[slots], self.whole_cpu_millis[slots]),
+            part_of_whole(self.memory_bytes[slots], self.whole_memory_bytes[slots]),
+        )
+        if not more.device_millis.any():
+            return
+        self.held_millis[:, slots] += more.device_millis
+        self.held_bytes[:, slots] += more.device_bytes
+        self.untouched[:, slots] &= more.device_millis == 0
+        self.untouched_count[slots] = self.untouched[:, slots].sum(axis=0)
+        some, least = self.shareable[:, slots], shares.WHOLE_MILLIS - self.held_millis[:, slots]
+        roomiest = np.where(some, least, np.iinfo(np.int64).min).max(axis=0)
+        self.roomiest_millis[slots] = np.where(some.any(axis=0), roomiest, 0)
 
     def put_readings(self, node: Node) -> None:
         """Takes over what a node's sensors read; all else is as it was."""
@@ -198,11 +235,15 @@ class Snapshot:
         """Of these slots, the one whose node has the first name."""
         if len(slots) == 1:
             return int(slots[0])
+        return int(slots[self.ranks()[slots].argmin()])
+
+    def ranks(self) -> Integers:
+        """For each slot how manieth its node is by name."""
         if self._rank is None:
             names = sorted(self.slots)
             self._rank = np.zeros(self.room, dtype=np.int64)
             self._rank[[self.slots[name] for name in names]] = np.arange(len(names))
-        return int(slots[self._rank[slots].argmin()])
+        return self._rank
 
     def _slot(self, node: Node) -> int:
         slot = self.slots[node.id] = len(self.nodes)
@@ -229,6 +270,8 @@ class Snapshot:
         self.platform[slot] = self.platforms.setdefault(able, len(self.platforms))
         self.make[slot] = self.makes.setdefault(_made_of(node), len(self.makes))
         self.host_network[slot] = node.description.host_network
+        capacity = node.description.capacity
+        self.whole_cpu_millis[slot], self.whole_memory_bytes[slot] = capacity.cpu_millis, capacity.memory_bytes
         self.device_prices[slot] = node.description.device_hour_price
         self.core_prices[slot] = node.description.core_hour_price
         self.is_priced |= bool(self.device_prices[slot] or self.core_prices[slot])
@@ -261,15 +304,15 @@ class Snapshot:
             vars(self)[name][:before] = value
         self._columns = {key: one for key, one in self._columns.items() if one.values.ndim == 1}
 
-    def _hold(self, slot: int, node: Node, usage: Usage) -> None:
-        rest, whole = free(node, usage), node.description.capacity
-        self.cpu_millis[slot], self.memory_bytes[slot] = rest.cpu_millis, rest.memory_bytes
-        idle_cpu = rest.cpu_millis / whole.cpu_millis if whole.cpu_millis else 0.0
-        idle_memory = rest.memory_bytes / whole.memory_bytes if whole.memory_bytes else 0.0
-        self.idle[slot] = min(idle_cpu, idle_memory)
+    def _hold(self, slot: int, usage: Usage) -> None:
+        whole_cpu, whole_memory = self.whole_cpu_millis.item(slot), self.whole_memory_bytes.item(slot)
+        cpu, memory = max(0, whole_cpu - usage.cpu_millis), max(0, whole_memory - usage.memory_bytes)
+        self.cpu_millis[slot], self.memory_bytes[slot] = cpu, memory
+        idle_cpu = cpu / whole_cpu if whole_cpu else 0.0
+        self.idle[slot] = min(idle_cpu, memory / whole_memory if whole_memory else 0.0)
         self.intricate[slot] = self.mixed[slot] or bool(usage.coming)
-        if not self.devices:
-            return
+
+    def _hold_devices(self, slot: int, node: Node, usage: Usage) -> None:
         touched = usage.touched
         millis, held_bytes, untouched = [0] * self.devices, [0] * self.devices, [False] * self.devices
         for number, device in enumerate(node.devices):
@@ -321,6 +364,16 @@ class Snapshot:
 def _made_of(node: Node) -> tuple[object, ...]:
     devices = sorted((one.vendor, one.model, one.partition) for one in node.devices)
     return node.description.platforms, node.description.cpu.model, tuple(devices)
+
+
+def part_of_whole(free: Integers, whole: Integers) -> Floats:
+    """Which share is free; none of what there is none of."""
+    found: Floats = np.where(whole > 0, free / np.maximum(whole, 1), 0.0)
+    return found
+
+
+def _of_devices(usage: Usage) -> tuple[object, ...]:
+    return usage.devices, usage.parts, usage.coming
 
 
 def _covers(usage: Usage, before: Usage) -> bool:

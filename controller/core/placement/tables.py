@@ -136,6 +136,8 @@ class Table:
         self._likes: Floats = np.zeros(1, dtype=np.float64)
         # How near devices would be to each other, by node and by which of its devices are to be had.
         self._nearness: dict[tuple[object, ...], int] = {}
+        # Whether it depends on what sensors read, or jobs hold of nodes.
+        self.is_unsteady = False
         self._clear()
 
     def _clear(self) -> None:
@@ -153,7 +155,8 @@ class Table:
             return
         columns = self._columns()
         late = snapshot.changed > self._seen
-        if any(one.unsteady for one in columns):
+        self.is_unsteady = any(one.unsteady for one in columns)
+        if self.is_unsteady:
             late |= snapshot.read > self._seen
         slots = np.flatnonzero(late)
         self._seen = snapshot.clock
@@ -198,20 +201,20 @@ class Table:
             self._shape = (self._costs.begun, self._costs.shape(wants, such.values))
         return self._shape[1]
 
-    def _best(self, key: Floats) -> int | None:
-        snapshot = self.snapshot
+    def best(self, key: Floats) -> Integers:
+        """The slots that are as good as the best by their keys, but for what they cost and how idle their nodes are."""
         best = key.max()
-        if best == NOWHERE:
-            return None
         # The whole part of half of it says how good a place is but for how idle the node is.
-        slots = np.flatnonzero(key >= 2.0 * (best // 2.0))
-        if self._costs is None or not snapshot.device_count[slots[0]]:
-            return snapshot.first(np.flatnonzero(key == best))
-        if len(slots) == 1:
-            return int(slots[0])
-        self._costs.refresh()
-        costs = self._costs.of(self.shape(), slots)
-        slots = slots[costs == costs.min()]
+        return np.flatnonzero(key >= 2.0 * (best // 2.0)) if best > NOWHERE else np.flatnonzero(key > NOWHERE)
+
+    def _best(self, key: Floats) -> int | None:
+        snapshot, slots = self.snapshot, self.best(key)
+        if not len(slots):
+            return None
+        if self._costs is not None and snapshot.device_count[slots[0]] and len(slots) > 1:
+            self._costs.refresh()
+            costs = self._costs.of(self.shape(), slots)
+            slots = slots[costs == costs.min()]
         key = key[slots]
         return snapshot.first(slots[key == key.max()])
 

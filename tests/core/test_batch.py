@@ -1,0 +1,179 @@
+"""Many equal jobs placed in one pass have the places that one after the other would have had."""
+
+from collections.abc import Sequence
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.core.placement.batch import choose_each, choose_many
+from controller.core.placement.costs import Costs
+from controller.core.placement.demand import demand_of
+from controller.core.placement.fit import Place, Unfit, Usage, fit
+from controller.core.placement.plans import hold
+from controller.core.placement.snapshot import Snapshot
+from controller.core.placement.tables import Tables
+from controller.core.placement.trial import Trial
+from headrace.jobs import AcceleratorRequest, Exclusion, Job, Preference, Requests, Variant
+from headrace.nodes import Capacity, Device, Engine, Node, NodeDescription, NodeState
+from tests.core.small_world import AMD64, GIB, PINS, spec
+from tests.core.test_tables import NOW_MS, for_devices, jobs, near, nodes, usages, well
+
+NORTH = 'region == "north"'
+
+
+@st.composite
+def plain_nodes(draw: st.DrawFn) -> Node:
+    """Nodes of a few kinds, so that many are alike and costs tie."""
+    name = f"nodes/{draw(st.integers(0, 30))}"
+    model, count = draw(st.sampled_from((("small", 2), ("large", 4), ("large", 0))))
+    shareable = draw(st.integers(0, 3)) > 0
+    devices = tuple(
+        Device(str(number), "gpu", "nvidia", model, number, memory_bytes=16 * GIB, shareable=shareable)
+        for number in range(count)
+    )
+    capacity = Capacity(draw(st.sampled_from((4000, 8000))), draw(st.sampled_from((8 * GIB, 16 * GIB))))
+    about = NodeDescription(region=draw(st.sampled_from(("north", "south"))), platforms=(AMD64,), capacity=capacity)
+    return Node(name, NodeState.READY, description=about, devices=devices, engine=Engine(reachable=True))
+
+
+plain_requests = st.one_of(
+    st.none(),
+    st.builds(AcceleratorRequest, st.integers(1, 3), st.sampled_from(("", 'model == "small"'))),
+    st.builds(
+        AcceleratorRequest,
+        st.just(1),
+        st.sampled_from(("", 'model == "large"')),
+        st.sampled_from((0, 250, 300)),
+        st.sampled_from((0, 5 * GIB)),
+    ).filter(lambda one: one.is_part),
+)
+plain_jobs = st.builds(
+    lambda cpu, memory, request, where, away, others: Job(
+        "jobs/j", spec(resources=Requests(cpu, memory, request), where=where, **others), images=PINS, exclusions=away
+    ),
+    st.sampled_from((0, 500, 1000, 3000)),
+    st.sampled_from((GIB, 3 * GIB)),
+    plain_requests,
+    st.sampled_from(("", "", NORTH)),
+    st.sampled_from(((), (), (Exclusion("1", "failed there", 50), Exclusion("2", "failed there", 5)))),
+    st.sampled_from(
+        ({}, {}, {}, {"prefer": (Preference(NORTH, 1.0),)}, {"variants": (Variant(NORTH, ""), Variant("", ""))})
+    ),
+)
+plain_usages = st.just(Usage()) | st.builds(
+    Usage, st.sampled_from((500, 2000)), st.sampled_from((GIB, 4 * GIB)), st.sampled_from(((), ("0",), ("1",)))
+)
+
+
+class World:
+    """The nodes in a snapshot of its own, with costs or without."""
+
+    def __init__(self, given_nodes: list[tuple[Node, Usage]], asked: list[Job], *, costs: bool) -> None:
+        self.snapshot = Snapshot()
+        self.tables = Tables(self.snapshot, Costs(self.snapshot) if costs else None)
+        for node, usage in given_nodes:
+            self.snapshot.put(node, usage)
+        for job in asked:
+            self.tables.asked(demand_of(job), job)
+
+    def hold(self, job: Job, place: Place) -> None:
+        slot = self.snapshot.slots[place.node]
+        self.snapshot.hold(slot, self.snapshot.usages[slot].plus(job.spec, place.devices))
+
+    def has_room(self, job: Job, places: Sequence[Place]) -> bool:
+        """Whether each job fits where it goes once those before it are there, as `fit` has it."""
+        with Trial(self.snapshot) as trial:
+            for place in places:
+                slot = self.snapshot.slots[place.node]
+                if isinstance(
+                    fit(job, self.snapshot.nodes[slot], self.snapshot.usages[slot], now_wall_ms=NOW_MS), Unfit
+                ):
+                    return False
+                trial.place(job, place)
+        return True
+
+    def one_by_one(self, job: Job, count: int) -> list[Place | str]:
+        found: list[Place | str] = []
+        for _ in range(count):
+            one = self.tables.choose(demand_of(job), job, now_wall_ms=NOW_MS)
+            found.append(one)
+            if isinstance(one, str):
+                break
+            self.hold(job, one)
+        return found
+
+    def together(self, job: Job, count: int) -> list[Place | str]:
+        found: list[Place | str] = []
+        while len(found) < count:
+            some = choose_many(self.tables, demand_of(job), job, count - len(found), now_wall_ms=NOW_MS)
+            if isinstance(some, str):
+                return [*found, some]
+            found += some
+            assert self.has_room(job, some), "never over capacity, never against a constraint"
+            hold(self.snapshot, job.spec, some)
+        return found
+
+
+def compare(given_nodes: list[tuple[Node, Usage]], asked: list[Job], count: int, *, costs: bool) -> None:
+    one_by_one, together = (World(given_nodes, asked, costs=costs) for _ in range(2))
+    for job in asked:
+        assert together.together(job, count) == one_by_one.one_by_one(job, count)
+        assert held(together.snapshot) == held(one_by_one.snapshot)
+
+
+def held(snapshot: Snapshot) -> list[object]:
+    names = ("cpu_millis", "memory_bytes", "idle", "intricate", "untouched", "held_millis", "held_bytes")
+    columns = [vars(snapshot)[name].tolist() for name in (*names, "untouched_count", "roomiest_millis")]
+    return [snapshot.usages, *columns]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    given_nodes=st.lists(st.tuples(plain_nodes(), plain_usages), min_size=1, max_size=12),
+    asked=st.lists(plain_jobs, min_size=1, max_size=3),
+    count=st.integers(2, 40),
+    costs=st.booleans(),
+)
+def test_it_is_the_plan_of_one_after_the_other(
+    *, given_nodes: list[tuple[Node, Usage]], asked: list[Job], count: int, costs: bool
+) -> None:
+    compare(given_nodes, asked, count, costs=costs)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    given_nodes=st.lists(st.tuples(well | near | nodes(), st.just(Usage()) | usages), min_size=1, max_size=6),
+    asked=st.lists(for_devices | jobs, min_size=1, max_size=3),
+    count=st.integers(2, 12),
+    costs=st.booleans(),
+)
+def test_so_it_is_with_all_that_a_job_may_ask_for_and_a_node_may_be(
+    *, given_nodes: list[tuple[Node, Usage]], asked: list[Job], count: int, costs: bool
+) -> None:
+    compare(given_nodes, asked, count, costs=costs)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    given_nodes=st.lists(st.tuples(plain_nodes(), plain_usages), min_size=1, max_size=12),
+    asked=st.lists(plain_jobs, min_size=1, max_size=3),
+    count=st.integers(1, 12),
+)
+def test_jobs_of_several_shapes_all_have_places_beside_each_other_or_none_has(
+    given_nodes: list[tuple[Node, Usage]], asked: list[Job], count: int
+) -> None:
+    world = World(given_nodes, asked, costs=True)
+    before = held(world.snapshot)
+    groups = [(demand_of(job), job, count) for job in asked]
+
+    with Trial(world.snapshot) as trial:
+        found = choose_each(world.tables, groups, trial, now_wall_ms=NOW_MS)
+
+    assert held(world.snapshot) == before
+    if found is not None:
+        for job, places in zip(asked, found, strict=True):
+            assert len(places) == count
+            assert world.has_room(job, places)
+            hold(world.snapshot, job.spec, places)
+    else:
+        assert any(isinstance(one, str) for job in asked for one in world.one_by_one(job, count))
