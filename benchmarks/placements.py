@@ -3,6 +3,7 @@
 import gc
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,11 +13,11 @@ from benchmarks.figures import Ratio, Row, Series
 from controller.core import model
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
-from controller.core.placement.batch import choose_each, choose_many
+from controller.core.placement.batch import choose_many
 from controller.core.placement.demand import Demand, demand_of
 from controller.core.placement.fit import Place
 from controller.core.placement.plans import hold
-from controller.core.placement.trial import Trial
+from controller.core.placement.tables import Tables
 from headrace.attempts import Platform
 from headrace.jobs import AcceleratorRequest, ImagePin, Job, JobSpec, JobState, Requests
 from headrace.nodes import Capacity, Device, Engine, Health, NodeDescription
@@ -183,18 +184,13 @@ def _one_by_one(book: Book, specs: list[JobSpec]) -> float:
 
 
 def _together(book: Book, specs: list[JobSpec]) -> float:
-    """Of those of each shape the places are records, too."""
+    """Those of each shape in one pass; of their places records, too."""
+    tables = book.tables
 
     def place() -> int:
-        counts: dict[int, int] = {}
-        for spec in specs:
-            counts[id(spec)] = counts.get(id(spec), 0) + 1
         jobs = {id(spec): Job("jobs/nothing", spec, images=PINS) for spec in specs}
-        groups = [(demand_of(job), job, counts[number]) for number, job in jobs.items()]
-        with Trial(book.snapshot) as trial:
-            found = choose_each(book.tables, groups, trial, now_wall_ms=BEGIN_MS)
-            trial.keep()
-        return sum(map(len, found or ()))
+        counts = Counter(map(id, specs))
+        return sum(_given(tables, demand_of(job), job, counts[of], with_records=True) for of, job in jobs.items())
 
     return _a_second(place)
 
@@ -209,20 +205,21 @@ def _in_arrays(draw: random.Random, specs: list[JobSpec], *, with_records: bool)
     asked = [Job("jobs/nothing", spec, images=PINS) for spec in draw.choices(specs, k=IN_ARRAYS // ARRAY)]
     demands: list[tuple[Demand, Job]] = [(demand_of(job), job) for job in asked]
 
-    def place() -> int:
-        placed = 0
-        for demand, job in demands:
-            count = ARRAY
-            while count:
-                found = choose_many(tables, demand, job, count, now_wall_ms=BEGIN_MS)
-                if isinstance(found, str):
-                    break
-                hold(tables.snapshot, job.spec, found)
-                count -= len(list(found) if with_records else found)
-            placed += ARRAY - count
-        return placed
+    return _a_second(
+        lambda: sum(_given(tables, demand, job, ARRAY, with_records=with_records) for demand, job in demands)
+    )
 
-    return _a_second(place)
+
+def _given(tables: Tables, demand: Demand, job: Job, count: int, *, with_records: bool) -> int:
+    """How many of so many equal jobs have places now."""
+    placed = 0
+    while placed < count:
+        found = choose_many(tables, demand, job, count - placed, now_wall_ms=BEGIN_MS)
+        if isinstance(found, str):
+            break
+        hold(tables.snapshot, job.spec, found)
+        placed += len(list(found) if with_records else found)
+    return placed
 
 
 def _with_a_queue(one: Controller, draw: random.Random, specs: list[JobSpec]) -> list[float]:

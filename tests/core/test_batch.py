@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.core.placement.batch import choose_each, choose_many
+from controller.core.placement.batch import choose_many
 from controller.core.placement.costs import Costs
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, Unfit, Usage, fit
@@ -151,29 +151,3 @@ def test_so_it_is_with_all_that_a_job_may_ask_for_and_a_node_may_be(
     *, given_nodes: list[tuple[Node, Usage]], asked: list[Job], count: int, costs: bool
 ) -> None:
     compare(given_nodes, asked, count, costs=costs)
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    given_nodes=st.lists(st.tuples(plain_nodes(), plain_usages), min_size=1, max_size=12),
-    asked=st.lists(plain_jobs, min_size=1, max_size=3),
-    count=st.integers(1, 12),
-)
-def test_jobs_of_several_shapes_all_have_places_beside_each_other_or_none_has(
-    given_nodes: list[tuple[Node, Usage]], asked: list[Job], count: int
-) -> None:
-    world = World(given_nodes, asked, costs=True)
-    before = held(world.snapshot)
-    groups = [(demand_of(job), job, count) for job in asked]
-
-    with Trial(world.snapshot) as trial:
-        found = choose_each(world.tables, groups, trial, now_wall_ms=NOW_MS)
-
-    assert held(world.snapshot) == before
-    if found is not None:
-        for job, places in zip(asked, found, strict=True):
-            assert len(places) == count
-            assert world.has_room(job, places)
-            hold(world.snapshot, job.spec, places)
-    else:
-        assert any(isinstance(one, str) for job in asked for one in world.one_by_one(job, count))

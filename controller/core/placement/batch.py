@@ -15,7 +15,6 @@ from controller.core.placement.names import name_of
 from controller.core.placement.plans import Nodes, Plan
 from controller.core.placement.snapshot import Booleans, Floats, Integers, Snapshot
 from controller.core.placement.tables import Table, Tables
-from controller.core.placement.trial import Trial
 from headrace.jobs import AcceleratorRequest, Job, Requests
 
 # So many jobs are placed in one pass.
@@ -40,26 +39,6 @@ def choose_many(tables: Tables, demand: Demand, job: Job, count: int, *, now_wal
             return found
     one = tables.choose(demand, job, now_wall_ms=now_wall_ms)
     return one if isinstance(one, str) else (one,)
-
-
-def choose_each(
-    tables: Tables, groups: Sequence[tuple[Demand, Job, int]], trial: Trial, *, now_wall_ms: int
-) -> list[list[Place]] | None:
-    """Places for so many jobs of each of these shapes beside each other, which they have in the trial.
-
-    None where there is not room for all. Who comes first does not choose first: it is for whom that does not matter.
-    """
-    found: list[list[Place]] = []
-    for demand, job, count in groups:
-        places: list[Place] = []
-        while len(places) < count:
-            some = choose_many(tables, demand, job, count - len(places), now_wall_ms=now_wall_ms)
-            if isinstance(some, str):
-                return None
-            places += some
-            trial.place_all(job.spec, some)
-        found.append(places)
-    return found
 
 
 @dataclass(slots=True)

@@ -1,12 +1,10 @@
 """What would be if more were held of some nodes: tried in the snapshot, and taken back."""
 
-from collections.abc import Sequence
 from typing import Self
 
 from controller.core.placement.fit import Place, Usage
-from controller.core.placement.plans import Plan, hold
 from controller.core.placement.snapshot import Snapshot
-from headrace.jobs import Job, JobSpec
+from headrace.jobs import Job
 
 
 class Trial:
@@ -25,18 +23,6 @@ class Trial:
             self._snapshot.hold(slot, usage)
         # Nobody has more room by that: who waits need not be looked at again.
         self._snapshot.gains = self._gains
-
-    def keep(self) -> None:
-        """It is so: nothing is undone."""
-        self._before = {}
-        self._gains = self._snapshot.gains
-
-    def place_all(self, spec: JobSpec, places: Sequence[Place]) -> None:
-        """Jobs of that spec would be at all these places, too. All is as it was when they were chosen."""
-        slots, usages = self._snapshot.slots, self._snapshot.usages
-        for slot in places.slots if isinstance(places, Plan) else [slots[place.node] for place in places]:
-            self._before.setdefault(slot, usages[slot])
-        hold(self._snapshot, spec, places)
 
     def hold(self, node: str, usage: Usage) -> None:
         """So much would be held of the node."""
