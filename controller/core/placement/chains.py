@@ -99,7 +99,7 @@ def chains(snapshot: Snapshot, slots: Integers, wants: Requests, most: int) -> C
     if request is not None:
         such = snapshot.over_devices(request.where).values[:, slots]
         if request.is_part:
-            units, millis, part_bytes = _parts(snapshot, slots, request, such)
+            units, millis, part_bytes = parts(snapshot, slots, request, such)
             # The fullest that has room is given until it has none.
             order = np.argsort(np.where(units > 0, -held, 1), axis=0, kind="stable")
         else:
@@ -115,7 +115,7 @@ def chains(snapshot: Snapshot, slots: Integers, wants: Requests, most: int) -> C
     return Chains(wants, cpu, memory, whole_cpu, whole_memory, free, units, before, millis, part_bytes, order, room)
 
 
-def _parts(
+def parts(
     snapshot: Snapshot, slots: Integers, request: AcceleratorRequest, such: Booleans
 ) -> tuple[Integers, Integers, Integers]:
     """How many parts there are of each device, and what one takes of it: millis and bytes."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.core.placement import links, reasons
+from controller.core.placement.chains import parts
 from controller.core.placement.columns import Shape
 from controller.core.placement.company import Company
 from controller.core.placement.costs import Costs
@@ -21,7 +22,6 @@ from controller.core.placement.lengths import NOWHERE, Lengths
 from controller.core.placement.names import kept_apart, name_of
 from controller.core.placement.snapshot import UNKNOWN, Booleans, Column, Floats, Integers, Snapshot
 from controller.core.placement.trial import Trial
-from headrace import shares
 from headrace.jobs import AcceleratorRequest, Job, Network
 from headrace.nodes import Node, NodeDescription
 
@@ -358,23 +358,8 @@ class Table:
         return code, near
 
     def _part_codes(self, code: Codes, request: AcceleratorRequest, such: Booleans, slots: Integers) -> None:
-        snapshot = self.snapshot
-        shareable = such & snapshot.shareable[:, slots]
-        has_bytes = snapshot.device_bytes[:, slots]
-        known = has_bytes != UNKNOWN
-        if request.share_millis:
-            millis = np.full(has_bytes.shape, request.share_millis, dtype=np.int64)
-            its_share = np.where(known, has_bytes * request.share_millis // shares.WHOLE_MILLIS, 0)
-            wanted_bytes = np.full_like(has_bytes, request.memory_bytes) if request.memory_bytes else its_share
-        else:
-            some = np.maximum(has_bytes, 1)
-            in_millis = np.maximum(1, -(-request.memory_bytes * shares.WHOLE_MILLIS // some))
-            millis = np.where(has_bytes > 0, in_millis, shares.WHOLE_MILLIS)
-            wanted_bytes = np.full_like(has_bytes, request.memory_bytes)
-        roomy = shareable & (snapshot.held_millis[:, slots] + millis <= shares.WHOLE_MILLIS)
-        roomy &= ~known | (snapshot.held_bytes[:, slots] + wanted_bytes <= has_bytes)
-        if request.memory_bytes:
-            roomy &= known
+        shareable = such & self.snapshot.shareable[:, slots]
+        roomy = parts(self.snapshot, slots, request, such)[0] > 0
         shares_none = such.any(axis=0) & ~shareable.any(axis=0)
         code[~roomy.any(axis=0)] = self._no_part
         code[shares_none] = self._shares_none
