@@ -35,7 +35,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from controller import schema
 from controller.database import CORRUPT, Database, open_database
-from headrace import wire
+from headrace import stored, wire
 from headrace.events import Event
 from headrace.faultpoints import reached
 from headrace.jobs import Job
@@ -240,7 +240,7 @@ class Store:
 
     def _record(self, kind: type[Record], key: str, body: bytes) -> Record:
         try:
-            return wire.load(kind, wire.MESSAGES[kind].FromString(body))
+            return stored.load(kind, body)
         except (DecodeError, LookupError, ValueError) as error:
             message = f"the record of {kind.__name__.lower()} {key} cannot be read: {error}"
             raise self._database.refusal(CORRUPT, message) from error

@@ -6,10 +6,11 @@ zero value), `None` is absence. The plans are made once a class, so that a repor
 """
 
 import contextlib
+import dataclasses
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from typing import Any, NamedTuple, TypeVar
 
@@ -82,12 +83,10 @@ class FieldPlan(NamedTuple):
 class LoadPlan(NamedTuple):
     """How messages of one class are read. Most fields of most are empty: only the others are looked at."""
 
-    # By the field's number: the record's name, and how the value is read.
-    fields: dict[int, tuple[str, Callable[[Any], Any]]]
-    # What a record has where the message has nothing.
-    absent: dict[str, Any]
-    # That is made anew for each record: dicts can be changed, and what has to be there is refused.
-    made: tuple[tuple[str, Callable[[], Any]], ...]
+    # By the field's number: the record's name, and how the value is read if it is not taken as it is.
+    fields: dict[int, tuple[str, Callable[[Any], Any] | None]]
+    # What the record is while it is made.
+    draft: type
 
 
 class DumpPlan(NamedTuple):
@@ -110,7 +109,7 @@ _shared: dict[int, tuple[object, Message]] = {}
 _most_shared = 64
 
 # Small parts that are the same in many records: read once, and shared. All of them go when there are too many.
-_ALIKE = (Capacity, Cpu, Engine, ImagePin, Platform, Requests, Retry, Timeouts)
+ALIKE = (Capacity, Cpu, Engine, ImagePin, Platform, Requests, Retry, Timeouts)
 _ALIKE_KEPT = 4096
 _alike: dict[tuple[type, bytes], Any] = {}
 
@@ -137,17 +136,17 @@ def dump_once(record: object) -> Any:
 
 def load(kind: type[Record], message: Message) -> Record:
     """The record of a message. Raises ValueError where an enum has a value that `kind` does not know."""
-    plan = _LOADS.get(kind) or _load_plan(kind, message.DESCRIPTOR)
-    values = plan.absent.copy()
-    for field, value in message.ListFields():
-        known = plan.fields.get(field.number)
-        if known is not None:
-            name, read = known
-            values[name] = read(value)
-    for name, absent in plan.made:
-        if name not in values:
-            values[name] = absent()
-    return kind(**values)
+    plan = _LOADS.get(kind) or load_plan(kind, message.DESCRIPTOR)
+    known = plan.fields
+    values = {}
+    for one, value in message.ListFields():
+        if one.number in known:
+            name, read = known[one.number]
+            values[name] = value if read is None else read(value)
+    record: Any = plan.draft(**values)
+    # A draft has the same slots.
+    record.__class__ = kind
+    return typing.cast("Record", record)
 
 
 def _dump(record: object, kind: type[Message]) -> Message:
@@ -164,7 +163,9 @@ def _dump_plan(kind: type, descriptor: Any) -> tuple["DumpPlan", ...]:
     if known is None:
         plans = _plans(kind, descriptor).items()
         known = tuple(
-            DumpPlan(name, _field(name, descriptor).name, None if plan.dump is _same else plan.dump, plan.writes_empty)
+            DumpPlan(
+                name, field_of(name, descriptor).name, None if plan.dump is _same else plan.dump, plan.writes_empty
+            )
             for name, plan in plans
         )
         _DUMPS[kind] = known
@@ -203,22 +204,35 @@ def _load_alike(kind: type[Record], message: Message) -> Record:
     return found
 
 
-def _load_plan(kind: type, descriptor: Any) -> LoadPlan:
+def load_plan(kind: type, descriptor: Any) -> LoadPlan:
+    """How messages of that descriptor are read as records of that kind."""
     plans = _plans(kind, descriptor)
-    absent: dict[str, Any] = {}
-    made = []
-    for name, plan in plans.items():
-        if plan.absent is not dict:
-            with contextlib.suppress(ValueError):
-                absent[name] = plan.absent()
-        if name not in absent:
-            made.append((name, plan.absent))
-    reads = {_field(name, descriptor).number: (name, plan.load) for name, plan in plans.items()}
-    _LOADS[kind] = LoadPlan(reads, absent, tuple(made))
+    reads = {
+        field_of(name, descriptor).number: (name, None if plan.load is _same else plan.load)
+        for name, plan in plans.items()
+    }
+    _LOADS[kind] = LoadPlan(reads, _draft(kind, plans))
     return _LOADS[kind]
 
 
-def _field(name: str, descriptor: Any) -> FieldDescriptor:
+def _draft(kind: type, plans: dict[str, FieldPlan]) -> type:
+    """The same class, but not frozen, and with what a record has where its message has nothing.
+
+    What is frozen writes each field by a call, which was half of what it took to read a record.
+    """
+    made: list[tuple[str, Any, Any]] = []
+    for name, plan in plans.items():
+        # Anew for each record: dicts can be changed, and what has to be there is refused.
+        absent = dataclasses.field(default_factory=plan.absent)
+        if plan.absent is not dict:
+            with contextlib.suppress(ValueError):
+                absent = dataclasses.field(default=plan.absent())
+        made.append((name, Any, absent))
+    return dataclasses.make_dataclass(kind.__name__, made, slots=True, eq=False, repr=False)
+
+
+def field_of(name: str, descriptor: Any) -> FieldDescriptor:
+    """The field of a message for a record's field. Raises TypeError where there is none."""
     by_name = descriptor.fields_by_name
     field: FieldDescriptor | None = by_name.get(name) or by_name.get(name.removesuffix("_ms"))
     if field is None:
@@ -226,8 +240,15 @@ def _field(name: str, descriptor: Any) -> FieldDescriptor:
     return field
 
 
+def part_of(kind: type, name: str) -> type | None:
+    """Of what kind the records are that a record's field has, one or several; None where it has no records."""
+    inner, _ = _without_none(typing.get_type_hints(kind)[name])
+    one = typing.get_args(inner)[0] if typing.get_origin(inner) is tuple else inner
+    return one if isinstance(one, type) and is_dataclass(one) else None
+
+
 def _plan(name: str, hint: Any, descriptor: Any, default: object) -> FieldPlan:
-    field = _field(name, descriptor)
+    field = field_of(name, descriptor)
     inner, optional = _without_none(hint)
     origin = typing.get_origin(inner)
     if origin is tuple:
@@ -310,7 +331,7 @@ def _message(field: FieldDescriptor, kind: type, *, optional: bool) -> FieldPlan
 
 def _of_one(field: FieldDescriptor, kind: type) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
     """How a record that is part of another one is read and written."""
-    message_class, read = GetMessageClass(_message_type(field)), _load_alike if kind in _ALIKE else load
+    message_class, read = GetMessageClass(_message_type(field)), _load_alike if kind in ALIKE else load
 
     def load_one(message: Any) -> Any:
         return read(kind, message)

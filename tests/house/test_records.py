@@ -10,7 +10,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headrace import wire
+from headrace import stored, wire
 from headrace.attempts import Platform
 from headrace.jobs import Job, JobSpec
 from headrace.nodes import Device, Health, Node
@@ -67,6 +67,9 @@ def test_a_record_of_every_kind_arrives_as_it_left(kind: type, data: st.DataObje
     raw = wire.dump(record).SerializeToString()
 
     assert wire.load(kind, message.FromString(raw)) == record
+    assert stored.load(kind, raw) == record
+    # What was read before is not read again.
+    assert stored.load(kind, raw) == record
 
 
 def test_unknown_arrives_as_unknown_and_zero_as_zero() -> None:
