@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from controller.services.jobs import JobService
 from controller.services.nodes import NodeService
 from controller.services.projects import ProjectService
 from controller.shell import Shell
-from controller.store import Store
+from controller.store import Store, no_collections
 from controller.web import app
 from controller.web import server as web
 from headrace import wire
@@ -112,7 +112,8 @@ def assemble(settings: ControllerSettings) -> Parts:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
     store = Store.open(settings.store_url)
     try:
-        return _assembled(settings, state, store, records)
+        with no_collections():
+            return _assembled(settings, state, store, records)
     except BaseException:
         store.close()
         raise
@@ -133,12 +134,7 @@ def _assembled(settings: ControllerSettings, state: Path, store: Store, records:
     )
     fading = Fading(policy.half_life_ms, policy.share_ahead_ms)
     projects = Projects(settings.projects, fading, store.uses())
-    book = Book(store.cluster, policy, jobs, nodes, projects)
-    book.recall(reversed(store.jobs(limit=JOBS_RECALLED)))
-    for job in jobs:
-        if job.is_array:
-            # Its own elements tell best how long the others will take.
-            book.recall(reversed(store.jobs(limit=ELEMENTS_RECALLED, gang=job.id)))
+    book = Book(store.cluster, policy, jobs, nodes, projects, _recalled(store, jobs))
     with refused_by_setting("checkpoints"):
         checkpoints = FolderStore(settings.checkpoint_folder)
     logs = JobLogs(state / "logs", settings.logs.max_bytes)
@@ -157,6 +153,13 @@ def _assembled(settings: ControllerSettings, state: Path, store: Store, records:
         records=records,
         shell=shell,
     )
+
+
+def _recalled(store: Store, jobs: Sequence[Job]) -> list[Job]:
+    """The newest jobs, oldest first; and of arrays: its own elements tell best how long the others will take."""
+    pages = [store.jobs(limit=JOBS_RECALLED)]
+    pages += [store.jobs(limit=ELEMENTS_RECALLED, gang=job.id) for job in jobs if job.is_array]
+    return [job for page in pages for job in reversed(page)]
 
 
 def _epoch_of(live: Mapping[str, Job], job: str) -> int | None:

@@ -136,7 +136,7 @@ class Store:
     def load(self) -> tuple[tuple[Job, ...], tuple[Node, ...]]:
         """What a controller starts from: the jobs that have not ended, oldest first, and all nodes."""
         live = _JOBS.where(_JOB.ended == false())
-        with self._reading() as connection, _no_collections():
+        with self._reading() as connection, no_collections():
             job_rows = connection.execute(live.order_by(*_AGE)).all()
             node_rows = connection.execute(_NODES.order_by(_NODE.id)).all()
             return self._records(Job, job_rows), self._records(Node, node_rows)
@@ -253,7 +253,7 @@ class Store:
 
 
 @contextlib.contextmanager
-def _no_collections() -> Iterator[None]:
+def no_collections() -> Iterator[None]:
     """Records have no cycles; looking for some in all that is loaded so far, over and over, doubles the time."""
     collects = gc.isenabled()
     gc.disable()

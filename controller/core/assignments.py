@@ -16,6 +16,15 @@ GOALS = {
     JobState.CANCELLING: Goal.CANCEL,
 }
 
+# A node's generation is written down once in so many, not with each job: a controller that starts counts on from as
+# many above what was written.
+GENERATIONS_AHEAD = 256
+
+
+def above_all_sent(node: Node) -> Node:
+    """The node as a controller that starts takes it over: the next generation is newer than any that it was told."""
+    return replace(node, generation=node.generation + GENERATIONS_AHEAD)
+
 
 def usage(node: str, jobs: Iterable[Job]) -> Usage:
     """What those of `jobs` that are at `node`, or are about to come there, hold of it."""

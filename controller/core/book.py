@@ -39,10 +39,6 @@ from headrace.sessions import Assignment, Placement, Prefetch
 
 __all__ = ["Book", "Policy"]
 
-# A node's generation is written down once in so many, not with each job: a controller that starts counts on from as
-# many above what was written.
-GENERATIONS_AHEAD = 256
-
 
 class Book:
     """Jobs that have not ended, and nodes. Holds no clock: time is the last `Ticked`."""
@@ -54,11 +50,13 @@ class Book:
         jobs: tuple[Job, ...],
         nodes: tuple[Node, ...],
         projects: Projects | None = None,
+        ended: Iterable[Job] = (),
     ) -> None:
+        """`jobs` have not ended. Of those that have, oldest first, some are in `ended`: they tell of others."""
         self.name, self.policy = name, policy
         self.now_ms = self.wall_ms = 0
         self.jobs: dict[str, Job] = {}
-        self.nodes: dict[str, Node] = {node.id: _above_all_sent(node) for node in nodes}
+        self.nodes: dict[str, Node] = {node.id: assignments.above_all_sent(node) for node in nodes}
         # When a node was last heard, by this process: a restarted controller gives every node a whole lease. Those that
         # were silent for longest come first.
         self.heard_ms: dict[str, int] = {}
@@ -106,6 +104,7 @@ class Book:
         self.heard: dict[str, Attempt] = {}
         # Whether jobs that wait are to be looked at: now, as there may be room, or at the next tick.
         self.room_changed, self.nodes_changed = True, False
+        self._learn(ended)
         self._take_over(jobs)
 
     def copy(self) -> Self:
@@ -133,7 +132,12 @@ class Book:
         for node in self.nodes.values():
             self.projects.yardstick.put(node)
         for job in jobs:
-            self._index(job)
+            self.jobs[job.id] = job
+            if job.request_id:
+                self._requests[job.request_id] = job.id
+            for node_id in assignments.nodes_of(job):
+                self._at.setdefault(node_id, {})[job.id] = None
+            self._sort_in(job)
             self.foresight.recall(job)
             self.learned.paced(job, least_ms=self.policy.improving.pace_ms)
             self.improvements.recall(job)
@@ -144,17 +148,13 @@ class Book:
         """Of the jobs of a table."""
         return Lengths(self.arrivals, self.learned, self.policy.terms)
 
-    def recall(self, jobs: Iterable[Job]) -> None:
-        """Learns from jobs that have ended, oldest first, before anything happens."""
+    def _learn(self, jobs: Iterable[Job]) -> None:
         for job in jobs:
             if job.ended:
                 self.endings.ended(job)
                 self.learned.ended(job, self.past_runs.ended(job))
                 self.foresight.recall(job)
                 self.improvements.recall(job)
-        # Once more, so that they count as newer.
-        for job in self.jobs.values():
-            self.foresight.recall(job)
 
     def put(self, job: Job) -> None:
         """Takes over a job as it now is; it is saved."""
@@ -332,7 +332,7 @@ class Book:
         if wanted != told:
             self._told[node_id] = wanted
             node = replace(node, generation=node.generation + 1)
-            if told is None or node.generation % GENERATIONS_AHEAD == 0 or node.name in self._saves:
+            if told is None or node.generation % assignments.GENERATIONS_AHEAD == 0 or node.name in self._saves:
                 self.put_node(node)
             else:
                 self.nodes[node_id] = node
@@ -367,13 +367,7 @@ class Book:
 
     def _index(self, job: Job) -> None:
         before = self.jobs.get(job.id)
-        self.watchlist.put(job)
-        self.projects.job_put(job, self.nodes, self.wall_ms)
-        if job.state is not JobState.QUEUED:
-            for node in self.turns.waits_no_more(job, self.wall_ms):
-                self.touch(node)
-        self.queue.put(job)
-        self.relations.put(job)
+        self._sort_in(job)
         nodes = () if job.ended else assignments.nodes_of(job)
         for node in assignments.nodes_of(before) if before is not None else ():
             # A job that stays keeps its turn: in another order, the node's assignment would look like a new one.
@@ -391,9 +385,14 @@ class Book:
         if job.request_id:
             self._requests[job.request_id] = job.id
 
-
-def _above_all_sent(node: Node) -> Node:
-    return replace(node, generation=node.generation + GENERATIONS_AHEAD)
+    def _sort_in(self, job: Job) -> None:
+        self.watchlist.put(job)
+        self.projects.job_put(job, self.nodes, self.wall_ms)
+        if job.state is not JobState.QUEUED:
+            for node in self.turns.waits_no_more(job, self.wall_ms):
+                self.touch(node)
+        self.queue.put(job)
+        self.relations.put(job)
 
 
 def _offers(node: Node) -> tuple[object, ...]:

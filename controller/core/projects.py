@@ -2,8 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from controller.core.copies import with_its_own
 from controller.core.fairness import Account, Fading, due
@@ -17,8 +16,7 @@ from headrace.suggestions import unknown
 NOTHING = Amount()
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
+class Holding(NamedTuple):
     """What a job has at its place: of which project it counts, and in which epoch that was measured."""
 
     project: str

@@ -59,6 +59,8 @@ class Yardstick:
         self._kinds: dict[str, _Kind] = {}
         # What of each node is counted: its capacity, and its devices, of which readings do not matter.
         self._nodes: dict[str, Node] = {}
+        # What was asked for last without devices, and how much that is.
+        self._latest: tuple[Requests, Amount] | None = None
         for node in nodes:
             self.put(node)
 
@@ -77,6 +79,7 @@ class Yardstick:
         self._nodes[node.id] = node
 
     def _count(self, node: Node, sign: int) -> None:
+        self._latest = None
         self.cpu_millis += sign * node.description.capacity.cpu_millis
         self.memory_bytes += sign * node.description.capacity.memory_bytes
         for device in node.devices:
@@ -84,6 +87,11 @@ class Yardstick:
 
     def amount(self, requests: Requests, devices: Sequence[Device]) -> Amount:
         """What a task has that asked for so much and was given (parts of) these devices."""
+        if not devices:
+            if self._latest is None or self._latest[0] is not requests:
+                # Of jobs that come one after the other, many ask for the same.
+                self._latest = requests, Amount(self._without_devices(requests), 0, requests.cpu_millis)
+            return self._latest[1]
         parts = [(one, shares.part_of(requests.accelerators, one.memory_bytes).millis) for one in devices]
         of_devices = sum(self._unit_millis(device, millis) for device, millis in parts)
         return Amount(

@@ -41,12 +41,12 @@ class Watchlist:
 
     def put(self, job: Job) -> None:
         """The job is like this now."""
-        _keep(self.on_devices, job, holds=_is_on_devices(job))
-        is_looked_at = not job.ended and _is_looked_at(job)
+        attempt = job.attempt if job.state is JobState.RUNNING else None
+        _keep(self.on_devices, job, holds=attempt is not None and bool(attempt.devices))
+        is_looked_at = _is_looked_at(job) and not job.ended
         _keep(self.limited, job, holds=is_looked_at)
         self._put_limit(job.id, None if is_looked_at else _reached_ms(job))
-        has_to_progress = job.spec.timeouts.progress_ms is not None and job.attempt is not None
-        _keep(self.paced, job, holds=job.state is JobState.RUNNING and has_to_progress)
+        _keep(self.paced, job, holds=attempt is not None and job.spec.timeouts.progress_ms is not None)
 
     def due(self, what: str, now_ms: int, *, every_ms: int) -> bool:
         """Whether something is to be looked at again, no more often than so: where much happens, time passes often."""
@@ -78,13 +78,8 @@ class Watchlist:
 def _keep(jobs: dict[str, Job], job: Job, *, holds: bool) -> None:
     if holds:
         jobs[job.id] = job
-    else:
+    elif jobs:
         jobs.pop(job.id, None)
-
-
-def _is_on_devices(job: Job) -> bool:
-    attempt = job.attempt if job.state is JobState.RUNNING else None
-    return attempt is not None and bool(attempt.devices)
 
 
 def _is_looked_at(job: Job) -> bool:

@@ -83,8 +83,8 @@ class PacedWorld:
     def restart(self) -> None:
         """The controller is killed, and begins anew from what was saved."""
         live = tuple(one for one in self.jobs.values() if not one.ended)
-        self.cluster = Cluster(Book("cluster-1", self.policy, live, tuple(self.nodes.values())))
-        self.book.recall(self.jobs.values())
+        nodes, ended = tuple(self.nodes.values()), self.jobs.values()
+        self.cluster = Cluster(Book("cluster-1", self.policy, live, nodes, ended=ended))
         self._heard(self._ticked())
         for site in self.sites.values():
             site.node = replace(site.node, session=site.node.session + 1)

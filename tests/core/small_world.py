@@ -128,8 +128,8 @@ class World:
         """The controller is killed and started again from what it had saved."""
         jobs = tuple(one for one in self.store.values() if isinstance(one, Job) and not one.ended)
         nodes = tuple(one for one in self.store.values() if isinstance(one, Node))
-        self.cluster = Cluster(Book("cluster-1", Policy(), jobs, nodes, self.projects()))
-        self.cluster.book.recall(one for one in self.store.values() if isinstance(one, Job))
+        ended = (one for one in self.store.values() if isinstance(one, Job))
+        self.cluster = Cluster(Book("cluster-1", Policy(), jobs, nodes, self.projects(), ended))
         self._queue = deque(one for one in self._queue if one[0] != "controller")
         self.pass_time(0)
         for name, site in self.sites.items():

@@ -204,13 +204,12 @@ def test_a_job_is_put_where_one_ran_that_it_is_to_be_near_to_else_into_its_regio
 
 
 def test_where_jobs_ran_is_known_again_after_a_restart() -> None:
-    two = book(node("a"), node("b"))
     attempt = Attempt(
         "prepare-1", epoch=1, node="b", image=PIN.image, platform=AMD64, start_time_ms=5, phases=(pulled(9, 1),)
     )
     ended = Job("jobs/prepare-1", spec(display_name="prepare"), JobState.SUCCEEDED, attempts=(attempt,))
 
-    two.recall([ended])
+    two = Book("cluster-1", Policy(), (), (node("a"), node("b")), ended=[ended])
     two.foresight.paths.renew()
 
     assert chosen(two, spec(neighbours=Neighbours(near=("prepare",)))) == "b"

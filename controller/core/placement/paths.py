@@ -1,6 +1,6 @@
 """What nodes have had, and how fast they bring what they lack: measured as jobs were brought there."""
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from statistics import median
 
@@ -29,7 +29,7 @@ class Paths:
         self.images: dict[str, dict[str, None]] = {}
         self._image_count = 0
         # By id, and by project and name, where a job was started last.
-        self._ran: dict[tuple[str, str], str] = {}
+        self._ran: OrderedDict[tuple[str, str], str] = OrderedDict()
         # By node and kind: bytes and milliseconds of the newest transfers.
         self._brought: dict[tuple[str, str], deque[tuple[int, int]]] = {}
         # Bytes a millisecond, by node and kind, as of the last renewal; of nodes without a measurement, what is usual.
@@ -48,10 +48,11 @@ class Paths:
             while self._image_count > _IMAGES_KEPT:
                 self._image_count -= len(self.images.pop(next(iter(self.images))))
         for name in (("", job.id), (job.spec.project, job.spec.display_name)):
-            self._ran.pop(name, None)
             self._ran[name] = attempt.node
+            self._ran.move_to_end(name)
             if len(self._ran) > _JOBS_KEPT:
-                del self._ran[next(iter(self._ran))]
+                # A plain dict looks for its first key beyond all that were before it.
+                self._ran.popitem(last=False)
         self.brought(attempt.node, attempt.phases)
 
     def moved(self, move: Migration) -> None:
