@@ -31,7 +31,7 @@ class _Reading(NamedTuple):
     """How messages of one class are read from bytes."""
 
     parse: Callable[[bytes], Message]
-    fields: dict[int, tuple[str, Callable[[Any], Any] | None]]
+    fields: dict[Any, tuple[str, Callable[[Any], Any] | None]]
     draft: type
     # Of kinds in _OWN: the fields by which records differ, and how the others are read.
     own: tuple[str, ...]
@@ -62,7 +62,7 @@ def _record(kind: type[Record], reading: _Reading, body: bytes) -> Record:
 def _values(reading: _Reading, message: Message) -> dict[str, Any]:
     values, readers = {}, reading.fields
     for field, value in message.ListFields():
-        name, read = readers[field.number]
+        name, read = readers[field]
         values[name] = value if read is None else read(value)
     return values
 
@@ -97,16 +97,17 @@ def _reading(kind: type, descriptor: Any) -> _Reading:
 
 
 def _made(kind: type, descriptor: Descriptor, names: dict[str, str]) -> _Reading:
-    plan, readers = wire.load_plan(kind, descriptor), {}
+    plan, readers, shallow = wire.load_plan(kind, descriptor), {}, _shallow(descriptor, names)
     for name, its_name in names.items():
+        its = shallow.DESCRIPTOR.fields_by_name[name]
         field = descriptor.fields_by_name[name]
         part = wire.part_of(kind, its_name)
         if part is None or field.message_type is None:
-            readers[field.number] = plan.fields[field.number]
+            readers[its] = plan.fields[field.number]
         else:
             read = _part(part, field.message_type)
-            readers[field.number] = (its_name, _several(read) if field.is_repeated else read)
-    return _Reading(_shallow(descriptor, names).FromString, readers, plan.draft, (), None, {})
+            readers[its] = (its_name, _several(read) if field.is_repeated else read)
+    return _Reading(shallow.FromString, readers, plan.draft, (), None, {})
 
 
 def _part(kind: type, descriptor: Descriptor) -> Callable[[bytes], Any]:

@@ -28,13 +28,16 @@ def above_all_sent(node: Node) -> Node:
 
 def usage(node: str, jobs: Iterable[Job]) -> Usage:
     """What those of `jobs` that are at `node`, or are about to come there, hold of it."""
-    held = Usage()
+    placed, coming = [], []
     for job in jobs:
-        attempt = job.attempt
         if job.node == node:
-            held = held.plus(job.spec, attempt.devices if attempt is not None else ())
+            attempt = job.attempt
+            placed.append((job.spec, attempt.devices if attempt is not None else ()))
         elif job.migration is not None and is_coming(job, node):
-            held = held.with_coming(bound(job.spec, job.migration.variant))
+            coming.append(bound(job.spec, job.migration.variant))
+    held = Usage.of(placed)
+    for spec in coming:
+        held = held.with_coming(spec)
     return held
 
 

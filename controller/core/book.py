@@ -52,7 +52,7 @@ class Book:
         projects: Projects | None = None,
         ended: Iterable[Job] = (),
     ) -> None:
-        """`jobs` have not ended. Of those that have, oldest first, some are in `ended`: they tell of others."""
+        """`jobs` have not ended; of those in `ended`, oldest first, the ended ones tell of others."""
         self.name, self.policy = name, policy
         self.now_ms = self.wall_ms = 0
         self.jobs: dict[str, Job] = {}
@@ -74,13 +74,11 @@ class Book:
         # Since when a job's device is in no report: job, device.
         self.missing_since_ms: dict[tuple[str, str], int] = {}
         self.endings = Endings(policy.ends_ms)
-        self.foresight = Foresight()
-        self.past_runs = PastRuns()
+        self.foresight, self.past_runs = Foresight(), PastRuns()
         self.learned, self.improvements = Learned(self.nodes), Improvements()
         self.watchlist = Watchlist()
         self.projects = projects or Projects({}, Fading(policy.half_life_ms, policy.share_ahead_ms))
-        self.turns = Turns()
-        self.queue = Queue(policy.preempting_priority)
+        self.turns, self.queue = Turns(), Queue(policy.preempting_priority)
         self.snapshot = Snapshot()
         self.costs, self.arrivals = Costs(self.snapshot), Arrivals(self.snapshot, self.foresight.paths)
         self.tables = Tables(self.snapshot, self.costs, self.lengths)
@@ -104,8 +102,7 @@ class Book:
         self.heard: dict[str, Attempt] = {}
         # Whether jobs that wait are to be looked at: now, as there may be room, or at the next tick.
         self.room_changed, self.nodes_changed = True, False
-        self._learn(ended)
-        self._take_over(jobs)
+        self._take_over(jobs, ended)
 
     def copy(self) -> Self:
         """The same, with jobs, nodes, and what is asked of both (but for lines) as of now; the rest is shared."""
@@ -128,21 +125,24 @@ class Book:
         twin.tables = Tables(snapshot, twin.costs, twin.lengths)
         return twin
 
-    def _take_over(self, jobs: tuple[Job, ...]) -> None:
+    def _take_over(self, jobs: tuple[Job, ...], ended: Iterable[Job]) -> None:
+        self._learn(ended)
         for node in self.nodes.values():
             self.projects.yardstick.put(node)
+        self.projects.take_over(jobs, self.nodes)
         for job in jobs:
-            self.jobs[job.id] = job
+            job_id = job.id
+            self.jobs[job_id] = job
             if job.request_id:
-                self._requests[job.request_id] = job.id
+                self._requests[job.request_id] = job_id
             for node_id in assignments.nodes_of(job):
-                self._at.setdefault(node_id, {})[job.id] = None
+                self._at.setdefault(node_id, {})[job_id] = None
             self._sort_in(job)
             self.foresight.recall(job)
             self.learned.paced(job, least_ms=self.policy.improving.pace_ms)
             self.improvements.recall(job)
             if job.is_gang:
-                self.gangs_changed[job.id] = None
+                self.gangs_changed[job_id] = None
 
     def lengths(self) -> Lengths:
         """Of the jobs of a table."""
@@ -367,6 +367,7 @@ class Book:
 
     def _index(self, job: Job) -> None:
         before = self.jobs.get(job.id)
+        self.projects.job_put(job, self.nodes, self.wall_ms)
         self._sort_in(job)
         nodes = () if job.ended else assignments.nodes_of(job)
         for node in assignments.nodes_of(before) if before is not None else ():
@@ -387,7 +388,6 @@ class Book:
 
     def _sort_in(self, job: Job) -> None:
         self.watchlist.put(job)
-        self.projects.job_put(job, self.nodes, self.wall_ms)
         if job.state is not JobState.QUEUED:
             for node in self.turns.waits_no_more(job, self.wall_ms):
                 self.touch(node)

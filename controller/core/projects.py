@@ -47,6 +47,20 @@ class Projects:
 
     # What there is.
 
+    def take_over(self, jobs: Iterable[Job], nodes: Mapping[str, Node]) -> None:
+        """The jobs are there as a controller starts: as if each was put, before any time is known."""
+        sums: dict[str, list[int]] = {}
+        for job in jobs:
+            if job.node and not job.is_gang:
+                project = job.spec.project
+                amount = self.amount_at(job, nodes.get(job.node), _devices(job))
+                self._holdings[job.id] = Holding(project, job.node, job.epoch, amount)
+                held = sums.setdefault(project, [0, 0, 0])
+                held[0] += amount.unit_millis
+                held[1] += amount.device_millis
+                held[2] += amount.cpu_millis
+        self.held = {project: Amount(*held) for project, held in sums.items()}
+
     def job_put(self, job: Job, nodes: Mapping[str, Node], wall_ms: int) -> None:
         """The job is like this now. What it holds is measured once, when it has come to its place."""
         known = self._holdings.get(job.id)

@@ -82,9 +82,9 @@ class Turns:
 
     def waits_no_more(self, job: Job, wall_ms: int) -> tuple[str, ...]:
         """The job has a place, or is over; the same."""
-        if job.state in (JobState.CANCELLING, JobState.FREEZING):
+        if job.state is JobState.CANCELLING or job.state is JobState.FREEZING:
             self.leaving_since_ms.setdefault(job.id, wall_ms)
-        else:
+        elif self.leaving_since_ms:
             self.leaving_since_ms.pop(job.id, None)
         return self.forget(job.id)
 

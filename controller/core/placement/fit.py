@@ -30,6 +30,27 @@ class Usage:
     names: tuple[Name, ...] = ()
     shunned: tuple[Name, ...] = ()
 
+    @classmethod
+    def of(cls, placed: Iterable[tuple[JobSpec, tuple[str, ...]]]) -> "Usage":
+        """Of these attempts, with the devices that each has: the same as one after the other by `plus`."""
+        cpu_millis = memory_bytes = 0
+        devices: list[str] = []
+        parts: list[tuple[str, AcceleratorRequest]] = []
+        names: list[Name] = []
+        shunned: list[Name] = []
+        for spec, given in placed:
+            asked = spec.resources.accelerators
+            cpu_millis += spec.resources.cpu_millis
+            memory_bytes += spec.resources.memory_bytes
+            if asked is not None and asked.is_part:
+                parts += [(one, asked) for one in given]
+            else:
+                devices += given
+            names.append(name_of(spec))
+            if spec.neighbours is not None:
+                shunned += kept_apart(spec)
+        return cls(cpu_millis, memory_bytes, tuple(devices), tuple(parts), names=tuple(names), shunned=tuple(shunned))
+
     def plus(self, spec: JobSpec, devices: tuple[str, ...]) -> "Usage":
         """With one more attempt."""
         requests = spec.resources
