@@ -6,6 +6,7 @@ what is a record of its own stays bytes at first, and bytes that were read befor
 
 from collections.abc import Callable, Container
 from dataclasses import fields
+from sys import intern
 from typing import Any, NamedTuple, TypeVar, cast
 
 from google.protobuf import duration_pb2, timestamp_pb2
@@ -22,6 +23,9 @@ Record = TypeVar("Record")
 
 # What differs between records of a kind that are alike in all else. The rest is read once for all of them.
 _OWN: dict[type, tuple[str, ...]] = {JobSpec: ("display_name", "command", "env")}
+
+# Fields with texts that many records have: one text for all of them.
+_INTERNED = ("node", "image", "project", "gang", "array")
 
 # Bytes that were read before, and what was read. All of them go when there are too many.
 _KEPT = 4096
@@ -97,12 +101,15 @@ def _reading(kind: type, descriptor: Any) -> _Reading:
 
 
 def _made(kind: type, descriptor: Descriptor, names: dict[str, str]) -> _Reading:
-    plan, readers, shallow = wire.load_plan(kind, descriptor), {}, _shallow(descriptor, names)
+    plan, shallow = wire.load_plan(kind, descriptor), _shallow(descriptor, names)
+    readers: dict[Any, tuple[str, Callable[[Any], Any] | None]] = {}
     for name, its_name in names.items():
         its = shallow.DESCRIPTOR.fields_by_name[name]
         field = descriptor.fields_by_name[name]
         part = wire.part_of(kind, its_name)
-        if part is None or field.message_type is None:
+        if its_name in _INTERNED:
+            readers[its] = (its_name, intern)
+        elif part is None or field.message_type is None:
             readers[its] = plan.fields[field.number]
         else:
             read = _part(part, field.message_type)
@@ -127,7 +134,7 @@ def _part(kind: type, descriptor: Descriptor) -> Callable[[bytes], Any]:
 
 
 def _several(read: Callable[[bytes], Any]) -> Callable[[list[bytes]], Any]:
-    return lambda bodies: tuple([read(one) for one in bodies])
+    return lambda bodies: (read(bodies[0]),) if len(bodies) == 1 else tuple([read(one) for one in bodies])
 
 
 def _shallow(descriptor: Descriptor, chosen: Container[str]) -> type[Message]:

@@ -23,6 +23,7 @@ def test_jobs_that_ask_for_the_same_share_what_they_ask_for() -> None:
 
     assert (one, other) == (job(1), job(2))
     assert one.spec.resources is other.spec.resources
+    assert one.spec.image is other.spec.image
 
 
 def test_what_may_be_changed_of_a_record_is_its_own() -> None:
