@@ -81,9 +81,11 @@ class Turns:
         return [claim.spec for job, claim in claims if job != but for one in claim.nodes if one == node]
 
     def waits_no_more(self, job: Job, wall_ms: int) -> tuple[str, ...]:
-        """The job has a place, or is over; the same."""
+        """The job has a place, or is over; the same. `wall_ms` is 0 before the first tick."""
         if job.state in (JobState.CANCELLING, JobState.FREEZING):
-            self.leaving_since_ms.setdefault(job.id, wall_ms)
+            # What had to leave before a restart may have been told a moment ago: that time is not known.
+            if wall_ms:
+                self.leaving_since_ms.setdefault(job.id, wall_ms)
         else:
             self.leaving_since_ms.pop(job.id, None)
         return self.forget(job.id)
