@@ -134,11 +134,10 @@ def _assembled(settings: ControllerSettings, state: Path, store: Store, records:
     fading = Fading(policy.half_life_ms, policy.share_ahead_ms)
     projects = Projects(settings.projects, fading, store.uses())
     book = Book(store.cluster, policy, jobs, nodes, projects)
-    book.recall(reversed(store.jobs(limit=JOBS_RECALLED)))
-    for job in jobs:
-        if job.is_array:
-            # Its own elements tell best how long the others will take.
-            book.recall(reversed(store.jobs(limit=ELEMENTS_RECALLED, gang=job.id)))
+    past = [store.jobs(limit=JOBS_RECALLED)]
+    # An array's own elements tell best how long the others will take.
+    past += [store.jobs(limit=ELEMENTS_RECALLED, gang=job.id) for job in jobs if job.is_array]
+    book.recall(job for page in past for job in reversed(page))
     with refused_by_setting("checkpoints"):
         checkpoints = FolderStore(settings.checkpoint_folder)
     logs = JobLogs(state / "logs", settings.logs.max_bytes)

@@ -134,7 +134,6 @@ class Book:
             self.projects.yardstick.put(node)
         for job in jobs:
             self._index(job)
-            self.foresight.recall(job)
             self.learned.paced(job, least_ms=self.policy.improving.pace_ms)
             self.improvements.recall(job)
             if job.is_gang:
@@ -145,16 +144,13 @@ class Book:
         return Lengths(self.arrivals, self.learned, self.policy.terms)
 
     def recall(self, jobs: Iterable[Job]) -> None:
-        """Learns from jobs that have ended, oldest first, before anything happens."""
-        for job in jobs:
-            if job.ended:
-                self.endings.ended(job)
-                self.learned.ended(job, self.past_runs.ended(job))
-                self.foresight.recall(job)
-                self.improvements.recall(job)
-        # Once more, so that they count as newer.
-        for job in self.jobs.values():
-            self.foresight.recall(job)
+        """Learns from jobs that have ended, oldest first, and from those it has: once, before anything happens."""
+        ended = [job for job in jobs if job.ended]
+        for job in ended:
+            self.endings.ended(job)
+            self.learned.ended(job, self.past_runs.ended(job))
+            self.improvements.recall(job)
+        self.foresight.recall([*ended, *self.jobs.values()])
 
     def put(self, job: Job) -> None:
         """Takes over a job as it now is; it is saved."""

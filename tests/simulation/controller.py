@@ -77,9 +77,8 @@ class SimulatedController(Process):
         fading = Fading(POLICY.half_life_ms, POLICY.share_ahead_ms)
         projects = Projects(self.world.declared, fading, self.uses.values())
         book = Book("cluster-1", policy, live, tuple(self.nodes.values()), projects)
-        if pacing is not None:
-            # As the daemon does, with the newest of all jobs.
-            book.recall(self.jobs.values())
+        # As the daemon does, with the newest of all jobs.
+        book.recall(self.jobs.values() if pacing is not None else ())
         # So that arrays are large in a small world.
         book.relations.fresh_at_once = 2
         self.sessions, self.waiting_ms = {}, {}
