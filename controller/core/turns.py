@@ -57,8 +57,6 @@ class Turns:
         # Jobs for which others may have to leave, in their order, and until when which of them look no more.
         self.asking: dict[str, None] = {}
         self.rests_until_ms: dict[str, int] = {}
-        # When those were last looked at that may have to give back room which they have ahead of others.
-        self.lent_ms = 0
         # Since when jobs are asked to end, or to save and leave.
         self.leaving_since_ms: dict[str, int] = {}
         # When a node, or what is held of it, was last another one, counted; those that were last come last.
