@@ -10,13 +10,13 @@ from dataclasses import replace
 
 from benchmarks import setting as settings
 from benchmarks.figures import Ratio, Row, Series
+from benchmarks.plan_held import hold
 from controller.core import model
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
 from controller.core.placement.batch import choose_many
 from controller.core.placement.demand import Demand, demand_of
 from controller.core.placement.fit import Place
-from controller.core.placement.plans import hold
 from controller.core.placement.tables import Tables
 from headrace.attempts import Platform
 from headrace.jobs import AcceleratorRequest, ImagePin, Job, JobSpec, JobState, Requests

@@ -19,6 +19,8 @@ Made = TypeVar("Made")
 
 # How often jobs that another one follows are looked up, while one of them ends each time.
 LOOKS = 10
+# So many jobs' images are looked up at the same time: each may ask its registry for several documents at once.
+RESOLVED_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +87,8 @@ class Creations:
 
     async def _all(self, several: Sequence[Wanted]) -> tuple[Job, ...]:
         known = await self._earlier.of(*((one.request_id, one.id) for one in several))
-        pinned: dict[tuple[str, ...], tuple[ImagePin, ...]] = {}
-        images = []
-        for number, (one, earlier) in enumerate(zip(several, known, strict=True)):
-            key = (one.spec.image, *(variant.image for variant in one.spec.variants))
-            if key not in pinned and (earlier is None or earlier.request_id != one.request_id):
-                try:
-                    pinned[key] = await self.pins(one.spec)
-                except Refusal as refusal:
-                    raise refusal.within(f"requests[{number}]") from refusal
-            images.append(pinned.get(key, ()))
+        pinned = await self._all_pins(several, known)
+        images = [pinned.get(_images(one.spec), ()) for one in several]
 
         async def ask() -> tuple[Job, ...]:
             events = [
@@ -105,6 +99,36 @@ class Creations:
             return cast("tuple[Job, ...]", answer)
 
         return await _once_awaited_stay(ask)
+
+    async def _all_pins(
+        self, several: Sequence[Wanted], known: Sequence[Job | None]
+    ) -> dict[tuple[str, ...], tuple[ImagePin, ...]]:
+        """The pins of all that these ask for, some at a time; the Refusal is that of the first that has one."""
+        asked: dict[tuple[str, ...], int] = {}
+        for number, (one, earlier) in enumerate(zip(several, known, strict=True)):
+            if earlier is None or earlier.request_id != one.request_id:
+                asked.setdefault(_images(one.spec), number)
+        pinned: dict[tuple[str, ...], tuple[ImagePin, ...]] = {}
+        refused: dict[int, Refusal] = {}
+        turn = asyncio.Semaphore(RESOLVED_AT_ONCE)
+
+        async def resolve(key: tuple[str, ...], number: int) -> None:
+            # Turns come in order: of those before one that was refused, none is left out.
+            async with turn:
+                if refused:
+                    return
+                try:
+                    pinned[key] = await self.pins(several[number].spec)
+                except Refusal as refusal:
+                    refused[number] = refusal
+
+        async with asyncio.TaskGroup() as group:
+            for key, number in asked.items():
+                group.create_task(resolve(key, number))
+        if refused:
+            first = min(refused)
+            raise refused[first].within(f"requests[{first}]") from refused[first]
+        return pinned
 
     async def _submitted(
         self, wanted: Wanted, images: tuple[ImagePin, ...], earlier: Job | None, *, within: str = ""
@@ -143,6 +167,10 @@ class Earlier:
         async with self._looking:
             requests, self._requests, self._next = self._requests, [], None
             return await asyncio.to_thread(self._store.jobs_of, requests)
+
+
+def _images(spec: JobSpec) -> tuple[str, ...]:
+    return spec.image, *(variant.image for variant in spec.variants)
 
 
 async def _alone(making: Awaitable[Job]) -> tuple[Job, ...]:

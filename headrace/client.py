@@ -35,6 +35,7 @@ from headrace.explanations import Explanation
 from headrace.jobs import Candidate, Job, JobSpec, MigrationPlan
 from headrace.nodes import Node
 from headrace.projects import Project
+from headrace.refusals import Code, Refusal
 from headrace.searches import Found, Search
 from headrace.v1 import job_service_pb2 as job_pb
 from headrace.v1 import node_service_pb2 as node_pb
@@ -67,7 +68,10 @@ class Client:
         return await self._create(request)
 
     async def create_jobs(self, specs: Sequence[JobSpec], *, request_ids: Sequence[str] = ()) -> tuple[Job, ...]:
-        """Submit up to 1,000 jobs in one transaction: all of them, or none. `request_ids`: one each."""
+        """Submit up to 1,000 jobs in one transaction: all of them, or none. `request_ids`: one each, or none at all."""
+        if request_ids and len(request_ids) != len(specs):
+            message = f"request_ids: {len(request_ids)} of them for {len(specs)} jobs; give one for each job, or none"
+            raise Refusal(Code.INVALID_ARGUMENT, "REQUEST_IDS_UNEVEN", message)
         ids = request_ids or [str(uuid.uuid4()) for _ in specs]
         requests = [
             job_pb.CreateJobRequest(spec=wire.dump(spec), request_id=one) for spec, one in zip(specs, ids, strict=True)

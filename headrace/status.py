@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -25,6 +26,7 @@ BUG = "BUG"
 # pass 8 KiB, and the user would then read of header sizes instead of what is wrong.
 MESSAGE_MAX_BYTES = 1200
 METADATA_MAX_BYTES = 1000
+MIB = 1 << 20
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
@@ -52,6 +54,9 @@ _FOREIGN = {
         "{controller} does not answer; is it running? Start headrace-controller, or name another address",
     ),
 }
+
+# gRPC's own words, of which it has no other sign.
+_TOO_LARGE = re.compile(r"message larger than max \((\d+) vs\. (\d+)\)")
 
 
 def to_status(refusal: Refusal) -> status_pb2.Status:
@@ -178,6 +183,14 @@ def _foreign(error: grpc.RpcError, controller: str) -> Refusal:
     if known is not None:
         kind, reason, message = known
         return Refusal(kind, reason, message.format(controller=controller), detail=detail)
+    too_large = _TOO_LARGE.search(detail)
+    if too_large is not None:
+        size, most = (int(one) for one in too_large.groups())
+        message = (
+            f"a message to or from {controller} of {size / MIB:.1f} MiB is more than the {most / MIB:g} MiB that one"
+            " may have; ask for less at a time, as for fewer jobs together"
+        )
+        return Refusal(Code.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE", message, detail=detail)
     kind = _CODES.get(code.value[0], Code.INTERNAL)
     return Refusal(kind, code.name, f"{controller} answered: {detail or code.name}", detail=detail)
 

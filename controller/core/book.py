@@ -126,7 +126,11 @@ class Book:
         return twin
 
     def _take_over(self, jobs: tuple[Job, ...], ended: Iterable[Job]) -> None:
-        self._learn(ended)
+        past = [job for job in ended if job.ended]
+        for job in past:
+            self.endings.ended(job)
+            self.learned.ended(job, self.past_runs.ended(job))
+            self.improvements.recall(job)
         for node in self.nodes.values():
             self.projects.yardstick.put(node)
         self.projects.take_over(jobs, self.nodes)
@@ -138,23 +142,15 @@ class Book:
             for node_id in assignments.nodes_of(job):
                 self._at.setdefault(node_id, {})[job_id] = None
             self._sort_in(job)
-            self.foresight.recall(job)
             self.learned.paced(job, least_ms=self.policy.improving.pace_ms)
             self.improvements.recall(job)
             if job.is_gang:
                 self.gangs_changed[job_id] = None
+        self.foresight.recall([*past, *jobs])
 
     def lengths(self) -> Lengths:
         """Of the jobs of a table."""
         return Lengths(self.arrivals, self.learned, self.policy.terms)
-
-    def _learn(self, jobs: Iterable[Job]) -> None:
-        for job in jobs:
-            if job.ended:
-                self.endings.ended(job)
-                self.learned.ended(job, self.past_runs.ended(job))
-                self.foresight.recall(job)
-                self.improvements.recall(job)
 
     def put(self, job: Job) -> None:
         """Takes over a job as it now is; it is saved."""

@@ -6,10 +6,12 @@ is foretold by the moves that are most like the one that is planned.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import NamedTuple
 
 from controller.core.placement.fit import Place
 from controller.core.placement.paths import Paths
+from headrace.attempts import Attempt
 from headrace.jobs import Job, Level, Migration, MigrationState
 
 # The median of so many, the newest of their kind: older ones tell of another load.
@@ -56,12 +58,16 @@ class Foresight:
         self._moves: dict[tuple[str, int], _Seen] = {}
         self.paths = Paths()
 
-    def recall(self, job: Job) -> None:
-        """What a job's record tells."""
-        for attempt in job.attempts:
-            if attempt.start_time_ms is not None:
-                self.paths.ran(job, attempt)
-        for move in job.migrations:
+    def recall(self, jobs: Iterable[Job]) -> None:
+        """What jobs' records tell, each job's once: what began last counts as the newest, whosever it is."""
+        ran: list[tuple[int, Job, Attempt]] = []
+        moves: list[tuple[int, Job, Migration]] = []
+        for job in jobs:
+            ran += [(one.start_time_ms, job, one) for one in job.attempts if one.start_time_ms is not None]
+            moves += [(one.request_time_ms or 0, job, one) for one in job.migrations]
+        for _, job, attempt in sorted(ran, key=itemgetter(0)):
+            self.paths.ran(job, attempt)
+        for _, job, move in sorted(moves, key=itemgetter(0)):
             self.moved(job, move)
 
     def moved(self, job: Job, move: Migration) -> None:

@@ -17,11 +17,9 @@ _PLACED = (JobState.STARTING, JobState.RUNNING)
 
 def ticked(book: Book) -> None:
     """Of the jobs whose time is over, those are asked to leave whose room is what others lack that were before them."""
-    turns = book.turns
-    if not turns.kept or book.now_ms - turns.lent_ms < PAUSE_MS:
+    if not book.turns.kept or not book.watchlist.due("lent", book.now_ms, every_ms=PAUSE_MS):
         return
-    turns.lent_ms = book.now_ms
-    for name, kept in list(turns.kept.items()):
+    for name, kept in list(book.turns.kept.items()):
         over = _over(book, name, kept)
         if over:
             _given_back(book, book.jobs[name], kept, over)

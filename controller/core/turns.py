@@ -57,8 +57,6 @@ class Turns:
         # Jobs for which others may have to leave, in their order, and until when which of them look no more.
         self.asking: dict[str, None] = {}
         self.rests_until_ms: dict[str, int] = {}
-        # When those were last looked at that may have to give back room which they have ahead of others.
-        self.lent_ms = 0
         # Since when jobs are asked to end, or to save and leave.
         self.leaving_since_ms: dict[str, int] = {}
         # When a node, or what is held of it, was last another one, counted; those that were last come last.
@@ -81,9 +79,11 @@ class Turns:
         return [claim.spec for job, claim in claims if job != but for one in claim.nodes if one == node]
 
     def waits_no_more(self, job: Job, wall_ms: int) -> tuple[str, ...]:
-        """The job has a place, or is over; the same."""
+        """The job has a place, or is over; the same. `wall_ms` is 0 before the first tick."""
         if job.state is JobState.CANCELLING or job.state is JobState.FREEZING:
-            self.leaving_since_ms.setdefault(job.id, wall_ms)
+            # What had to leave before a restart may have been told a moment ago: that time is not known.
+            if wall_ms:
+                self.leaving_since_ms.setdefault(job.id, wall_ms)
         elif self.leaving_since_ms:
             self.leaving_since_ms.pop(job.id, None)
         return self.forget(job.id)

@@ -15,16 +15,19 @@ from headrace.v1.job_pb2 import Job
 from headrace.v1.job_service_pb2 import BatchCreateJobsRequest, BatchCreateJobsResponse, CreateJobRequest
 from headrace.yaml_tree import MAX_CHARACTERS
 
+_REQUEST = re.compile(r"requests\[(\d+)\]")
+
 
 async def submit(connection: Connection, arguments: Namespace) -> int:
     """Submit job files: several in one transaction, all or none."""
-    specs = []
+    specs, sources = [], []
     for file in arguments.files:
         text, source = read_job_file(file)
         specs.append(jobfile.load(text, source=source, sets=arguments.sets))
+        sources.append(source)
     if len(specs) == 1:
         return await _create(connection, specs[0], arguments)
-    return await _create_all(connection, specs, arguments)
+    return await _create_all(connection, specs, sources, arguments)
 
 
 async def run(connection: Connection, arguments: Namespace) -> int:
@@ -52,17 +55,29 @@ def _name_of(image: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", last.lower()).strip("-")[:40].strip("-")
 
 
-async def _create_all(connection: Connection, specs: list[JobSpec], arguments: Namespace) -> int:
+async def _create_all(connection: Connection, specs: list[JobSpec], sources: list[str], arguments: Namespace) -> int:
     if arguments.wait or arguments.follow:
         message = "--wait and --follow take one job file; `headrace jobs --watch` shows what becomes of several"
         raise Refusal(Code.INVALID_ARGUMENT, "WAITS_FOR_ONE", message)
     request = BatchCreateJobsRequest(requests=[_request(spec, arguments) for spec in specs])
-    made = await connection.call(connection.jobs.BatchCreateJobs, request, timeout_seconds=CREATE_TIMEOUT_SECONDS)
+    try:
+        made = await connection.call(connection.jobs.BatchCreateJobs, request, timeout_seconds=CREATE_TIMEOUT_SECONDS)
+    except Refusal as refusal:
+        raise _of_files(refusal, sources) from refusal
     if arguments.dry_run:
         render.show(made, arguments.output, _would_all_be)
     else:
         render.show(made, arguments.output, lambda made, _wide: [words.id_of(job.name) for job in made.jobs])
     return 0
+
+
+def _of_files(refusal: Refusal, sources: list[str]) -> Refusal:
+    # The controller counts requests; whoever submits knows files.
+    found = _REQUEST.match(refusal.message)
+    if found is None or int(found[1]) >= len(sources):
+        return refusal
+    message = sources[int(found[1])] + refusal.message[found.end() :]
+    return Refusal(refusal.code, refusal.reason, message, **refusal.metadata)
 
 
 def _request(spec: JobSpec, arguments: Namespace) -> CreateJobRequest:

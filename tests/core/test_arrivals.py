@@ -216,6 +216,33 @@ def test_where_jobs_ran_is_known_again_after_a_restart() -> None:
     assert chosen(two) == "b"
 
 
+def started(job_id: str, state: JobState, where: str, at_ms: int, pull: Phase) -> Job:
+    attempt = Attempt(job_id, epoch=1, node=where, image=PIN.image, platform=AMD64, start_time_ms=at_ms, phases=(pull,))
+    at = where if state is JobState.RUNNING else ""
+    return Job(f"jobs/{job_id}", spec(display_name="prepare"), state, epoch=1, node=at, attempts=(attempt,))
+
+
+def test_after_a_restart_each_transfer_counts_once_whether_its_job_has_ended_or_not() -> None:
+    live = started("prepare-1", JobState.RUNNING, "b", 5, pulled(100, 9))
+    ended = started("prepare-2", JobState.SUCCEEDED, "b", 7, pulled(100, 1))
+
+    two = Book("cluster-1", Policy(), (live,), (node("a"), node("b")), ended=[ended])
+    two.foresight.paths.renew()
+
+    assert two.foresight.paths.rates["b", "image"] == pytest.approx(200 * MIB / 10_000)
+
+
+@pytest.mark.parametrize("state", [JobState.RUNNING, JobState.SUCCEEDED])
+def test_after_a_restart_it_is_known_which_of_several_jobs_was_started_last(state: JobState) -> None:
+    later = started("prepare-1", state, "b", 9, pulled(1, 1))
+    earlier = started("prepare-2", JobState.RUNNING, "a", 5, pulled(1, 1))
+    live = tuple(one for one in (later, earlier) if not one.ended)
+
+    two = Book("cluster-1", Policy(), live, (node("a"), node("b")), ended=[later])
+
+    assert two.foresight.paths.last_node("default", "prepare") == "b"
+
+
 # Whatever was measured.
 
 

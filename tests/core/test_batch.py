@@ -9,7 +9,6 @@ from controller.core.placement.batch import choose_many
 from controller.core.placement.costs import Costs
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, Unfit, Usage, fit
-from controller.core.placement.plans import hold
 from controller.core.placement.snapshot import Snapshot
 from controller.core.placement.tables import Tables
 from controller.core.placement.trial import Trial
@@ -110,7 +109,8 @@ class World:
                 return [*found, some]
             found += some
             assert self.has_room(job, some), "never over capacity, never against a constraint"
-            hold(self.snapshot, job.spec, some)
+            for place in tuple(some):
+                self.hold(job, place)
         return found
 
 

@@ -47,8 +47,7 @@ def job(name: str, *moves: Migration, at: str = "a", size_bytes: int = MIB) -> J
 
 def foresight(*jobs: Job) -> Foresight:
     found = Foresight()
-    for one in jobs:
-        found.recall(one)
+    found.recall(jobs)
     return found
 
 

@@ -14,7 +14,7 @@ from tests.core.lone_controller import Controller
 from tests.core.small_world import PINS
 from tests.core.test_counterfactuals import QUOTAS, descriptions, devices, specs_of
 
-specs = specs_of(most_cores=4, most_gib=4, limits=(None,)).map(lambda one: replace(one, task_count=1))
+specs = specs_of(most_cores=4, most_gib=4, limits=(None, 60_000, 600_000)).map(lambda one: replace(one, task_count=1))
 arrays = st.tuples(specs, st.integers(2, 24)).map(lambda drawn: replace(drawn[0], element_count=drawn[1]))
 given_nodes = st.lists(st.tuples(descriptions, devices), min_size=1, max_size=6)
 
@@ -34,12 +34,13 @@ def submit(world: Controller, wanted: JobSpec) -> None:
     world.cluster.handle(model.Submitted(world.count, name, wanted, PINS[:1], name))
 
 
-def places(world: Controller) -> dict[str, tuple[str, tuple[str, ...]]]:
-    found = {}
+def places(world: Controller) -> dict[str, tuple[object, ...]]:
+    """Of each job that has a place: that, and ahead of whom it has it until when."""
+    found: dict[str, tuple[object, ...]] = {}
     for job in world.book.jobs.values():
         attempt = job.attempt
         if attempt is not None:
-            found[job.id] = (attempt.node, attempt.devices)
+            found[job.id] = (attempt.node, attempt.devices, job.ahead_of, job.leave_by_time_ms)
     return found
 
 

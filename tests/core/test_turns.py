@@ -1,5 +1,6 @@
 """Where turns, quotas and those who leave for others meet: whoever can have no room keeps nobody else from it."""
 
+from controller.core import keeping
 from controller.core.model import Submitted
 from headrace.jobs import JobState, Requests, Timeouts
 from headrace.projects import Declared, Quota
@@ -131,3 +132,17 @@ def test_a_gang_that_waits_is_not_looked_at_while_nothing_changes() -> None:
     found.pass_time(20_000)
     assert found.job("gang").state is JobState.QUEUED
     assert found.cluster.book.snapshot.gains == gains
+
+
+def test_who_was_leaving_when_the_controller_started_anew_is_not_taken_for_gone() -> None:
+    found = world("a")
+    runs = found.submit("runs", resources=asks(4))
+    for site in found.sites.values():
+        site.engine.obeys = False
+    found.submit("urgent", resources=asks(4), priority=90)
+    assert found.job("runs").state is JobState.FREEZING
+
+    found.restart_controller()
+
+    book = found.cluster.book
+    assert keeping.ends_ms(book, "urgent", book.jobs["runs"], book.wall_ms) == book.wall_ms + runs.spec.grace_ms

@@ -82,6 +82,19 @@ async def test_submit_sends_several_files_together(controller: Controller, tmp_p
     assert request.requests[0].request_id != request.requests[1].request_id
 
 
+async def test_of_several_files_the_one_is_named_that_was_refused(controller: Controller, tmp_path: Path) -> None:
+    refusal = Refusal(Code.FAILED_PRECONDITION, "NO_NODE", "requests[1]: no node can run it")
+    controller.answer("BatchCreateJobs", refusal)
+    first = job_file(tmp_path)
+    second = tmp_path / "second.yaml"
+    second.write_text(JOB_FILE)
+
+    ended = await headrace("submit", first, str(second), controller=controller.address)
+
+    assert ended.code == 1
+    assert f"{second}: no node can run it [NO_NODE]" in ended.complaint
+
+
 async def test_submit_waits_for_one_job_alone(controller: Controller, tmp_path: Path) -> None:
     ended = await headrace("submit", *[job_file(tmp_path)] * 2, "--wait", controller=controller.address)
 

@@ -278,6 +278,19 @@ async def test_a_call_past_its_deadline_says_that_the_outcome_is_unknown() -> No
     assert "is not known" in refusal.message
 
 
+async def test_a_message_that_is_too_large_is_refused_with_the_limit_and_what_to_do() -> None:
+    async def method(request: bytes, _context: Context) -> bytes:
+        return request
+
+    async with serving(grpc.unary_unary_rpc_method_handler(method)) as served:
+        with pytest.raises(aio.AioRpcError) as caught:
+            await served.channel.unary_unary("/t.S/M")(b"x" * (5 << 20))
+
+    refusal = refusal_of(caught.value)
+    assert (refusal.code, refusal.reason) == (Code.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE")
+    assert "of 5.0 MiB is more than the 4 MiB that one may have; ask for less at a time" in refusal.message
+
+
 def test_details_of_another_system_are_not_taken_for_ours() -> None:
     foreign = status_pb2.Status(code=Code.NOT_FOUND.value, message="no such bucket")
     foreign.details.add().Pack(error_details_pb2.ErrorInfo(reason="BUCKET", domain="storage.example"))

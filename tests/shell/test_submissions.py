@@ -11,6 +11,7 @@ from headrace.attempts import AttemptState, Platform
 from headrace.jobs import Job, JobSpec, JobState
 from headrace.projects import Declared
 from headrace.refusals import Code, Refusal
+from tests.shell.registry_double import AMD64, Request
 from tests.shell.running_controller import SPEC, HandWritten, Running, agent, attempt, controller
 
 S390X = Platform("linux", "s390x")
@@ -177,6 +178,48 @@ async def test_one_request_for_two_jobs_is_refused(tmp_path: Path) -> None:
     async with controller(tmp_path) as running:
         with pytest.raises(Refusal, match="give each a request_id of its own"):
             await running.client.create_jobs([SPEC, SPEC], request_ids=["r", "r"])
+
+
+async def test_of_several_jobs_either_each_has_a_request_id_or_none(tmp_path: Path) -> None:
+    async with controller(tmp_path) as running:
+        with pytest.raises(Refusal, match="request_ids: 1 of them for 2 jobs; give one for each job, or none"):
+            await running.client.create_jobs([SPEC, SPEC], request_ids=["1"])
+
+        assert await jobs(running) == []
+
+
+async def test_images_of_several_jobs_are_looked_up_at_the_same_time(tmp_path: Path) -> None:
+    tags = ("one", "two", "three")
+    async with controller(tmp_path) as running:
+        for tag in tags:
+            running.registry.image(AMD64, tag=tag)
+        all_asked = asyncio.Barrier(len(tags))
+
+        async def until_all_are_asked(request: Request) -> None:
+            if request.target.endswith(tags):
+                await all_asked.wait()
+
+        running.registry.before = until_all_are_asked
+        made = await running.client.create_jobs([replace(SPEC, image=f"team/train:{tag}") for tag in tags])
+
+        assert [job.images[0].reference for job in made] == [f"team/train:{tag}" for tag in tags]
+
+
+async def test_of_several_images_that_are_missing_the_first_is_named_whichever_is_found_out_first(
+    tmp_path: Path,
+) -> None:
+    async with controller(tmp_path) as running:
+        second_asked = asyncio.Event()
+
+        async def first_is_slow(request: Request) -> None:
+            if request.target.endswith("second"):
+                second_asked.set()
+            elif request.target.endswith("first"):
+                await second_asked.wait()
+
+        running.registry.before = first_is_slow
+        with pytest.raises(Refusal, match=r"requests.0.: .*train:first"):
+            await running.client.create_jobs([replace(SPEC, image=f"team/train:{tag}") for tag in ("first", "second")])
 
 
 @pytest.mark.parametrize("how", ["create_job", "check_job"])

@@ -11,14 +11,11 @@ from controller.core.placement.columns import row_keys
 from controller.core.placement.costs import Costs
 from controller.core.placement.demand import Demand
 from controller.core.placement.fit import Place, fit
-from controller.core.placement.names import name_of
 from controller.core.placement.plans import Nodes, Plan
 from controller.core.placement.snapshot import Booleans, Floats, Integers, Snapshot
 from controller.core.placement.tables import Table, Tables
 from headrace.jobs import AcceleratorRequest, Job, Requests
 
-# So many jobs are placed in one pass.
-MOST = 2048
 # Of each class so many states are worked out at first, and so many times as many each time that these were too few.
 FIRST_DEPTH, DEEPER = 4, 4
 # The code of a state that is not worked out yet, behind all others.
@@ -34,7 +31,7 @@ def choose_many(tables: Tables, demand: Demand, job: Job, count: int, *, now_wal
     whoever wants more holds these, and asks again.
     """
     if count > 1:
-        found = _batch(tables, tables.table(demand, job), job, min(count, MOST), now_wall_ms)
+        found = _batch(tables, tables.table(demand, job), job, count, now_wall_ms)
         if found is not None:
             return found
     one = tables.choose(demand, job, now_wall_ms=now_wall_ms)
@@ -248,7 +245,7 @@ def _plan(snapshot: Snapshot, job: Job, heads: _Heads, wide: Chains, turns: _Tur
             if not isinstance(found, Place):
                 return None
             models[kind] = found
-    nodes = Nodes(heads.slots, heads.of_class, wide, kinds, models, name_of(job.spec))
+    nodes = Nodes(heads.slots, heads.of_class, wide, kinds, models)
     return Plan(snapshot.nodes, nodes, turns.head, turns.number)
 
 

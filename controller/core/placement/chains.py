@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controller.core.placement.snapshot import UNKNOWN, Booleans, Floats, Held, Integers, Snapshot, part_of_whole
+from controller.core.placement.snapshot import UNKNOWN, Booleans, Floats, Integers, Snapshot, part_of_whole
 from headrace import shares
 from headrace.jobs import AcceleratorRequest, Requests
 
@@ -51,12 +51,6 @@ class Chains:
         """How many units of each device are taken once so many jobs each have come."""
         found: Integers = np.clip(jobs * self.units_a_job - self.before[:, nodes], 0, self.units[:, nodes])
         return found
-
-    def held(self, nodes: Integers, jobs: Integers) -> Held:
-        """What so many jobs each hold of these nodes."""
-        units, wants = self.taken(nodes, jobs), self.wants
-        millis, in_bytes = units * self.unit_millis[:, nodes], units * self.unit_bytes[:, nodes]
-        return Held(jobs * wants.cpu_millis, jobs * wants.memory_bytes, millis, in_bytes)
 
     @property
     def units_a_job(self) -> int:

@@ -31,8 +31,8 @@ class Terms:
     ratio: float
     matters_ms: int
     # What a unit of the owners' price is worth; of a job of which it is not known how long it runs, for so long.
-    ms_per_price: float = 0.0
-    unknown_run_ms: int = 3_600_000
+    ms_per_price: float
+    unknown_run_ms: int
 
 
 class Lengths:

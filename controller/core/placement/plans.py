@@ -7,10 +7,8 @@ from typing import overload
 import numpy as np
 
 from controller.core.placement.chains import Chains
-from controller.core.placement.fit import Place, Usage
-from controller.core.placement.names import Name
-from controller.core.placement.snapshot import Integers, Snapshot
-from headrace.jobs import JobSpec
+from controller.core.placement.fit import Place
+from controller.core.placement.snapshot import Integers
 from headrace.nodes import Node
 
 
@@ -26,8 +24,6 @@ class Nodes:
     chains: Chains
     kinds: Integers
     models: Mapping[int, Place]
-    # That of the jobs.
-    name: Name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,17 +52,6 @@ class Plan(Sequence[Place]):
     def __iter__(self) -> Iterator[Place]:
         return self._made(np.arange(len(self)))
 
-    def first(self, count: int) -> "Plan":
-        """So many of it."""
-        return Plan(self.known, self.nodes, self.node[:count], self.number[:count])
-
-    @property
-    def slots(self) -> list[int]:
-        """The slots of the nodes that have a job of it."""
-        jobs = np.bincount(self.node, minlength=len(self.nodes.slots))
-        found: list[int] = self.nodes.slots[jobs > 0].tolist()
-        return found
-
     def _made(self, which: Integers) -> Iterator[Place]:
         nodes, numbers = self.nodes, self.number[which]
         at = self.node[which]
@@ -81,39 +66,3 @@ class Plan(Sequence[Place]):
                 order = orders.get(of) or orders.setdefault(of, nodes.chains.given(of))
                 devices = tuple([node.devices[one].id for one in order[number * units : (number + 1) * units]])
             yield Place(node.id, like.pin, like.platform, devices, like.variant, (*like.score[:-1], rest))
-
-    def hold(self, snapshot: Snapshot) -> None:
-        """Jobs are at all these places. The snapshot is as it was when they were chosen."""
-        jobs = np.bincount(self.node, minlength=len(self.nodes.slots))
-        which = np.flatnonzero(jobs)
-        jobs, slots, chain = jobs[which], self.nodes.slots[which], self.nodes.of_chain[which]
-        orders = {of: self.nodes.chains.given(of) for of in dict.fromkeys(chain.tolist())}
-        usages = [
-            self._usage(snapshot.usages[slot], self.known[slot], orders[of], count)
-            for slot, of, count in zip(slots.tolist(), chain.tolist(), jobs.tolist(), strict=True)
-        ]
-        snapshot.hold_more(slots, usages, self.nodes.chains.held(chain, jobs))
-
-    def _usage(self, held: Usage, node: Node, order: list[int], count: int) -> Usage:
-        wants, whole, parts = self.nodes.chains.wants, held.devices, held.parts
-        cpu = held.cpu_millis + count * wants.cpu_millis
-        memory = held.memory_bytes + count * wants.memory_bytes
-        request = wants.accelerators
-        if request is not None:
-            ids = [node.devices[one].id for one in order[: count * self.nodes.chains.units_a_job]]
-            if request.is_part:
-                parts = (*parts, *[(one, request) for one in ids])
-            else:
-                whole = (*whole, *ids)
-        names = (*held.names, *[self.nodes.name] * count)
-        return Usage(cpu, memory, whole, parts, held.coming, names, held.shunned)
-
-
-def hold(snapshot: Snapshot, spec: JobSpec, places: Sequence[Place]) -> None:
-    """Jobs of that spec are at all these places. The snapshot is as it was when they were chosen."""
-    if isinstance(places, Plan):
-        places.hold(snapshot)
-        return
-    for place in places:
-        slot = snapshot.slots[place.node]
-        snapshot.hold(slot, snapshot.usages[slot].plus(spec, place.devices))

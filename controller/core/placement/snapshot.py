@@ -39,16 +39,6 @@ class Column:
     seen: int = UNKNOWN
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What is held of some nodes: a figure each, of devices a row each."""
-
-    cpu_millis: Integers
-    memory_bytes: Integers
-    device_millis: Integers
-    device_bytes: Integers
-
-
 class Snapshot:
     """Nodes have slots, which they keep. Slots that no node has yet are closed.
 
@@ -156,28 +146,6 @@ class Snapshot:
         is_gain = is_another or not _covers(usage, before)
         self.gains += is_gain
         return is_gain
-
-    def hold_more(self, slots: Integers, usages: Sequence[Usage], more: Held) -> None:
-        """So much more is held of some nodes, which have it free; `usages` are what is held in all."""
-        self.clock += 1
-        self.changed[slots] = self.clock
-        for slot, usage in zip(slots.tolist(), usages, strict=True):
-            self.usages[slot] = usage
-        self.cpu_millis[slots] -= more.cpu_millis
-        self.memory_bytes[slots] -= more.memory_bytes
-        self.idle[slots] = np.minimum(
-            part_of_whole(self.cpu_millis[slots], self.whole_cpu_millis[slots]),
-            part_of_whole(self.memory_bytes[slots], self.whole_memory_bytes[slots]),
-        )
-        if not more.device_millis.any():
-            return
-        self.held_millis[:, slots] += more.device_millis
-        self.held_bytes[:, slots] += more.device_bytes
-        self.untouched[:, slots] &= more.device_millis == 0
-        self.untouched_count[slots] = self.untouched[:, slots].sum(axis=0)
-        some, least = self.shareable[:, slots], shares.WHOLE_MILLIS - self.held_millis[:, slots]
-        roomiest = np.where(some, least, np.iinfo(np.int64).min).max(axis=0)
-        self.roomiest_millis[slots] = np.where(some.any(axis=0), roomiest, 0)
 
     def put_readings(self, node: Node) -> None:
         """Takes over what a node's sensors read; all else is as it was."""
