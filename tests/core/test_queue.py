@@ -13,7 +13,7 @@ from controller.core.placing import FIRST_LOOK, PLACED_A_ROUND, PLACED_AT_ONCE, 
 from controller.core.queue import MANY_JOBS, MANY_NODES, Queue, rank
 from headrace.attempts import EXIT_SAVED, Attempt, AttemptState, Checkpoint
 from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Requests
-from headrace.nodes import Device, Drain, Engine, Health, Load
+from headrace.nodes import Device, Drain, Engine, Health, Load, Node
 from headrace.sessions import Report
 from tests.core.small_world import GIB, PINS, description, spec
 
@@ -86,8 +86,13 @@ class Controller:
     def could_start(self) -> list[str]:
         book = self.book
         able = [job for job in self.waiting() if not job.is_gang and not backoff.pause(job, now_wall_ms=book.wall_ms)]
-        found = {job.id: choose(job, book.nodes.values(), book.usage, now_wall_ms=book.wall_ms) for job in able}
+        found = {job.id: choose(job, self.not_kept(job), book.usage, now_wall_ms=book.wall_ms) for job in able}
         return [name for name, place in found.items() if not isinstance(place, str)]
+
+    def not_kept(self, job: Job) -> list[Node]:
+        """The nodes on which no room is kept for others, as it is where a job has been asked to leave."""
+        kept = {node for name, room in self.book.turns.kept.items() if name != job.id for node in room.nodes}
+        return [node for node in self.book.nodes.values() if node.id not in kept]
 
 
 deeds = st.lists(
