@@ -5,6 +5,9 @@ from enum import Enum
 
 from headrace.attempts import Platform
 
+# More than anybody asks for an hour of anything, in whatever unit; and more than such a unit is worth, in seconds.
+MOST_PRICE = 1e9
+
 
 class Health(Enum):
     """What a device says of itself."""

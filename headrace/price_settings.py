@@ -1,15 +1,15 @@
 """What an owner asks for an hour of what a node has, in whatever unit the owners of a cluster have agreed on."""
 
-import math
 from dataclasses import dataclass
 
+from headrace.nodes import MOST_PRICE
 from headrace.settings_reader import WrongSetting, setting
 
 
 def price(value: object) -> float:
-    """A number, not below 0."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
-        raise WrongSetting("is a number from 0 (nothing) on, e.g. 2.5")
+    """A number, not below 0, and not so large that nothing can be reckoned with it."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= MOST_PRICE:
+        raise WrongSetting(f"is a number from 0 (nothing) to {MOST_PRICE:,.0f}, e.g. 2.5")
     return float(value)
 
 

@@ -229,7 +229,11 @@ def test_a_wrong_setting_is_told_its_file_and_key_and_what_is_allowed(tmp_path: 
         ("[projects.p]\nborrow = false", "projects: p: borrow: without a quota there is nothing to keep to"),
         ('[projects.p]\nborrow = "no"', "projects: p: borrow: is true or false"),
         ("placement.speed_moves_per_hour = -1", "placement.speed_moves_per_hour: is a whole number from 0 (none) to "),
-        ("placement.seconds_per_price_unit = -1", "placement.seconds_per_price_unit: is a number from 0 (nothing) on"),
+        ("placement.seconds_per_price_unit = -1", "placement.seconds_per_price_unit: is a number from 0 (nothing) to"),
+        (
+            "placement.seconds_per_price_unit = 1e308",
+            "placement.seconds_per_price_unit: is a number from 0 (nothing) to",
+        ),
         ("placement.room_moves_per_hour = true", "placement.room_moves_per_hour: is a whole number from 0 (none) to "),
         ('images.insecure_registries = "a"', 'images.insecure_registries: is a list, e.g. ["a", "b"]'),
     ],

@@ -12,6 +12,7 @@ from controller.core.placement import links
 from controller.core.placement.demand import is_unsteady
 from controller.core.placement.fit import Usage, free
 from controller.core.placement.names import Name
+from controller.core.placement.prices import counted
 from controller.core.placement.reasons import standing
 from headrace import query, shares
 from headrace.attempts import Platform
@@ -240,8 +241,8 @@ class Snapshot:
         self.host_network[slot] = node.description.host_network
         capacity = node.description.capacity
         self.whole_cpu_millis[slot], self.whole_memory_bytes[slot] = capacity.cpu_millis, capacity.memory_bytes
-        self.device_prices[slot] = node.description.device_hour_price
-        self.core_prices[slot] = node.description.core_hour_price
+        self.device_prices[slot] = counted(node.description.device_hour_price)
+        self.core_prices[slot] = counted(node.description.core_hour_price)
         self.is_priced |= bool(self.device_prices[slot] or self.core_prices[slot])
         self.device_count[slot] = len(node.devices)
         if len(node.devices) > self.devices:
