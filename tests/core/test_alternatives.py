@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.core import assignments
+from controller.core.placement import fit as fitting
 from controller.core.placement.demand import least
 from controller.core.placement.fit import Place, Usage, bound, fit
 from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Requests, Variant
-from headrace.nodes import Capacity, Device, NodeDescription
+from headrace.nodes import Capacity, Device, Node, NodeDescription
 from tests.core.lone_controller import Controller, wanted
 from tests.core.small_world import AMD64, GIB
 
@@ -83,6 +85,25 @@ def test_what_a_job_that_is_about_to_come_will_have_is_by_its_own_alternative() 
     whose = {"a": H100, "b": A100}[other]
     assert coming.coming == (whose,)
     assert least(job).devices == 1
+
+
+def test_which_of_them_a_node_has_is_found_in_columns_and_only_the_best_node_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = cluster(**{f"n{number}": cards("H100" if number % 4 == 0 else "A100", 2) for number in range(40)})
+    looked: list[str] = []
+    devices_of = fitting._first_devices
+
+    def counted(wants: Requests, node: Node, usage: Usage) -> object:
+        looked.append(node.id)
+        return devices_of(wants, node, usage)
+
+    monkeypatch.setattr(fitting, "_first_devices", counted)
+    for cpu_millis in (1000, 1001):
+        looked.clear()
+        job = one.submit(wanted(resources=Requests(cpu_millis, GIB, H100, (A100,))))
+        assert len(one.at(job)) == 1
+        assert len(looked) <= 4
 
 
 @given(st.integers(0, 3), st.integers(0, 3))

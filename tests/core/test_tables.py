@@ -251,11 +251,13 @@ class Both:
             places.append(found)
         return tuple(places)
 
-    def feasible(self, job: Job) -> list[str]:
+    def feasible(self, job: Job) -> dict[str, int]:
+        """Which nodes are places, and which of the alternatives each would give."""
         # Who keeps apart from jobs of its name does not from others of the shape.
         held = {name: replace(usage, shunned=()) for name, usage in self.usages.items()}
         found = [fit(job, node, held[name], now_wall_ms=NOW_MS) for name, node in self.nodes.items()]
-        return [one.node for one in found if isinstance(one, Place)]
+        numbers = len(job.spec.variants) + 1
+        return {one.node: one.variant // numbers for one in found if isinstance(one, Place)}
 
 
 def compare(asked: list[Job], done: list[tuple[str, object, object]]) -> None:
@@ -266,8 +268,9 @@ def compare(asked: list[Job], done: list[tuple[str, object, object]]) -> None:
         if isinstance(which, int):
             job = asked[which]
             table = both.tables.table(demand_of(job), job)
-            open_slots = [name for name, slot in both.snapshot.slots.items() if table.code[slot] == 0]
-            assert sorted(open_slots) == sorted(both.feasible(replace(job, exclusions=())))
+            slots = both.snapshot.slots.items()
+            open_slots = {name: int(table.which[slot]) for name, slot in slots if table.code[slot] == 0}
+            assert open_slots == both.feasible(replace(job, exclusions=()))
             assert both.tables.choose(demand_of(job), job, now_wall_ms=NOW_MS) == both.by_hand(job)
             but = next(iter(both.nodes), "")
             assert both.tables.choose(demand_of(job), job, now_wall_ms=NOW_MS, but=but) == both.by_hand(job, but)

@@ -6,23 +6,21 @@ worked out anew that have changed. `fit` has the last word on the one node that 
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from controller.core.placement import links, reasons
-from controller.core.placement.chains import parts
 from controller.core.placement.columns import Shape
 from controller.core.placement.company import Company
 from controller.core.placement.costs import Costs
 from controller.core.placement.demand import Demand
 from controller.core.placement.fit import Place, Unfit, bound, fit, runnable
+from controller.core.placement.given import Codes, Devices
 from controller.core.placement.lengths import NOWHERE, Lengths
 from controller.core.placement.names import kept_apart, name_of
 from controller.core.placement.snapshot import UNKNOWN, Booleans, Column, Floats, Integers, Snapshot
 from controller.core.placement.trial import Trial
-from headrace.jobs import AcceleratorRequest, Job, Network
+from headrace.jobs import Job, Network
 from headrace.nodes import Node, NodeDescription
 
 # Shapes of which tables are kept; one that is not is made anew.
@@ -30,14 +28,12 @@ MOST_TABLES = 512
 # More than a node has of devices, and than there are ways for devices to be near each other.
 _MOST_DEVICES = 1024
 _NEARNESS = links.LINKED + 1
-_MOST_NEARNESS = 1 << 16
 # Keys of one level differ in how near devices are to each other, and in how idle the node is.
 _LEVEL = 2.0 * _NEARNESS
 # Those of one of these levels, in how many devices are spared, too.
 _WHOLE_LEVEL = _LEVEL * _MOST_DEVICES
 _FITS, _VACANT = 0, 1
 _NO_NETWORK = reasons.NO_HOST_NETWORK
-Codes = NDArray[np.int16]
 
 
 class Tables:
@@ -116,26 +112,18 @@ class Table:
         paths = lengths.paths if lengths is not None else None
         self.company = Company(snapshot, job.spec, paths) if job.spec.neighbours is not None else None
         self._shape: tuple[int, Shape] | None = None
-        self._others = tuple([one.where for one in job.spec.resources.alternatives])
         self._spec, self._images = job.spec, job.images
-        self._job = replace(job, exclusions=())
         self._texts: dict[str, int] = {"": _FITS, "vacant": _VACANT}
-        wants, request = job.spec.resources, job.spec.resources.accelerators
+        wants = job.spec.resources
         self._no_cpu, self._no_memory = self._coded(reasons.no_cpu(wants)), self._coded(reasons.no_memory(wants))
         self._no_match, self._no_network = self._coded(reasons.no_match(job.spec.where)), self._coded(_NO_NETWORK)
-        if request is not None:
-            self._no_devices, self._no_part = (
-                self._coded(text(request)) for text in (reasons.no_devices, reasons.no_part)
-            )
-            self._shares_none = self._coded(reasons.shares_none(request))
         self._apart = self._coded(reasons.kept_apart(kept_apart(job.spec)))
         self._standings: Codes = np.zeros(0, dtype=np.int16)
         # By variant (0 is none) and class of platforms: why the image does not run, and whether it runs natively.
         self._images_run: Codes = np.zeros((len(job.spec.variants) + 1, 0), dtype=np.int16)
         self._native: Booleans = np.zeros(self._images_run.shape, dtype=np.bool_)
         self._likes: Floats = np.zeros(1, dtype=np.float64)
-        # How near devices would be to each other, by node and by which of its devices are to be had.
-        self._nearness: dict[tuple[object, ...], int] = {}
+        self._devices = Devices(snapshot, job, self._coded)
         # Whether it depends on what sensors read, or jobs hold of nodes.
         self.is_unsteady = False
         self._clear()
@@ -144,6 +132,8 @@ class Table:
         room = self.snapshot.room
         self.code: Codes = np.full(room, _VACANT, dtype=np.int16)
         self.key: Floats = np.full(room, NOWHERE)
+        # Which of the alternatives it would be given there; 0 is what is asked for first.
+        self.which: Integers = np.zeros(room, dtype=np.int64)
         self._seen = UNKNOWN
 
     def refresh(self) -> None:
@@ -194,11 +184,11 @@ class Table:
 
     def shape(self) -> Shape:
         """What it is in the terms of the measure of what places cost."""
-        wants, such = self._spec.resources, self._such
-        if self._costs is None or such is None:
+        wants, such = self._spec.resources, self._devices.such
+        if self._costs is None or not such:
             return Shape(wants.cpu_millis, wants.memory_bytes)
         if self._shape is None or self._shape[0] != self._costs.begun:
-            self._shape = (self._costs.begun, self._costs.shape(wants, such.values))
+            self._shape = (self._costs.begun, self._costs.shape(wants, such[0].values))
         return self._shape[1]
 
     def best(self, key: Floats) -> Integers:
@@ -262,12 +252,10 @@ class Table:
         self._variants = [snapshot.over_nodes(one.where) for one in spec.variants]
         self._preferred = [snapshot.over_nodes(one.where) for one in spec.prefer]
         self._where = snapshot.over_nodes(spec.where) if spec.where else None
-        request = spec.resources.accelerators
-        self._such = snapshot.over_devices(request.where) if request is not None else None
         if self.company is not None:
             self.company.refresh()
-        known = [self._where, self._such, *map(snapshot.over_devices, self._others)]
-        return [*self._variants, *self._preferred, *(one for one in known if one is not None)]
+        of_nodes = [*self._variants, *self._preferred, *([self._where] if self._where is not None else [])]
+        return [*of_nodes, *self._devices.columns()]
 
     def _work_out(self, slots: Integers) -> None:
         snapshot, spec = self.snapshot, self._spec
@@ -276,7 +264,8 @@ class Table:
             variant[self._variants[number - 1].values[slots]] = number
         self._learn_platforms()
         platform = snapshot.platform[slots]
-        code, near = self._device_codes(slots)
+        given = self._devices.of(slots)
+        code, self.which[slots] = given.code, given.which
         # What is said of a node is the first of these that keeps the job from it: the last one written.
         if self.company is not None:
             code[self.company.beside(slots)] = self._apart
@@ -292,7 +281,7 @@ class Table:
         standing = self._standings[snapshot.standing[slots]]
         code = np.where(standing > 0, standing, code)
         self.code[slots] = code
-        self._rate(slots, self._native[variant, platform], near)
+        self._rate(slots, self._native[variant, platform], given.near)
 
     def _learn_platforms(self) -> None:
         """Takes in what nodes have come to say that none had said before."""
@@ -330,51 +319,3 @@ class Table:
         tier = ((native * len(self._likes) + rank) * _MOST_DEVICES + spared) * _NEARNESS + near
         # Idle is 1 at most.
         self.key[slots] = np.where(self.code[slots] == _FITS, 2.0 * tier + snapshot.idle[slots], NOWHERE)
-
-    def _device_codes(self, slots: Integers) -> tuple[Codes, Integers]:
-        """Why there are no devices for it, 0 where there are; and how near those would be to each other."""
-        code: Codes = np.zeros(len(slots), dtype=np.int16)
-        near = np.zeros(len(slots), dtype=np.int64)
-        request = self._spec.resources.accelerators
-        if request is None or self._such is None:
-            return code, near
-        such = self._such.values[:, slots]
-        if request.is_part:
-            self._part_codes(code, request, such, slots)
-        else:
-            idle = such & self.snapshot.untouched[:, slots]
-            code[idle.sum(axis=0) < request.count] = self._no_devices
-            if request.count > 1:
-                for index in np.flatnonzero(self.snapshot.near[slots] & (code == 0)).tolist():
-                    near[index] = self._nearest(int(slots[index]), idle[:, index])
-        for index in np.flatnonzero(self.snapshot.intricate[slots] | bool(self._others)).tolist():
-            slot = int(slots[index])
-            # Who keeps apart from jobs of this name does not from others of the shape.
-            usage = replace(self.snapshot.usages[slot], shunned=())
-            found = fit(self._job, self.snapshot.nodes[slot], usage, now_wall_ms=0)
-            # Of what is no matter of devices something else is said, too.
-            code[index] = self._coded(found.reason) if isinstance(found, Unfit) else 0
-            near[index] = int(found.score[2]) if isinstance(found, Place) else 0
-        return code, near
-
-    def _part_codes(self, code: Codes, request: AcceleratorRequest, such: Booleans, slots: Integers) -> None:
-        shareable = such & self.snapshot.shareable[:, slots]
-        roomy = parts(self.snapshot, slots, request, such)[0] > 0
-        shares_none = such.any(axis=0) & ~shareable.any(axis=0)
-        code[~roomy.any(axis=0)] = self._no_part
-        code[shares_none] = self._shares_none
-
-    def _nearest(self, slot: int, idle: Booleans) -> int:
-        """How near the devices are to each other that it would be given of these."""
-        devices = self.snapshot.nodes[slot].devices
-        numbers = np.flatnonzero(idle).tolist()
-        key = (int(self.snapshot.described[slot]), slot, *numbers)
-        known = self._nearness.get(key)
-        if known is None:
-            if len(self._nearness) >= _MOST_NEARNESS:
-                self._nearness = {}
-            request = self._spec.resources.accelerators
-            count = request.count if request is not None else 0
-            known = links.closeness(links.together([devices[number] for number in numbers], count))
-            self._nearness[key] = known
-        return known
