@@ -1,6 +1,6 @@
 """Keeps room for the first jobs that found none: where each of them would start first, as others end."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -10,7 +10,7 @@ from controller.core import backfill, limits
 from controller.core.backfill import Kept, Scene, earliest, how_soon
 from controller.core.book import Book
 from controller.core.placement.demand import least
-from controller.core.placement.fit import Usage
+from controller.core.placement.fit import Usage, given
 from controller.core.placement.snapshot import Integers
 from controller.core.projects import NOTHING
 from controller.core.turns import Sought
@@ -51,16 +51,25 @@ def scene(book: Book, job: Job) -> Scene:
     for other in book.turns.before:
         if other == job.id:
             break
-        for task, node in zip(alike(book, book.jobs[other]), book.turns.kept[other].places, strict=True):
-            promised.setdefault(node, []).append(task.spec)
+        kept = book.turns.kept[other]
+        for task, name in zip(alike(book, book.jobs[other]), kept.places, strict=True):
+            there, spec = promised.setdefault(name, []), task.spec
+            if spec.resources.alternatives:
+                # Which it will have is known for when those have gone for which it waits.
+                held = _with(book.usage_once_gone(name, kept.gone, waiting=other), there)
+                spec = given(spec, book.nodes[name], held)
+            there.append(spec)
 
     def usage(node: Node, gone: Collection[str]) -> Usage:
-        held = book.usage_once_gone(node.id, gone, waiting=job.id)
-        for spec in promised.get(node.id, ()):
-            held = held.with_coming(spec)
-        return held
+        return _with(book.usage_once_gone(node.id, gone, waiting=job.id), promised.get(node.id, ()))
 
     return Scene(book.nodes, book.jobs_at, book.wall_ms, usage, partial(ends_ms, book, job.id))
+
+
+def _with(held: Usage, coming: Iterable[JobSpec]) -> Usage:
+    for spec in coming:
+        held = held.with_coming(spec)
+    return held
 
 
 def ends_ms(book: Book, head: str, job: Job, wall_ms: int) -> int | None:

@@ -9,7 +9,7 @@ from controller.core import backoff, gangs, keeping, moves, precedence, preempti
 from controller.core.book import Book
 from controller.core.model import moved
 from controller.core.placement.demand import least
-from controller.core.placement.fit import Place, Usage, fit
+from controller.core.placement.fit import Place, Usage, bound, fit
 from controller.core.preemption import Victim
 from controller.core.projects import NOTHING
 from controller.core.turns import Claim
@@ -56,13 +56,13 @@ def _next_asks(book: Book, job: Job) -> None:
                 precedence.asks(book, book.jobs[one])
 
 
-def _sought(book: Book, job: Job) -> tuple[tuple[Victim, ...], tuple[str, ...]] | None:
-    """The cheapest set of those that may be asked, and the nodes at which the job's tasks find room by that."""
+def _sought(book: Book, job: Job) -> tuple[tuple[Victim, ...], tuple[Place, ...]] | None:
+    """The cheapest set of those that may be asked, and the places at which the job's tasks find room by that."""
     search = _Search(book, job)
     for task in search.tasks:
         if not search.found(task):
             return None
-    return (search.chosen, tuple(place.node for place in search.places)) if search.chosen else None
+    return (search.chosen, tuple(search.places)) if search.chosen else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,13 +258,14 @@ def _may_leave(book: Book, job: Job) -> bool:
     )
 
 
-def _make_room(book: Book, job: Job, victims: tuple[Victim, ...], nodes: tuple[str, ...]) -> None:
+def _make_room(book: Book, job: Job, victims: tuple[Victim, ...], places: tuple[Place, ...]) -> None:
     leave = [book.jobs[one.id] for one in victims]
     grace_ms = max(one.spec.grace_ms for one in leave)
     # An agent that hears of it late ends them late.
     until_ms = book.now_ms + grace_ms + 2 * book.policy.node_lease_ms
     leaving = tuple(task for one in victims for task in one.tasks)
-    book.turns.claims[job.id] = Claim(nodes, job.spec, until_ms, leaving)
+    nodes, specs = zip(*((place.node, bound(job.spec, place.variant)) for place in places), strict=True)
+    book.turns.claims[job.id] = Claim(nodes, specs, until_ms, leaving)
     for node in nodes:
         book.touch(node)
     for victim, other in zip(victims, leave, strict=True):

@@ -10,13 +10,14 @@ from headrace.jobs import Job, JobSpec, JobState
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Room that others leave for a job: on `nodes`, one for each task, to which each is as `spec` says.
+    """Room that others leave for a job: on `nodes`, one for each task, where each is as its spec of `specs` says.
 
-    It is kept for it until `until_ms`, by the clock of ticks. `leaving` are the jobs, and tasks of gangs, that leave.
+    That has the one of its alternatives that was found there. Room is kept for it until `until_ms`, by the clock of
+    ticks. `leaving` are the jobs, and tasks of gangs, that leave.
     """
 
     nodes: tuple[str, ...]
-    spec: JobSpec
+    specs: tuple[JobSpec, ...]
     until_ms: int
     leaving: tuple[str, ...] = ()
 
@@ -75,8 +76,8 @@ class Turns:
 
     def promised(self, node: str, *, but: str = "") -> list[JobSpec]:
         """For whom others were asked to leave room at a node, `but` for this one."""
-        claims = self.claims.items()
-        return [claim.spec for job, claim in claims if job != but for one in claim.nodes if one == node]
+        claims = [claim for job, claim in self.claims.items() if job != but]
+        return [spec for claim in claims for one, spec in zip(claim.nodes, claim.specs, strict=True) if one == node]
 
     def waits_no_more(self, job: Job, wall_ms: int) -> tuple[str, ...]:
         """The job has a place, or is over; the same. `wall_ms` is 0 before the first tick."""

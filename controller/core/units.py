@@ -12,7 +12,7 @@ from typing import Self
 from controller.core.copies import with_its_own
 from headrace import query, shares
 from headrace.capacity import value_of
-from headrace.jobs import Requests
+from headrace.jobs import AcceleratorRequest, Requests
 from headrace.nodes import Device, Node
 from headrace.projects import Amount
 
@@ -101,15 +101,23 @@ class Yardstick:
         )
 
     def expected(self, requests: Requests) -> Amount:
-        """What a task will have at its place, as far as can be told: of the dearest kind that its query allows."""
-        asked = requests.accelerators
+        """What a task will have at its place, as far as can be told: of the dearest kind that its query allows.
+
+        Of alternatives it is of each figure the least: which one it will have is not known before it has a place.
+        """
+        asked, cpu_millis = requests.accelerators, requests.cpu_millis
         if asked is None:
-            return Amount(self._without_devices(requests), 0, requests.cpu_millis)
+            return Amount(self._without_devices(requests), 0, cpu_millis)
+        each = [self._of_devices(one) for one in (asked, *requests.alternatives)]
+        of_devices = min(unit_millis for unit_millis, _ in each)
+        return Amount(max(self._without_devices(requests), of_devices), min(millis for _, millis in each), cpu_millis)
+
+    def _of_devices(self, asked: AcceleratorRequest) -> tuple[int, int]:
+        """What such devices are in units, of the dearest kind, and how many they are; in thousandths."""
         named = [kind for name, kind in self._kinds.items() if _may_be(asked.where, name) and kind.count > 0]
         kinds = named or [kind for kind in self._kinds.values() if kind.count > 0]
         millis = (asked.share_millis or shares.WHOLE_MILLIS) * asked.count
-        of_devices = max((millis * self.cpu_millis // (kind.count * 1000) for kind in kinds), default=0)
-        return Amount(max(self._without_devices(requests), of_devices), millis, requests.cpu_millis)
+        return max((millis * self.cpu_millis // (kind.count * 1000) for kind in kinds), default=0), millis
 
     def _without_devices(self, requests: Requests) -> int:
         of_memory = requests.memory_bytes * self.cpu_millis // self.memory_bytes if self.memory_bytes else 0

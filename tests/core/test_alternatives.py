@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.core import assignments
+from controller.core import assignments, keeping
+from controller.core.book import Policy
 from controller.core.placement import fit as fitting
 from controller.core.placement.demand import least
 from controller.core.placement.fit import Place, Usage, bound, fit
-from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Requests, Variant
+from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Requests, Timeouts, Variant
 from headrace.nodes import Capacity, Device, Node, NodeDescription
+from headrace.projects import Declared, Quota
 from tests.core.lone_controller import Controller, wanted
 from tests.core.small_world import AMD64, GIB
 
@@ -104,6 +106,37 @@ def test_which_of_them_a_node_has_is_found_in_columns_and_only_the_best_node_is_
         job = one.submit(wanted(resources=Requests(cpu_millis, GIB, H100, (A100,))))
         assert len(one.at(job)) == 1
         assert len(looked) <= 4
+
+
+def test_room_is_kept_for_one_of_which_an_alternative_is_within_its_projects_quota() -> None:
+    one = Controller({"p": Declared(quota=Quota(device_millis=1000), borrows=False)})
+    one.node("a", LARGE, cards("A100", 1))
+    one.settle()
+    one.submit(wanted(resources=Requests(1000, GIB, AcceleratorRequest(1))))
+
+    many = AcceleratorRequest(2, 'model == "H100"')
+    job = one.submit(wanted(project="p", resources=Requests(1000, GIB, many, (AcceleratorRequest(1),))))
+    one.settle()
+
+    assert one.book.turns.kept[job.id].places == ("a",)
+    assert "quota" not in one.explain(job).outlook.basis
+
+
+def test_room_that_is_kept_and_room_that_others_leave_is_of_the_devices_that_will_be_there() -> None:
+    one = cluster(a=cards("A100", 2))
+    here = one.submit(wanted(resources=Requests(1000, GIB, AcceleratorRequest(1)), timeouts=Timeouts(run_ms=3_600_000)))
+    job, behind = one.submit(EITHER), one.submit(EITHER)
+    one.settle()
+    assert one.book.turns.kept[job.id].gone == (here.id,)
+    one.book.turns.before = [job.id]
+    scene = keeping.scene(one.book, one.book.jobs[behind.id])
+
+    assert scene.usage(one.book.nodes["a"], [here.id]).coming == (A100,)
+
+    urgent = one.submit(replace(EITHER, priority=Policy().preempting_priority))
+    one.settle()
+    assert one.book.turns.claims[urgent.id].leaving == (here.id,)
+    assert one.book.usage("a").coming == (A100,)
 
 
 @given(st.integers(0, 3), st.integers(0, 3))

@@ -65,6 +65,17 @@ def test_what_a_task_will_have_is_that_of_the_kind_which_it_names() -> None:
     assert yardstick.expected(Requests(1000, GIB, AcceleratorRequest(1))).unit_millis == 32_000
 
 
+@given(st.lists(st.tuples(st.integers(1, 4), st.sampled_from(("gpu", "npu", "tpu"))), min_size=1, max_size=3))
+def test_of_alternatives_a_task_is_expected_to_have_no_more_than_of_any(drawn: list[tuple[int, str]]) -> None:
+    yardstick = Yardstick([node("a", device(1), device(2)), node("b", device(3, "npu"))])
+    asked = [AcceleratorRequest(count, f'kind == "{kind}"') for count, kind in drawn]
+
+    found = yardstick.expected(Requests(1000, GIB, asked[0], tuple(asked[1:])))
+
+    each = [yardstick.expected(Requests(1000, GIB, one)) for one in asked]
+    assert found == Amount(min(one.unit_millis for one in each), min(one.device_millis for one in each), 1000)
+
+
 @pytest.mark.parametrize(
     ("where", "unit_millis"),
     [

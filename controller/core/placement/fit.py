@@ -213,6 +213,12 @@ def bound(spec: JobSpec, variant: int) -> JobSpec:
     )
 
 
+def given(spec: JobSpec, node: Node, usage: Usage) -> JobSpec:
+    """The spec with that of its alternatives in it which the node would give; with the first, where it gives none."""
+    _, which = _first_devices(spec.resources, node, usage)
+    return bound(spec, which * (len(spec.variants) + 1))
+
+
 def runnable(images: tuple[ImagePin, ...], spec: JobSpec, node: Node) -> tuple[ImagePin, Platform] | str:
     """The image and how the node would run it, a native one before an emulated one; or why there is none."""
     return _runnable(images, spec.image, spec.emulation, node.description.platforms)
