@@ -177,7 +177,9 @@ def _ordered(book: Book, job: Job, found: Sequence[_Offer], table: Table) -> lis
     lengths = table.lengths or book.lengths()
     for numbers in alike.values():
         slots = np.array([book.snapshot.slots[fitting[one][1].node] for one in numbers], dtype=np.int64)
-        millis = lengths.millis(job, slots)
+        # Places have as many numbers for each alternative as there are variants and none.
+        given = np.array([fitting[one][1].variant // (len(job.spec.variants) + 1) for one in numbers], dtype=np.int64)
+        millis = lengths.millis(job, slots, given)
         for number, soonest, its in zip(numbers, lengths.is_soonest(millis).tolist(), millis.tolist(), strict=True):
             offer, place = fitting[number]
             fitting[number] = offer._replace(is_soonest=soonest, millis=its), place

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from controller.core.placement.arrivals import Arrivals
+from controller.core.placement.bills import hourly
 from controller.core.placement.fit import Place, Usage, fit
 from controller.core.placement.learned import Learned
 from controller.core.placement.paths import Paths
 from controller.core.placement.profiles import Profile, profile_of
 from controller.core.placement.snapshot import Booleans, Floats, Integers
-from headrace import shares
 from headrace.jobs import Job, Work
 
 # Of more makes of nodes the first are told apart.
@@ -51,11 +51,11 @@ class Lengths:
         """Whether anything is known by which it would be done sooner at one place than at another."""
         return self._differs(job) or self._learned.tells_of(job.spec)
 
-    def soonest(self, job: Job, key: Floats, *, level: float) -> Floats:
+    def soonest(self, job: Job, key: Floats, *, level: float, which: Integers | None = None) -> Floats:
         """Of the places of the best level of keys, those where the job would be done soonest, or nearly so.
 
         Where it never ran, an optimist's guess is taken: that is how speeds are learned, and it may be moved again. A
-        place of which nothing is known is as good as the best.
+        place of which nothing is known is as good as the best. `which` says for each slot what alternative it gives.
         """
         best, differs = key.max(), self._differs(job)
         if best == NOWHERE or not self.matters(job):
@@ -63,7 +63,7 @@ class Lengths:
         alike = np.flatnonzero(key >= level * (best // level))
         if not differs and not self._are_of_several_makes(alike):
             return key
-        soonest = alike[self.is_soonest(self.millis(job, alike))]
+        soonest = alike[self.is_soonest(self.millis(job, alike, which[alike] if which is not None else None))]
         if len(soonest) == len(alike):
             return key
         found: Floats = np.full_like(key, NOWHERE)
@@ -93,10 +93,11 @@ class Lengths:
         makes = self._snapshot.make[slots]
         return bool((makes != makes[0]).any())
 
-    def millis(self, job: Job, slots: Integers) -> Floats:
+    def millis(self, job: Job, slots: Integers, which: Integers | None = None) -> Floats:
         """Until it is done at each of these slots, from now on; and the price, as so much longer.
 
         Where it is not known at any how long it runs, only what differs counts: what has to be brought, and the price.
+        That is of the alternative which each gives, by `which`; None: there is but one.
         """
         runs = self._runs(job, slots) if self._learned.tells_of(job.spec) else None
         total = np.zeros(len(slots)) if runs is None else runs
@@ -104,7 +105,7 @@ class Lengths:
             total = total + self._arriving(job, slots)
         if self._prices_count:
             hours = self._terms.unknown_run_ms / _HOUR_MS if runs is None else runs / _HOUR_MS
-            total = total + hours * self._prices(job, slots) * self._terms.ms_per_price
+            total = total + hours * hourly(self._snapshot, job.spec.resources, slots, which) * self._terms.ms_per_price
         return total
 
     def _runs(self, job: Job, slots: Integers) -> Floats | None:
@@ -138,15 +139,6 @@ class Lengths:
                 if place is not None:
                     found[there] = self._arrivals.of_image(place.pin)[slots[there]]
         return found if saved is None else found + saved[slots]
-
-    def _prices(self, job: Job, slots: Integers) -> Floats:
-        """What an hour of the job costs at each."""
-        wants = job.spec.resources
-        prices: Floats = self._snapshot.core_prices[slots] * (wants.cpu_millis / 1000)
-        if wants.accelerators is not None:
-            share = (wants.accelerators.share_millis or shares.WHOLE_MILLIS) / shares.WHOLE_MILLIS
-            prices = prices + self._snapshot.device_prices[slots] * (wants.accelerators.count * share)
-        return prices
 
     def _known(self, job: Job) -> dict[int, float]:
         key = (profile_of(job.spec), job.spec.work)

@@ -171,7 +171,7 @@ class Table:
         """Of the best places by their keys, those that are also best beside others, and where it is done soonest."""
         if self.company is not None:
             key = self.company.narrowed(job, key, level=_WHOLE_LEVEL, but=but)
-        return key if self.lengths is None else self.lengths.soonest(job, key, level=_LEVEL)
+        return key if self.lengths is None else self.lengths.soonest(job, key, level=_LEVEL, which=self.which)
 
     def keys(self, job: Job, *, now_wall_ms: int, but: int | None = None) -> Floats:
         """How good each slot is for the job (`but` one); to be read only."""
