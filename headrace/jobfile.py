@@ -177,13 +177,20 @@ class _Reader:
         if not isinstance(node, yaml_tree.Sequence):
             return (self.accelerators(node, path),)
         found = self.findings.items(node, path, self.accelerators)
+        if node.items and not found:
+            # What is wrong with each is noted.
+            return ()
         if not found:
             raise Wrong("is empty; write what will do, e.g. [{model: h100}, {model: a100, memory: 80GiB}]")
         if found[0].count > 1 or any(replace(one, where="") != replace(found[0], where="") for one in found):
             return found
         # One device that is as any of them says, which is one question; and one that any satisfies says all.
         joined = " or ".join(f"({one.where})" for one in found) if all(one.where for one in found) else ""
-        return (replace(found[0], where=str(query.parse(joined, query.DEVICE_FIELDS))),)
+        try:
+            return (replace(found[0], where=str(query.parse(joined, query.DEVICE_FIELDS))),)
+        except query.QueryError as error:
+            message = f"these {len(found)} together are one query over devices, and {error.problem}; write fewer"
+            raise Wrong(message) from None
 
     def accelerators(self, node: Node, path: str) -> AcceleratorRequest:
         readers: dict[str, Reader] = {"count": _count, "where": _device_query, "share": self.share}

@@ -137,6 +137,35 @@ def test_a_list_of_devices_is_of_those_of_which_any_will_do() -> None:
     )
 
 
+def test_devices_that_are_too_many_for_one_query_are_told_with_all_else_that_is_wrong() -> None:
+    long = " or ".join(f'model == "NVIDIA A100-SXM4-{number}GB"' for number in range(18))
+    listed = "".join(f"  - {{kind: gpu, where: '{long}'}}\n" for _ in range(8))
+
+    told = refused(f"{LEAST}priority: 500\nresources:\n  accelerators:\n{listed}").splitlines()
+
+    assert len(told) == 2
+    assert "priority: 500 is not from 0" in told[0]
+    assert told[1].startswith("train.yaml:")
+    assert (
+        "resources.accelerators: these 8 together are one query over devices, and a query has at most 4096" in told[1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "problem"),
+    [
+        ("[]", "resources.accelerators: is empty; write what will do"),
+        ("[h100]", "resources.accelerators[0]: has keys and values of its own, not the text 'h100'"),
+        ("[null]", "resources.accelerators[0]: has keys and values of its own, not nothing"),
+        ("[[{model: h100}]]", "resources.accelerators[0]: has keys and values of its own, not a list"),
+    ],
+)
+def test_of_a_list_of_devices_it_is_told_what_is_wrong_and_nothing_that_is_not(asked: str, problem: str) -> None:
+    (told,) = refused(f"{LEAST}resources: {{accelerators: {asked}}}\n").splitlines()
+
+    assert problem in told
+
+
 def test_a_gang_has_a_time_in_which_all_its_tasks_must_run() -> None:
     said = load(LEAST + "tasks: 4\ntimeouts: {start: 2m}\n", source="train.yaml")
     not_said = load(LEAST + "tasks: 4\n", source="train.yaml")
