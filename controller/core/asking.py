@@ -3,8 +3,6 @@
 Nothing is placed. That a still is asked is what allows it: turns and tables are left as the question needs them.
 """
 
-from functools import partial
-
 from controller.core import precedence
 from controller.core.book import Book
 from controller.core.keeping import alike
@@ -12,7 +10,7 @@ from controller.core.placement.costs import MANY_HOSTS
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place
 from controller.core.placement.tables import Tables
-from controller.core.placing import look
+from controller.core.placing import taken
 from headrace.jobs import Job
 
 
@@ -38,4 +36,4 @@ def places(book: Book, job: Job) -> tuple[Place, ...] | str:
         tables = Tables(book.snapshot, tables.costs.copy(book.snapshot), tables.lengths)
         tables.asked(demand_of(job), job)
     precedence.begin_with(book, job)
-    return precedence.taken(book, job, alike(book, job), partial(look, book, tables, demand_of(job), job))
+    return taken(book, tables, demand_of(job), job, alike(book, job))

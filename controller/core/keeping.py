@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from controller.core import backfill, limits
+from controller.core.affordable import affordable
 from controller.core.backfill import Kept, Scene, earliest, how_soon
 from controller.core.book import Book
 from controller.core.placement.demand import least
@@ -52,7 +53,7 @@ def scene(book: Book, job: Job) -> Scene:
         if other == job.id:
             break
         kept = book.turns.kept[other]
-        for task, name in zip(alike(book, book.jobs[other]), kept.places, strict=True):
+        for task, name in zip(alike(book, affordable(book, book.jobs[other])), kept.places, strict=True):
             there, spec = promised.setdefault(name, []), task.spec
             if spec.resources.alternatives:
                 # Which it will have is known for when those have gone for which it waits.
@@ -107,7 +108,7 @@ def _sooner(book: Book, job: Job, kept: Kept, sought: Sought) -> Kept:
     touched = book.turns.touched
     if len(kept.nodes) > FEW_KEPT or all(touched.get(node, 0) <= sought.touches for node in kept.nodes):
         return kept
-    found = earliest(alike(book, job), scene(book, job), [book.nodes[node] for node in kept.nodes])
+    found = earliest(alike(book, affordable(book, job)), scene(book, job), [book.nodes[node] for node in kept.nodes])
     return kept if found is None or how_soon(found) > how_soon(kept) else found
 
 
@@ -163,7 +164,7 @@ def _among_all(book: Book, job: Job, kept: Kept | None) -> Kept | None:
     nodes = lacking_least(book, job, turns.looks)
     known = {node.id: None for node in nodes} if kept is not None else {}
     nodes += [book.nodes[node] for node in kept.nodes if node not in known] if kept is not None else []
-    found = earliest(alike(book, job), scene(book, job), nodes)
+    found = earliest(alike(book, affordable(book, job)), scene(book, job), nodes)
     if found is None and len(book.nodes) > FEW * turns.looks.get(job.id, 1):
         # The others are looked at next time.
         turns.sought.pop(job.id, None)
@@ -184,7 +185,7 @@ def _anew(book: Book, job: Job, kept: Kept | None, sought: Sought) -> Kept | Non
     if job.is_gang:
         return _among_all(book, job, kept)
     nodes = {**changed, **dict.fromkeys(kept.nodes if kept is not None and doubtful else ())}
-    found = earliest([job], scene(book, job), [book.nodes[node] for node in nodes])
+    found = earliest([affordable(book, job)], scene(book, job), [book.nodes[node] for node in nodes])
     if kept is not None and doubtful and (found is None or how_soon(found) > how_soon(kept)):
         # Of the nodes that have not changed one may be better now.
         return _among_all(book, job, found)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from controller.core import backoff, keeping, precedence, together
+from controller.core.affordable import affordable, as_asked
 from controller.core.book import Book
 from controller.core.model import begun
 from controller.core.order import in_order
@@ -110,6 +111,21 @@ def look(book: Book, tables: Tables, demand: Demand, job: Job, without: Collecti
         return tables.choose_all(demand, keeping.alike(book, job), now_wall_ms=book.wall_ms)
     found = tables.choose(demand, job, now_wall_ms=book.wall_ms)
     return (found,) if isinstance(found, Place) else found
+
+
+def taken(book: Book, tables: Tables, demand: Demand, job: Job, tasks: Sequence[Job]) -> tuple[Place, ...] | str:
+    """The places that a job may take, one for each of its tasks; else why it waits.
+
+    Of alternatives the best may be more than its project's quota has room for: then it is to have another.
+    """
+    found = precedence.taken(book, job, tasks, partial(look, book, tables, demand, job))
+    if not isinstance(found, str) or job.id not in book.turns.blocked:
+        return found
+    less = affordable(book, job)
+    if less is job:
+        return found
+    instead = precedence.taken(book, less, tasks, partial(look, book, tables, demand_of(less), less))
+    return found if isinstance(instead, str) else as_asked(book, job, instead)
 
 
 def see_nodes(book: Book) -> None:
@@ -229,8 +245,7 @@ def _place(book: Book, job: Job) -> str:
     """Has a job that waits begin where it can, and is empty then; else why it cannot, which it is told."""
     see_nodes(book)
     tasks = book.tasks(job) if job.is_gang else [job]
-    look_there = partial(look, book, book.tables, book.queue.line(job.id).demand, job)
-    found = precedence.taken(book, job, tasks, look_there)
+    found = taken(book, book.tables, book.queue.line(job.id).demand, job, tasks)
     if isinstance(found, str):
         precedence.waits(book, job)
         _told(book, job, found)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 from controller.core import preemption
+from controller.core.affordable import affordable
 from controller.core.backfill import Kept, delays
 from controller.core.book import Book
 from controller.core.keeping import alike, keep, scene
@@ -113,7 +114,9 @@ def harmed_by(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Place
         if name == job.id or not any(node in nodes for node in kept.nodes):
             continue
         head = book.jobs[name]
-        if holds_against(book, kept, head, job) and delays(kept, alike(book, head), tasks, places, scene(book, head)):
+        if holds_against(book, kept, head, job) and delays(
+            kept, alike(book, affordable(book, head)), tasks, places, scene(book, head)
+        ):
             return kept.nodes
     heads = _short(book, job)
     return tuple(place.node for place in places if any(_takes_the_last(book, job, place, one) for one in heads))

@@ -122,6 +122,26 @@ def test_room_is_kept_for_one_of_which_an_alternative_is_within_its_projects_quo
     assert "quota" not in one.explain(job).outlook.basis
 
 
+def test_where_the_first_is_more_than_its_projects_quota_a_job_gets_another_and_keeps_no_room_of_the_first() -> None:
+    one = Controller({"p": Declared(quota=Quota(device_millis=1000), borrows=False)})
+    one.node("a", LARGE, cards("H100", 2))
+    one.settle()
+    many, few = AcceleratorRequest(2, 'model == "H100"'), AcceleratorRequest(1, 'model == "A100"')
+    wants = wanted(project="p", resources=Requests(1000, GIB, many, (few,)))
+    job = one.submit(wants)
+    one.settle()
+    assert job.id not in one.book.turns.kept
+    assert given_to(one, wanted(resources=Requests(1000, GIB, many))) == ("H100-0", "H100-1")
+
+    one.node("b", LARGE, cards("A100", 1))
+    one.node("c", LARGE, cards("H100", 2))
+    one.settle()
+
+    assert one.at(job) == ("b",)
+    (placement,) = assignments.placements(one.book.nodes["b"], [one.book.jobs[job.id]])
+    assert placement.spec.resources == Requests(1000, GIB, few)
+
+
 def test_room_that_is_kept_and_room_that_others_leave_is_of_the_devices_that_will_be_there() -> None:
     one = cluster(a=cards("A100", 2))
     here = one.submit(wanted(resources=Requests(1000, GIB, AcceleratorRequest(1)), timeouts=Timeouts(run_ms=3_600_000)))

@@ -1,0 +1,44 @@
+"""Of the alternatives of a job's devices those that its project's quota has room for: by others it may not begin."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from controller.core.book import Book
+from controller.core.placement.fit import Place
+from headrace.jobs import AcceleratorRequest, Job
+
+
+def affordable(book: Book, job: Job) -> Job:
+    """The job with those alone, as far as can be told; as it is where that is all of them, or none."""
+    kept = _kept(book, job)
+    wants, asked = job.spec.resources, _asked(job)
+    if not kept or len(kept) == len(asked):
+        return job
+    first, *others = [asked[one] for one in kept]
+    return replace(
+        job, spec=replace(job.spec, resources=replace(wants, accelerators=first, alternatives=tuple(others)))
+    )
+
+
+def as_asked(book: Book, job: Job, places: Iterable[Place]) -> tuple[Place, ...]:
+    """The same places with the numbers that alternatives have for the job itself; theirs are those of `affordable`."""
+    kept, numbers = _kept(book, job), len(job.spec.variants) + 1
+    if not kept or len(kept) == len(_asked(job)):
+        return tuple(places)
+    counted = [(place, *divmod(place.variant, numbers)) for place in places]
+    return tuple([replace(place, variant=kept[which] * numbers + variant) for place, which, variant in counted])
+
+
+def _asked(job: Job) -> tuple[AcceleratorRequest, ...]:
+    wants = job.spec.resources
+    return (wants.accelerators, *wants.alternatives) if wants.accelerators is not None else ()
+
+
+def _kept(book: Book, job: Job) -> list[int]:
+    wants, project = job.spec.resources, job.spec.project
+    asked = _asked(job)
+    if not wants.alternatives or book.projects.of(project).borrows:
+        return list(range(len(asked)))
+    alone = [replace(job.spec, resources=replace(wants, accelerators=one, alternatives=())) for one in asked]
+    amounts = [book.projects.expected(replace(job, spec=one)) for one in alone]
+    return [number for number, amount in enumerate(amounts) if not book.projects.over_quota(project, amount)]
