@@ -131,8 +131,8 @@ class _Reader:
             "retry": self.retry,
             "after": self.after,
             "apart_from": self.names,
-            "spread": text,
-            "pack": text,
+            "spread": _field_of_nodes,
+            "pack": _field_of_nodes,
             "near": self.names,
             "array": _from_one_to(MAX_ELEMENTS),
             "outputs": self.outputs,
@@ -268,6 +268,15 @@ class _Reader:
 
 def _renamed(values: dict[str, Any], **names: str) -> dict[str, Any]:
     return {names.get(key, key): value for key, value in values.items()}
+
+
+def _field_of_nodes(node: Node, path: str = "") -> str:
+    """As queries write it; one that they do not know as it is, of which the rules say what is wrong."""
+    name = text(node, path)
+    try:
+        return str(query.parse_field(name, query.NODE_FIELDS))
+    except query.QueryError:
+        return name
 
 
 def _from_one_to(most: int) -> Reader:

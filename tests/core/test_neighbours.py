@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from controller.core.placement.names import kept_apart, name_of
 from controller.core.placement.snapshot import Snapshot
 from controller.core.placement.tables import Tables
 from controller.core.placement.trial import Trial
+from headrace import job_rules, jobfile
 from headrace.jobs import Job, JobSpec, JobState, Preference, Requests
 from headrace.neighbours import Neighbours
 from headrace.nodes import Capacity, Drain, Engine, Node, NodeDescription, NodeState
@@ -273,6 +275,22 @@ def test_a_node_without_such_a_value_comes_last() -> None:
     even = named("train", spread="labels.rack")
 
     assert places(three, *[even] * 4) == ["b", "c", "b", "c"]
+
+
+@pytest.mark.parametrize("field", ['labels["rack"]', 'labels["a.b/rack"]', " region ", " labels.rack"])
+def test_a_field_may_be_written_in_any_form_that_queries_know(field: str) -> None:
+    it = Controller()
+    for name, rack in {"a": "1", "b": "2"}.items():
+        it.node(name, described(rack, **{"rack": rack, "a.b/rack": rack}))
+    it.tick()
+
+    by_the_wire = named("train", spread=field)
+    by_a_file = jobfile.load(f"name: train\nimage: registry.example/train:1\nspread: '{field}'\n", source="train.yaml")
+
+    assert places(it, *[by_the_wire] * 4) == ["a", "b", "a", "b"]
+    job_rules.check(by_the_wire)
+    assert by_a_file.neighbours is not None
+    assert by_a_file.neighbours.spread in ("labels.rack", 'labels["a.b/rack"]', "region")
 
 
 def test_a_gang_is_spread_and_packed_as_single_jobs_are() -> None:

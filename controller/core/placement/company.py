@@ -27,7 +27,9 @@ class Company:
         self._apart: tuple[Name, ...] = kept_apart(spec)
         self._own = name_of(spec)
         self._packs = spec.neighbours is not None and bool(spec.neighbours.pack)
-        self._field = spec.neighbours.field if spec.neighbours is not None else ""
+        field = spec.neighbours.field if spec.neighbours is not None else ""
+        # Jobs may write it in any form that queries know.
+        self._field = query.parse_field(field, query.NODE_FIELDS).name if field else ""
         self._codes: dict[object, int] = {}
         self._clear()
 
