@@ -220,16 +220,16 @@ def _began(book: Book, line: Line, job: Job, due: dict[Line, list[int]], paused:
 
 def _next_placed(book: Book, line: Line, job: Job, slots: list[int]) -> bool:
     """Whether the first job of a line has found a place: on one of these nodes, where the line had none on others."""
-    if not slots or job.is_gang or not job.reason or line.demand.company is not None:
-        found = _place(book, job)
-        if found:
-            book.queue.said(line, found, by=job.id, gains=book.snapshot.gains)
-        return not found
+    if not slots or job.is_gang or not job.reason:
+        return _placed(book, line, job)
     see_nodes(book)
     snapshot = book.snapshot
     able = [slot for slot in slots if book.queue.may_go_to(line, snapshot, slot)]
     offered = [fit(job, snapshot.nodes[one], snapshot.usages[one], now_wall_ms=book.wall_ms) for one in able]
     places = [one for one in offered if isinstance(one, Place)]
+    if len(places) > 1 and line.demand.company is not None:
+        # Which of them is best hangs on where the others are.
+        return _placed(book, line, job)
     for place_found in sorted(places, key=lambda one: one.score, reverse=True):
         it = (place_found,)
         if not precedence.harmed_by(book, job, [job], it) and not precedence.over_quota(book, job, [job], it):
@@ -239,6 +239,14 @@ def _next_placed(book: Book, line: Line, job: Job, slots: list[int]) -> bool:
         book.turns.blocked[job.id] = None
     precedence.waits(book, job)
     return False
+
+
+def _placed(book: Book, line: Line, job: Job) -> bool:
+    """Whether the first job of a line has found a place on any node; if not, the line is said why."""
+    found = _place(book, job)
+    if found:
+        book.queue.said(line, found, by=job.id, gains=book.snapshot.gains)
+    return not found
 
 
 def _place(book: Book, job: Job) -> str:

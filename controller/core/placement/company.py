@@ -5,19 +5,20 @@ import numpy as np
 from controller.core.placement.names import Name, kept_apart, name_of
 from controller.core.placement.paths import Paths
 from controller.core.placement.snapshot import UNKNOWN, Booleans, Floats, Integers, Snapshot
+from controller.core.placement.whereabouts import NO_VALUE, Values
 from headrace import query
 from headrace.jobs import Job, JobSpec
 
 # The key of a place that is none.
 NOWHERE = -np.inf
-# The value of a node that has none.
-_NO_VALUE = 0
+# Where more nodes have changed, all are worked out anew.
+_MANY = 64
 # To be nearer comes before how many are where: more than there are jobs.
 _NEARER = 1e12
 
 
 class Company:
-    """What of it changes with nodes, and with who is there, is worked out anew where that has changed."""
+    """What of it changes with who is there is worked out anew where that has changed; what nodes are, all share."""
 
     def __init__(self, snapshot: Snapshot, spec: JobSpec, paths: Paths | None = None) -> None:
         """`paths` know where others ran."""
@@ -30,35 +31,40 @@ class Company:
         field = spec.neighbours.field if spec.neighbours is not None else ""
         # Jobs may write it in any form that queries know.
         self._field = query.parse_field(field, query.NODE_FIELDS).name if field else ""
-        self._codes: dict[object, int] = {}
         self._clear()
 
     def _clear(self) -> None:
         room = self._snapshot.room
         self._seen = UNKNOWN
         self._beside: Booleans = np.zeros(room, dtype=np.bool_)
-        # How many of the job's own name are there, and what the node is by which they are spread or packed.
+        # How many of the job's own name are there.
         self._count: Integers = np.zeros(room, dtype=np.int64)
-        self._value: Integers = np.full(room, _NO_VALUE, dtype=np.int64)
-        self._region: Integers = np.full(room, _NO_VALUE, dtype=np.int64)
+        # What the node is by which they are spread or packed, and where it is.
+        self._values = self._regions = Values(np.full(room, NO_VALUE, dtype=np.int64))
 
     def refresh(self) -> None:
         """Works out anew the nodes that have changed."""
         snapshot = self._snapshot
         if len(self._count) < snapshot.room:
             self._clear()
-        for slot in np.flatnonzero(snapshot.changed > self._seen).tolist():
-            names = snapshot.usages[slot].names
-            self._beside[slot] = any(one in names for one in self._apart)
-            self._count[slot] = names.count(self._own)
-            if snapshot.described[slot] > self._seen:
-                row = query.node_row(snapshot.nodes[slot])
-                self._value[slot] = self._coded(row[self._field]) if self._field else _NO_VALUE
-                self._region[slot] = self._coded(row["region"]) if self._near else _NO_VALUE
+        if self._field:
+            self._values = snapshot.over_field(self._field)
+        if self._near:
+            self._regions = snapshot.over_field("region")
+        apart = [snapshot.named(one) for one in self._apart]
+        own = snapshot.named(self._own) if self._field else {}
+        late = np.flatnonzero(snapshot.changed > self._seen)
         self._seen = snapshot.clock
-
-    def _coded(self, value: object) -> int:
-        return _NO_VALUE if value is None or value == "" else self._codes.setdefault(value, len(self._codes) + 1)
+        if len(late) > _MANY:
+            # It takes as long as there are nodes that have such jobs, however many there are in all.
+            self._beside[:], self._count[:] = False, 0
+            for there in apart:
+                self._beside[list(there)] = True
+            self._count[list(own)] = list(own.values())
+            return
+        for slot in late.tolist():
+            self._beside[slot] = any(slot in there for there in apart)
+            self._count[slot] = own.get(slot, 0)
 
     def beside(self, slots: Integers) -> Booleans:
         """On which of these is a job that they keep apart from."""
@@ -90,12 +96,13 @@ class Company:
         nearest = _NEARER * self._nearness(slots)
         if not self._field:
             return nearest
-        counts = np.zeros(len(self._codes) + 1)
-        counts += np.bincount(self._value, weights=self._count, minlength=len(counts))
+        value = self._values.of_slot
+        counts = np.zeros(len(self._values.numbers) + 1)
+        counts += np.bincount(value, weights=self._count, minlength=len(counts))
         if away is not None:
-            counts[self._value[away]] -= 1
-        merits: Floats = counts[self._value[slots]] * (1.0 if self._packs else -1.0)
-        merits[self._value[slots] == _NO_VALUE] = -_NEARER / 2
+            counts[value[away]] -= 1
+        merits: Floats = counts[value[slots]] * (1.0 if self._packs else -1.0)
+        merits[value[slots] == NO_VALUE] = -_NEARER / 2
         return nearest + merits
 
     def _nearness(self, slots: Integers) -> Floats:
@@ -104,8 +111,9 @@ class Company:
         names = [self._paths.last_node(self._own[0], one) for one in self._near] if self._paths is not None else []
         there = [snapshot.slots[one] for one in names if one in snapshot.slots]
         if there:
-            regions = self._region[there]
-            found[np.isin(self._region[slots], regions[regions != _NO_VALUE])] = 1.0
+            region = self._regions.of_slot
+            regions = region[there]
+            found[np.isin(region[slots], regions[regions != NO_VALUE])] = 1.0
             found[np.isin(slots, there)] = 2.0
         return found
 

@@ -14,6 +14,7 @@ from controller.core.placement.fit import Usage, free
 from controller.core.placement.names import Name
 from controller.core.placement.prices import counted
 from controller.core.placement.reasons import standing
+from controller.core.placement.whereabouts import Values, Whereabouts
 from headrace import query, shares
 from headrace.attempts import Platform
 from headrace.nodes import Health, Node
@@ -62,8 +63,7 @@ class Snapshot:
         self.makes: dict[tuple[object, ...], int] = {}
         self._columns: dict[tuple[str, str], Column] = {}
         self._rank: Integers | None = None
-        # Where there are jobs that keep apart from those of a name.
-        self.shunned: dict[Name, dict[int, None]] = {}
+        self.whereabouts = Whereabouts()
         # Whether any node has a price, or had.
         self.is_priced = False
         # When last any node was another one, and when any sensors told something new.
@@ -73,8 +73,7 @@ class Snapshot:
     def copy(self) -> Self:
         """The same as of now."""
         columns = {key: replace(one, values=one.values.copy()) for key, one in self._columns.items()}
-        shunned = {name: slots.copy() for name, slots in self.shunned.items()}
-        return with_its_own(self, _columns=columns, shunned=shunned)
+        return with_its_own(self, _columns=columns, whereabouts=self.whereabouts.copy())
 
     def _allocate(self, slots: int) -> None:
         def column(kind: Any, fill: float = 0) -> NDArray[Any]:
@@ -137,8 +136,7 @@ class Snapshot:
             return False
         self.clock += 1
         self.changed[slot] = self.clock
-        if usage.shunned != before.shunned:
-            self._shun(slot, before.shunned, usage.shunned)
+        self.whereabouts.changed(slot, before, usage)
         if is_another:
             self._describe(slot, node)
         self._hold(slot, usage)
@@ -168,6 +166,18 @@ class Snapshot:
         """For which devices a query holds that are not out of order; up to date."""
         return self._column(where, query.DEVICE_FIELDS, self._devices_match)
 
+    def over_field(self, name: str) -> Values:
+        """What nodes are by a field that is one text of them; up to date."""
+        values = self.whereabouts.values(name, self.room)
+        if values.seen < self.last_described:
+            values.learn(name, self.nodes, np.flatnonzero(self.described > values.seen).tolist())
+            values.seen = self.clock
+        return values
+
+    def named(self, name: Name) -> dict[int, int]:
+        """How many jobs of a name are at which slot; to be read only."""
+        return self.whereabouts.of(name, self.usages)
+
     def answer_on(self, slots: Integers, wheres: Sequence[str], schema: query.Schema) -> None:
         """Has these queries worked out on these nodes alone: on all others they will count as if they did not hold.
 
@@ -188,7 +198,8 @@ class Snapshot:
         """From now on nothing is held of any node. Only for who has the snapshot to himself."""
         count = len(self.nodes)
         whole = [node.description.capacity for node in self.nodes]
-        self.usages, self.shunned = [Usage()] * count, {}
+        self.usages = [Usage()] * count
+        self.whereabouts.emptied()
         self.cpu_millis[:count] = [one.cpu_millis for one in whole]
         self.memory_bytes[:count] = [one.memory_bytes for one in whole]
         self.idle[:] = (self.cpu_millis > 0) & (self.memory_bytes > 0)
@@ -254,15 +265,6 @@ class Snapshot:
         self.mixed[slot] = len(dict.fromkeys((one.vendor, one.kind) for one in node.devices)) > 1
         self.near[slot] = any(map(links.is_near_any, node.devices))
         self.described[slot] = self.last_described = self.clock
-
-    def _shun(self, slot: int, before: tuple[Name, ...], names: tuple[Name, ...]) -> None:
-        for name in before:
-            there = self.shunned.get(name, {})
-            there.pop(slot, None)
-            if not there:
-                self.shunned.pop(name, None)
-        for name in names:
-            self.shunned.setdefault(name, {})[slot] = None
 
     def _widen(self, devices: int) -> None:
         names = ("untouched", "shareable", "device_bytes", "held_millis", "held_bytes")

@@ -228,7 +228,8 @@ class Table:
         return found
 
     def _kept_away(self, job: Job, now_wall_ms: int) -> dict[int, str]:
-        shunned = self.snapshot.shunned.get(name_of(job.spec), ()) if self.snapshot.shunned else ()
+        there = self.snapshot.whereabouts.shunned
+        shunned = there.get(name_of(job.spec), ()) if there else ()
         found: dict[int, str] = dict.fromkeys(shunned, reasons.SHUNNED)
         for one in job.exclusions:
             slot = self.snapshot.slots.get(one.node)

@@ -1,0 +1,125 @@
+"""Laws of who is known to be where: as nodes and what is held of them say, and once for all names."""
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.core.placement.demand import demand_of
+from controller.core.placement.fit import Usage
+from controller.core.placement.snapshot import FIRST_SLOTS, Snapshot
+from controller.core.placement.tables import Tables
+from controller.core.placement.trial import Trial
+from headrace.jobs import Job, JobState
+from headrace.neighbours import Neighbours
+from headrace.nodes import Engine, Node, NodeState
+from tests.core.lone_controller import Controller, wanted
+from tests.core.small_world import PINS, description, spec
+
+NAMES = (("default", "train"), ("default", "noisy"), ("other", "train"))
+ALWAYS = "a"
+
+
+def node(name: str, rack: str = "") -> Node:
+    about = replace(description(), labels={"rack": rack} if rack else {})
+    return Node(f"nodes/{name}", NodeState.READY, description=about, engine=Engine(reachable=True))
+
+
+class Watched(list[Any]):
+    """A list that counts how often something of it is looked at."""
+
+    looks = 0
+
+    def __getitem__(self, at: Any) -> Any:
+        self.looks += 1
+        return super().__getitem__(at)
+
+
+def is_known(snapshot: Snapshot) -> None:
+    for name in NAMES:
+        counts = Counter({slot: usage.names.count(name) for slot, usage in enumerate(snapshot.usages)})
+        assert snapshot.named(name) == +counts
+    values = snapshot.over_field("labels.rack")
+    for slot, one in enumerate(snapshot.nodes):
+        rack = one.description.labels.get("rack", "")
+        assert values.of_slot[slot] == (values.numbers[rack] if rack else 0)
+
+
+names_drawn = st.lists(st.sampled_from(NAMES), max_size=5).map(tuple)
+changes = st.lists(
+    st.tuples(
+        st.sampled_from(("put", "hold", "try", "ask", "copy", "empty")),
+        st.sampled_from("abc"),
+        names_drawn,
+        st.sampled_from(("", "1", "2")),
+    ),
+    max_size=15,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(changes)
+def test_who_is_where_is_what_is_held_and_a_copy_goes_its_own_way(
+    done: list[tuple[str, str, tuple[tuple[str, str], ...], str]],
+) -> None:
+    snapshot, before = Snapshot(), Snapshot()
+    snapshot.put(node(ALWAYS), Usage())
+    for what, which, names, rack in done:
+        slot = snapshot.slots.get(which, 0)
+        match what:
+            case "put":
+                snapshot.put(node(which, rack), Usage(names=names))
+            case "hold":
+                # As often as not somebody has only come.
+                more = snapshot.usages[slot].names if rack else ()
+                snapshot.hold(slot, Usage(names=(*more, *names)))
+            case "try":
+                with Trial(snapshot) as trial:
+                    trial.hold(snapshot.nodes[slot].id, Usage(names=names))
+                    is_known(snapshot)
+            case "ask":
+                is_known(snapshot)
+            case "copy":
+                before, snapshot = snapshot, snapshot.copy()
+            case "empty":
+                snapshot.emptied()
+    is_known(snapshot)
+    is_known(before)
+
+
+def test_a_job_of_a_new_name_has_no_node_looked_at_by_itself() -> None:
+    snapshot = Snapshot()
+    for number in range(2 * FIRST_SLOTS):
+        snapshot.put(node(f"n{number}", rack=str(number % 4)), Usage(names=NAMES[:1]))
+    tables = Tables(snapshot)
+
+    def looks(name: str) -> int:
+        asked = Neighbours(apart_from=("noisy", name), spread="labels.rack", near=("x",))
+        job = Job(f"jobs/{name}-1", spec(display_name=name, neighbours=asked), images=PINS)
+        snapshot.nodes, snapshot.usages = Watched(snapshot.nodes), Watched(snapshot.usages)
+        tables.table(demand_of(job), job)
+        return snapshot.nodes.looks + snapshot.usages.looks
+
+    assert looks("first") > 0
+    assert looks("second") == 0
+
+
+def test_of_several_nodes_that_have_become_free_a_job_that_waited_takes_the_most_even_one() -> None:
+    it = Controller()
+    for name, region in {"a": "east", "b": "east", "c": "west"}.items():
+        it.node(name, replace(description(cpu_millis=1000), region=region))
+    it.tick()
+    it.submit(wanted(display_name="train", where='node == "b"'))
+    others = [it.submit(wanted(display_name="other")) for _ in range(2)]
+    assert [it.at(one) for one in others] == [("a",), ("c",)]
+    waits = it.submit(wanted(display_name="train", neighbours=Neighbours(spread="region")))
+    it.settle()
+    assert it.at(waits) == ()
+
+    for one in others:
+        it.book.end(replace(it.book.jobs[one.id], state=JobState.CANCELLING), JobState.CANCELLED)
+    it.tick()
+
+    assert it.at(waits) == ("c",)
