@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, insort
 from collections import Counter, deque
-from collections.abc import Collection, Container, Iterable, Iterator
+from collections.abc import Collection, Container, Iterator
 from heapq import heappop, heappush
 from itertools import islice
 from operator import le
@@ -65,8 +65,10 @@ class Queue:
         self.projects: Counter[str] = Counter()
         self._numbers: dict[int, Line] = {}
         self._vacant: list[int] = []
-        # Jobs of these names have lines of their own: there are some that keep apart from them, or were.
-        self._shunned: dict[Name, None] = {}
+        # Jobs of these names have lines of their own: there are these that keep apart from them.
+        self._shunned: dict[Name, dict[str, None]] = {}
+        # The jobs in lines, by their names.
+        self._named: dict[Name, dict[str, None]] = {}
         # What a job of each line takes of a node at least (see `least`).
         self._wants: Integers = np.zeros((4, FIRST_WANTS), dtype=np.int64)
         self._choosy: dict[Line, None] = {}
@@ -85,7 +87,7 @@ class Queue:
     def put(self, job: Job) -> None:
         """The job is like this now."""
         if job.spec.neighbours is not None:
-            self._shun(kept_apart(job.spec))
+            self._shun(job)
         if not job.waits_for_place:
             self._remove(job.id)
             return
@@ -127,6 +129,7 @@ class Queue:
             else:
                 insort(line.ranks, rank(job))
             self._entries[job.id] = (line, job)
+            self._named.setdefault(name_of(job.spec), {})[job.id] = None
             if job.id != without:
                 self._due[line] = None
                 if line.reason and line.reason != job.reason:
@@ -231,14 +234,25 @@ class Queue:
         able = (self._wants <= np.array(_has(snapshot, slot), dtype=np.int64)[:, None]).all(axis=0)
         return [self._numbers[number] for number in np.flatnonzero(able).tolist() if number in self._numbers]
 
-    def _shun(self, names: Iterable[Name]) -> None:
-        new = dict.fromkeys(name for name in names if name not in self._shunned)
-        self._shunned |= new
-        if new:
-            for line, job in list(self._entries.values()):
-                if name_of(job.spec) in new and not line.demand.company:
-                    self._remove(job.id)
-                    self._fresh[job.id] = job
+    def _shun(self, job: Job) -> None:
+        """Keeps who keeps apart from whom. Jobs that wait in lines of a name that nobody shuns any more stay there."""
+        for name in kept_apart(job.spec):
+            shunning = self._shunned.setdefault(name, {})
+            if not (shunning or job.ended):
+                self._line_anew(name)
+            if not job.ended:
+                shunning[job.id] = None
+                continue
+            shunning.pop(job.id, None)
+            if not shunning:
+                del self._shunned[name]
+
+    def _line_anew(self, name: Name) -> None:
+        for job_id in list(self._named.get(name, ())):
+            line, job = self._entries[job_id]
+            if not line.demand.company:
+                self._remove(job_id)
+                self._fresh[job_id] = job
 
     def _line_for(self, job: Job) -> Line:
         spec = job.spec
@@ -265,6 +279,10 @@ class Queue:
         if entry is None:
             return
         line, job = entry
+        name = name_of(job.spec)
+        del self._named[name][job_id]
+        if not self._named[name]:
+            del self._named[name]
         del line.ranks[bisect_left(line.ranks, rank(job))]
         if not line.ranks:
             del self._lines[line.key], self._numbers[line.number]

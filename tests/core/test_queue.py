@@ -13,6 +13,7 @@ from controller.core.placing import FIRST_LOOK, PLACED_A_ROUND, PLACED_AT_ONCE, 
 from controller.core.queue import MANY_JOBS, MANY_NODES, Queue, rank
 from headrace.attempts import EXIT_SAVED, Attempt, AttemptState, Checkpoint
 from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Requests
+from headrace.neighbours import Neighbours
 from headrace.nodes import Device, Drain, Engine, Health, Load, Node
 from headrace.sessions import Report
 from tests.core.small_world import GIB, PINS, description, spec
@@ -283,3 +284,28 @@ def test_a_job_that_asks_for_a_reading_is_looked_at_now_and_then_however_much_ha
         one.tick()
 
     assert one.book.jobs[cool.id].node == "a"
+
+
+def test_jobs_wait_in_a_line_of_their_name_only_while_one_is_there_that_keeps_apart_from_it() -> None:
+    queue = Queue(urgent=100)
+
+    def waits(number: int, name: str, *apart: str) -> Job:
+        neighbours = Neighbours(apart_from=apart) if apart else None
+        job = Job(f"jobs/{number}", spec(display_name=name, neighbours=neighbours), state=JobState.QUEUED, images=PINS)
+        queue.put(job)
+        queue.group()
+        return job
+
+    noisy, other = waits(1, "noisy"), waits(2, "other")
+    assert queue.line(noisy.id) is queue.line(other.id)
+
+    apart = [waits(3, "quiet", "noisy"), waits(4, "silent", "noisy")]
+    queue.group()
+    assert queue.line(noisy.id) is not queue.line(other.id)
+
+    queue.put(replace(apart[0], state=JobState.CANCELLED))
+    assert queue.line(waits(5, "noisy").id) is queue.line(noisy.id)
+
+    for job in (apart[1], noisy, Job("jobs/5", noisy.spec)):
+        queue.put(replace(job, state=JobState.CANCELLED))
+    assert queue.line(waits(6, "noisy").id) is queue.line(other.id)
