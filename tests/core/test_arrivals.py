@@ -203,6 +203,19 @@ def test_a_job_is_put_where_one_ran_that_it_is_to_be_near_to_else_into_its_regio
     assert chosen(four, spec(project="other", neighbours=Neighbours(near=("prepare",)))) == "a"
 
 
+def test_a_gang_and_an_array_are_where_one_of_theirs_was_started_last_and_ids_are_of_the_job_s_own_project() -> None:
+    three = book(node("a"), node("b"), node("c"))
+    for job in (
+        Job("jobs/gang-1a2b3c-1", spec(display_name="gang"), gang="gang-1a2b3c", task=1),
+        Job("jobs/many-1a2b3c-7", spec(display_name="many"), array="many-1a2b3c", array_index=7),
+    ):
+        three.foresight.paths.ran(job, Attempt(job.id, epoch=1, node="c", image=PIN.image, platform=AMD64))
+
+    for near in ("gang", "gang-1a2b3c", "gang-1a2b3c-1", "many", "many-1a2b3c", "many-1a2b3c-7"):
+        assert chosen(three, spec(neighbours=Neighbours(near=(near,)))) == "c", near
+        assert chosen(three, spec(project="other", neighbours=Neighbours(near=(near,)))) == "a", near
+
+
 def test_where_jobs_ran_is_known_again_after_a_restart() -> None:
     attempt = Attempt(
         "prepare-1", epoch=1, node="b", image=PIN.image, platform=AMD64, start_time_ms=5, phases=(pulled(9, 1),)

@@ -28,7 +28,7 @@ class Paths:
         # By image, the nodes that have run it: somebody may have deleted it since.
         self.images: dict[str, dict[str, None]] = {}
         self._image_count = 0
-        # By id, and by project and name, where a job was started last.
+        # By project, and then by resource name as well as by the job's own, where a job was started last.
         self._ran: OrderedDict[tuple[str, str], str] = OrderedDict()
         # By node and kind: bytes and milliseconds of the newest transfers.
         self._brought: dict[tuple[str, str], deque[tuple[int, int]]] = {}
@@ -47,9 +47,12 @@ class Paths:
             self._image_count += 1
             while self._image_count > _IMAGES_KEPT:
                 self._image_count -= len(self.images.pop(next(iter(self.images))))
-        for name in (("", job.id), (job.spec.project, job.spec.display_name)):
-            self._ran[name] = attempt.node
-            self._ran.move_to_end(name)
+        # Of a gang and an array only their tasks and elements are started.
+        ids = (job.id, job.gang, job.array)
+        for name in (*[_resource(one) for one in ids if one], job.spec.display_name):
+            key = (job.spec.project, name)
+            self._ran[key] = attempt.node
+            self._ran.move_to_end(key)
             if len(self._ran) > _JOBS_KEPT:
                 # A plain dict looks for its first key beyond all that were before it.
                 self._ran.popitem(last=False)
@@ -87,5 +90,13 @@ class Paths:
         return node in self.images.get(image, {})
 
     def last_node(self, project: str, name: str) -> str:
-        """Where a job of that id, or else of that name in the project, was started last; empty: that is not known."""
-        return self._ran.get(("", name)) or self._ran.get((project, name), "")
+        """Where a job of the project of that id, or else of that name, was started last; empty: that is not known.
+
+        Of a gang or an array, by its id, where one of its tasks or elements was.
+        """
+        return self._ran.get((project, _resource(name))) or self._ran.get((project, name), "")
+
+
+def _resource(job_id: str) -> str:
+    # No display name has a slash.
+    return f"jobs/{job_id}"
