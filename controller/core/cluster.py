@@ -18,7 +18,7 @@ from controller.core.model import (
     moved,
 )
 from controller.core.placement import admission
-from headrace.jobs import Dependency, Job, JobState
+from headrace.jobs import Dependency, Job, JobSpec, JobState
 from headrace.refusals import Code, Refusal
 
 
@@ -88,7 +88,7 @@ def _checked(book: Book, event: Submitted) -> tuple[Dependency, ...] | Job | Ref
     waits_for = dependencies.unmet(book, event)
     if isinstance(waits_for, Refusal):
         return waits_for
-    refusal = book.projects.unknown(event.spec.project)
+    refusal = book.projects.unknown(event.spec.project) or _apart_from_an_id(book, event.spec)
     return refusal or admission.unrunnable(event.spec, event.images, book.nodes.values()) or waits_for
 
 
@@ -116,6 +116,19 @@ def _made(book: Book, event: Submitted, waits_for: tuple[Dependency, ...]) -> Jo
     if book.jobs[job.id].waits_for_place:
         placing.place(book, job)
     return book.jobs[event.id]
+
+
+def _apart_from_an_id(book: Book, spec: JobSpec) -> Refusal | None:
+    """Names may look like ids, so only one that is the id of a job that is there is known to be meant as one."""
+    for one in spec.neighbours.apart_from if spec.neighbours is not None else ():
+        job = book.jobs.get(one) or arrays.found_folded(book, one)
+        if job is not None:
+            name = (
+                f"its name, {job.spec.display_name}" if job.spec.project == spec.project else "names of its own project"
+            )
+            message = f"apart_from: {one} is the id of a job; this one would keep apart from nobody; write {name}"
+            return Refusal(Code.INVALID_ARGUMENT, "NEIGHBOUR_IS_ID", message, field="apart_from")
+    return None
 
 
 def _id_taken(job: Job) -> Refusal:

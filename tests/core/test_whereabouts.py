@@ -1,4 +1,4 @@
-"""Laws of who is known to be where: as nodes and what is held of them say, and once for all names."""
+"""Laws of who is known to be where, as nodes and what is held of them say, once for all names; and of these names."""
 
 from collections import Counter
 from dataclasses import replace
@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.core.model import Submitted
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Usage
 from controller.core.placement.snapshot import FIRST_SLOTS, Snapshot
@@ -15,8 +16,9 @@ from controller.core.placement.trial import Trial
 from headrace.jobs import Job, JobState
 from headrace.neighbours import Neighbours
 from headrace.nodes import Engine, Node, NodeState
+from headrace.refusals import Refusal
 from tests.core.lone_controller import Controller, wanted
-from tests.core.small_world import PINS, description, spec
+from tests.core.small_world import AMD64, PINS, World, description, spec
 
 NAMES = (("default", "train"), ("default", "noisy"), ("other", "train"))
 ALWAYS = "a"
@@ -124,3 +126,19 @@ def test_of_several_nodes_that_have_become_free_a_job_that_waited_takes_the_most
     it.tick(1)
 
     assert it.at(waits) == ("c",)
+
+
+def test_a_job_that_is_to_keep_apart_from_an_id_is_refused_for_it_would_keep_apart_from_nobody() -> None:
+    world = World(a=AMD64)
+    world.submit("train-1a2b3c", element_count=3)
+
+    def asked(job_id: str, apart_from: str) -> object:
+        wants = spec(neighbours=Neighbours(apart_from=("noisy", apart_from)))
+        return world.ask(lambda token: Submitted(token, job_id, wants, PINS))
+
+    for refused in (asked("quiet-1", "train-1a2b3c"), asked("quiet-2", "train-1a2b3c-2")):
+        assert isinstance(refused, Refusal)
+        assert refused.reason == "NEIGHBOUR_IS_ID"
+        assert refused.message.endswith("write its name, train")
+    # Names may look like that.
+    assert isinstance(asked("quiet-3", "train-resnet"), Job)
