@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from controller.core import turn_changes
+from controller.core import shunning, turn_changes
 from controller.core.asking import places
 from controller.core.book import Book
 from controller.core.placement.demand import demand_of
@@ -166,6 +166,7 @@ def _looser(book: Book, job: Job) -> Iterator[Change]:
         where = _tried(book, job, anywhere)
         if where:
             yield change(book, "apart_from", (", ".join(job.spec.neighbours.apart_from), ""), where)
+    yield from shunning.changes(book, job)
     if job.spec.network is Network.HOST:
         where = _tried(book, job, replace(job.spec, network=Network.BRIDGE))
         if where:

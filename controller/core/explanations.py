@@ -10,17 +10,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from controller.core import asking, backoff, counterfactuals
+from controller.core import asking, backoff, counterfactuals, shunning
 from controller.core.book import Book
 from controller.core.outlook import FITS_NOW, outlook
+from controller.core.placement import reasons
 from controller.core.placement.demand import demand_of
-from controller.core.placement.fit import Place, Usage, bound, fit, level
+from controller.core.placement.fit import Place, Unfit, Usage, bound, fit, level
 from controller.core.placement.learned import Foretold
 from controller.core.placement.snapshot import Integers
 from controller.core.placement.tables import Table, Tables
 from controller.core.placing import see_nodes
 from controller.core.standing import standing
 from headrace.explanations import Explanation, Obstacle
+from headrace.ids import listed
 from headrace.jobs import Candidate, Job, JobState
 from headrace.nodes import Node
 
@@ -187,6 +189,13 @@ def _ordered(book: Book, job: Job, found: Sequence[_Offer], table: Table) -> lis
     return [one for _, one in sorted(ranked, key=lambda pair: pair[0], reverse=True)]
 
 
+def _told(book: Book, job: Job, found: Unfit) -> str:
+    """Why a node is no place for it, and whose doing that is."""
+    if found.reason != reasons.SHUNNED:
+        return found.reason
+    return f"{found.reason}: {listed(shunning.keepers(book, job, found.node))}"
+
+
 def _offer(book: Book, job: Job, node: Node, foretold: Foretold) -> _Offer:
     # The job itself is not in its own way.
     offered = fit(job, node, book.usage(node.id, without=job.id), now_wall_ms=book.wall_ms)
@@ -197,7 +206,7 @@ def _offer(book: Book, job: Job, node: Node, foretold: Foretold) -> _Offer:
     estimate = foretold.at(bound(job.spec, place.variant), place)
     candidate = Candidate(
         node=node.id,
-        reason="" if isinstance(offered, Place) else offered.reason,
+        reason="" if isinstance(offered, Place) else _told(book, job, offered),
         platform=place.platform,
         devices=place.devices if isinstance(offered, Place) else (),
         run_millis=estimate.millis if estimate is not None else None,

@@ -131,6 +131,15 @@ def made(before: Controller, spec: JobSpec, change: Change) -> tuple[Controller,
             field = {"units": "unit_millis", "devices": "device_millis", "cpu": "cpu_millis"}[name]
             quota = replace(quota, **{field: round(float(value) * 1000)})
         book.projects.declared[project] = replace(book.projects.declared[project], quota=quota)
+    elif change.field.endswith(" apart_from"):
+        head = change.field.split()[0].removeprefix("jobs/")
+        others = tuple(one for one in change.to_value.split(", ") if one)
+        for job in list(book.jobs.values()):
+            if head in (job.id, job.gang, job.array) and job.spec.neighbours is not None:
+                content = replace(job.spec.neighbours, apart_from=others)
+                book.put(replace(job, spec=replace(job.spec, neighbours=content)))
+        book.queue.group()
+        book.queue.taken_due(book.snapshot)
     elif change.field.startswith("jobs/"):
         head = book.jobs[change.field.split()[0].removeprefix("jobs/")]
         book.put(replace(head, spec=replace(head.spec, priority=int(change.to_value))))

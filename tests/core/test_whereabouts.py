@@ -17,7 +17,7 @@ from headrace.jobs import Job, JobState
 from headrace.neighbours import Neighbours
 from headrace.nodes import Engine, Node, NodeState
 from headrace.refusals import Refusal
-from tests.core.lone_controller import Controller, wanted
+from tests.core.lone_controller import Controller, made, wanted
 from tests.core.small_world import AMD64, PINS, World, description, spec
 
 NAMES = (("default", "train"), ("default", "noisy"), ("other", "train"))
@@ -142,3 +142,23 @@ def test_a_job_that_is_to_keep_apart_from_an_id_is_refused_for_it_would_keep_apa
         assert refused.message.endswith("write its name, train")
     # Names may look like that.
     assert isinstance(asked("quiet-3", "train-resnet"), Job)
+
+
+def test_explain_names_who_keeps_a_job_away_and_that_it_would_start_were_that_one_content_with_it() -> None:
+    it = Controller()
+    for name in ("a", "b"):
+        it.node(name, description())
+    it.tick()
+    keeper = it.submit(wanted(display_name="quiet", task_count=2, neighbours=Neighbours(("quiet", "noisy"))))
+    assert sorted(it.at(keeper)) == ["a", "b"]
+
+    noisy = Job("", wanted(display_name="noisy"), images=PINS[:1])
+    found = it.explain(noisy)
+
+    said = "has a job that keeps apart from those of this name"
+    assert [one.reason for one in found.candidates] == [f"{said}: {keeper.name}"] * 2
+    assert [(one.field, one.from_value, one.to_value) for one in found.changes] == [
+        (f"{keeper.name} apart_from", "quiet, noisy", "quiet")
+    ]
+    after, same = made(it, noisy.spec, found.changes[0])
+    assert after.at(after.submit(same)) == found.changes[0].nodes

@@ -356,4 +356,5 @@ def _covers(usage: Usage, before: Usage) -> bool:
         and usage.parts[: len(before.parts)] == before.parts
         and usage.coming[: len(before.coming)] == before.coming
         and usage.names[: len(before.names)] == before.names
+        and usage.shunned[: len(before.shunned)] == before.shunned
     )
