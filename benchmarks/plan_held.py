@@ -31,7 +31,9 @@ def _hold(snapshot: Snapshot, spec: JobSpec, plan: Plan) -> None:
     orders = {of: nodes.chains.given(of) for of in dict.fromkeys(chain.tolist())}
     for slot, of, count in zip(slots.tolist(), chain.tolist(), jobs.tolist(), strict=True):
         ids = _devices(plan.known[slot], orders[of], count * nodes.chains.units_a_job)
-        snapshot.usages[slot] = _with_several(snapshot.usages[slot], spec, ids, count)
+        before = snapshot.usages[slot]
+        snapshot.usages[slot] = _with_several(before, spec, ids, count)
+        snapshot.whereabouts.changed(slot, before, snapshot.usages[slot])
     snapshot.clock += 1
     snapshot.changed[slots] = snapshot.clock
     _hold_sums(snapshot, slots, jobs, nodes)
