@@ -97,6 +97,8 @@ def main() -> int:
             return SAVED
         if len(state["merges"]) % SAVE_EVERY == 0:
             write(CHECKPOINT, state)
+    # Done: a SIGTERM now, even while the interpreter winds up, must not turn this into an end by a signal.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     tokens = sum(len(word) * count for word, count in zip(state["words"], state["counts"], strict=True))
     write(OUTPUT / "tokenizer.json", {"merges": state["merges"], "tokens": tokens})
     print(f"done: {len(state['merges'])} merges, {tokens} tokens", flush=True)

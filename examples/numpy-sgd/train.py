@@ -90,6 +90,8 @@ def main() -> int:
         if signal.SIGUSR1 in asked:
             asked.discard(signal.SIGUSR1)
             save(step, parameters, random)
+    # Done: a SIGTERM now, even while the interpreter winds up, must not turn this into an end by a signal.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     sums = {name: float(values.sum()) for name, values in parameters.items()}
     norms = {name: float(np.sqrt((values**2).sum())) for name, values in parameters.items()}

@@ -1,6 +1,6 @@
 """The jobs that tests run: the examples, small programs on the Python base, and what the tokenizer's log says."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deploy.local import images
 from headrace import jobfile
@@ -20,8 +20,24 @@ if os.environ["HEADRACE_EPOCH"] == "1":
     while True:
         time.sleep(1)
 """
+# Example (a), which near its end waits for the epoch in which it is to end: a slow machine's moves find it at work.
+HELD = """
+import os, sys, time
+sys.path.insert(0, "/app")
+import train
+pair_of = train.best_pair
+def held(state):
+    while len(state["merges"]) >= train.MERGES - 50 and os.environ["HEADRACE_EPOCH"] != os.environ["LAST_EPOCH"]:
+        if train.leave:
+            break
+        print(f"waits at {time.time():.1f}", flush=True)
+        time.sleep(0.2)
+    return pair_of(state)
+train.best_pair = held
+sys.exit(train.main())
+"""
 # What the tokenizer says of itself rather than of its work.
-_OF_THE_ATTEMPT = ("epoch ", "saved ")
+_OF_THE_ATTEMPT = ("epoch ", "saved ", "waits ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +54,12 @@ def example(name: str, *sets: str) -> JobSpec:
     return jobfile.load(path.read_text(), source=path.name, sets=list(sets))
 
 
-def tokenizer(*sets: str) -> JobSpec:
-    """Example (a), of a length that leaves time to do something to it."""
-    return example("bpe", f"env.MERGES={MERGES}", *sets)
+def tokenizer(*sets: str, last_epoch: int = 1) -> JobSpec:
+    """Example (a), of a length that leaves time to do something to it; it does not end before that epoch."""
+    spec = example("bpe", f"env.MERGES={MERGES}", *sets)
+    if last_epoch == 1:
+        return spec
+    return replace(spec, command=("python3", "-c", HELD), env={**spec.env, "LAST_EPOCH": str(last_epoch)})
 
 
 def work_in(log: str) -> list[str]:

@@ -21,7 +21,7 @@ async def test_the_arm64_node_is_an_arm64_program(eyes: Observer) -> None:
 async def test_a_job_that_moved_ten_times_gives_the_result_and_the_log_of_one_that_never_moved(
     eyes: Observer, unmoved: Tokenized
 ) -> None:
-    job = await eyes.client.create_job(tokenizer())
+    job = await eyes.client.create_job(tokenizer(last_epoch=HOPS + 1))
     said = await eyes.said(job, "\nmerge ")
     for hop in range(HOPS):
         target = AGENTS[(hop + 1) % 2]

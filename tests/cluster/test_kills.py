@@ -12,7 +12,7 @@ AGENTS = ("amd64", "arm64")
 
 
 async def test_an_agent_that_is_killed_finds_its_container_and_goes_on(eyes: Observer, unmoved: Tokenized) -> None:
-    job = await eyes.client.create_job(tokenizer())
+    job = await eyes.client.create_job(tokenizer(last_epoch=3))
     await eyes.said(job, "\nmerge ")
     await works_on_without_its_agent(eyes, job, "amd64")
     await eyes.moved(job, "arm64")
@@ -30,7 +30,7 @@ async def test_an_agent_that_is_killed_finds_its_container_and_goes_on(eyes: Obs
 async def test_a_move_goes_on_though_an_agent_is_killed_in_it(
     eyes: Observer, unmoved: Tokenized, agent: str, moment: MigrationState
 ) -> None:
-    job = await eyes.client.create_job(tokenizer())
+    job = await eyes.client.create_job(tokenizer(last_epoch=3))
     await eyes.said(job, "\nmerge ")
     await eyes.client.migrate(job.name, target=eyes.world.node("arm64"))
     await move_comes_to(eyes, job, moment)
@@ -44,7 +44,7 @@ async def test_a_move_goes_on_though_an_agent_is_killed_in_it(
 
 
 async def test_a_controller_that_is_killed_goes_on_with_jobs_and_moves(eyes: Observer, unmoved: Tokenized) -> None:
-    job = await eyes.client.create_job(tokenizer())
+    job = await eyes.client.create_job(tokenizer(last_epoch=5))
     said = await eyes.said(job, "\nmerge ")
     eyes.world.kill("controller")
     eyes.world.start_controller()

@@ -19,7 +19,7 @@ async def test_a_job_whose_machine_is_gone_goes_on_from_its_checkpoint_on_anothe
     eyes: Observer, unmoved: Tokenized
 ) -> None:
     amd64, arm64 = map(eyes.world.node, AGENTS)
-    job = await eyes.client.create_job(tokenizer("checkpoint.interval=1s", "lost_after=12s"))
+    job = await eyes.client.create_job(tokenizer("checkpoint.interval=1s", "lost_after=12s", last_epoch=2))
     await eyes.running(job, on="amd64")
     await eyes.until(job, lambda now: now.checkpoint is not None, "has a checkpoint")
     eyes.world.lose("amd64")
