@@ -107,20 +107,20 @@ class SimulatedAgent:
 
     async def _reports(self) -> AsyncIterator[session_pb2.Report]:
         while True:
+            self._wake.clear()
             report = self._report()
+            self._told = True
             now = time.monotonic()
             self._sent[self._sequence] = now
             counts = self._settings.counts
             counts.reports += 1
             counts.bytes += report.ByteSize()
             yield report
-            self._told = True
             if self._advanced() or self._settings.flood:
                 continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._lease_seconds / 3):
                     await self._wake.wait()
-            self._wake.clear()
 
     def _assigned(self, assignment: session_pb2.Assignment) -> None:
         counts = self._settings.counts
