@@ -140,6 +140,8 @@ class RefusalInterceptor(aio.ServerInterceptor):
                 async with aclosing(method(request, context)) as responses:
                     async for response in responses:
                         await context.write(response)
+                        # None is kept while the next is waited for: a watch may wait for days.
+                        del response
             except Exception as error:  # noqa: BLE001 - one of the two places that may; _answer logs and counts.
                 await self._answer(error, context, name)
 

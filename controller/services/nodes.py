@@ -2,10 +2,12 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from itertools import islice
 from typing import Any
+
+from grpc import aio
 
 from controller.core import moves
 from controller.core.model import DrainAsked, Reported
@@ -38,11 +40,13 @@ class NodeService(NodeServiceServicer):
         self._book = shell.cluster.book
         self._logs = logs
 
-    async def Session(self, request_iterator: Any, context: Any) -> AsyncIterator[session_pb2.Assignment]:  # noqa: N802, D102
+    async def Session(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]  # noqa: ARG002, N802, D102
+        # Messages are read and written by hand, and none is kept while another is waited for: of ten thousand
+        # sessions that would be a third of the memory.
         # An agent counts itself as connected once it sees these.
         await context.send_initial_metadata(())
-        first = await anext(aiter(request_iterator), None)
-        if first is None:
+        first = await context.read()
+        if first is aio.EOF:
             return
         if not NODE_ID.fullmatch(first.node):
             message = f"node: {first.node!r} is no id; 1 to 63 lower-case letters, digits and dashes"
@@ -50,29 +54,27 @@ class NodeService(NodeServiceServicer):
         if not 0 < first.session <= SESSION_MAX:
             message = f"session: {first.session} is no number of a session; begin at 1, and count up"
             raise Refusal(Code.INVALID_ARGUMENT, "SESSION_INVALID", message)
-        outbox = self._shell.open_session(first.node, first.session)
-        reading = asyncio.create_task(self._read(first, request_iterator, outbox))
-        placements: dict[_PlacementKey, session_pb2.Placement] = {}
+        node, session = first.node, first.session
+        outbox = self._shell.open_session(node, session)
+        reading = asyncio.create_task(self._read(_Reports(first), context, outbox))
+        del first
+        sent = _Sent()
         try:
             while True:
-                assignment, placements = _dumped(await outbox.next(), placements)
-                yield assignment
+                await context.write(sent.message(await outbox.next()))
         finally:
-            self._shell.close_session(first.node, first.session, outbox)
+            self._shell.close_session(node, session, outbox)
             reading.cancel()
             await asyncio.wait([reading])
             if not reading.cancelled():
                 reading.result()
 
-    async def _read(self, first: session_pb2.Report, requests: Any, outbox: Outbox) -> None:
-        attempts: dict[bytes, Attempt] = {}
+    async def _read(self, reports: "_Reports", context: Any, outbox: Outbox) -> None:
         why = Refusal(Code.ABORTED, "SESSION_ENDED", "the agent has ended its side of the stream")
         try:
-            report, attempts = _load(first, first, attempts)
-            self._shell.tell(Reported(report))
-            async for message in requests:
-                report, attempts = _load(message, first, attempts)
-                self._shell.tell(Reported(report))
+            while reports.waiting is not aio.EOF:
+                self._shell.tell(Reported(reports.taken()))
+                reports.waiting = await context.read()
         except Refusal as refusal:
             why = refusal
         finally:
@@ -161,34 +163,49 @@ class NodeService(NodeServiceServicer):
 _PlacementKey = tuple[str, int, int, Goal, str]
 
 
-def _dumped(
-    assignment: Assignment, known: Mapping[_PlacementKey, session_pb2.Placement]
-) -> tuple[session_pb2.Assignment, dict[_PlacementKey, session_pb2.Placement]]:
-    """The message, whole as it is, with those placements that were sent before not made again."""
-    placements: dict[_PlacementKey, session_pb2.Placement] = {}
-    for one in assignment.placements:
-        key = (one.job, one.task, one.epoch, one.goal, one.restore)
-        placements[key] = known.get(key) or wire.dump(one)
-    message: session_pb2.Assignment = wire.dump(replace(assignment, placements=()))
-    message.placements.extend(placements.values())
-    return message, placements
+class _Sent:
+    """What one session was told."""
+
+    def __init__(self) -> None:
+        # As bytes: a message is several times as large.
+        self._placements: dict[_PlacementKey, bytes] = {}
+
+    def message(self, assignment: Assignment) -> session_pb2.Assignment:
+        """The message, whole as it is, with those placements that were sent before not made again."""
+        placements: dict[_PlacementKey, bytes] = {}
+        for one in assignment.placements:
+            key = (one.job, one.task, one.epoch, one.goal, one.restore)
+            placements[key] = self._placements.get(key) or wire.dump(one).SerializeToString()
+        message: session_pb2.Assignment = wire.dump(replace(assignment, placements=()))
+        for body in placements.values():
+            message.placements.add().MergeFromString(body)
+        self._placements = placements
+        return message
 
 
-def _load(
-    message: session_pb2.Report, first: session_pb2.Report, known: Mapping[bytes, Attempt]
-) -> tuple[Report, dict[bytes, Attempt]]:
-    """The report, whole as it is, with those attempts that are as they were not read again."""
-    if (message.node, message.session) != (first.node, first.session):
-        why = "one stream is one session of one node: open another"
-        raise Refusal(Code.INVALID_ARGUMENT, "SESSION_MIXED", why)
-    attempts: dict[bytes, Attempt] = {}
-    try:
-        for one in message.attempts:
-            key = one.SerializeToString()
-            attempts[key] = known.get(key) or wire.load(Attempt, one)
-        message.ClearField("attempts")
-        report = wire.load(Report, message)
-        return replace(report, attempts=tuple(attempts.values())) if attempts else report, attempts
-    except ValueError as error:
-        remedy = "bring agent and controller to the same version"
-        raise Refusal(Code.INVALID_ARGUMENT, "REPORT_INVALID", f"{error}; {remedy}") from error
+class _Reports:
+    """What one session tells: all of one node, in one session."""
+
+    def __init__(self, first: session_pb2.Report) -> None:
+        self.waiting: Any = first
+        self._sender = (first.node, first.session)
+        self._attempts: dict[bytes, Attempt] = {}
+
+    def taken(self) -> Report:
+        """The report that waits, whole as it is, with those attempts that are as they were not read again."""
+        message, self.waiting = self.waiting, None
+        if (message.node, message.session) != self._sender:
+            why = "one stream is one session of one node: open another"
+            raise Refusal(Code.INVALID_ARGUMENT, "SESSION_MIXED", why)
+        attempts: dict[bytes, Attempt] = {}
+        try:
+            for one in message.attempts:
+                key = one.SerializeToString()
+                attempts[key] = self._attempts.get(key) or wire.load(Attempt, one)
+            message.ClearField("attempts")
+            report = wire.load(Report, message)
+        except ValueError as error:
+            remedy = "bring agent and controller to the same version"
+            raise Refusal(Code.INVALID_ARGUMENT, "REPORT_INVALID", f"{error}; {remedy}") from error
+        self._attempts = attempts
+        return replace(report, attempts=tuple(attempts.values())) if attempts else report

@@ -186,13 +186,13 @@ async def test_a_bug_in_what_hears_an_agent_ends_its_session(
 ) -> None:
     async with controller(tmp_path) as running, agent(running) as node:
         await node.say()
-        monkeypatch.delattr(nodes, "_load")
+        monkeypatch.delattr(nodes._Reports, "taken")
 
         with pytest.raises(aio.AioRpcError) as caught:
             await node.say()
 
     assert refusal_of(caught.value).reason == "BUG"
-    assert "NameError" in caplog.text
+    assert "AttributeError" in caplog.text
 
 
 async def test_a_job_with_a_word_that_this_version_does_not_know_is_refused_by_its_field(tmp_path: Path) -> None:
