@@ -314,7 +314,7 @@ def _job_row(job: Job) -> dict[str, Any]:
         "checkpoint_manifest": checkpoint.digest if checkpoint else None,
         "gang": job.gang or job.array or None,
         "outputs_manifest": job.outputs.manifest if job.outputs else None,
-        "body": wire.dump_once(job).SerializeToString(),
+        "body": stored.dump(job),
     }
 
 

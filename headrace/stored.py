@@ -1,11 +1,13 @@
-"""Reads records from the bytes of their messages, as stores have them by the hundred thousand.
+"""Reads and writes records as the bytes of their messages, as stores have them by the hundred thousand.
 
-`wire.load` says what comes of it; this is faster where many records are alike. A message is taken apart one level deep:
-what is a record of its own stays bytes at first, and bytes that were read before are not read again.
+`wire.load` and `wire.dump` say what comes of it; this is faster where many records are alike, or have parts that stay.
+A message is taken apart, and put together, one level deep: what is a record of its own is bytes at first, and bytes
+that were read before are not read again, parts that were written before not written again.
 """
 
 from collections.abc import Callable, Container
 from dataclasses import fields
+from functools import lru_cache
 from sys import intern
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -30,6 +32,12 @@ _INTERNED = ("node", "image", "project", "gang", "array")
 # Bytes that were read before, and what was read. All of them go when there are too many.
 _KEPT = 4096
 
+# Parts of records that were written before, and records that several ask for one after the other: the store, and
+# whoever watches. Of both the oldest half goes when there are too many.
+_PARTS_KEPT, _RECENT_KEPT = 8192, 256
+_parts: dict[int, tuple[object, bytes]] = {}
+_recent: dict[int, tuple[object, bytes]] = {}
+
 
 class _Reading(NamedTuple):
     """How messages of one class are read from bytes."""
@@ -44,12 +52,53 @@ class _Reading(NamedTuple):
     known: dict[bytes, Any]
 
 
+class _Field(NamedTuple):
+    """How a record's field is written; what is empty is left out, unless that says something."""
+
+    name: str
+    field: str
+    make: Callable[[Any], Any] | None
+    says_empty: bool
+
+
+class _Writing(NamedTuple):
+    """How records of one kind are written."""
+
+    message: type[Message]
+    fields: tuple[_Field, ...]
+
+
 _READINGS: dict[type, _Reading] = {}
+_WRITINGS: dict[type, _Writing] = {}
 
 
 def load(kind: type[Record], body: bytes) -> Record:
     """As `wire.load` of the message in those bytes. Raises DecodeError where there is none, and ValueError as that."""
     return _record(kind, _READINGS.get(kind) or _reading(kind, wire.MESSAGES[kind].DESCRIPTOR), body)
+
+
+def dump(record: object) -> bytes:
+    """The bytes of the message that `wire.dump` makes; once for all who ask for them within a short time."""
+    return wire.once(_recent, _RECENT_KEPT, record, _written)
+
+
+def message(record: object) -> Any:
+    """The message itself: to read it from bytes that are there costs a tenth of making it."""
+    return wire.MESSAGES[type(record)].FromString(dump(record))
+
+
+def _written(record: object) -> bytes:
+    kind = type(record)
+    writing = _WRITINGS.get(kind) or _writing(kind, wire.MESSAGES[kind].DESCRIPTOR)
+    values = {}
+    for name, field, make, says_empty in writing.fields:
+        value = getattr(record, name)
+        if value or (says_empty and value is not None):
+            made = value if make is None else make(value)
+            # The first word of an enum is as good as none.
+            if made or says_empty:
+                values[field] = made
+    return writing.message(**values).SerializeToString()
 
 
 def _record(kind: type[Record], reading: _Reading, body: bytes) -> Record:
@@ -137,13 +186,48 @@ def _several(read: Callable[[bytes], Any]) -> Callable[[list[bytes]], Any]:
     return lambda bodies: (read(bodies[0]),) if len(bodies) == 1 else tuple([read(one) for one in bodies])
 
 
-def _shallow(descriptor: Descriptor, chosen: Container[str]) -> type[Message]:
-    """A class for the same bytes in which parts that are records are bytes, and fields not chosen are unknown."""
+def _writing(kind: type, descriptor: Any) -> _Writing:
+    plans, made = wire.dump_plan(kind, descriptor), []
+    for name, field_name, make, _ in plans:
+        field = descriptor.fields_by_name[field_name]
+        if make is not None and field.message_type is not None:
+            is_part = wire.part_of(kind, name) is not None
+            write = _part_written(field.message_type) if is_part else _time_written(make)
+            made.append(_Field(name, field_name, _each(write) if field.is_repeated else write, field.has_presence))
+        else:
+            made.append(_Field(name, field_name, make, field.has_presence))
+    _WRITINGS[kind] = _Writing(_shallow(descriptor, [one.field for one in plans], reads_times=False), tuple(made))
+    return _WRITINGS[kind]
+
+
+def _time_written(make: Callable[[int], Message]) -> Callable[[int], bytes]:
+    # A record has the same times when it is written again.
+    return lru_cache(_KEPT)(lambda millis: make(millis).SerializeToString())
+
+
+def _part_written(descriptor: Descriptor) -> Callable[[Any], bytes]:
+    message_class = GetMessageClass(descriptor)
+
+    def write(part: object) -> bytes:
+        return wire.written(part, message_class).SerializeToString()
+
+    return lambda part: wire.once(_parts, _PARTS_KEPT, part, write)
+
+
+def _each(write: Callable[[Any], bytes]) -> Callable[[tuple[Any, ...]], list[bytes]]:
+    return lambda parts: [write(one) for one in parts]
+
+
+def _shallow(descriptor: Descriptor, chosen: Container[str], *, reads_times: bool = True) -> type[Message]:
+    """A class for the same bytes in which parts that are records are bytes, and fields not chosen are unknown.
+
+    Times are bytes, too, unless it reads them.
+    """
     whole, made = DescriptorProto(), DescriptorProto(name="Shallow")
     descriptor.CopyToProto(whole)
     for field in whole.field:
         if field.name in chosen:
-            made.field.append(_taken_as_it_is(field, whole, made))
+            made.field.append(_taken_as_it_is(field, whole, made, reads_times=reads_times))
     file = FileDescriptorProto(name="shallow.proto", package="shallow", message_type=[made])
     pool = DescriptorPool()
     for common in (timestamp_pb2, duration_pb2):
@@ -154,7 +238,9 @@ def _shallow(descriptor: Descriptor, chosen: Container[str]) -> type[Message]:
     return found
 
 
-def _taken_as_it_is(field: FieldDescriptorProto, whole: DescriptorProto, made: DescriptorProto) -> FieldDescriptorProto:
+def _taken_as_it_is(
+    field: FieldDescriptorProto, whole: DescriptorProto, made: DescriptorProto, *, reads_times: bool
+) -> FieldDescriptorProto:
     # Of this older syntax each field is either there or not: an empty part is not the same as none.
     taken = FieldDescriptorProto(name=field.name, number=field.number, label=field.label, type=field.type)
     if field.type == FieldDescriptorProto.TYPE_ENUM:
@@ -164,7 +250,7 @@ def _taken_as_it_is(field: FieldDescriptorProto, whole: DescriptorProto, made: D
         if entry is not None:
             made.nested_type.append(entry)
             taken.type_name = f".shallow.Shallow.{entry.name}"
-        elif field.type_name.startswith(".google.protobuf."):
+        elif reads_times and field.type_name.startswith(".google.protobuf."):
             taken.type_name = field.type_name
         else:
             taken.type = FieldDescriptorProto.TYPE_BYTES

@@ -38,6 +38,7 @@ from headrace.v1 import (
 )
 
 Record = TypeVar("Record")
+Made = TypeVar("Made")
 
 MESSAGES: dict[type, type[Message]] = {
     Platform: attempt_pb2.Platform,
@@ -113,10 +114,6 @@ ALIKE = (Capacity, Cpu, Engine, ImagePin, Platform, Requests, Retry, Timeouts)
 _ALIKE_KEPT = 4096
 _alike: dict[tuple[type, bytes], Any] = {}
 
-# Records that several ask for one after the other: the store, and whoever watches.
-_RECENT_KEPT = 256
-_recent: dict[int, tuple[object, Message]] = {}
-
 
 def share(most: int) -> None:
     """Keeps so many messages of parts that records share, about 5 kB each: a program of many records gains by it."""
@@ -126,12 +123,7 @@ def share(most: int) -> None:
 
 def dump(record: object) -> Any:
     """The message of a record. Raises KeyError for a class that has none in MESSAGES."""
-    return _dump(record, MESSAGES[type(record)])
-
-
-def dump_once(record: object) -> Any:
-    """The same, made once for all who ask for it within a short time: it is not to be changed."""
-    return _known(_recent, _RECENT_KEPT, record, MESSAGES[type(record)])
+    return written(record, MESSAGES[type(record)])
 
 
 def load(kind: type[Record], message: Message) -> Record:
@@ -149,34 +141,37 @@ def load(kind: type[Record], message: Message) -> Record:
     return typing.cast("Record", record)
 
 
-def _dump(record: object, kind: type[Message]) -> Message:
+def written(record: object, kind: type[Message]) -> Message:
+    """The message of that kind of a record, which may be part of another one."""
     values = {}
-    for name, field, make, writes_empty in _dump_plan(type(record), kind.DESCRIPTOR):
+    for name, field, make, writes_empty in dump_plan(type(record), kind.DESCRIPTOR):
         value = getattr(record, name)
         if value or (writes_empty and value is not None):
             values[field] = make(value) if make is not None else value
     return kind(**values)
 
 
-def _dump_plan(kind: type, descriptor: Any) -> tuple["DumpPlan", ...]:
-    known = _DUMPS.get(kind)
-    if known is None:
+def dump_plan(kind: type, descriptor: Any) -> tuple["DumpPlan", ...]:
+    """How records of that kind are written as messages of that descriptor."""
+    found = _DUMPS.get(kind)
+    if found is None:
         plans = _plans(kind, descriptor).items()
-        known = tuple(
+        found = tuple(
             DumpPlan(
                 name, field_of(name, descriptor).name, None if plan.dump is _same else plan.dump, plan.writes_empty
             )
             for name, plan in plans
         )
-        _DUMPS[kind] = known
-    return known
+        _DUMPS[kind] = found
+    return found
 
 
-def _known(kept: dict[int, tuple[object, Message]], most: int, record: object, kind: type[Message]) -> Message:
+def once(kept: dict[int, tuple[object, Made]], most: int, record: object, make: Callable[[Any], Made]) -> Made:
+    """What is made of a record, once for all who ask before so many others are `kept`."""
     # By identity, since to compare costs as much as to make; the record is kept, so that its id stays its own.
     found = kept.get(id(record))
     if found is None:
-        found = (record, _dump(record, kind))
+        found = (record, make(record))
         if len(kept) >= most:
             for key in list(kept)[: most // 2]:
                 kept.pop(key, None)
@@ -337,10 +332,10 @@ def _of_one(field: FieldDescriptor, kind: type) -> tuple[Callable[[Any], Any], C
         return read(kind, message)
 
     def dump_one(value: Any) -> Any:
-        return _dump(value, message_class)
+        return written(value, message_class)
 
     def dump_shared(value: Any) -> Any:
-        return _known(_shared, _most_shared, value, message_class)
+        return once(_shared, _most_shared, value, dump_one)
 
     return load_one, dump_shared if kind in _SHARED else dump_one
 

@@ -14,7 +14,7 @@ from controller.images import Images
 from controller.logs import JobLogs
 from controller.shell import Shell
 from controller.store import JobCursor, Store
-from headrace import jobfile, query, wire
+from headrace import jobfile, query, stored, wire
 from headrace.ids import element_of, task_id
 from headrace.jobs import Job, JobSpec
 from headrace.refusals import Code, Refusal
@@ -242,5 +242,5 @@ def _load(kind: type[JobSpec], message: Message) -> JobSpec:
 
 
 def _dump(record: object) -> job_pb2.Job:
-    message: job_pb2.Job = wire.dump_once(record)
+    message: job_pb2.Job = stored.message(record)
     return message

@@ -70,6 +70,8 @@ def test_a_record_of_every_kind_arrives_as_it_left(kind: type, data: st.DataObje
     assert stored.load(kind, raw) == record
     # What was read before is not read again.
     assert stored.load(kind, raw) == record
+    assert message.FromString(stored.dump(record)) == wire.dump(record)
+    assert stored.message(record) == wire.dump(record)
 
 
 def test_unknown_arrives_as_unknown_and_zero_as_zero() -> None:
