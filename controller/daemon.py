@@ -34,7 +34,6 @@ from controller.shell import Shell
 from controller.store import Store, no_collections
 from controller.web import app
 from controller.web import server as web
-from headrace import wire
 from headrace.disks import refused_by_setting
 from headrace.jobs import Job
 from headrace.refusals import Code, Refusal
@@ -62,8 +61,6 @@ STOP_SECONDS = 2.0
 # Garbage is looked for after so many more objects than were let go, among the youngest; after so many times, among
 # older ones. Records have no cycles: with Python's own numbers it cost a sixth of a busy controller's processor time.
 COLLECTED = (50_000, 20, 50)
-# Messages of what records share: what jobs ask for, above all.
-SHARED_MESSAGES = 8192
 
 SERVICES = (
     checkpoint_service_pb2.DESCRIPTOR.services_by_name["CheckpointService"].full_name,
@@ -173,7 +170,6 @@ async def serve(settings: ControllerSettings) -> None:
     # everything up for a second where there are 100,000 jobs.
     gc.freeze()
     gc.set_threshold(*COLLECTED)
-    wire.share(SHARED_MESSAGES)
     server = aio.server(interceptors=[RefusalInterceptor()], options=SERVER_OPTIONS)
     await add_services(server, parts)
     _bind(server, settings.grpc.address)

@@ -35,7 +35,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from controller import schema
 from controller.database import CORRUPT, Database, open_database
-from headrace import stored, wire
+from headrace import stored
 from headrace.events import Event
 from headrace.faultpoints import reached
 from headrace.jobs import Job
@@ -330,4 +330,4 @@ def _event_row(event: Event) -> dict[str, Any]:
 
 
 def _row(record: Node | Use) -> dict[str, Any]:
-    return {"id": record.id, "body": wire.dump(record).SerializeToString()}
+    return {"id": record.id, "body": stored.dump(record)}

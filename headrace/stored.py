@@ -79,7 +79,7 @@ def load(kind: type[Record], body: bytes) -> Record:
 
 def dump(record: object) -> bytes:
     """The bytes of the message that `wire.dump` makes; once for all who ask for them within a short time."""
-    return wire.once(_recent, _RECENT_KEPT, record, _written)
+    return _once(_recent, _RECENT_KEPT, record, _written)
 
 
 def message(record: object) -> Any:
@@ -186,6 +186,19 @@ def _several(read: Callable[[bytes], Any]) -> Callable[[list[bytes]], Any]:
     return lambda bodies: (read(bodies[0]),) if len(bodies) == 1 else tuple([read(one) for one in bodies])
 
 
+def _once(kept: dict[int, tuple[object, bytes]], most: int, record: object, make: Callable[[Any], bytes]) -> bytes:
+    """The bytes that are made of a record, once for all who ask before so many others are `kept`."""
+    # By identity, since to compare costs as much as to make; the record is kept, so that its id stays its own.
+    found = kept.get(id(record))
+    if found is None:
+        found = (record, make(record))
+        if len(kept) >= most:
+            for key in list(kept)[: most // 2]:
+                kept.pop(key, None)
+        kept[id(record)] = found
+    return found[1]
+
+
 def _writing(kind: type, descriptor: Any) -> _Writing:
     plans, made = wire.dump_plan(kind, descriptor), []
     for name, field_name, make, _ in plans:
@@ -211,7 +224,7 @@ def _part_written(descriptor: Descriptor) -> Callable[[Any], bytes]:
     def write(part: object) -> bytes:
         return wire.written(part, message_class).SerializeToString()
 
-    return lambda part: wire.once(_parts, _PARTS_KEPT, part, write)
+    return lambda part: _once(_parts, _PARTS_KEPT, part, write)
 
 
 def _each(write: Callable[[Any], bytes]) -> Callable[[tuple[Any, ...]], list[bytes]]:

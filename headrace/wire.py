@@ -38,7 +38,6 @@ from headrace.v1 import (
 )
 
 Record = TypeVar("Record")
-Made = TypeVar("Made")
 
 MESSAGES: dict[type, type[Message]] = {
     Platform: attempt_pb2.Platform,
@@ -103,22 +102,10 @@ _PLANS: dict[type, dict[str, FieldPlan]] = {}
 _LOADS: dict[type, LoadPlan] = {}
 _DUMPS: dict[type, tuple[DumpPlan, ...]] = {}
 
-# What is part of many records and stays as it is, with its message: to copy a message costs a twentieth of making it.
-# The oldest half goes when there are too many. A program of few records keeps few; `share` changes that.
-_SHARED = (ImagePin, JobSpec, NodeDescription)
-_shared: dict[int, tuple[object, Message]] = {}
-_most_shared = 64
-
 # Small parts that are the same in many records: read once, and shared. All of them go when there are too many.
 ALIKE = (Capacity, Cpu, Engine, ImagePin, Platform, Requests, Retry, Timeouts)
 _ALIKE_KEPT = 4096
 _alike: dict[tuple[type, bytes], Any] = {}
-
-
-def share(most: int) -> None:
-    """Keeps so many messages of parts that records share, about 5 kB each: a program of many records gains by it."""
-    global _most_shared  # noqa: PLW0603 -- What is kept is the program's, too.
-    _most_shared = most
 
 
 def dump(record: object) -> Any:
@@ -164,19 +151,6 @@ def dump_plan(kind: type, descriptor: Any) -> tuple["DumpPlan", ...]:
         )
         _DUMPS[kind] = found
     return found
-
-
-def once(kept: dict[int, tuple[object, Made]], most: int, record: object, make: Callable[[Any], Made]) -> Made:
-    """What is made of a record, once for all who ask before so many others are `kept`."""
-    # By identity, since to compare costs as much as to make; the record is kept, so that its id stays its own.
-    found = kept.get(id(record))
-    if found is None:
-        found = (record, make(record))
-        if len(kept) >= most:
-            for key in list(kept)[: most // 2]:
-                kept.pop(key, None)
-        kept[id(record)] = found
-    return found[1]
 
 
 def _plans(kind: type, descriptor: Any) -> dict[str, FieldPlan]:
@@ -334,10 +308,7 @@ def _of_one(field: FieldDescriptor, kind: type) -> tuple[Callable[[Any], Any], C
     def dump_one(value: Any) -> Any:
         return written(value, message_class)
 
-    def dump_shared(value: Any) -> Any:
-        return once(_shared, _most_shared, value, dump_one)
-
-    return load_one, dump_shared if kind in _SHARED else dump_one
+    return load_one, dump_one
 
 
 def _message_type(field: FieldDescriptor) -> Descriptor:

@@ -81,7 +81,7 @@ class JobService(JobServiceServicer):
             if len(page) < limit:
                 break
         token = before.token() if before is not None and len(found) == wanted else ""
-        return pb.ListJobsResponse(jobs=[wire.dump(job) for job in found], next_page_token=token)
+        return pb.ListJobsResponse(jobs=[_dump(job) for job in found], next_page_token=token)
 
     async def WatchJob(self, request: pb.WatchJobRequest, context: Any) -> AsyncIterator[job_pb2.Job]:  # noqa: ARG002, N802, D102
         name = (await self._job(request.name)).name

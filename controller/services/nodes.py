@@ -14,7 +14,7 @@ from controller.core.model import DrainAsked, Reported
 from controller.logs import JobLogs
 from controller.services.jobs import page_size
 from controller.shell import Outbox, Shell
-from headrace import query, units, wire
+from headrace import query, stored, units, wire
 from headrace.attempts import Attempt
 from headrace.nodes import Drain, Node
 from headrace.refusals import Code, Refusal
@@ -106,18 +106,18 @@ class NodeService(NodeServiceServicer):
         matching = list(islice(self._matching(request.filter, after=request.page_token), wanted + 1))
         page = matching[:wanted]
         token = page[-1].id if len(matching) > wanted else ""
-        return pb.ListNodesResponse(nodes=[wire.dump(node) for node in page], next_page_token=token)
+        return pb.ListNodesResponse(nodes=[stored.message(node) for node in page], next_page_token=token)
 
     async def WatchNodes(self, request: pb.WatchNodesRequest, context: Any) -> AsyncIterator[node_pb2.Node]:  # noqa: ARG002, N802, D102
         feed = self._shell.readings if request.readings else self._shell.nodes
         with feed.subscribed() as changes:
             for node in self._matching(request.filter):
-                yield wire.dump(node)
+                yield stored.message(node)
             while True:
                 # What changed more than once meanwhile is told once.
                 for changed in dict.fromkeys([await changes.next(), *changes.waiting()]):
                     for node in self._matching(request.filter, only=changed):
-                        yield wire.dump(node)
+                        yield stored.message(node)
 
     async def CordonNode(self, request: pb.CordonNodeRequest, context: Any) -> node_pb2.Node:  # noqa: ARG002, N802, D102
         return await self._drained(request.name, Drain.CORDONED)
@@ -138,7 +138,7 @@ class NodeService(NodeServiceServicer):
         self, name: str, drain: Drain, *, deadline_ms: int | None = None, force: bool = False
     ) -> node_pb2.Node:
         changed = await self._shell.ask(lambda token: DrainAsked(token, name, drain, deadline_ms, force))
-        message: node_pb2.Node = wire.dump(changed)
+        message: node_pb2.Node = stored.message(changed)
         return message
 
     def _matching(self, where: str, *, only: str = "", after: str = "") -> Iterator[Node]:
@@ -155,7 +155,7 @@ class NodeService(NodeServiceServicer):
         return query.node_row(node, held=self._book.usage(node.id).touched)
 
     def _dump(self, node: Node) -> node_pb2.Node:
-        message: node_pb2.Node = wire.dump(self._book.node_now(node))
+        message: node_pb2.Node = stored.message(self._book.node_now(node))
         return message
 
 
@@ -175,7 +175,7 @@ class _Sent:
         placements: dict[_PlacementKey, bytes] = {}
         for one in assignment.placements:
             key = (one.job, one.task, one.epoch, one.goal, one.restore)
-            placements[key] = self._placements.get(key) or wire.dump(one).SerializeToString()
+            placements[key] = self._placements.get(key) or stored.dump(one)
         message: session_pb2.Assignment = wire.dump(replace(assignment, placements=()))
         for body in placements.values():
             message.placements.add().MergeFromString(body)
