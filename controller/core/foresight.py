@@ -65,8 +65,7 @@ class Foresight:
         for job in jobs:
             ran += [(one.start_time_ms, job, one) for one in job.attempts if one.start_time_ms is not None]
             moves += [(one.request_time_ms or 0, job, one) for one in job.migrations]
-        for _, job, attempt in sorted(ran, key=itemgetter(0)):
-            self.paths.ran(job, attempt)
+        self.paths.recall([(job, attempt) for _, job, attempt in sorted(ran, key=itemgetter(0))])
         for _, job, move in sorted(moves, key=itemgetter(0)):
             self.moved(job, move)
 

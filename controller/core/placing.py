@@ -3,6 +3,7 @@
 from collections.abc import Collection, Container, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 
 from controller.core import backoff, keeping, precedence, together
 from controller.core.affordable import affordable, as_asked
@@ -27,6 +28,9 @@ FIRST_LOOK, NEXT_LOOKS = 4, 4
 LINES_A_ROUND, LINES_AT_ONCE = 64, 8
 # Jobs that are told with a round why they wait, beside those that were looked at.
 TOLD_A_ROUND = 128
+# While none waits, so many nodes that have changed are seen at once: a controller that has just started knows all of
+# them anew, and is to answer first.
+SEEN_AT_ONCE = 256
 
 
 def settled(book: Book) -> None:
@@ -37,7 +41,7 @@ def settled(book: Book) -> None:
 
 def retry_due(book: Book) -> bool:
     """Whether a job that waits may find a place by now that it had not when it was looked at last."""
-    see_nodes(book)
+    see_nodes(book, most=None if book.queue else SEEN_AT_ONCE)
     queue, due = book.queue, book.nodes_changed
     if book.now_ms - queue.readings_ms >= book.policy.readings_ms:
         queue.readings_ms = book.now_ms
@@ -55,7 +59,7 @@ def retry_due(book: Book) -> bool:
 def place_waiting(book: Book) -> None:
     """Finds places for those of the jobs that wait for which something has changed, in their order."""
     book.room_changed = book.nodes_changed = False
-    see_nodes(book)
+    see_nodes(book, most=None if book.queue else SEEN_AT_ONCE)
     in_round, book.queue.in_round = book.queue.in_round, False
     if not book.queue:
         book.queue.gained = {}
@@ -128,10 +132,13 @@ def taken(book: Book, tables: Tables, demand: Demand, job: Job, tasks: Sequence[
     return found if isinstance(instead, str) else as_asked(book, job, instead)
 
 
-def see_nodes(book: Book) -> None:
-    """Brings the snapshot up to what the book knows."""
+def see_nodes(book: Book, most: int | None = None) -> None:
+    """Brings the snapshot up to what the book knows; of so many nodes (at `most`) that are not as they were."""
     stale, read_anew = book.stale, book.read_anew
     book.stale, book.read_anew = {}, {}
+    if most is not None and len(stale) > most:
+        book.stale = dict(islice(stale.items(), most, None))
+        stale = dict(islice(stale.items(), most))
     for node_id in read_anew:
         book.snapshot.put_readings(book.nodes[node_id])
     for node_id, is_another in stale.items():

@@ -11,6 +11,7 @@ from controller.core import placing
 from controller.core.book import Book, Policy
 from controller.core.explanations import explained
 from controller.core.past_runs import PastRun
+from controller.core.placement import paths as module
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place
 from controller.core.placement.paths import LEAST_BYTES, Paths
@@ -312,3 +313,21 @@ def _speed(it: Book, cpu: str, cpus: dict[str, str]) -> object:
     where = next(name for name in "abcde" if cpus[name] == cpu)
     place = Place(where, PIN, AMD64, (), 0, ())
     return it.learned.speeds(spec(), [place])[0]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2), st.integers(0, 3)), max_size=20))
+def test_a_controller_that_starts_knows_of_runs_what_it_knew_of_them(runs: list[tuple[int, int, int]]) -> None:
+    ran = []
+    for job, name, at in runs:
+        one = Job(f"jobs/j{job}", JobSpec(f"name-{name}", IMAGE))
+        ran.append((one, Attempt(one.id, 1, f"n{at}", image=f"image-{at}")))
+    told, recalled = Paths(), Paths()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_JOBS_KEPT", 4)
+        for one, attempt in ran:
+            told.ran(one, attempt)
+        recalled.recall(ran)
+
+    assert list(recalled._ran.items()) == list(told._ran.items())
+    assert recalled.images == told.images

@@ -1,7 +1,7 @@
 """What nodes have had, and how fast they bring what they lack: measured as jobs were brought there."""
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import median
 
 from headrace.attempts import Attempt, Phase
@@ -39,23 +39,35 @@ class Paths:
         self.edition = 0
         self._is_new = False
 
+    def recall(self, ran: Sequence[tuple[Job, Attempt]]) -> None:
+        """These attempts ran, the newest last: as if each was told to one that knows of none."""
+        for _, attempt in ran:
+            self._has_run(attempt)
+        newest: dict[tuple[str, str], str] = {}
+        for job, attempt in reversed(ran):
+            for key in reversed(_names(job)):
+                newest.setdefault(key, attempt.node)
+            if len(newest) >= _JOBS_KEPT:
+                break
+        self._ran = OrderedDict(reversed(list(newest.items())[:_JOBS_KEPT]))
+
     def ran(self, job: Job, attempt: Attempt) -> None:
         """An attempt of the job runs: its node has its image, and brought what it lacked."""
+        self._has_run(attempt)
+        for key in _names(job):
+            self._ran[key] = attempt.node
+            self._ran.move_to_end(key)
+            if len(self._ran) > _JOBS_KEPT:
+                # A plain dict looks for its first key beyond all that were before it.
+                self._ran.popitem(last=False)
+
+    def _has_run(self, attempt: Attempt) -> None:
         nodes = self.images.setdefault(attempt.image, {})
         if attempt.node not in nodes:
             nodes[attempt.node] = None
             self._image_count += 1
             while self._image_count > _IMAGES_KEPT:
                 self._image_count -= len(self.images.pop(next(iter(self.images))))
-        # Of a gang and an array only their tasks and elements are started.
-        ids = (job.id, job.gang, job.array)
-        for name in (*[_resource(one) for one in ids if one], job.spec.display_name):
-            key = (job.spec.project, name)
-            self._ran[key] = attempt.node
-            self._ran.move_to_end(key)
-            if len(self._ran) > _JOBS_KEPT:
-                # A plain dict looks for its first key beyond all that were before it.
-                self._ran.popitem(last=False)
         self.brought(attempt.node, attempt.phases)
 
     def moved(self, move: Migration) -> None:
@@ -95,6 +107,13 @@ class Paths:
         Of a gang or an array, by its id, where one of its tasks or elements was.
         """
         return self._ran.get((project, _resource(name))) or self._ran.get((project, name), "")
+
+
+def _names(job: Job) -> list[tuple[str, str]]:
+    """By what it is asked where the job was started last."""
+    # Of a gang and an array only their tasks and elements are started.
+    ids = [_resource(one) for one in (job.id, job.gang, job.array) if one]
+    return [(job.spec.project, name) for name in (*ids, job.spec.display_name)]
 
 
 def _resource(job_id: str) -> str:
