@@ -50,14 +50,14 @@ def explained(book: Book, job: Job) -> Explanation:
     stands = standing(book, job)
     known = book.jobs.get(job.id)
     whole = book.jobs[known.gang] if known is not None and known.gang else known or job
-    kept = book.turns.kept.get(whole.id)
+    kept, patience = book.turns.kept.get(whole.id), book.turns.patience.get(whole.id)
     asking.withdrawn(book, whole)
     asked = whole if known is not None else _as_if_submitted(book, job)
     able = _able(book, asked)
     found = Explanation(job, (), len(book.snapshot.nodes), 0, len(able), standing=stands)
     if asked.state is JobState.QUEUED and not asked.waits_for:
         paused = backoff.pause(asked, now_wall_ms=book.wall_ms)
-        told = outlook(book, asked, kept=kept, able=able)
+        told = outlook(book, asked, kept=kept, patience=patience, able=able)
         found = replace(found, changes=() if paused else counterfactuals.changes(book, asked), outlook=told)
     table = book.tables.table(demand_of(asked), asked)
     obstacles = table.obstacles(asked, now_wall_ms=book.wall_ms)

@@ -8,7 +8,6 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from statistics import median
 
 import numpy as np
 
@@ -16,11 +15,12 @@ from controller.core import backfill, backoff, keeping, precedence
 from controller.core.asking import places
 from controller.core.backfill import Kept
 from controller.core.book import Book
+from controller.core.ends import Ends
 from controller.core.fairness import rank
 from controller.core.order import in_order
 from controller.core.placement.demand import least
-from controller.core.placement.profiles import Profile, profile_of
 from controller.core.placement.snapshot import Integers
+from controller.core.turns import Patience
 from headrace.explanations import Outlook
 from headrace.ids import listed
 from headrace.jobs import Job, JobState
@@ -30,14 +30,19 @@ _FEW = keeping.FEW
 FITS_NOW = "it fits now"
 
 
-def outlook(book: Book, job: Job, *, kept: Kept | None, able: Integers) -> Outlook:
-    """Of a job that waits; `kept` is the room that is kept for it, `able` are the nodes that it would fit on empty."""
+def outlook(book: Book, job: Job, *, kept: Kept | None, patience: Patience | None, able: Integers) -> Outlook:
+    """Of a job that waits; `kept` is the room that is kept for it, `able` are the nodes that it would fit on empty.
+
+    With `patience` it waits though it fits.
+    """
     found = places(book, job)
     until_ms = backoff.until_ms(job)
     if not isinstance(found, str):
         nodes = tuple(one.node for one in found)
         if until_ms > book.wall_ms:
             return Outlook(until_ms, nodes, "it fits, and pauses until then")
+        if patience is not None and patience.until_ms > book.wall_ms:
+            return Outlook(max(book.wall_ms, patience.start_ms), (patience.node,), patience.reason)
         return Outlook(book.wall_ms, nodes, FITS_NOW)
     away = [one.expire_time_ms for one in job.exclusions if one.expire_time_ms > book.wall_ms]
     if away and not isinstance(places(book, replace(job, exclusions=())), str):
@@ -47,7 +52,7 @@ def outlook(book: Book, job: Job, *, kept: Kept | None, able: Integers) -> Outlo
     over = book.projects.over_quota(job.spec.project, book.projects.expected(job))
     if over:
         return Outlook(None, (), over.removeprefix("waits: "))
-    ends = _Ends(book, job.id)
+    ends = Ends(book, job.id)
     before = _before(book, job)
     earliest = _for_all if job.is_gang else _earliest
     room = kept if kept is not None and kept.start_ms is not None else earliest(book, job, able, ends)
@@ -69,36 +74,6 @@ def outlook(book: Book, job: Job, *, kept: Kept | None, able: Integers) -> Outlo
         return Outlook(start_ms, (), basis, len(before))
     basis = f"once {listed(room.gone)} {'have' if len(room.gone) > 1 else 'has'} ended" if room.gone else "soon"
     return Outlook(start_ms, room.places, basis, len(before))
-
-
-class _Ends:
-    """By when jobs will have gone for one that waits: as runs like them took, else as their limits say."""
-
-    def __init__(self, book: Book, head: str) -> None:
-        self._book = book
-        self._head = head
-        self._known: dict[Profile, int | None] = {}
-        self._nothing_ran = not book.past_runs
-
-    def __call__(self, job: Job, wall_ms: int) -> int | None:
-        limit_ms = keeping.ends_ms(self._book, self._head, job, wall_ms)
-        usual_ms = self._usual_ms(job)
-        if usual_ms is None:
-            return limit_ms
-        thought_ms = (job.start_time_ms or wall_ms) + usual_ms
-        if thought_ms <= wall_ms:
-            # It runs longer than those did.
-            return limit_ms
-        return thought_ms if limit_ms is None else min(limit_ms, thought_ms)
-
-    def _usual_ms(self, job: Job) -> int | None:
-        if self._nothing_ran:
-            return None
-        profile = profile_of(job.spec)
-        if profile not in self._known:
-            runs = self._book.past_runs.like(job.spec)
-            self._known[profile] = round(median(run.millis for run in runs)) if runs else None
-        return self._known[profile]
 
 
 def _before(book: Book, job: Job) -> list[Job]:

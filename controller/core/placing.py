@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 
-from controller.core import backoff, keeping, precedence, together
+from controller.core import backoff, keeping, patience, precedence, together
 from controller.core.affordable import affordable, as_asked
 from controller.core.book import Book
 from controller.core.model import begun
@@ -76,7 +76,7 @@ def place_waiting(book: Book) -> None:
     # Only in a round: how many nodes have which reason changes with almost all that happens.
     for line, job_id in book.queue.untold(TOLD_A_ROUND if in_round else 0):
         job = book.jobs[job_id]
-        if not _pause(book, job):
+        if job_id not in book.turns.patience and not _pause(book, job):
             _told(book, job, line.reason)
 
 
@@ -96,6 +96,10 @@ def place(book: Book, job: Job) -> None:
             _told(book, job, line.reason)
             return
         precedence.begin_with(book, job)
+        pause = patience.pause(book, job)
+        if pause:
+            _told(book, job, pause)
+            return
         found = _place(book, job)
         if found:
             line.looked_at = gains
@@ -214,7 +218,7 @@ def _placed_together(
 
 def _began(book: Book, line: Line, job: Job, due: dict[Line, list[int]], paused: dict[str, None]) -> bool:
     """Whether the first job of a line has a place now. If not, it is paused, or its line is not looked at further."""
-    pause = _pause(book, job)
+    pause = _pause(book, job) or patience.pause(book, job)
     if pause:
         paused[job.id] = None
         _told(book, job, pause)

@@ -119,6 +119,10 @@ class Queue:
         if job_id in self._entries:
             self._due[self._entries[job_id][0]] = None
 
+    def look_again(self, job_id: str, wall_ms: int) -> None:
+        """The line of the job is to be looked at, at that moment."""
+        heappush(self._moments, (wall_ms, job_id))
+
     def group(self, *, without: str = "") -> None:
         """Puts the jobs that have come into their lines, which are due by that (but for one of these jobs)."""
         many = len(self._fresh) > MANY_JOBS

@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Sequence
 
-from controller.core import backoff, precedence
+from controller.core import backoff, patience, precedence
 from controller.core.book import Book
 from controller.core.placement.batch import choose_many
 from controller.core.placement.fit import Place
@@ -20,6 +20,8 @@ def alike(book: Book, line: Line, ordered: Sequence[Job], shown: Container[str])
     for job in ordered:
         is_of_line = job.id in shown and book.queue.line(job.id) is line and not job.is_gang
         if not is_of_line or not _do_the_same(ordered[0], job) or backoff.until_ms(job) > book.wall_ms:
+            break
+        if patience.may_wait(book, job):
             break
         found.append(job)
     return found if len(found) >= FEW else []

@@ -32,6 +32,20 @@ class Sought:
     last_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """A job that could start waits for a node that should have room at `start_ms`; no longer than until `until_ms`.
+
+    It would be done there by `done_ms`. Times are in milliseconds since 1970.
+    """
+
+    node: str
+    start_ms: int
+    until_ms: int
+    done_ms: int
+    reason: str
+
+
 class Turns:
     """Forgotten when the controller starts anew: then it is found again who comes first."""
 
@@ -58,6 +72,8 @@ class Turns:
         # Jobs for which others may have to leave, in their order, and until when which of them look no more.
         self.asking: dict[str, None] = {}
         self.rests_until_ms: dict[str, int] = {}
+        # Jobs that wait for what is better than what they could have, and those that have waited so long.
+        self.patience: dict[str, Patience] = {}
         # Since when jobs are asked to end, or to save and leave.
         self.leaving_since_ms: dict[str, int] = {}
         # When a node, or what is held of it, was last another one, counted; those that were last come last.
@@ -97,6 +113,7 @@ class Turns:
         self.sought.pop(job, None)
         self.looks.pop(job, None)
         self.asks.pop(job, None)
+        self.patience.pop(job, None)
         if job in self.before:
             self.before.remove(job)
         if self.kept.pop(job, None) is not None:

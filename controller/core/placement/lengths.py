@@ -77,6 +77,11 @@ class Lengths:
         return found
 
     @property
+    def terms(self) -> Terms:
+        """By which they are compared."""
+        return self._terms
+
+    @property
     def paths(self) -> Paths:
         """Where jobs ran, and how nodes are reached."""
         return self._arrivals.paths
@@ -106,6 +111,34 @@ class Lengths:
         if self._prices_count:
             hours = self._terms.unknown_run_ms / _HOUR_MS if runs is None else runs / _HOUR_MS
             total = total + hours * hourly(self._snapshot, job.spec.resources, slots, which) * self._terms.ms_per_price
+        return total
+
+    def at_most(self, job: Job, slots: Integers) -> dict[int, float]:
+        """How long it takes, in milliseconds, on a node of each make that these are of, as a pessimist sees it.
+
+        What it has to bring there is not in it. Makes are left out of which runs of jobs like it tell nothing, or that
+        it does not fit on though they were empty.
+        """
+        makes = self._snapshot.make[slots]
+        present = np.flatnonzero(np.bincount(makes)).tolist()[:MOST_MAKES] if len(slots) else []
+        found = {make: self._place(job, make, slots[makes == make]) for make in present}
+        places = {make: place for make, place in found.items() if place is not None}
+        speeds = zip(places, self._learned.speeds(job.spec, list(places.values())), strict=True)
+        return {make: 1000 / speed.pessimistic for make, speed in speeds if speed is not None and speed.runs}
+
+    def at_least(self, job: Job, slot: int) -> float | None:
+        """The same on the node at a slot, as an optimist sees it."""
+        place = self._place(job, int(self._snapshot.make[slot]), np.array([slot]))
+        speed = self._learned.speeds(job.spec, [place])[0] if place is not None else None
+        return 1000 / speed.optimistic if speed is not None and speed.runs else None
+
+    def beside(self, job: Job, slot: int, run_ms: float) -> float:
+        """What a run of that length takes besides, in milliseconds: what has to be brought there, and the price."""
+        slots = np.array([slot])
+        total = float(self._arriving(job, slots)[0]) if self._arrivals.most_ms(job) else 0.0
+        if self._prices_count:
+            price = float(hourly(self._snapshot, job.spec.resources, slots, None)[0])
+            total += run_ms / _HOUR_MS * price * self._terms.ms_per_price
         return total
 
     def _runs(self, job: Job, slots: Integers) -> Floats | None:

@@ -1,0 +1,106 @@
+"""Jobs that had better wait though they could start: a faster node has room soon, and a start could not be taken back.
+
+A job that can be moved starts where it can, and goes to the faster node once there is room (`improvements`).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from controller.core import backfill, keeping
+from controller.core.book import Book
+from controller.core.ends import Ends
+from controller.core.placement.lengths import Lengths
+from controller.core.placement.snapshot import Integers
+from controller.core.placement.tables import Table
+from controller.core.turns import Patience
+from headrace import units
+from headrace.jobs import Job
+
+# So many nodes are looked at, those first that lack least.
+FEW = 8
+
+
+def may_wait(book: Book, job: Job) -> bool:
+    """Whether it may be better for the job to wait: it stays where it starts, and nodes differ in how fast it runs."""
+    if job.is_gang or job.gang or len(book.snapshot.makes) < 2:
+        return False
+    is_moved_for_speed = job.spec.checkpoint is not None and book.policy.improving.speed_moves_per_hour > 0
+    return not is_moved_for_speed and book.learned.tells_of(job.spec)
+
+
+def pause(book: Book, job: Job) -> str:
+    """Why a job that could start does not; empty where it is to start, or has no place anyway."""
+    known = book.turns.patience.get(job.id)
+    if not may_wait(book, job) or (known is not None and book.wall_ms >= known.until_ms):
+        return ""
+    demand = book.queue.line(job.id).demand
+    table = book.tables.table(demand, job)
+    place = table.choose(job, now_wall_ms=book.wall_ms)
+    if place is None or table.lengths is None:
+        return ""
+    slot = book.snapshot.slots[place.node]
+    run_ms = table.lengths.at_least(job, slot)
+    if run_ms is None:
+        return ""
+    here_ms = run_ms + table.lengths.beside(job, slot, run_ms)
+    if known is None:
+        known = _better(book, job, table, table.lengths, here_ms)
+        if known is None:
+            return ""
+        book.turns.patience[job.id] = known
+        book.queue.look_again(job.id, known.until_ms)
+    elif not _is_sooner(table.lengths, known.done_ms - book.wall_ms, here_ms):
+        return ""
+    return known.reason
+
+
+def _better(book: Book, job: Job, table: Table, lengths: Lengths, here_ms: float) -> Patience | None:
+    """Where it would be done soonest if it waited, if that is clearly sooner than where it could start."""
+    runs_ms, slots = _faster(book, table, lengths, job, here_ms)
+    scene = replace(keeping.scene(book, job), ends_ms=Ends(book, job.id))
+    best: Patience | None = None
+    for slot in keeping.by_lack(book, job, slots)[:FEW].tolist():
+        node = book.snapshot.nodes[slot]
+        kept = backfill.earliest([job], scene, [node])
+        if kept is None or kept.start_ms is None:
+            continue
+        wait_ms = kept.start_ms - book.wall_ms
+        run_ms = runs_ms[int(book.snapshot.make[slot])]
+        total_ms = wait_ms + run_ms + lengths.beside(job, slot, run_ms)
+        if not _is_sooner(lengths, total_ms, here_ms):
+            continue
+        done_ms = book.wall_ms + round(total_ms)
+        if best is None or done_ms < best.done_ms:
+            # It may take longer than was thought, as much as what is as good as the best.
+            until_ms = kept.start_ms + round(wait_ms * (lengths.terms.ratio - 1)) + lengths.terms.matters_ms
+            best = Patience(node.id, kept.start_ms, until_ms, done_ms, _reason(node.id, wait_ms, here_ms - total_ms))
+    return best
+
+
+def _faster(book: Book, table: Table, lengths: Lengths, job: Job, here_ms: float) -> tuple[dict[int, float], Integers]:
+    """By make how long it would run, of those that are so much faster; and their nodes, which have no room just now."""
+    snapshot = book.snapshot
+    known = len(snapshot.nodes)
+    full = np.flatnonzero((table.code[:known] != 0) & (snapshot.standing[:known] == 0))
+    runs_ms = lengths.at_most(job, full)
+    runs_ms = {make: millis for make, millis in runs_ms.items() if _is_sooner(lengths, millis, here_ms)}
+    # One node is waited for by one job: with another one before it, it would be later.
+    awaited = [snapshot.slots[one.node] for one in book.turns.patience.values() if one.node in snapshot.slots]
+    return runs_ms, full[np.isin(snapshot.make[full], list(runs_ms)) & ~np.isin(full, awaited)]
+
+
+def _is_sooner(lengths: Lengths, millis: float, here_ms: float) -> bool:
+    terms = lengths.terms
+    return here_ms > max(millis * terms.ratio, millis + terms.matters_ms)
+
+
+def _reason(node: str, wait_ms: float, saved_ms: float) -> str:
+    return (
+        f"waits for {node}, which should have room in {_told(wait_ms)}: it would be done {_told(saved_ms)} sooner "
+        "there than where it could start now, and could not be moved later"
+    )
+
+
+def _told(millis: float) -> str:
+    return units.format_duration(max(1, round(millis / 1000)) * 1000)
