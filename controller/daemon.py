@@ -165,10 +165,11 @@ def _epoch_of(live: Mapping[str, Job], job: str) -> int | None:
 
 async def serve(settings: ControllerSettings) -> None:
     """Serves until SIGTERM or SIGINT. A bug in the core ends it with an error; the supervisor starts it again."""
-    parts = assemble(settings)
-    # What was loaded stays, for the most part: to look through all of it for garbage, again and again, would hold
-    # everything up for a second where there are 100,000 jobs.
-    gc.freeze()
+    with no_collections():
+        parts = assemble(settings)
+        # What was loaded stays, for the most part: to look through all of it for garbage, be it once, would hold
+        # everything up for a third of a second where there are 100,000 jobs.
+        gc.freeze()
     gc.set_threshold(*COLLECTED)
     server = aio.server(interceptors=[RefusalInterceptor()], options=SERVER_OPTIONS)
     await add_services(server, parts)
