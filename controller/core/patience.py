@@ -23,10 +23,12 @@ FEW = 8
 
 def may_wait(book: Book, job: Job) -> bool:
     """Whether it may be better for the job to wait: it stays where it starts, and nodes differ in how fast it runs."""
-    if job.is_gang or job.gang or len(book.snapshot.makes) < 2:
+    spec = job.spec
+    if job.is_gang or job.gang or len(book.snapshot.makes) < 2 or spec.prefer or spec.neighbours is not None:
+        # What users prefer comes before how soon it is done.
         return False
-    is_moved_for_speed = job.spec.checkpoint is not None and book.policy.improving.speed_moves_per_hour > 0
-    return not is_moved_for_speed and book.learned.tells_of(job.spec)
+    is_moved_for_speed = spec.checkpoint is not None and book.policy.improving.speed_moves_per_hour > 0
+    return not is_moved_for_speed and book.learned.tells_of(spec)
 
 
 def pause(book: Book, job: Job) -> str:
@@ -59,6 +61,7 @@ def _better(book: Book, job: Job, table: Table, lengths: Lengths, here_ms: float
     """Where it would be done soonest if it waited, if that is clearly sooner than where it could start."""
     runs_ms, slots = _faster(book, table, lengths, job, here_ms)
     scene = replace(keeping.scene(book, job), ends_ms=Ends(book, job.id))
+    latest_ms = _latest_ms(job)
     best: Patience | None = None
     for slot in keeping.by_lack(book, job, slots)[:FEW].tolist():
         node = book.snapshot.nodes[slot]
@@ -71,9 +74,9 @@ def _better(book: Book, job: Job, table: Table, lengths: Lengths, here_ms: float
         if not _is_sooner(lengths, total_ms, here_ms):
             continue
         done_ms = book.wall_ms + round(total_ms)
-        if best is None or done_ms < best.done_ms:
-            # It may take longer than was thought, as much as what is as good as the best.
-            until_ms = kept.start_ms + round(wait_ms * (lengths.terms.ratio - 1)) + lengths.terms.matters_ms
+        # It may take longer than was thought, as much as what is as good as the best.
+        until_ms = kept.start_ms + round(wait_ms * (lengths.terms.ratio - 1)) + lengths.terms.matters_ms
+        if (best is None or done_ms < best.done_ms) and (latest_ms is None or until_ms < latest_ms):
             best = Patience(node.id, kept.start_ms, until_ms, done_ms, _reason(node.id, wait_ms, here_ms - total_ms))
     return best
 
@@ -88,6 +91,12 @@ def _faster(book: Book, table: Table, lengths: Lengths, job: Job, here_ms: float
     # One node is waited for by one job: with another one before it, it would be later.
     awaited = [snapshot.slots[one.node] for one in book.turns.patience.values() if one.node in snapshot.slots]
     return runs_ms, full[np.isin(snapshot.make[full], list(runs_ms)) & ~np.isin(full, awaited)]
+
+
+def _latest_ms(job: Job) -> int | None:
+    """When it would have waited for too long, in milliseconds since 1970."""
+    queue_ms = job.spec.timeouts.queue_ms
+    return job.queue_time_ms + queue_ms if queue_ms is not None and job.queue_time_ms is not None else None
 
 
 def _is_sooner(lengths: Lengths, millis: float, here_ms: float) -> bool:

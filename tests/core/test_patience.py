@@ -10,7 +10,7 @@ from controller.core import model
 from controller.core.past_runs import PastRun
 from controller.core.placement.profiles import profile_of
 from headrace.attempts import Attempt, AttemptState
-from headrace.jobs import Job, JobSpec, JobState, Timeouts
+from headrace.jobs import Job, JobSpec, JobState, Preference, Timeouts
 from headrace.nodes import Cpu, Engine
 from headrace.sessions import Report
 from tests.core.lone_controller import MINUTE_MS, Controller, asks, wanted
@@ -87,7 +87,14 @@ def test_it_starts_where_it_can_once_it_has_waited_for_longer_than_was_thought(m
 
 @pytest.mark.parametrize(
     "why",
-    ["it can be moved later", "the wait is too long", "nothing says when there will be room", "nothing is known of it"],
+    [
+        "it can be moved later",
+        "the wait is too long",
+        "nothing says when there will be room",
+        "nothing is known of it",
+        "its limit would be over by then",
+        "it prefers the other one",
+    ],
 )
 def test_else_it_starts_at_once(mixed: Mixed, why: str) -> None:
     minutes = 55 if why == "the wait is too long" else 5
@@ -98,6 +105,8 @@ def test_else_it_starts_at_once(mixed: Mixed, why: str) -> None:
     changes: dict[str, object] = {
         "it can be moved later": {"checkpoint": CONTRACT},
         "nothing is known of it": {"display_name": "new", "command": ("new",)},
+        "its limit would be over by then": {"timeouts": Timeouts(queue_ms=6 * MINUTE_MS)},
+        "it prefers the other one": {"prefer": (Preference('name == "slow"', 1.0),)},
     }.get(why, {})
 
     assert mixed.at(mixed.wanted(**changes)) == ("slow",)
