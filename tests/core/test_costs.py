@@ -143,3 +143,15 @@ def test_a_job_without_devices_leaves_cores_where_free_devices_need_them() -> No
     without = Job("jobs/c", spec(resources=Requests(40_000, GIB)), images=PINS)
 
     assert cluster.place(without) == full
+
+
+def test_of_alternatives_each_place_costs_what_it_would_be_given_there() -> None:
+    cluster = Cluster(node("a", model="H100"), node("b", model="A10"))
+    for _ in range(10):
+        assert cluster.place(job(DEVICES, 'model == "H100"')) == "a"
+        cluster.end_all("a")
+    first, other = AcceleratorRequest(1, 'model == "H100"'), AcceleratorRequest(1, 'model == "A10"')
+    either = Job("jobs/e", spec(resources=Requests(1000, GIB, first, alternatives=(other,))), images=PINS)
+
+    assert cluster.place(either) == "b"
+    assert cluster.place(job(1, 'model == "H100"')) == "a"

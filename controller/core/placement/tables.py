@@ -6,6 +6,7 @@ worked out anew that have changed. `fit` has the last word on the one node that 
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from controller.core.placement.fit import Place, Unfit, bound, fit, runnable
 from controller.core.placement.given import Codes, Devices
 from controller.core.placement.lengths import NOWHERE, Lengths
 from controller.core.placement.names import kept_apart, name_of
+from controller.core.placement.rooms import Floats as Costed
 from controller.core.placement.snapshot import UNKNOWN, Booleans, Column, Floats, Integers, Snapshot
 from controller.core.placement.trial import Trial
 from headrace.jobs import Job, Network
@@ -111,7 +113,7 @@ class Table:
         self.lengths = lengths
         paths = lengths.paths if lengths is not None else None
         self.company = Company(snapshot, job.spec, paths) if job.spec.neighbours is not None else None
-        self._shape: tuple[int, Shape] | None = None
+        self._begun, self._shapes = -1, dict[int, Shape]()
         self._spec, self._images = job.spec, job.images
         self._texts: dict[str, int] = {"": _FITS, "vacant": _VACANT}
         wants = job.spec.resources
@@ -182,14 +184,28 @@ class Table:
         key[away] = NOWHERE
         return key
 
-    def shape(self) -> Shape:
-        """What it is in the terms of the measure of what places cost."""
+    def shape(self, which: int = 0) -> Shape:
+        """What it is in the terms of the measure of what places cost, with that of its alternatives."""
         wants, such = self._spec.resources, self._devices.such
         if self._costs is None or not such:
             return Shape(wants.cpu_millis, wants.memory_bytes)
-        if self._shape is None or self._shape[0] != self._costs.begun:
-            self._shape = (self._costs.begun, self._costs.shape(wants, such[0].values))
-        return self._shape[1]
+        if self._begun != self._costs.begun:
+            self._begun, self._shapes = self._costs.begun, {}
+        if which not in self._shapes:
+            devices = (wants.accelerators, *wants.alternatives)[which]
+            self._shapes[which] = self._costs.shape(replace(wants, accelerators=devices), such[which].values)
+        return self._shapes[which]
+
+    def _cost(self, costs: Costs, slots: Integers) -> Costed:
+        """What it costs on each of these nodes, with the alternative which it would be given there."""
+        which = self.which[slots]
+        if not which.any():
+            return costs.of(self.shape(), slots)
+        found = np.empty(len(slots), dtype=np.float32)
+        for number in np.unique(which).tolist():
+            there = which == number
+            found[there] = costs.of(self.shape(number), slots[there])
+        return found
 
     def best(self, key: Floats) -> Integers:
         """The slots that are as good as the best by their keys, but for what they cost and how idle their nodes are."""
@@ -203,7 +219,7 @@ class Table:
             return None
         if self._costs is not None and snapshot.device_count[slots[0]] and len(slots) > 1:
             self._costs.refresh()
-            costs = self._costs.of(self.shape(), slots)
+            costs = self._cost(self._costs, slots)
             slots = slots[costs == costs.min()]
         key = key[slots]
         return snapshot.first(slots[key == key.max()])
