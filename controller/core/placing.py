@@ -96,9 +96,7 @@ def place(book: Book, job: Job) -> None:
             _told(book, job, line.reason)
             return
         precedence.begin_with(book, job)
-        pause = patience.pause(book, job)
-        if pause:
-            _told(book, job, pause)
+        if _waits_for_better(book, job):
             return
         found = _place(book, job)
         if found:
@@ -218,14 +216,27 @@ def _placed_together(
 
 def _began(book: Book, line: Line, job: Job, due: dict[Line, list[int]], paused: dict[str, None]) -> bool:
     """Whether the first job of a line has a place now. If not, it is paused, or its line is not looked at further."""
-    pause = _pause(book, job) or patience.pause(book, job)
+    pause = _pause(book, job)
     if pause:
-        paused[job.id] = None
         _told(book, job, pause)
+    if pause or _waits_for_better(book, job):
+        paused[job.id] = None
         return False
     if not _next_placed(book, line, job, due[line]):
         del due[line]
         return False
+    return True
+
+
+def _waits_for_better(book: Book, job: Job) -> bool:
+    """Whether the job waits though it could start. No room is kept for it meanwhile."""
+    pause = patience.pause(book, job)
+    if not pause:
+        return False
+    keeping.keep(book, job)
+    if job.id in book.turns.before:
+        book.turns.before.remove(job.id)
+    _told(book, job, pause)
     return True
 
 
