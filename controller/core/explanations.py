@@ -50,7 +50,7 @@ def explained(book: Book, job: Job) -> Explanation:
     stands = standing(book, job)
     known = book.jobs.get(job.id)
     whole = book.jobs[known.gang] if known is not None and known.gang else known or job
-    kept, patience = book.turns.kept.get(whole.id), book.turns.patience.get(whole.id)
+    kept, patience = book.turns.kept.get(whole.id), book.turns.patient(whole.id, book.wall_ms)
     asking.withdrawn(book, whole)
     asked = whole if known is not None else _as_if_submitted(book, job)
     able = _able(book, asked)

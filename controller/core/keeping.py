@@ -87,8 +87,7 @@ def keep(book: Book, job: Job) -> None:
     kept, sought = turns.kept.get(job.id), turns.sought.get(job.id)
     if kept is None and len(turns.kept) >= book.policy.kept_max:
         return
-    patience = turns.patience.get(job.id)
-    if _over_quota(book, job) or (patience is not None and book.wall_ms < patience.until_ms):
+    if _over_quota(book, job) or turns.patient(job.id, book.wall_ms) is not None:
         # Who waits for what is better leaves to others meanwhile what it could have.
         found = None
     elif sought is None or book.now_ms - sought.first_ms >= AGAIN_MS:

@@ -10,6 +10,7 @@ import numpy as np
 from controller.core import backfill, keeping
 from controller.core.book import Book
 from controller.core.ends import Ends
+from controller.core.placement.fit import Place
 from controller.core.placement.lengths import Lengths
 from controller.core.placement.snapshot import Integers
 from controller.core.placement.tables import Table
@@ -31,28 +32,29 @@ def may_wait(book: Book, job: Job) -> bool:
     return not is_moved_for_speed and book.learned.tells_of(spec)
 
 
-def pause(book: Book, job: Job) -> str:
-    """Why a job that could start does not; empty where it is to start, or has no place anyway."""
-    known = book.turns.patience.get(job.id)
-    if not may_wait(book, job) or (known is not None and book.wall_ms >= known.until_ms):
-        return ""
-    demand = book.queue.line(job.id).demand
-    table = book.tables.table(demand, job)
-    place = table.choose(job, now_wall_ms=book.wall_ms)
-    if place is None or table.lengths is None:
+def pause(book: Book, job: Job, table: Table, place: Place | None) -> str:
+    """Why a job that may wait does not start at the place that it may have; empty where it does, or has none.
+
+    Once others have had that place, it waits as any other job: room is kept for it again when it is its turn.
+    """
+    turns, lengths, began = book.turns, table.lengths, job.id in book.turns.patience
+    known = turns.patient(job.id, book.wall_ms)
+    if place is None or lengths is None or (began and known is None):
+        if known is not None:
+            turns.patience[job.id] = replace(known, until_ms=book.wall_ms)
         return ""
     slot = book.snapshot.slots[place.node]
-    run_ms = table.lengths.at_least(job, slot)
+    run_ms = lengths.at_least(job, slot)
     if run_ms is None:
         return ""
-    here_ms = run_ms + table.lengths.beside(job, slot, run_ms)
+    here_ms = run_ms + lengths.beside(job, slot, run_ms)
     if known is None:
-        known = _better(book, job, table, table.lengths, here_ms)
+        known = _better(book, job, table, lengths, here_ms)
         if known is None:
             return ""
-        book.turns.patience[job.id] = known
+        turns.patience[job.id] = known
         book.queue.look_again(job.id, known.until_ms)
-    elif not _is_sooner(table.lengths, known.done_ms - book.wall_ms, here_ms):
+    elif here_ms <= lengths.terms.as_good_ms(known.done_ms - book.wall_ms):
         return ""
     return known.reason
 
@@ -71,7 +73,7 @@ def _better(book: Book, job: Job, table: Table, lengths: Lengths, here_ms: float
         wait_ms = kept.start_ms - book.wall_ms
         run_ms = runs_ms[int(book.snapshot.make[slot])]
         total_ms = wait_ms + run_ms + lengths.beside(job, slot, run_ms)
-        if not _is_sooner(lengths, total_ms, here_ms):
+        if here_ms <= lengths.terms.as_good_ms(total_ms):
             continue
         done_ms = book.wall_ms + round(total_ms)
         # It may take longer than was thought, as much as what is as good as the best.
@@ -87,9 +89,10 @@ def _faster(book: Book, table: Table, lengths: Lengths, job: Job, here_ms: float
     known = len(snapshot.nodes)
     full = np.flatnonzero((table.code[:known] != 0) & (snapshot.standing[:known] == 0))
     runs_ms = lengths.at_most(job, full)
-    runs_ms = {make: millis for make, millis in runs_ms.items() if _is_sooner(lengths, millis, here_ms)}
+    runs_ms = {make: millis for make, millis in runs_ms.items() if here_ms > lengths.terms.as_good_ms(millis)}
     # One node is waited for by one job: with another one before it, it would be later.
-    awaited = [snapshot.slots[one.node] for one in book.turns.patience.values() if one.node in snapshot.slots]
+    patient = [one for one in book.turns.patience.values() if book.wall_ms < one.until_ms]
+    awaited = [snapshot.slots[one.node] for one in patient if one.node in snapshot.slots]
     return runs_ms, full[np.isin(snapshot.make[full], list(runs_ms)) & ~np.isin(full, awaited)]
 
 
@@ -97,11 +100,6 @@ def _latest_ms(job: Job) -> int | None:
     """When it would have waited for too long, in milliseconds since 1970."""
     queue_ms = job.spec.timeouts.queue_ms
     return job.queue_time_ms + queue_ms if queue_ms is not None and job.queue_time_ms is not None else None
-
-
-def _is_sooner(lengths: Lengths, millis: float, here_ms: float) -> bool:
-    terms = lengths.terms
-    return here_ms > max(millis * terms.ratio, millis + terms.matters_ms)
 
 
 def _reason(node: str, wait_ms: float, saved_ms: float) -> str:

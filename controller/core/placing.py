@@ -76,7 +76,7 @@ def place_waiting(book: Book) -> None:
     # Only in a round: how many nodes have which reason changes with almost all that happens.
     for line, job_id in book.queue.untold(TOLD_A_ROUND if in_round else 0):
         job = book.jobs[job_id]
-        if job_id not in book.turns.patience and not _pause(book, job):
+        if book.turns.patient(job_id, book.wall_ms) is None and not _pause(book, job):
             _told(book, job, line.reason)
 
 
@@ -230,7 +230,11 @@ def _began(book: Book, line: Line, job: Job, due: dict[Line, list[int]], paused:
 
 def _waits_for_better(book: Book, job: Job) -> bool:
     """Whether the job waits though it could start. No room is kept for it meanwhile."""
-    pause = patience.pause(book, job)
+    if not patience.may_wait(book, job):
+        return False
+    demand = book.queue.line(job.id).demand
+    found = taken(book, book.tables, demand, job, [job])
+    pause = patience.pause(book, job, book.tables.table(demand, job), None if isinstance(found, str) else found[0])
     if not pause:
         return False
     keeping.keep(book, job)

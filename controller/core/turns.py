@@ -72,7 +72,7 @@ class Turns:
         # Jobs for which others may have to leave, in their order, and until when which of them look no more.
         self.asking: dict[str, None] = {}
         self.rests_until_ms: dict[str, int] = {}
-        # Jobs that wait for what is better than what they could have, and those that have waited so long.
+        # Jobs that wait for what is better than what they could have, and those that do so no more.
         self.patience: dict[str, Patience] = {}
         # Since when jobs are asked to end, or to save and leave.
         self.leaving_since_ms: dict[str, int] = {}
@@ -83,6 +83,11 @@ class Turns:
     def copy(self) -> Self:
         """The same as of now."""
         return with_its_own(self, short={project: jobs.copy() for project, jobs in self.short.items()})
+
+    def patient(self, job: str, wall_ms: int) -> Patience | None:
+        """For what a job waits that could start; None where it does not, or does no more."""
+        found = self.patience.get(job)
+        return found if found is not None and wall_ms < found.until_ms else None
 
     def touch(self, node: str) -> None:
         """What may be had of a node is not as it was."""

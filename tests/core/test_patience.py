@@ -12,6 +12,7 @@ from controller.core.placement.profiles import profile_of
 from headrace.attempts import Attempt, AttemptState
 from headrace.jobs import Job, JobSpec, JobState, Preference, Timeouts
 from headrace.nodes import Cpu, Engine
+from headrace.projects import Declared, Quota
 from headrace.sessions import Report
 from tests.core.lone_controller import MINUTE_MS, Controller, asks, wanted
 from tests.core.small_world import AMD64, CONTRACT, description
@@ -20,8 +21,15 @@ from tests.core.small_world import AMD64, CONTRACT, description
 class Mixed(Controller):
     """Two nodes for one job each, of two makes; of jobs called `wanted` it is known how long they run there."""
 
-    def __init__(self, fast: float = 10, slow: float = 60, *, core_price: float = 0.0) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        fast: float = 10,
+        slow: float = 60,
+        *,
+        core_price: float = 0.0,
+        declared: dict[str, Declared] | None = None,
+    ) -> None:
+        super().__init__(declared)
         self.sequence = 1
         for name, cpu, minutes, price in (("fast", "EPYC", fast, core_price), ("slow", "Atom", slow, 0.0)):
             about = replace(description(cpu_millis=4_000), cpu=Cpu(cpu, threads=4), core_hour_price=price)
@@ -118,6 +126,24 @@ def test_one_node_is_waited_for_by_one_job(mixed: Mixed) -> None:
 
     assert mixed.now(first).state is JobState.QUEUED
     assert mixed.at(second) == ("slow",)
+
+
+def test_once_others_have_what_it_could_have_it_waits_as_any_job(mixed: Mixed) -> None:
+    mixed.full_for(5)
+    job = mixed.wanted()
+    mixed.submit(wanted(display_name="third", resources=asks(4), where='name == "slow"'))
+    mixed.settle()
+
+    assert mixed.now(job).reason.startswith("waits: ")
+    assert job.id in mixed.book.turns.kept
+
+
+def test_a_quota_is_said_before_what_is_better() -> None:
+    mixed = Mixed(declared={"small": Declared(quota=Quota(cpu_millis=2_000), borrows=False)})
+    mixed.full_for(5)
+    job = mixed.wanted(project="small")
+
+    assert "quota" in job.reason
 
 
 def test_where_another_fast_node_comes_it_goes_there(mixed: Mixed) -> None:

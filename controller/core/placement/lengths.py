@@ -34,6 +34,10 @@ class Terms:
     ms_per_price: float
     unknown_run_ms: int
 
+    def as_good_ms(self, least_ms: float) -> float:
+        """How long it may take where it is as good as a place where it takes so long."""
+        return max(least_ms * self.ratio, least_ms + self.matters_ms)
+
 
 class Lengths:
     """Of the jobs of one table: in milliseconds, how soon they are done at each place, and what that costs."""
@@ -72,8 +76,7 @@ class Lengths:
 
     def is_soonest(self, millis: Floats) -> Booleans:
         """Which of these are the least, or as good as that."""
-        least, terms = float(millis.min()), self._terms
-        found: Booleans = millis <= max(least * terms.ratio, least + terms.matters_ms)
+        found: Booleans = millis <= self._terms.as_good_ms(float(millis.min()))
         return found
 
     @property
@@ -105,12 +108,15 @@ class Lengths:
         That is of the alternative which each gives, by `which`; None: there is but one.
         """
         runs = self._runs(job, slots) if self._learned.tells_of(job.spec) else None
-        total = np.zeros(len(slots)) if runs is None else runs
-        if self._arrivals.most_ms(job):
-            total = total + self._arriving(job, slots)
+        besides = self._besides(job, slots, self._terms.unknown_run_ms if runs is None else runs, which)
+        return besides if runs is None else runs + besides
+
+    def _besides(self, job: Job, slots: Integers, runs: Floats | float, which: Integers | None) -> Floats:
+        """What runs of these lengths take besides: what has to be brought, and the price."""
+        total: Floats = self._arriving(job, slots) if self._arrivals.most_ms(job) else np.zeros(len(slots))
         if self._prices_count:
-            hours = self._terms.unknown_run_ms / _HOUR_MS if runs is None else runs / _HOUR_MS
-            total = total + hours * hourly(self._snapshot, job.spec.resources, slots, which) * self._terms.ms_per_price
+            hours, per_hour = runs / _HOUR_MS, hourly(self._snapshot, job.spec.resources, slots, which)
+            total = total + hours * per_hour * self._terms.ms_per_price
         return total
 
     def at_most(self, job: Job, slots: Integers) -> dict[int, float]:
@@ -134,12 +140,7 @@ class Lengths:
 
     def beside(self, job: Job, slot: int, run_ms: float) -> float:
         """What a run of that length takes besides, in milliseconds: what has to be brought there, and the price."""
-        slots = np.array([slot])
-        total = float(self._arriving(job, slots)[0]) if self._arrivals.most_ms(job) else 0.0
-        if self._prices_count:
-            price = float(hourly(self._snapshot, job.spec.resources, slots, None)[0])
-            total += run_ms / _HOUR_MS * price * self._terms.ms_per_price
-        return total
+        return float(self._besides(job, np.array([slot]), run_ms, None)[0])
 
     def _runs(self, job: Job, slots: Integers) -> Floats | None:
         """How long it runs; where that is not known, as long as where it is done first. None: nothing is known."""
