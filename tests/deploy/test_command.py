@@ -12,11 +12,12 @@ from headrace.refusals import Code, Refusal
 
 # Tells through a pipe that it is ready, and leaves a mark on its way out.
 TIDY = """
-import pathlib, signal, sys
+import pathlib, signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 try:
     open(sys.argv[1], "w").write("ready")
-    signal.pause()
+    while True:
+        time.sleep(0.05)  # A signal just before a pause would be heard by nobody.
 finally:
     pathlib.Path(sys.argv[2]).touch()
 """
