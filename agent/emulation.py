@@ -13,12 +13,13 @@ import os
 import subprocess
 import tempfile
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent import cpuinfo, elf
 from headrace import platforms as spelling
 from headrace.attempts import Platform
+from headrace.changes import replace
 
 _BINFMT = "proc/sys/fs/binfmt_misc"
 _TRIAL_SECONDS = 5

@@ -3,13 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import grpc
 
 from agent.senses import Senses
 from headrace import wire
+from headrace.changes import replace
 from headrace.identifiers import Identifier, hashed, parse_prefix
 from headrace.nodes import Device, Load, NodeDescription
 from headrace.records import Credentials, check_chain, read_delegations, read_key, signed, wall_ms

@@ -1,10 +1,10 @@
 """What this node and its devices can do, put on what its senses tell of them."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 from agent.senses import Senses
 from headrace.capacity import is_certain
+from headrace.changes import replace
 from headrace.nodes import Device, Figure, Load, NodeDescription, Origin
 from headrace.settings import Declared
 

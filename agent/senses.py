@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +9,7 @@ from agent import sensors
 from agent.accelerators import sharing
 from agent.accelerators.vendor import Vendor
 from agent.accelerators.watch import Watches
+from headrace.changes import replace
 from headrace.nodes import Capacity, Device, Load, NodeDescription
 
 

@@ -4,13 +4,14 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import grpc
 
 from agent.core.model import Assigned, Connected, Disconnected, Event
 from headrace import wire
 from headrace.attempts import Attempt
+from headrace.changes import replace
 from headrace.sessions import Assignment, Placement, Report
 from headrace.status import refusal_of
 from headrace.v1 import attempt_pb2, session_pb2

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from controller.core import dependencies
@@ -11,6 +11,7 @@ from controller.images import Images
 from controller.shell import Shell
 from controller.store import Store
 from controller.submissions import Submissions
+from headrace.changes import replace
 from headrace.ids import job_id
 from headrace.jobs import ImagePin, Job, JobSpec
 from headrace.refusals import Code, Refusal

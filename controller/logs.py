@@ -14,9 +14,10 @@ import os
 import threading
 import zlib
 from collections.abc import AsyncGenerator, Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from headrace.changes import replace
 from headrace.faultpoints import reached
 from headrace.ids import is_job_id
 from headrace.refusals import Code, Refusal

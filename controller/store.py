@@ -11,7 +11,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -36,6 +36,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from controller import schema
 from controller.database import CORRUPT, Database, open_database
 from headrace import stored
+from headrace.changes import replace
 from headrace.events import Event
 from headrace.faultpoints import reached
 from headrace.jobs import Job

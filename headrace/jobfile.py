@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 from headrace import query, yaml_sections, yaml_tree
+from headrace.changes import replace
 from headrace.job_rules import MAX_ELEMENTS, MAX_TASKS, check, problems
 from headrace.jobs import (
     GANG_STARTS_WITHIN_MS,

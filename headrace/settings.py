@@ -7,12 +7,13 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from headrace import project_settings, units
 from headrace.addresses import DEFAULT_ADDRESS, check_address, check_shape, is_local
+from headrace.changes import replace
 from headrace.price_settings import PriceSettings, price
 from headrace.projects import Declared as DeclaredProject
 from headrace.refusals import Code, Refusal

@@ -1,10 +1,10 @@
 """Parts of devices that several jobs share: how large one is, and whether there is room for it."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import NamedTuple
 
 from headrace import units
+from headrace.changes import replace
 from headrace.jobs import AcceleratorRequest, JobSpec
 
 WHOLE_MILLIS = 1000

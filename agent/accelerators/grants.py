@@ -1,10 +1,10 @@
 """What a container of this node gets of its devices, and what it must not get: of all vendors together."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from agent.accelerators.vendor import Grant, Vendor
+from headrace.changes import replace
 from headrace.nodes import Device
 from headrace.refusals import Code, Refusal
 

@@ -1,12 +1,13 @@
 """AMD's GPUs, and others that have its kernel driver's interface, as sysfs tells them: nobody else need be asked."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.accelerators import pci
 from agent.accelerators.pci import Function
 from agent.accelerators.readings import Reading
+from headrace.changes import replace
 from headrace.nodes import Health, Link
 
 _TOPOLOGY = Path("sys/class/kfd/kfd/topology/nodes")

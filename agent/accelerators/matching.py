@@ -1,11 +1,12 @@
 """What tools told, brought together with the cards on the bus and with what was known of them before. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 
 from agent.accelerators import pci
 from agent.accelerators.pci import Function
 from agent.accelerators.readings import Reading
+from headrace.changes import replace
 from headrace.nodes import Device, Health, Link
 
 

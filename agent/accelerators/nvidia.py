@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from agent.accelerators.nvml import Code
 from agent.accelerators.nvml_events import Xids
 from agent.accelerators.pci import Function, Machine
 from agent.accelerators.vendor import Grant, Probe
+from headrace.changes import replace
 from headrace.nodes import Device, Health
 
 _CLOSED: dict[int, tuple[str, str]] = {

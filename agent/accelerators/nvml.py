@@ -1,10 +1,11 @@
 """Readings and health of one NVIDIA GPU through NVML, whose module is handed in. NVMLError: the GPU is unusable."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from headrace.changes import replace
 from headrace.nodes import Device, Health
 
 

@@ -1,9 +1,9 @@
 """Xids: errors that NVIDIA's driver tells of as they happen, through NVML, whose module is handed in."""
 
-from dataclasses import replace
 from typing import Any
 
 from agent.accelerators import nvml
+from headrace.changes import replace
 from headrace.nodes import Device, Health
 
 _XID = 8

@@ -1,9 +1,9 @@
 """Which NVIDIA GPUs reach each other by NVLink, through NVML, whose module is handed in."""
 
-from dataclasses import replace
 from typing import Any
 
 from agent.accelerators import nvml, pci
+from headrace.changes import replace
 from headrace.nodes import Device, Link
 
 _MOST_LINKS = 18

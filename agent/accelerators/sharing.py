@@ -4,9 +4,9 @@ What no maker enforces for a container, the job has to keep to itself: it is tol
 hardware keeps apart (MIG, vNPU, sMLU) are devices of their own, and are given whole.
 """
 
-from dataclasses import replace
 from fnmatch import fnmatchcase
 
+from headrace.changes import replace
 from headrace.jobs import AcceleratorRequest
 from headrace.nodes import Device
 

@@ -3,7 +3,7 @@
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.accelerators import giving, pci
@@ -14,6 +14,7 @@ from agent.accelerators.readings import Reading
 from agent.accelerators.spec import Spec
 from agent.accelerators.tools import Missing, Runner, Trouble
 from agent.accelerators.vendor import Grant, Probe
+from headrace.changes import replace
 from headrace.nodes import Device, Health
 from headrace.refusals import Refusal
 

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from agent.accelerators import pci
@@ -11,6 +10,7 @@ from agent.accelerators.deadline import within
 from agent.accelerators.matching import is_unread, unread
 from agent.accelerators.pci import Machine
 from agent.accelerators.vendor import Probe, Vendor
+from headrace.changes import replace
 from headrace.nodes import Device, Health, VendorReport, VendorState
 
 # How often the bus is looked at: a card may come or go, and its driver may be loaded, while the agent runs.

@@ -1,6 +1,5 @@
 """What an agent decides: events in, effects out. Its rules are those of NodeService.Session."""
 
-from dataclasses import replace
 from typing import assert_never
 
 from agent.core import adoption, device_losses, ledger, losses, transitions
@@ -52,6 +51,7 @@ from agent.core.refused import refusal
 from agent.core.told import Told, brief, lasting
 from agent.runtimes.runtime import ContainerStatus, Holder, Ref
 from headrace.attempts import Attempt, AttemptState
+from headrace.changes import replace
 from headrace.nodes import Device, Engine, Load, NodeDescription
 from headrace.sessions import Assignment, Placement, Prefetch, Prefetched, Report
 

@@ -1,7 +1,7 @@
 """What is to be done next with one attempt: a function of its record and of what is wanted of it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import Self, assert_never
 
@@ -23,6 +23,7 @@ from agent.core.model import (
     Unpause,
 )
 from headrace.attempts import EXIT_DONE, EXIT_SAVED, Attempt, AttemptState
+from headrace.changes import replace
 from headrace.jobs import Partition
 from headrace.sessions import Goal, Placement
 from headrace.shares import WHOLE_MILLIS, part_of

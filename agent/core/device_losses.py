@@ -5,10 +5,10 @@ for no reason that is known is not told of as over before they were looked at.
 """
 
 from collections.abc import Container, Iterable
-from dataclasses import replace
 from typing import NamedTuple
 
 from headrace.attempts import EXIT_SIGKILL, ORDERLY_EXIT_CODES, Attempt, AttemptState
+from headrace.changes import replace
 from headrace.nodes import Device, Health, NodeDescription, VendorState
 
 DEVICE_LOST = "DEVICE_LOST"

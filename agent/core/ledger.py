@@ -1,11 +1,11 @@
 """Which devices are held by which containers: what the engine tells, in the terms of the node's devices."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 
 from agent.core.model import Held
 from agent.runtimes.runtime import EVERY_DEVICE, Holder, Ref
 from headrace.attempts import AttemptState
+from headrace.changes import replace
 from headrace.nodes import Device
 
 _HAS_CONTAINER = (AttemptState.STARTING, AttemptState.RUNNING, AttemptState.PAUSED, AttemptState.STOPPING)

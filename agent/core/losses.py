@@ -1,9 +1,8 @@
 """Exits that say nothing of a job: its engine or its machine went down, and took the container along."""
 
-from dataclasses import replace
-
 from agent.core.model import Exited
 from headrace.attempts import EXIT_DONE, EXIT_SAVED, EXIT_SIGKILL, EXIT_SIGTERM, Attempt
+from headrace.changes import replace
 
 ENGINE_STOPPED = "ENGINE_STOPPED"
 NODE_REBOOTED = "NODE_REBOOTED"

@@ -1,8 +1,9 @@
 """What the controller knows of this node: what it has acknowledged in this session need not be said again."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from headrace.changes import replace
 from headrace.nodes import READ_ANEW, Device
 
 _Value = TypeVar("_Value")

@@ -1,7 +1,5 @@
 """What the answer to an effect, or an exit, makes of an attempt."""
 
-from dataclasses import replace
-
 from agent.core import losses
 from agent.core.attempts import Progress, moved
 from agent.core.model import (
@@ -31,6 +29,7 @@ from agent.core.model import (
 )
 from agent.core.steps import Progressed
 from headrace.attempts import EXIT_SAVED, Attempt, AttemptState, Phase
+from headrace.changes import replace
 
 _ANSWERS: dict[type, tuple[type, ...]] = {
     Prepared: (Prepare,),

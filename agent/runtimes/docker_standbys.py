@@ -9,7 +9,6 @@ file is there tells, also to the next agent, whether the program may have run.
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +23,7 @@ from agent.runtimes.docker_inside import check
 from agent.runtimes.docker_spec import container_name, standby_configuration, standby_name
 from agent.runtimes.docker_ways import Way
 from agent.runtimes.runtime import ContainerSpec, EngineUnreachable, Ref, RuntimeRefused, Waiting
+from headrace.changes import replace
 from headrace.faultpoints import reached
 
 # As much as the init reads.

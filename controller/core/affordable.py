@@ -1,10 +1,10 @@
 """Of the alternatives of a job's devices those that its project's quota has room for: by others it may not begin."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from controller.core.book import Book
 from controller.core.placement.fit import Place
+from headrace.changes import replace
 from headrace.jobs import AcceleratorRequest, Job
 
 

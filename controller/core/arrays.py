@@ -5,12 +5,11 @@ is still to come are a number in the array's record; those that have ended are a
 looked at no more. What the array is follows from its elements (`settled`), at the end of each event that changed one.
 """
 
-from dataclasses import replace
-
 from controller.core.book import Book
 from controller.core.gangs import TIMED_OUT
 from controller.core.model import aborted, moved
 from headrace import elements as sets
+from headrace.changes import replace
 from headrace.ids import element_of, task_id
 from headrace.jobs import Elements, Job, JobState
 from headrace.refusals import Code, Refusal

@@ -1,9 +1,9 @@
 """What a node should run, derived from the jobs: never kept on its own."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
 
 from controller.core.placement.fit import Usage, bound
+from headrace.changes import replace
 from headrace.jobs import Job, JobState, Migration, MigrationState
 from headrace.nodes import Node
 from headrace.sessions import Goal, Placement, Prefetch

@@ -1,7 +1,6 @@
 """All that the controller knows of jobs and nodes, and the effects that the event at hand has had so far."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 from typing import Self
 
 from controller.core import assignments
@@ -29,6 +28,7 @@ from controller.core.turns import Turns
 from controller.core.watchlist import Watchlist
 from headrace import shares
 from headrace.attempts import Attempt
+from headrace.changes import replace
 from headrace.events import Event as Happening
 from headrace.ids import task_id
 from headrace.jobs import Exclusion, Job, JobState

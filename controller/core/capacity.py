@@ -1,12 +1,13 @@
 """Finds capacity: a function of what is asked and of a snapshot of nodes and jobs."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from controller.core import assignments
 from controller.core.placement.fit import Usage, free
 from headrace import query
+from headrace.changes import replace
 from headrace.jobs import Job
 from headrace.nodes import Drain, Node, NodeState
 from headrace.searches import CapacityGroup, FieldSum, Found, FoundDevice, Over

@@ -5,7 +5,6 @@ A still of the book is asked. Of each amount it is the least change that helps; 
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from controller.core.placement.fit import Place
 from controller.core.placement.snapshot import Integers
 from controller.core.turn_changes import change
 from headrace import job_rules, query, units
+from headrace.changes import replace
 from headrace.explanations import Change
 from headrace.jobs import AcceleratorRequest, Emulation, Job, JobSpec, Network
 

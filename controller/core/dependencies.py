@@ -1,12 +1,12 @@
 """Jobs that wait for what becomes of others (`after`): released once it has, ended once it never can."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import assert_never
 
 from controller.core import arrays, gangs
 from controller.core.book import Book
 from controller.core.model import Submitted
+from headrace.changes import replace
 from headrace.jobs import Condition, Dependency, Job, JobSpec, JobState
 from headrace.refusals import Code, Refusal
 

@@ -1,12 +1,11 @@
 """Cordons and drains: a drained node is one that reports that nothing is left."""
 
-from dataclasses import replace
-
 from controller.core import gangs, moves, placing
 from controller.core.book import Book
 from controller.core.model import DrainAsked, aborted, moved
 from controller.core.placement.fit import Place
 from controller.core.placement.trial import Trial
+from headrace.changes import replace
 from headrace.jobs import Job, JobState, Level, MigrationState
 from headrace.nodes import Drain, Node, NodeState
 from headrace.refusals import Code, Refusal

@@ -1,8 +1,8 @@
 """What a job keeps away from for a while after it failed there: a node, or only the device that failed under it."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
+from headrace.changes import replace
 from headrace.jobs import Exclusion, Job, RetryCause
 from headrace.nodes import Health, Node
 

@@ -5,7 +5,6 @@ All but the few nodes that are shown are looked at in columns. What is asked is 
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ from controller.core.placement.snapshot import Integers
 from controller.core.placement.tables import Table, Tables
 from controller.core.placing import see_nodes
 from controller.core.standing import standing
+from headrace.changes import replace
 from headrace.explanations import Explanation, Obstacle
 from headrace.ids import listed
 from headrace.jobs import Candidate, Job, JobState

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
+from headrace.changes import replace
 from headrace.jobs import Job
 from headrace.projects import Amount, Use
 

@@ -4,8 +4,6 @@ Each task is a job in its record, and keeps the rules of one: agents know no oth
 that runs nothing. What it is follows from its tasks (`settled`), at the end of each event that has changed one of them.
 """
 
-from dataclasses import replace
-
 from controller.core import keeping, placing
 from controller.core.book import Book
 from controller.core.exclusions import blamed as blamed_devices
@@ -15,6 +13,7 @@ from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place
 from controller.core.placement.trial import Trial
 from headrace.attempts import AttemptState
+from headrace.changes import replace
 from headrace.ids import task_id
 from headrace.jobs import Job, JobState, RetryCause
 from headrace.refusals import Code, Refusal

@@ -1,7 +1,6 @@
 """Keeps room for the first jobs that found none: where each of them would start first, as others end."""
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,6 +14,7 @@ from controller.core.placement.fit import Usage, given
 from controller.core.placement.snapshot import Integers
 from controller.core.projects import NOTHING
 from controller.core.turns import Sought
+from headrace.changes import replace
 from headrace.ids import task_id
 from headrace.jobs import Job, JobSpec
 from headrace.nodes import Node

@@ -4,10 +4,10 @@ What is held is not given to a job, from the first report that says so (`control
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import NamedTuple
 
 from controller.core.book import Book
+from headrace.changes import replace
 from headrace.nodes import Node
 
 

@@ -1,11 +1,10 @@
 """Jobs that run on a device which is not well, or gone: they are moved to another one, or their records say why not."""
 
-from dataclasses import replace
-
 from controller.core import gangs, moves
 from controller.core.book import Book
 from controller.core.model import moved
 from controller.core.placement.fit import Place, fit
+from headrace.changes import replace
 from headrace.jobs import Job, JobState, Level
 from headrace.nodes import Health, Node, NodeState
 

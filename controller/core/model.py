@@ -1,7 +1,8 @@
 """What the controller's core hears and asks for, and which moves between a job's states are legal."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from headrace.changes import replace
 from headrace.events import Event as Happening
 from headrace.jobs import ImagePin, Job, JobSpec, JobState, MigrationPlan, MigrationState
 from headrace.nodes import Drain, Node

@@ -1,7 +1,5 @@
 """Moves of running jobs: planned, begun, committed, ended. Before commit every failure leaves the job at its source."""
 
-from dataclasses import replace
-
 from controller.core import arrays, gangs, limits, placing
 from controller.core.book import Book
 from controller.core.history import kept
@@ -9,6 +7,7 @@ from controller.core.model import MoveAnswer, MoveAsked, aborted, moved
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, Unfit, choose, fit, holds
 from headrace.attempts import Attempt, Phase
+from headrace.changes import replace
 from headrace.jobs import Job, JobState, Level, Migration, MigrationCause, MigrationPlan, MigrationState
 from headrace.nodes import Drain, Node, NodeState
 from headrace.refusals import Code, Refusal

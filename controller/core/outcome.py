@@ -1,9 +1,10 @@
 """What an attempt's exit means for its job: the table of exit codes of the job's contract."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
 from headrace.attempts import EXIT_SAVED, EXIT_SIGKILL, EXIT_SIGTERM, Attempt
+from headrace.changes import replace
 from headrace.jobs import ExitZero, Job, JobSpec, RetryCause
 
 # What a node says of a failure that was its device's.

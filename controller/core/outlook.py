@@ -7,7 +7,6 @@ few, nothing is told. It is a forecast: more may come meanwhile, or be cancelled
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from controller.core.order import in_order
 from controller.core.placement.demand import least
 from controller.core.placement.snapshot import Integers
 from controller.core.turns import Patience
+from headrace.changes import replace
 from headrace.explanations import Outlook
 from headrace.ids import listed
 from headrace.jobs import Job, JobState

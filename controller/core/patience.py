@@ -3,8 +3,6 @@
 A job that can be moved starts where it can, and goes to the faster node once there is room (`improvements`).
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from controller.core import backfill, keeping
@@ -16,6 +14,7 @@ from controller.core.placement.snapshot import Integers
 from controller.core.placement.tables import Table
 from controller.core.turns import Patience
 from headrace import units
+from headrace.changes import replace
 from headrace.jobs import Job
 
 # So many nodes are looked at, those first that lack least.

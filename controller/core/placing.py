@@ -1,7 +1,6 @@
 """Gives places to jobs that wait, in their order."""
 
 from collections.abc import Collection, Container, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 
@@ -15,6 +14,7 @@ from controller.core.placement.fit import Place, fit
 from controller.core.placement.gang import choose_all, meeting_point
 from controller.core.placement.tables import Tables
 from controller.core.queue import Line
+from headrace.changes import replace
 from headrace.jobs import Job, JobState, Network
 
 # A round is the first event after so long; time passes more often than that where much happens.

@@ -1,7 +1,6 @@
 """What a job that waits may take: within its project's quota, and with no harm to those whose turn it is before."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import replace
 
 from controller.core import preemption
 from controller.core.affordable import affordable
@@ -12,6 +11,7 @@ from controller.core.order import in_order
 from controller.core.placement.demand import Least, least
 from controller.core.placement.fit import Place, Usage, fit, free
 from controller.core.projects import NOTHING
+from headrace.changes import replace
 from headrace.jobs import Exclusion, Job, JobState
 from headrace.nodes import Node
 from headrace.projects import Amount

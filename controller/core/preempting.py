@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 
 from controller.core import backoff, gangs, keeping, moves, precedence, preemption
@@ -13,6 +13,7 @@ from controller.core.placement.fit import Place, Usage, bound, fit
 from controller.core.preemption import Victim
 from controller.core.projects import NOTHING
 from controller.core.turns import Claim
+from headrace.changes import replace
 from headrace.jobs import Job, JobState
 from headrace.nodes import Node, NodeState
 from headrace.projects import Amount

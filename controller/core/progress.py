@@ -4,8 +4,6 @@ A job that only complains, over and over, writes a log too. Since when a job get
 own clock: a restarted controller gives each a whole limit again.
 """
 
-from dataclasses import replace
-
 from controller.core import gangs
 from controller.core.book import Book
 from controller.core.model import aborted, moved
@@ -13,6 +11,7 @@ from controller.core.outcome import is_retried, with_failure
 from controller.core.watchlist import Mark, Seen
 from headrace import units
 from headrace.attempts import AttemptState
+from headrace.changes import replace
 from headrace.jobs import Job, JobState, RetryCause
 from headrace.nodes import NodeState
 

@@ -1,7 +1,7 @@
 """Whether a job that runs may be moved though nobody asked for it; what of it is left; how fast it would be where."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from controller.core import moves, placing, precedence
 from controller.core.book import Book
@@ -11,6 +11,7 @@ from controller.core.placement.makes import best_of_each
 from controller.core.placement.profiles import Hardware, hardware
 from controller.core.placement.speeds import Speed
 from headrace.attempts import Attempt, AttemptState
+from headrace.changes import replace
 from headrace.jobs import Job, JobState, Level, MigrationCause
 from headrace.refusals import Refusal
 from headrace.units import format_duration

@@ -1,6 +1,6 @@
 """What a node's report changes."""
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from operator import attrgetter, itemgetter
 
 from controller.core import exclusions, gangs, ledger, moves, progress
@@ -9,6 +9,7 @@ from controller.core.gangs import TIMED_OUT
 from controller.core.model import aborted, moved
 from controller.core.outcome import Verdict, is_retried, outcome, with_failure
 from headrace.attempts import Attempt, AttemptState, Checkpoint
+from headrace.changes import replace
 from headrace.jobs import Job, JobState, MigrationState, RetryCause
 from headrace.nodes import READ_ANEW, Device, Engine, Node, NodeState
 from headrace.refusals import Code, Refusal

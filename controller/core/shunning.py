@@ -1,7 +1,6 @@
 """Who keeps a job away from nodes by keeping apart from those of its name, and what would be if one did not."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from controller.core import assignments
 from controller.core.asking import places
@@ -10,6 +9,7 @@ from controller.core.placement.fit import Place
 from controller.core.placement.names import kept_apart, name_of
 from controller.core.placement.trial import Trial
 from controller.core.turn_changes import change
+from headrace.changes import replace
 from headrace.explanations import Change
 from headrace.jobs import Job
 

@@ -1,7 +1,5 @@
 """What the passing of time brings: doubts about silent nodes, lost nodes, limits that are over."""
 
-from dataclasses import replace
-
 from controller.core import (
     arrays,
     backoff,
@@ -17,6 +15,7 @@ from controller.core import (
 )
 from controller.core.book import Book
 from controller.core.model import aborted, moved
+from headrace.changes import replace
 from headrace.jobs import Job, JobState, MigrationState, Partition, RetryCause
 from headrace.nodes import Node, NodeState
 

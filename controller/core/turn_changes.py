@@ -2,7 +2,6 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import cache
 
 from controller.core import precedence
@@ -10,6 +9,7 @@ from controller.core.asking import places
 from controller.core.book import Book
 from controller.core.keeping import alike
 from controller.core.placement.fit import Place
+from headrace.changes import replace
 from headrace.explanations import Change
 from headrace.jobs import Job
 from headrace.projects import Amount, Quota

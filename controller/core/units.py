@@ -5,13 +5,14 @@ the dominant share (DRF: Ghodsi et al., NSDI 2011) times the number of cores. Se
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Self
 
 from controller.core.copies import with_its_own
 from headrace import query, shares
 from headrace.capacity import value_of
+from headrace.changes import replace
 from headrace.jobs import AcceleratorRequest, Requests
 from headrace.nodes import Device, Node
 from headrace.projects import Amount

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from controller.core import free_times
 from controller.core.capacity import SCHEMAS, Question, Site, find
 from controller.shell import Shell
 from headrace import query, wire
+from headrace.changes import replace
 from headrace.jobs import Job
 from headrace.refusals import Code, Refusal
 from headrace.searches import Found, Over

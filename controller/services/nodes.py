@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -16,6 +15,7 @@ from controller.services.jobs import page_size
 from controller.shell import Outbox, Shell
 from headrace import query, stored, units, wire
 from headrace.attempts import Attempt
+from headrace.changes import replace
 from headrace.nodes import Drain, Node
 from headrace.refusals import Code, Refusal
 from headrace.sessions import Assignment, Goal, Report

@@ -3,7 +3,6 @@
 import csv
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,6 +11,7 @@ from agent.accelerators.parsers import text as the
 from agent.accelerators.parsers.absences import or_absent
 from agent.accelerators.parsers.nested import Fields, blocks, flat, json_in, key_of, lines_of, loaded, outline, pick
 from agent.accelerators.readings import Command, Process, Reading, Unreadable
+from headrace.changes import replace
 from headrace.nodes import Link
 
 _VENDOR = "amd"

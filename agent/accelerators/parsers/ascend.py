@@ -6,12 +6,13 @@ command tells of a card's chips by their place alone, it is that place, and `boa
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from agent.accelerators.parsers import text as the
 from agent.accelerators.parsers.absences import or_absent
 from agent.accelerators.parsers.nested import Fields, key_of, lines_of
 from agent.accelerators.readings import Command, Process, Reading, Unreadable
+from headrace.changes import replace
 from headrace.nodes import Health
 
 _VENDOR = "huawei"

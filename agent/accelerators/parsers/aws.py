@@ -3,13 +3,13 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from agent.accelerators.parsers import text as the
 from agent.accelerators.parsers.absences import or_absent
 from agent.accelerators.parsers.nested import json_in, lines_of, loaded
 from agent.accelerators.readings import Command, Process, Reading, Unreadable
+from headrace.changes import replace
 from headrace.nodes import Link
 
 _VENDOR = "aws"

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 from agent.accelerators.parsers import text as the
 from agent.accelerators.parsers.absences import or_absent
 from agent.accelerators.parsers.nested import Fields, blocks, flat, json_in, lines_of, loaded, outline, pick
 from agent.accelerators.readings import Command, Process, Reading, Unreadable
+from headrace.changes import replace
 from headrace.nodes import Health
 
 _VENDOR = "cambricon"

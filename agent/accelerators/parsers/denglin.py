@@ -1,11 +1,10 @@
 """Denglin: dlsmi's query in XML, a dialect of nvidia-smi's."""
 
-from dataclasses import replace
-
 from agent.accelerators.parsers.fields import Names, from_xml, processes, reading
 from agent.accelerators.parsers.nvml_tools import read_with_failures
 from agent.accelerators.parsers.text import line
 from agent.accelerators.readings import Command, Reading, Unreadable
+from headrace.changes import replace
 
 VENDOR = "denglin"
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 
 from agent.accelerators.parsers.cards import Card, driver_version, powers, read_cards, share, temperature
 from agent.accelerators.parsers.enflame_models import MODELS
@@ -10,6 +9,7 @@ from agent.accelerators.parsers.fields import Fields, Names, blocks, reading
 from agent.accelerators.parsers.nvml_tools import read_with_failures
 from agent.accelerators.parsers.text import celsius, line, memory, percent, told, watts, whole
 from agent.accelerators.readings import Command, Reading, Unreadable
+from headrace.changes import replace
 from headrace.nodes import Health
 
 VENDOR = "enflame"

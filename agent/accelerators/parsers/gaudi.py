@@ -1,7 +1,6 @@
 """Outputs of hl-smi for Intel's Gaudi: its table, `-q` and `-L`, and CSV with and without a header."""
 
 import re
-from dataclasses import replace
 
 from agent.accelerators.parsers import text as the
 from agent.accelerators.parsers.absences import or_absent
@@ -9,6 +8,7 @@ from agent.accelerators.parsers.cards import Card, dead_sensor, powers, read_car
 from agent.accelerators.parsers.nested import Fields, blocks, lines_of, outline, pick
 from agent.accelerators.parsers.queries import query_rows
 from agent.accelerators.readings import Command, Process, Reading, Unreadable
+from headrace.changes import replace
 from headrace.nodes import Health
 
 _VENDOR = "intel"

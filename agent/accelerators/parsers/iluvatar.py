@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 
 from agent.accelerators.parsers.cards import (
     Card,
@@ -19,6 +18,7 @@ from agent.accelerators.parsers.nvml_tools import listed, read_with_failures, to
 from agent.accelerators.parsers.queries import queried, query_rows
 from agent.accelerators.parsers.text import line, whole
 from agent.accelerators.readings import Command, Reading, Unreadable
+from headrace.changes import replace
 from headrace.nodes import Health
 
 VENDOR = "iluvatar"

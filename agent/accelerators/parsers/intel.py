@@ -4,7 +4,6 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from agent.accelerators.parsers import text as the
@@ -14,6 +13,7 @@ from agent.accelerators.parsers.nested import Fields, flat, json_in, key_of, lin
 from agent.accelerators.parsers.nvml_tools import listed
 from agent.accelerators.parsers.queries import queried, query_rows
 from agent.accelerators.readings import Command, Process, Reading, Unreadable
+from headrace.changes import replace
 from headrace.nodes import Health, Link
 
 _VENDOR = "intel"

@@ -3,7 +3,6 @@
 import csv
 import re
 from collections.abc import Callable
-from dataclasses import replace
 
 from agent.accelerators.parsers.cards import (
     Card,
@@ -19,6 +18,7 @@ from agent.accelerators.parsers.nvml_health import health_of
 from agent.accelerators.parsers.nvml_tools import listed, read_with_failures, topology
 from agent.accelerators.parsers.text import cells, celsius, line, memory, pci_address, percent, told, watts, whole
 from agent.accelerators.readings import Command, Reading, Unreadable
+from headrace.changes import replace
 from headrace.nodes import Health
 
 VENDOR = "kunlunxin"

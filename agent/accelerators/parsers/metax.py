@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 
 from agent.accelerators.parsers.cards import (
     Card,
@@ -17,6 +16,7 @@ from agent.accelerators.parsers.fields import Fields, Names, blocks, reading
 from agent.accelerators.parsers.nvml_tools import listed, read_with_failures, topology
 from agent.accelerators.parsers.text import line, told, whole
 from agent.accelerators.readings import Command, Reading, Unreadable
+from headrace.changes import replace
 from headrace.nodes import Health
 
 VENDOR = "metax"

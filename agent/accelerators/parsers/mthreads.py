@@ -3,13 +3,13 @@
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from agent.accelerators.parsers.cards import Card, driver_version, read_cards, share, temperature, used_and_total
 from agent.accelerators.parsers.fields import Fields, Names, blocks, processes, reading
 from agent.accelerators.parsers.nvml_tools import listed, read_with_failures
 from agent.accelerators.parsers.text import line
 from agent.accelerators.readings import Command, Reading, Unreadable
+from headrace.changes import replace
 
 VENDOR = "mthreads"
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from agent.accelerators.parsers.fields import Fields, Names, blocks, from_xml, processes, reading
 from agent.accelerators.parsers.nvidia_lists import apps, monitored, nvlinks, process_monitored, table, unified_memory
@@ -11,6 +10,7 @@ from agent.accelerators.parsers.nvml_tools import listed, read_with_failures, to
 from agent.accelerators.parsers.queries import queried, query_rows
 from agent.accelerators.parsers.text import line, memory, whole
 from agent.accelerators.readings import Command, Reading, Unreadable
+from headrace.changes import replace
 
 VENDOR = "nvidia"
 

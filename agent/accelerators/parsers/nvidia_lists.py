@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from agent.accelerators.parsers.cards import (
     Card,
@@ -16,6 +15,7 @@ from agent.accelerators.parsers.cards import (
 from agent.accelerators.parsers.nvml_tools import listed
 from agent.accelerators.parsers.text import cells, celsius, memory, pci_address, percent, told, watts, whole
 from agent.accelerators.readings import Process, Reading, Unreadable
+from headrace.changes import replace
 from headrace.nodes import Health, Link
 
 _STANDARD = (

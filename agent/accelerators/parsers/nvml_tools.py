@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 
 from agent.accelerators.parsers.text import pci_address, told
 from agent.accelerators.readings import Reading, Unreadable
+from headrace.changes import replace
 from headrace.nodes import Health, Link
 
 # Sentences with which the tools say that they cannot work at all.

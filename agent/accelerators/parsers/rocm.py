@@ -6,12 +6,13 @@ Each reader is told whose output it is to read, and refuses the other's.
 import csv
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from re import Pattern
 
 from agent.accelerators.parsers import text as the
 from agent.accelerators.parsers.nested import Fields, blocks, flat, json_in, key_of, lines_of, loaded, outline, pick
 from agent.accelerators.readings import Reading, Unreadable
+from headrace.changes import replace
 
 
 @dataclass(frozen=True, slots=True)

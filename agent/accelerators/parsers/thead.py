@@ -1,13 +1,13 @@
 """T-Head: ppu-smi's queries in CSV and text, and its list. Written after their documentation; none was recorded."""
 
 import re
-from dataclasses import replace
 
 from agent.accelerators.parsers.fields import Fields, Names, blocks, processes, reading
 from agent.accelerators.parsers.nvml_tools import listed, read_with_failures
 from agent.accelerators.parsers.queries import queried, query_rows
 from agent.accelerators.parsers.text import line
 from agent.accelerators.readings import Command, Reading, Unreadable
+from headrace.changes import replace
 
 VENDOR = "thead"
 

@@ -1,10 +1,10 @@
 """Whether a job's images are for any node that there is: asked once, when the job is submitted."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 
 from controller.core.placement.fit import bound, runnable
 from headrace.attempts import Platform
+from headrace.changes import replace
 from headrace.jobs import Emulation, ImagePin, JobSpec
 from headrace.nodes import Node
 from headrace.refusals import Code, Refusal

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from controller.core.exclusions import devices_at
@@ -11,6 +11,7 @@ from controller.core.placement import reasons as reasons_given
 from controller.core.placement.names import Name, kept_apart, name_of
 from headrace import platforms, query, shares
 from headrace.attempts import Platform
+from headrace.changes import replace
 from headrace.jobs import AcceleratorRequest, Emulation, ImagePin, Job, JobSpec, Network, Requests
 from headrace.nodes import Capacity, Device, Health, Node
 from headrace.shares import Part

@@ -1,7 +1,7 @@
 """Of which nodes a shape would be given devices, and of which alternative: in columns, as `fit` finds it one by one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from controller.core.placement import links, reasons
 from controller.core.placement.chains import parts
 from controller.core.placement.fit import Place, fit
 from controller.core.placement.snapshot import Booleans, Column, Integers, Snapshot
+from headrace.changes import replace
 from headrace.jobs import AcceleratorRequest, Job
 
 _MOST_NEARNESS = 1 << 16

@@ -1,7 +1,6 @@
 """How long jobs will run where none like them ran to its end: by the speeds that runs elsewhere have shown."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from math import exp
 from typing import Self
 
@@ -11,6 +10,7 @@ from controller.core.placement.durations import Estimate, by_work, predicted
 from controller.core.placement.fit import Place
 from controller.core.placement.profiles import Hardware, Profile, hardware, profile_of
 from controller.core.placement.speeds import Speed, Speeds
+from headrace.changes import replace
 from headrace.jobs import Job, JobSpec
 from headrace.nodes import Node
 

@@ -1,7 +1,7 @@
 """All nodes and what is held of them, in columns: a NumPy row a figure, kept up to date node by node."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +17,7 @@ from controller.core.placement.reasons import standing
 from controller.core.placement.whereabouts import Values, Whereabouts
 from headrace import query, shares
 from headrace.attempts import Platform
+from headrace.changes import replace
 from headrace.nodes import Health, Node
 from headrace.query import Expression
 

@@ -6,7 +6,6 @@ worked out anew that have changed. `fit` has the last word on the one node that 
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from controller.core.placement.names import kept_apart, name_of
 from controller.core.placement.rooms import Floats as Costed
 from controller.core.placement.snapshot import UNKNOWN, Booleans, Column, Floats, Integers, Snapshot
 from controller.core.placement.trial import Trial
+from headrace.changes import replace
 from headrace.jobs import Job, Network
 from headrace.nodes import Node, NodeDescription
 

@@ -1,7 +1,7 @@
 """Which nodes have jobs of which name, and what they are by the fields that jobs are spread by: once for all tables."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -11,6 +11,7 @@ from controller.core.copies import with_its_own
 from controller.core.placement.fit import Usage
 from controller.core.placement.names import Name
 from headrace import query
+from headrace.changes import replace
 from headrace.nodes import Node
 
 # The value of a node that has none.
