@@ -31,6 +31,10 @@ BUSY_MS = 3
 _log = logging.getLogger(__name__)
 
 
+# What somebody says, read when it is judged: what was said meanwhile may have taken its place. None: nothing any more.
+Inbox = Callable[[], Event | None]
+
+
 class Outbox:
     """The newest assignment for one session: an older one that was not sent yet is of no use."""
 
@@ -80,7 +84,7 @@ class Shell:
         self._store = store
         # Its own thread: others may be long at work on files.
         self._committing = ThreadPoolExecutor(1, "commit")
-        self._queue: asyncio.Queue[Event] = asyncio.Queue()
+        self._queue: asyncio.Queue[Event | Inbox] = asyncio.Queue()
         self._outboxes: dict[str, dict[int, Outbox]] = {}
         self._callers: dict[int, asyncio.Future[Value]] = {}
         self._asked = asyncio.Event()
@@ -90,6 +94,10 @@ class Shell:
     def tell(self, event: Event) -> None:
         """Hands over an event; nothing is answered."""
         self._queue.put_nowait(event)
+
+    def hear(self, inbox: Inbox) -> None:
+        """Hands over an event that is made when its turn has come; nothing is answered."""
+        self._queue.put_nowait(inbox)
 
     async def ask(self, event: Callable[[int], Event]) -> Value:
         """Hands over the event made with a token, and answers once its effects are saved. Raises Refusal."""
@@ -139,7 +147,7 @@ class Shell:
                     await self._asked_within(BUSY_MS / 1000)
                 while len(batch) < BATCH and not self._queue.empty():
                     batch.append(self._queue.get_nowait())
-                await self._judge(batch)
+                await self._judge([event for event in map(_said, batch) if event is not None])
 
     async def _asked_within(self, seconds: float) -> None:
         self._asked.clear()
@@ -227,3 +235,7 @@ class Shell:
             future.set_exception(value)
         else:
             future.set_result(value)
+
+
+def _said(one: Event | Inbox) -> Event | None:
+    return one() if callable(one) else one

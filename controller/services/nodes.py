@@ -56,7 +56,9 @@ class NodeService(NodeServiceServicer):
             raise Refusal(Code.INVALID_ARGUMENT, "SESSION_INVALID", message)
         node, session = first.node, first.session
         outbox = self._shell.open_session(node, session)
-        reading = asyncio.create_task(self._read(_Reports(first), context, outbox))
+        reports = _Reports(node, session, outbox)
+        self._heard(reports, first)
+        reading = asyncio.create_task(self._read(reports, context, outbox))
         del first
         sent = _Sent()
         try:
@@ -72,14 +74,18 @@ class NodeService(NodeServiceServicer):
     async def _read(self, reports: "_Reports", context: Any, outbox: Outbox) -> None:
         why = Refusal(Code.ABORTED, "SESSION_ENDED", "the agent has ended its side of the stream")
         try:
-            while reports.waiting is not aio.EOF:
-                self._shell.tell(Reported(reports.taken()))
-                reports.waiting = await context.read()
+            while (message := await context.read()) is not aio.EOF:
+                self._heard(reports, message)
+                del message
         except Refusal as refusal:
             why = refusal
         finally:
             # A bug ends the stream too: an agent that nobody listens to must not believe that it is heard.
             outbox.close(why)
+
+    def _heard(self, reports: "_Reports", message: session_pb2.Report) -> None:
+        if reports.put(message):
+            self._shell.hear(reports.taken)
 
     async def AppendLog(self, request: pb.AppendLogRequest, context: Any) -> pb.AppendLogResponse:  # noqa: ARG002, N802, D102
         # As it was saved: an agent that is told that its epoch is over says no more.
@@ -184,28 +190,45 @@ class _Sent:
 
 
 class _Reports:
-    """What one session tells: all of one node, in one session."""
+    """What one session tells, all of one node, and of that what was not judged yet."""
 
-    def __init__(self, first: session_pb2.Report) -> None:
-        self.waiting: Any = first
-        self._sender = (first.node, first.session)
+    def __init__(self, node: str, session: int, outbox: Outbox) -> None:
+        self._sender = (node, session)
+        self._outbox = outbox
+        self._waiting: list[session_pb2.Report] = []
         self._attempts: dict[bytes, Attempt] = {}
 
-    def taken(self) -> Report:
-        """The report that waits, whole as it is, with those attempts that are as they were not read again."""
-        message, self.waiting = self.waiting, None
+    def put(self, message: session_pb2.Report) -> bool:
+        """Takes a report; whether it is to be judged beside those that wait.
+
+        A report says all that its node has and runs, so that the one before it is of no use any more, if that has not
+        been judged yet and has nothing that this one leaves out. Raises Refusal where it is of another session.
+        """
         if (message.node, message.session) != self._sender:
             why = "one stream is one session of one node: open another"
             raise Refusal(Code.INVALID_ARGUMENT, "SESSION_MIXED", why)
-        attempts: dict[bytes, Attempt] = {}
+        if self._waiting and self._waiting[-1].brief and not self._waiting[-1].HasField("description"):
+            self._waiting[-1] = message
+            return False
+        self._waiting.append(message)
+        return True
+
+    def taken(self) -> Reported | None:
+        """The oldest of those that wait; None where it cannot be read, which ends its session, and nothing else."""
         try:
-            for one in message.attempts:
-                key = one.SerializeToString()
-                attempts[key] = self._attempts.get(key) or wire.load(Attempt, one)
-            message.ClearField("attempts")
-            report = wire.load(Report, message)
+            return Reported(self._read(self._waiting.pop(0)))
         except ValueError as error:
-            remedy = "bring agent and controller to the same version"
-            raise Refusal(Code.INVALID_ARGUMENT, "REPORT_INVALID", f"{error}; {remedy}") from error
+            message = f"{error}; bring agent and controller to the same version"
+            self._outbox.close(Refusal(Code.INVALID_ARGUMENT, "REPORT_INVALID", message))
+            return None
+
+    def _read(self, message: session_pb2.Report) -> Report:
+        """The report, with those attempts that are as they were not read again."""
+        attempts: dict[bytes, Attempt] = {}
+        for one in message.attempts:
+            key = one.SerializeToString()
+            attempts[key] = self._attempts.get(key) or wire.load(Attempt, one)
+        message.ClearField("attempts")
+        report = wire.load(Report, message)
         self._attempts = attempts
         return replace(report, attempts=tuple(attempts.values())) if attempts else report

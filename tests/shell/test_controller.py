@@ -186,7 +186,7 @@ async def test_a_bug_in_what_hears_an_agent_ends_its_session(
 ) -> None:
     async with controller(tmp_path) as running, agent(running) as node:
         await node.say()
-        monkeypatch.delattr(nodes._Reports, "taken")
+        monkeypatch.delattr(nodes._Reports, "put")
 
         with pytest.raises(aio.AioRpcError) as caught:
             await node.say()
