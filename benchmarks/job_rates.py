@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 IN_FLIGHT = 64
 OFFERED_PER_SECOND = 1_000
-# With more than a thousand calls that wait, further ones were seen to end at once.
+# Who offers more than is taken waits at this point, and its time runs on: more calls at once would only cost more.
 OFFERED_AT_ONCE = 512
 # As many as devices are full of, so that which nodes fit is not the same for all.
 SHAPES = tuple(

@@ -71,6 +71,9 @@ SERVICES = (
     project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"].full_name,
 )
 
+# So many calls may wait to be taken up; of each there are some kilobytes.
+PENDING_CALLS = 50_000
+
 # A peer whose machine died says nothing: it is found out by asking.
 SERVER_OPTIONS = (
     ("grpc.max_receive_message_length", 64 << 20),
@@ -79,6 +82,10 @@ SERVER_OPTIONS = (
     ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.so_reuseport", 0),
+    # Of calls that nobody has taken up yet gRPC cancels some from 1,000 on, and all from 3,000 on: here ten thousand
+    # nodes come back at one time. The first number is where it begins to draw lots, the second where it takes no more.
+    ("grpc.server.max_pending_requests", PENDING_CALLS),
+    ("grpc.server.max_pending_requests_hard_limit", PENDING_CALLS),
 )
 
 # From so many of the newest jobs a controller that starts learns how long jobs and moves take.

@@ -355,3 +355,12 @@ async def test_errors_are_a_status_with_one_error_info(tmp_path: Path) -> None:
 
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
     assert refusal_of(caught.value).reason == "NODE_NOT_FOUND"
+
+
+async def test_no_call_is_cancelled_because_thousands_wait(tmp_path: Path) -> None:
+    # gRPC's own limit is 3,000 calls that nobody has taken up.
+    async with controller(tmp_path) as running:
+        call = running.client._connection.nodes.ListNodes
+        answers = await asyncio.gather(*(call(node_pb.ListNodesRequest()) for _ in range(4_000)))
+
+    assert len(answers) == 4_000
