@@ -37,7 +37,11 @@ _log = logging.getLogger(__name__)
 _CODES = {code.value: code for code in Code}
 
 _FOREIGN = {
-    grpc.StatusCode.CANCELLED: (Code.ABORTED, "CALL_CANCELLED", "the call was cancelled before it was answered"),
+    grpc.StatusCode.CANCELLED: (
+        Code.ABORTED,
+        "CALL_CANCELLED",
+        "the call to {controller} was cancelled; whether it did what was asked is not known: look before you ask again",
+    ),
     grpc.StatusCode.DEADLINE_EXCEEDED: (
         Code.DEADLINE_EXCEEDED,
         "CONTROLLER_SLOW",
