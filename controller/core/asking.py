@@ -5,7 +5,7 @@ Nothing is placed. That a still is asked is what allows it: turns and tables are
 
 from controller.core import precedence
 from controller.core.book import Book
-from controller.core.keeping import alike
+from controller.core.keeping import one_of
 from controller.core.placement.costs import MANY_HOSTS
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place
@@ -36,4 +36,5 @@ def places(book: Book, job: Job) -> tuple[Place, ...] | str:
         tables = Tables(book.snapshot, tables.costs.copy(book.snapshot), tables.lengths)
         tables.asked(demand_of(job), job)
     precedence.begin_with(book, job)
-    return taken(book, tables, demand_of(job), job, alike(book, job))
+    tasks = [one_of(book, job)] * (job.spec.task_count if job.is_gang else 1)
+    return taken(book, tables, demand_of(job), job, tasks)

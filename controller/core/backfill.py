@@ -1,14 +1,18 @@
 """Who may start ahead of the job whose turn it is and that finds no room: nobody who would delay it. Pure."""
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from controller.core import limits
-from controller.core.placement.fit import Place, Usage, choose, fit
-from controller.core.placement.gang import choose_all
-from headrace.jobs import Job, JobState
+from controller.core.placement.fit import Place, Usage, fit
+from controller.core.placement.gang import choose_all, count_at
+from headrace.jobs import Job, JobSpec, JobState
 from headrace.nodes import Node
+
+# On so many nodes it is looked at whether a gang would have on one what it would lack on another. On more it would not.
+MOST_ELSEWHERE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +26,19 @@ class Kept:
     places: tuple[str, ...]
     gone: tuple[str, ...]
     start_ms: int | None
+    # How many of its tasks are to be at each node; and those in `gone`, to be found at once.
+    counts: Mapping[str, int] = field(init=False, compare=False, repr=False)
+    going: Mapping[str, None] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Works out what is looked up again and again."""
+        object.__setattr__(self, "counts", Counter(self.places))
+        object.__setattr__(self, "going", dict.fromkeys(self.gone))
 
     @property
     def nodes(self) -> tuple[str, ...]:
         """Each of them once."""
-        return tuple(dict.fromkeys(self.places))
+        return tuple(self.counts)
 
 
 def ends_ms(
@@ -60,6 +72,8 @@ class Scene:
     usage: Callable[[Node, Collection[str]], Usage]
     # By when a job has gone, as far as that is known.
     ends_ms: Callable[[Job, int], int | None] = ends_ms
+    # What is kept for those before it: what a task asks for, and how many of them are to be at each node.
+    promised: Sequence[tuple[JobSpec, Mapping[str, int]]] = ()
 
 
 def earliest(tasks: Sequence[Job], scene: Scene, nodes: Iterable[Node] | None = None) -> Kept | None:
@@ -138,28 +152,47 @@ def _kept(nodes: tuple[str, ...], gone: Sequence[tuple[str, int | None]], wall_m
     return Kept(nodes, tuple(one for one, _ in gone), start_ms)
 
 
-def delays(kept: Kept, head: Sequence[Job], tasks: Sequence[Job], places: Sequence[Place], scene: Scene) -> bool:
-    """Whether the head would start later if these tasks began at these places, and left when their time is over."""
-    beside = [(task, place) for task, place in zip(tasks, places, strict=True) if place.node in kept.nodes]
+def delays(kept: Kept, head: Job, tasks: Sequence[Job], places: Sequence[Place], scene: Scene) -> bool:
+    """Whether the head would start later if these tasks began at these places, and left when their time is over.
+
+    `head` is the job that room is kept for, or one of its tasks, which are alike.
+    """
+    beside = [(task, place) for task, place in zip(tasks, places, strict=True) if place.node in kept.counts]
     if not beside:
         return False
     limit_ms = tasks[0].spec.timeouts.run_ms
     if limit_ms is not None and scene.wall_ms + limit_ms + tasks[0].spec.grace_ms <= (kept.start_ms or 0):
         return False
-    later = {name: scene.usage(scene.nodes[name], kept.gone) for name in kept.nodes}
+    later: dict[str, Usage] = {}
     for task, place in beside:
-        later[place.node] = later[place.node].plus(task.spec, place.devices)
-    return not _has_room(head, kept, later, scene)
+        held = later.get(place.node) or scene.usage(scene.nodes[place.node], kept.going)
+        later[place.node] = held.plus(task.spec, place.devices)
+    return not _has_room(head, kept, later, kept.going, scene)
 
 
-def lacks(kept: Kept, head: Sequence[Job], staying: Collection[str], scene: Scene) -> bool:
-    """Whether the head would have no room where it is kept for it if these of those that are to be gone stayed."""
-    gone = [one for one in kept.gone if one not in staying]
-    return not _has_room(head, kept, {name: scene.usage(scene.nodes[name], gone) for name in kept.nodes}, scene)
+def lacks(kept: Kept, head: Job, staying: Collection[str], scene: Scene) -> bool:
+    """Whether the head would have no room where it is kept for it if these of those that are to be gone stayed.
+
+    `head` is the job, or one of its tasks.
+    """
+    gone = {one: None for one in kept.gone if one not in staying}
+    nodes = [name for name in kept.counts if any(job.id in staying for job in scene.jobs_at(name))]
+    return not _has_room(head, kept, {name: scene.usage(scene.nodes[name], gone) for name in nodes}, gone, scene)
 
 
-def _has_room(head: Sequence[Job], kept: Kept, usages: Mapping[str, Usage], scene: Scene) -> bool:
-    nodes = [scene.nodes[name] for name in kept.nodes]
-    if len(head) > 1:
-        return not isinstance(choose_all(head, nodes, usages.__getitem__, now_wall_ms=scene.wall_ms), str)
-    return not isinstance(choose(head[0], nodes, usages.__getitem__, now_wall_ms=scene.wall_ms), str)
+def _has_room(head: Job, kept: Kept, later: Mapping[str, Usage], gone: Collection[str], scene: Scene) -> bool:
+    """Whether it has room where it is kept for it if of some nodes that is held `later`, once others have `gone`."""
+
+    def room(name: str, most: int) -> int:
+        node = scene.nodes[name]
+        held = later[name] if name in later else scene.usage(node, gone)
+        return count_at(head, node, held, most, now_wall_ms=scene.wall_ms)
+
+    if len(kept.counts) > MOST_ELSEWHERE:
+        return all(room(name, kept.counts[name]) == kept.counts[name] for name in later)
+    lacking = len(kept.places)
+    for name in kept.counts:
+        lacking -= room(name, lacking)
+        if not lacking:
+            return True
+    return False

@@ -384,6 +384,7 @@ class Book:
 
     def _sort_in(self, job: Job) -> None:
         self.watchlist.put(job)
+        self.turns.put(job)
         if job.state is not JobState.QUEUED:
             for node in self.turns.waits_no_more(job, self.wall_ms):
                 self.touch(node)

@@ -11,6 +11,7 @@ from controller.core.model import moved
 from controller.core.outcome import is_retried, with_failure
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place
+from controller.core.placement.tasks import choose_all
 from controller.core.placement.trial import Trial
 from headrace.attempts import AttemptState
 from headrace.changes import replace
@@ -129,7 +130,7 @@ class Rooms:
         tasks = keeping.alike(self._book, gang)
         with Trial(self._book.snapshot) as trial:
             self._leave(gang, trial)
-            found = self._book.tables.choose_all(demand_of(gang), tasks, now_wall_ms=self._book.wall_ms, but=self._node)
+            found = _places(self._book, gang, self._node)
         if isinstance(found, str):
             self._staying[gang.id] = found.removeprefix("waits ")
             return self._staying[gang.id]
@@ -147,6 +148,12 @@ class Rooms:
         for job, place in self._placed:
             if place.node in nodes:
                 trial.place(job, place)
+
+
+def _places(book: Book, gang: Job, away: str) -> tuple[Place, ...] | str:
+    one, count = keeping.one_of(book, gang), gang.spec.task_count
+    without = (away,) if away in book.snapshot.slots else ()
+    return choose_all(book.tables, demand_of(gang), one, count, now_wall_ms=book.wall_ms, without=without)
 
 
 def room_elsewhere(book: Book, gang: Job, node: str) -> str:

@@ -1,11 +1,12 @@
 """Keeps room for the first jobs that found none: where each of them would start first, as others end."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from functools import partial
+from itertools import takewhile
 
 import numpy as np
 
-from controller.core import backfill, limits
+from controller.core import backfill, backoff, gang_rooms, limits
 from controller.core.affordable import affordable
 from controller.core.backfill import Kept, Scene, earliest, how_soon
 from controller.core.book import Book
@@ -13,15 +14,17 @@ from controller.core.placement.demand import least
 from controller.core.placement.fit import Usage, given
 from controller.core.placement.snapshot import Integers
 from controller.core.projects import NOTHING
-from controller.core.turns import Sought
+from controller.core.turns import Checked, Sought
 from headrace.changes import replace
 from headrace.ids import task_id
-from headrace.jobs import Job, JobSpec
+from headrace.jobs import Exclusion, Job, JobSpec
 from headrace.nodes import Node
 
 # To look at so many nodes takes ten milliseconds or so. Of more, so many are looked at at a time, those first that lack
 # least; and after a pause, as all else waits meanwhile.
 FEW = 200
+# For gangs of more tasks, or where there are more nodes, all of them are looked at together, in columns.
+FEW_FOR_GANGS = 200
 LOOK_PAUSE_MS = 200
 # And where room is kept on no more than so many, whether it is sooner there is looked at each time.
 FEW_KEPT = 16
@@ -38,33 +41,56 @@ def alike(book: Book, job: Job) -> list[Job]:
     """
     if not job.is_gang:
         return [job]
-    away = sum((task.exclusions for task in book.tasks(job)), job.exclusions)
-    numbers = range(job.spec.task_count)
-    return [
-        replace(job, name=f"jobs/{task_id(job.id, number)}", gang=job.id, task=number, exclusions=away)
-        for number in numbers
-    ]
+    one = one_of(book, job)
+    return [replace(one, name=f"jobs/{task_id(job.id, number)}", task=number) for number in range(job.spec.task_count)]
+
+
+def one_of(book: Book, job: Job) -> Job:
+    """The first of a gang's tasks as places are looked for; of another job, itself. It stands for all of them."""
+    if not job.is_gang:
+        return job
+    away = (*job.exclusions, *_of_tasks(book, job)[0])
+    return replace(job, name=f"jobs/{task_id(job.id, 0)}", gang=job.id, task=0, exclusions=away)
+
+
+def pauses_until_ms(book: Book, job: Job) -> int:
+    """Until when a job, or a gang because of one of its tasks, pauses, in milliseconds since 1970; 0: it does not."""
+    return max(backoff.until_ms(job), _of_tasks(book, job)[1] if job.is_gang else 0)
+
+
+def _of_tasks(book: Book, gang: Job) -> tuple[tuple[Exclusion, ...], int]:
+    """What the tasks of a gang keep away from, and until when one of them pauses."""
+    known = book.turns.tasks.get(gang.id)
+    if known is None:
+        tasks = book.tasks(gang)
+        away = sum((task.exclusions for task in tasks), ())
+        known = away, max(map(backoff.until_ms, tasks), default=0)
+        if tasks:
+            book.turns.tasks[gang.id] = known
+    return known
 
 
 def scene(book: Book, job: Job) -> Scene:
     """The cluster as it is for a job that waits: with the room that is kept for those before it."""
-    promised: dict[str, list[JobSpec]] = {}
-    for other in book.turns.before:
-        if other == job.id:
-            break
-        kept = book.turns.kept[other]
-        for task, name in zip(alike(book, affordable(book, book.jobs[other])), kept.places, strict=True):
-            there, spec = promised.setdefault(name, []), task.spec
-            if spec.resources.alternatives:
-                # Which it will have is known for when those have gone for which it waits.
-                held = _with(book.usage_once_gone(name, kept.gone, waiting=other), there)
-                spec = given(spec, book.nodes[name], held)
-            there.append(spec)
+    before = [
+        (affordable(book, book.jobs[other]).spec, book.turns.kept[other], other)
+        for other in takewhile(lambda one: one != job.id, book.turns.before)
+    ]
 
     def usage(node: Node, gone: Collection[str]) -> Usage:
-        return _with(book.usage_once_gone(node.id, gone, waiting=job.id), promised.get(node.id, ()))
+        coming: list[JobSpec] = []
+        for spec, kept, other in before:
+            for _ in range(kept.counts.get(node.id, 0)):
+                if spec.resources.alternatives:
+                    # Which it will have is known for when those have gone for which it waits.
+                    held = _with(book.usage_once_gone(node.id, kept.going, waiting=other), coming)
+                    coming.append(given(spec, node, held))
+                else:
+                    coming.append(spec)
+        return _with(book.usage_once_gone(node.id, gone, waiting=job.id), coming)
 
-    return Scene(book.nodes, book.jobs_at, book.wall_ms, usage, partial(ends_ms, book, job.id))
+    promised = tuple((spec, kept.counts) for spec, kept, _ in before)
+    return Scene(book.nodes, book.jobs_at, book.wall_ms, usage, partial(ends_ms, book, job.id), promised)
 
 
 def _with(held: Usage, coming: Iterable[JobSpec]) -> Usage:
@@ -90,6 +116,8 @@ def keep(book: Book, job: Job) -> None:
     if _over_quota(book, job) or turns.patient(job.id, book.wall_ms) is not None:
         # Who waits for what is better leaves to others meanwhile what it could have.
         found = None
+    elif is_wide(book, job):
+        found = _in_columns(book, job, kept, sought)
     elif sought is None or book.now_ms - sought.first_ms >= AGAIN_MS:
         found = _among_all(book, job, kept)
     elif (len(book.nodes) > FEW or job.is_gang) and book.now_ms - sought.last_ms < PAUSE_MS:
@@ -102,6 +130,38 @@ def keep(book: Book, job: Job) -> None:
         turns.before.append(job.id)
     elif turns.kept.pop(job.id, None) is not None:
         turns.released = True
+
+
+def is_wide(book: Book, job: Job) -> bool:
+    """Whether it is a gang that is so large, or may be on so many nodes, that room for it is found in columns."""
+    return job.is_gang and max(len(book.nodes), job.spec.task_count) > FEW_FOR_GANGS
+
+
+def _in_columns(book: Book, job: Job, kept: Kept | None, sought: Sought | None) -> Kept | None:
+    """Room for a gang, of all nodes; looked for anew after a pause, where anything has changed."""
+    turns = book.turns
+    if sought is not None:
+        rests = book.now_ms - sought.last_ms < PAUSE_MS
+        is_old = book.now_ms - sought.first_ms >= AGAIN_MS
+        is_same = sought.touches == turns.touches and sought.beside == _beside(book, job, kept)
+        if rests or (is_same and not is_old):
+            return kept
+    if not may_look(book):
+        if sought is None:
+            book.queue.look_again(job.id, book.wall_ms)
+        return kept
+    checked: dict[str, Checked] = turns.checked.setdefault(job.id, {})
+    found, is_all = kept, gang_rooms.read(book, turns.departures)
+    if is_all:
+        one = one_of(book, affordable(book, job))
+        found, is_all = gang_rooms.found(book, one, scene(book, job), kept, checked)
+    if is_all:
+        beside = _beside(book, job, found)
+        turns.sought[job.id] = Sought(turns.touches, beside, first_ms=book.now_ms, last_ms=book.now_ms)
+    else:
+        turns.sought.pop(job.id, None)
+        book.queue.look_again(job.id, book.wall_ms)
+    return found
 
 
 def _sooner(book: Book, job: Job, kept: Kept, sought: Sought) -> Kept:
@@ -178,7 +238,7 @@ def _among_all(book: Book, job: Job, kept: Kept | None) -> Kept | None:
 
 def _anew(book: Book, job: Job, kept: Kept | None, sought: Sought) -> Kept | None:
     """Where it would start first, of what it was before and of the nodes that have changed since."""
-    changed = dict.fromkeys(_touched(book, sought.touches))
+    changed = dict.fromkeys(book.turns.touched_since(sought.touches))
     beside = _beside(book, job, kept)
     doubtful = kept is not None and (beside != sought.beside or any(node in changed for node in kept.nodes))
     if not changed and not doubtful:
@@ -196,15 +256,6 @@ def _anew(book: Book, job: Job, kept: Kept | None, sought: Sought) -> Kept | Non
         sought, touches=book.turns.touches, beside=_beside(book, job, found), last_ms=book.now_ms
     )
     return found
-
-
-def _touched(book: Book, since: int) -> Iterator[str]:
-    """Nodes that have changed, or what is held of them, since they were so often."""
-    for node, touches in reversed(book.turns.touched.items()):
-        if touches <= since:
-            return
-        if node in book.nodes:
-            yield node
 
 
 def _beside(book: Book, job: Job, kept: Kept | None) -> tuple[tuple[str, tuple[str, ...]], ...]:

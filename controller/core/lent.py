@@ -4,7 +4,7 @@ When they would be gone was told by their limits. These count from a job's first
 long to come: that would else be the delay of others.
 """
 
-from controller.core import backfill, backoff, keeping, limits, moves, preempting
+from controller.core import assignments, backfill, backoff, keeping, limits, moves, preempting
 from controller.core.backfill import Kept
 from controller.core.book import Book
 from headrace.jobs import Job, JobState, MigrationState
@@ -28,17 +28,21 @@ def ticked(book: Book) -> None:
 def _over(book: Book, head: str, kept: Kept) -> dict[str, Job]:
     """Those that have room which is kept for another one, were let ahead of it, and are over their time by now."""
     found: dict[str, Job] = {}
-    for node in kept.nodes:
-        for job in book.jobs_at(node):
-            whole = book.jobs.get(job.gang, job)
-            if head in whole.ahead_of and whole.state in _PLACED and limits.is_to_make_way(whole, book.wall_ms):
-                found[whole.id] = whole
+    for one in book.turns.ahead:
+        job = book.jobs[one]
+        if head not in job.ahead_of or job.state not in _PLACED or not limits.is_to_make_way(job, book.wall_ms):
+            continue
+        tasks = book.tasks(job) if job.is_gang else [job]
+        if any(node in kept.counts for task in tasks for node in assignments.nodes_of(task)):
+            found[one] = job
     return found
 
 
 def _given_back(book: Book, head: Job, kept: Kept, over: dict[str, Job]) -> None:
-    tasks, seen = keeping.alike(book, head), keeping.scene(book, head)
-    found = backfill.earliest(tasks, seen, [book.nodes[node] for node in kept.nodes])
+    one, seen = keeping.one_of(book, head), keeping.scene(book, head)
+    found: Kept | None = kept
+    if not keeping.is_wide(book, head):
+        found = backfill.earliest(keeping.alike(book, head), seen, [book.nodes[node] for node in kept.counts])
     if found is None or found.start_ms is None:
         return
     start_ms, staying = max(found.start_ms, backoff.until_ms(head)), dict[str, None]()
@@ -49,7 +53,7 @@ def _given_back(book: Book, head: Job, kept: Kept, over: dict[str, Job]) -> None
             # Others will be there for longer.
             continue
         its = dict.fromkeys(task.id for task in (book.tasks(job) if job.is_gang else [job]))
-        if not backfill.lacks(found, tasks, {**staying, **its}, seen):
+        if not backfill.lacks(found, one, {**staying, **its}, seen):
             staying |= its
         elif _may_be_asked(book, job):
             _asked(book, job, f"its time was over, and {head.name}, which it was let ahead of, needs its room")

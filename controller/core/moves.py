@@ -1,5 +1,7 @@
 """Moves of running jobs: planned, begun, committed, ended. Before commit every failure leaves the job at its source."""
 
+from collections.abc import Collection
+
 from controller.core import arrays, gangs, limits, placing
 from controller.core.book import Book
 from controller.core.history import kept
@@ -69,14 +71,14 @@ def movable(book: Book, job: Job) -> None:
         raise Refusal(Code.FAILED_PRECONDITION, "SOURCE_SILENT", message)
 
 
-def elsewhere(book: Book, job: Job, where: str = "") -> Place | str:
-    """The best place for a job but the one it has."""
+def elsewhere(book: Book, job: Job, where: str = "", *, without: Collection[str] = ()) -> Place | str:
+    """The best place for a job but the one it has; where no `where` is given, `without` these nodes."""
     others = [node for node in book.nodes.values() if node.id != job.node]
     if not others:
         return ALONE
     if not where:
         placing.see_nodes(book)
-        return book.tables.choose(demand_of(job), job, now_wall_ms=book.wall_ms, but=job.node)
+        return book.tables.choose(demand_of(job), job, now_wall_ms=book.wall_ms, but=job.node, without=without)
     matching = [node for node in others if holds(where, book.node_now(node), book.usage(node.id))]
     if not matching:
         return f"no other node matches: {where}"

@@ -9,6 +9,7 @@ from controller.core.affordable import affordable, as_asked
 from controller.core.book import Book
 from controller.core.model import begun
 from controller.core.order import in_order
+from controller.core.placement import tasks as whole
 from controller.core.placement.demand import Demand, demand_of
 from controller.core.placement.fit import Place, fit
 from controller.core.placement.gang import choose_all, meeting_point
@@ -112,10 +113,10 @@ def expect(book: Book, job: Job) -> None:
 
 def look(book: Book, tables: Tables, demand: Demand, job: Job, without: Collection[str]) -> tuple[Place, ...] | str:
     """The best places for a job, one for each of its tasks, but on these nodes; else why there are none."""
-    job = precedence.away_from(book, job, without)
+    one = keeping.one_of(book, job)
     if job.is_gang:
-        return tables.choose_all(demand, keeping.alike(book, job), now_wall_ms=book.wall_ms)
-    found = tables.choose(demand, job, now_wall_ms=book.wall_ms)
+        return whole.choose_all(tables, demand, one, job.spec.task_count, now_wall_ms=book.wall_ms, without=without)
+    found = tables.choose(demand, one, now_wall_ms=book.wall_ms, without=without)
     return (found,) if isinstance(found, Place) else found
 
 
@@ -278,7 +279,7 @@ def _placed(book: Book, line: Line, job: Job) -> bool:
 def _place(book: Book, job: Job) -> str:
     """Has a job that waits begin where it can, and is empty then; else why it cannot, which it is told."""
     see_nodes(book)
-    tasks = book.tasks(job) if job.is_gang else [job]
+    tasks = [keeping.one_of(book, job)] * job.spec.task_count if job.is_gang else [job]
     found = taken(book, book.tables, book.queue.line(job.id).demand, job, tasks)
     if isinstance(found, str):
         precedence.waits(book, job)
@@ -304,6 +305,8 @@ def _told(book: Book, job: Job, reason: str) -> None:
 
 
 def _pause(book: Book, job: Job) -> str:
+    if keeping.pauses_until_ms(book, job) <= book.wall_ms:
+        return ""
     tasks = book.tasks(job) if job.is_gang else [job]
     return next(filter(None, (backoff.pause(task, now_wall_ms=book.wall_ms) for task in tasks)), "")
 

@@ -6,13 +6,13 @@ from controller.core import preemption
 from controller.core.affordable import affordable
 from controller.core.backfill import Kept, delays
 from controller.core.book import Book
-from controller.core.keeping import alike, keep, scene
+from controller.core.keeping import keep, one_of, scene
 from controller.core.order import in_order
 from controller.core.placement.demand import Least, least
 from controller.core.placement.fit import Place, Usage, fit, free
 from controller.core.projects import NOTHING
 from headrace.changes import replace
-from headrace.jobs import Exclusion, Job, JobState
+from headrace.jobs import Job, JobState
 from headrace.nodes import Node
 from headrace.projects import Amount
 from headrace.shares import WHOLE_MILLIS
@@ -21,8 +21,9 @@ from headrace.shares import WHOLE_MILLIS
 KEPT_A_LINE, LINES_SHORT = 4, 4
 # Of more lines these are not found out at each event.
 MANY_LINES, SHORT_PAUSE_MS = 1_000, 500
-# On how many nodes a job may be in the way of others before it is no longer tried.
-MOST_AWAY = 16
+# How often other places are looked for where a job would be in the way of others; and how often one is tried there on
+# another of the nodes on which room is kept for the same one.
+MOST_AWAY, FIRST_TRIES = 16, 4
 
 BEHIND = "waits for its turn: the room that there is is kept for a job before it, which it would delay"
 
@@ -79,12 +80,6 @@ def passed(book: Book, head: Job) -> None:
         keep(book, head)
 
 
-def away_from(book: Book, job: Job, nodes: Collection[str]) -> Job:
-    """The job as one that keeps away from these nodes just now."""
-    away = tuple(Exclusion(node, BEHIND, book.wall_ms + 1) for node in nodes)
-    return replace(job, exclusions=(*job.exclusions, *away)) if away else job
-
-
 def taken(book: Book, job: Job, tasks: Sequence[Job], look: Look) -> tuple[Place, ...] | str:
     """The places that a job may take; else why it waits. `look` finds places, but on the nodes that it is told."""
     over = book.projects.over_quota(job.spec.project, _least(job))
@@ -94,9 +89,11 @@ def taken(book: Book, job: Job, tasks: Sequence[Job], look: Look) -> tuple[Place
             book.turns.blocked[job.id] = None
         return found
     away: dict[str, None] = {}
+    tries = 0
     while harmed := harmed_by(book, job, tasks, found):
-        away |= dict.fromkeys(harmed)
-        found = look(away) if len(away) <= MOST_AWAY else BEHIND
+        away |= dict.fromkeys(_to_avoid(harmed, found, tries))
+        tries += 1
+        found = look(away) if tries <= MOST_AWAY else BEHIND
         if isinstance(found, str):
             book.turns.blocked[job.id] = None
             return BEHIND
@@ -106,16 +103,23 @@ def taken(book: Book, job: Job, tasks: Sequence[Job], look: Look) -> tuple[Place
     return over or found
 
 
+def _to_avoid(harmed: Sequence[str], places: Sequence[Place], tries: int) -> Sequence[str]:
+    """Which nodes to keep away from: at first those alone that were tried, as others may have room for both."""
+    if tries >= FIRST_TRIES:
+        return harmed
+    nodes = dict.fromkeys(harmed)
+    return [place.node for place in places if place.node in nodes]
+
+
 def harmed_by(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Place]) -> tuple[str, ...]:
     """Nodes of these places where a job would take room that is kept for others before it, or that others lack."""
-    nodes = {place.node: None for place in places}
     for name in book.turns.before:
         kept = book.turns.kept[name]
-        if name == job.id or not any(node in nodes for node in kept.nodes):
+        if name == job.id or not any(place.node in kept.counts for place in places):
             continue
         head = book.jobs[name]
         if holds_against(book, kept, head, job) and delays(
-            kept, alike(book, affordable(book, head)), tasks, places, scene(book, head)
+            kept, one_of(book, affordable(book, head)), tasks, places, scene(book, head)
         ):
             return kept.nodes
     heads = _short(book, job)

@@ -286,7 +286,7 @@ def leaves(book: Book, job: Job, reason: str) -> None:
         gangs.regroup(book, job, reason)
         return
     kept = dict.fromkeys(node for one in book.turns.kept.values() for node in one.nodes)
-    place = moves.elsewhere(book, precedence.away_from(book, job, kept))
+    place = moves.elsewhere(book, job, without=kept)
     if job.state is JobState.RUNNING and isinstance(place, Place):
         moves.freeze(book, moves.begin(book, job, place), ())
     else:

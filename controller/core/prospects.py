@@ -97,11 +97,10 @@ def judged(book: Book, prospect: Prospect, places: Iterable[Place]) -> list[Else
     project's quota, were it at both places; and on no node of which room is kept for a job that waits.
     """
     least, job = level(prospect.place), prospect.job
-    waited_for = dict.fromkeys(node for kept in book.turns.kept.values() for node in kept.nodes)
     kept = [
         one
         for one in places
-        if one.node not in waited_for
+        if not any(one.node in room.counts for room in book.turns.kept.values())
         and all(there >= here for there, here in zip(level(one), least, strict=True))
         and not _is_less_even(book, job, one)
         and not precedence.over_quota(book, job, [job], [one])

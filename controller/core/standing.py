@@ -10,6 +10,9 @@ from headrace import units
 from headrace.ids import listed
 from headrace.jobs import Job, JobState
 
+# Of more nodes so many are named.
+NODES_TOLD = 8
+
 
 def standing(book: Book, job: Job) -> tuple[str, ...]:
     """Sentences on a job that waits; none on another one. Changes nothing."""
@@ -60,7 +63,8 @@ def _kept(book: Book, job: Job) -> Iterator[str]:
     if kept is not None:
         gone = f" once {listed(kept.gone)} {'have' if len(kept.gone) > 1 else 'has'} ended" if kept.gone else ""
         when = f", in {_about(kept.start_ms - book.wall_ms)} at the latest" if kept.start_ms is not None else ""
-        yield f"room is kept for it on {', '.join(kept.nodes)}{gone}{when}"
+        others = f" and {len(kept.nodes) - NODES_TOLD} others" if len(kept.nodes) > NODES_TOLD else ""
+        yield f"room is kept for it on {', '.join(kept.nodes[:NODES_TOLD])}{others}{gone}{when}"
     heads = [one for one in heads_of(book) if one.id != job.id]
     before = [one.id for one in in_order(book, [*heads, job])]
     ahead = [

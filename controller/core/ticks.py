@@ -2,10 +2,10 @@
 
 from controller.core import (
     arrays,
-    backoff,
     drains,
     gangs,
     improvements,
+    keeping,
     lent,
     limits,
     lost_devices,
@@ -111,7 +111,7 @@ def _limits(book: Book, job: Job) -> None:
     if job.is_gang:
         gangs.ticked(book, job)
         job = book.jobs[job.id]
-    if job.state is JobState.QUEUED and _over(book, _waits_since_ms(book, job), queue_ms):
+    if job.state is JobState.QUEUED and queue_ms is not None and _over(book, _waits_since_ms(book, job), queue_ms):
         end = gangs.end if job.is_gang else Book.end
         end(book, job, JobState.FAILED, f"{gangs.TIMED_OUT}queue: found no place in time; {job.reason}")
         return
@@ -131,7 +131,7 @@ def _waits_since_ms(book: Book, job: Job) -> int | None:
     """Since when it waits for a place; a pause before another start is no such wait."""
     if job.queue_time_ms is None:
         return None
-    return max(job.queue_time_ms, *map(backoff.until_ms, [job, *(book.tasks(job) if job.is_gang else [])]))
+    return max(job.queue_time_ms, keeping.pauses_until_ms(book, job))
 
 
 def _over(book: Book, since_ms: int | None, limit_ms: int | None) -> bool:

@@ -7,7 +7,7 @@ from functools import cache
 from controller.core import precedence
 from controller.core.asking import places
 from controller.core.book import Book
-from controller.core.keeping import alike
+from controller.core.keeping import one_of
 from controller.core.placement.fit import Place
 from headrace.changes import replace
 from headrace.explanations import Change
@@ -76,7 +76,8 @@ def _more_quota(book: Book, job: Job) -> Iterator[Change]:
         where = _placed(book, job)
         if not where:
             return
-        needed = projects.held.get(project, Amount()).plus(precedence.amount(book, alike(book, job), where))
+        tasks = [one_of(book, job)] * len(where)
+        needed = projects.held.get(project, Amount()).plus(precedence.amount(book, tasks, where))
         raised = Quota(
             _enough(declared.quota.unit_millis, needed.unit_millis),
             _enough(declared.quota.device_millis, needed.device_millis),

@@ -1,11 +1,13 @@
 """What is kept for jobs whose turn it is, until they have it: of no consequence for what is written down."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
 from controller.core.backfill import Kept
 from controller.core.copies import with_its_own
-from headrace.jobs import Job, JobSpec, JobState
+from controller.core.departures import Departures
+from headrace.jobs import Exclusion, Job, JobSpec, JobState
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,14 @@ class Patience:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """For how many tasks of a gang a node has room, by how many of its jobs have gone; as of so many changes."""
+
+    touches: int
+    rooms: Mapping[int, int]
+
+
 class Turns:
     """Forgotten when the controller starts anew: then it is found again who comes first."""
 
@@ -55,6 +65,12 @@ class Turns:
         self.kept: dict[str, Kept] = {}
         self.before: list[str] = []
         self.sought: dict[str, Sought] = {}
+        # Where nodes are many, what is looked at for gangs: who leaves which of them when, and by gang and node what
+        # amounts do not tell.
+        self.departures = Departures()
+        self.checked: dict[str, dict[str, Checked]] = {}
+        # What the tasks of gangs keep away from, and until when one of them pauses.
+        self.tasks: dict[str, tuple[tuple[Exclusion, ...], int]] = {}
         # When many nodes were last looked at, for room or for whom to ask; and how often that was for nothing.
         self.looked_ms = 0
         self.looks: dict[str, int] = {}
@@ -74,6 +90,8 @@ class Turns:
         self.rests_until_ms: dict[str, int] = {}
         # Jobs that wait for what is better than what they could have, and those that do so no more.
         self.patience: dict[str, Patience] = {}
+        # Jobs and gangs that were let ahead of others that waited.
+        self.ahead: dict[str, None] = {}
         # Since when jobs are asked to end, or to save and leave.
         self.leaving_since_ms: dict[str, int] = {}
         # When a node, or what is held of it, was last another one, counted; those that were last come last.
@@ -82,7 +100,8 @@ class Turns:
 
     def copy(self) -> Self:
         """The same as of now."""
-        return with_its_own(self, short={project: jobs.copy() for project, jobs in self.short.items()})
+        short = {project: jobs.copy() for project, jobs in self.short.items()}
+        return with_its_own(self, short=short, departures=Departures())
 
     def patient(self, job: str, wall_ms: int) -> Patience | None:
         """For what a job waits that could start; None where it does not, or does no more."""
@@ -94,6 +113,21 @@ class Turns:
         self.touches += 1
         self.touched.pop(node, None)
         self.touched[node] = self.touches
+
+    def touched_since(self, touches: int) -> Iterator[str]:
+        """Nodes that are not as they were when there had been so many changes."""
+        for node, last in reversed(self.touched.items()):
+            if last <= touches:
+                return
+            yield node
+
+    def put(self, job: Job) -> None:
+        """The job is like this now."""
+        self.tasks.pop(job.gang or job.id, None)
+        if job.ahead_of and not job.gang and not job.ended:
+            self.ahead[job.id] = None
+        else:
+            self.ahead.pop(job.id, None)
 
     def promised(self, node: str, *, but: str = "") -> list[JobSpec]:
         """For whom others were asked to leave room at a node, `but` for this one."""
@@ -116,6 +150,7 @@ class Turns:
         self.blocked.pop(job, None)
         self.rests_until_ms.pop(job, None)
         self.sought.pop(job, None)
+        self.checked.pop(job, None)
         self.looks.pop(job, None)
         self.asks.pop(job, None)
         self.patience.pop(job, None)

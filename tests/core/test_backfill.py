@@ -100,7 +100,7 @@ def test_who_has_gone_by_then_may_start_ahead() -> None:
     for wanted, is_late in ((short, False), (long, True), (job("endless", 1), True)):
         place = place_of(wanted, seen)
         assert place is not None
-        assert delays(kept, [HEAD], [wanted], [place], seen) is is_late
+        assert delays(kept, HEAD, [wanted], [place], seen) is is_late
 
 
 def test_who_leaves_enough_beside_it_may_start_ahead_without_a_limit() -> None:
@@ -109,7 +109,7 @@ def test_who_leaves_enough_beside_it_may_start_ahead_without_a_limit() -> None:
     place = place_of(endless, seen)
     assert kept is not None
     assert place is not None
-    assert not delays(kept, [head], [endless], [place], seen)
+    assert not delays(kept, head, [endless], [place], seen)
 
 
 drawn_jobs = st.lists(
@@ -141,12 +141,12 @@ def test_whoever_starts_ahead_the_head_does_not_start_later(
     for number, (its_cores, limit_s) in enumerate(behind):
         seen, wanted = scene(nodes, jobs), job(f"b{number}", its_cores, limit_s)
         place = place_of(wanted, seen)
-        if place is None or delays(kept, [head], [wanted], [place], seen):
+        if place is None or delays(kept, head, [wanted], [place], seen):
             continue
         jobs.append(running(wanted.id, place.node, its_cores, limit_s))
         if kept.start_ms is None:
             # Where nothing tells when, there is as much room as before once the same have gone.
-            assert not lacks(kept, [head], (), scene(nodes, jobs))
+            assert not lacks(kept, head, (), scene(nodes, jobs))
         kept = earliest([head], scene(nodes, jobs))
         assert kept is not None
         if first is not None and first.start_ms is not None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.core.placement import tasks as tasks_places
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, Usage, choose
 from controller.core.placement.gang import FIRST_PORT, PORTS, choose_all, meeting_point
@@ -106,7 +107,7 @@ def places(tasks: list[Job], nodes: list[Node]) -> tuple[Place, ...] | str:
     snapshot = Snapshot()
     for one in nodes:
         snapshot.put(one, Usage())
-    return Tables(snapshot).choose_all(demand_of(tasks[0]), tasks, now_wall_ms=0)
+    return tasks_places.choose_all(Tables(snapshot), demand_of(tasks[0]), tasks[0], len(tasks), now_wall_ms=0)
 
 
 @given(nodes_of, st.integers(2, 8), st.integers(1, 4), st.integers(0, 2))

@@ -10,6 +10,7 @@ from controller.core.placement.fit import Place, Usage, choose, fit
 from controller.core.placement.reasons import waits_for_all
 from controller.core.placement.snapshot import FIRST_SLOTS, Snapshot
 from controller.core.placement.tables import Tables
+from controller.core.placement.tasks import choose_all
 from headrace.attempts import Platform
 from headrace.jobs import (
     AcceleratorRequest,
@@ -291,7 +292,7 @@ def test_so_it_is_where_devices_alone_decide(asked: list[Job], done: list[tuple[
 
 
 @settings(max_examples=100, deadline=None)
-@given(jobs | for_devices, st.integers(2, 4), st.lists(st.tuples(nodes() | well, usages), max_size=5))
+@given(jobs | for_devices, st.integers(2, 9), st.lists(st.tuples(nodes() | well, usages), max_size=5))
 def test_a_gang_finds_the_places_that_it_finds_node_by_node_and_holds_none(
     job: Job, count: int, given_nodes: list[tuple[Node, Usage]]
 ) -> None:
@@ -300,7 +301,7 @@ def test_a_gang_finds_the_places_that_it_finds_node_by_node_and_holds_none(
         both.put(node, usage)
     held = dict(zip(both.snapshot.slots, both.snapshot.usages, strict=True))
 
-    found = both.tables.choose_all(demand_of(job), [job] * count, now_wall_ms=NOW_MS)
+    found = choose_all(both.tables, demand_of(job), job, count, now_wall_ms=NOW_MS)
 
     assert found == both.all_by_hand([job] * count)
     assert held == dict(zip(both.snapshot.slots, both.snapshot.usages, strict=True))

@@ -1,6 +1,6 @@
 """Places for many jobs that ask for the same, in one pass: those that they would be given one after the other."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,18 +23,20 @@ _LATER = np.iinfo(np.int64).max
 Costing = NDArray[np.float32]
 
 
-def choose_many(tables: Tables, demand: Demand, job: Job, count: int, *, now_wall_ms: int) -> Sequence[Place] | str:
-    """The first places for jobs of that shape, one at least and so many at most; or why there is none.
+def choose_many(
+    tables: Tables, demand: Demand, job: Job, count: int, *, now_wall_ms: int, without: Collection[str] = ()
+) -> Sequence[Place] | str:
+    """The first places for jobs of that shape, one at least and so many at most, but on these; or why there is none.
 
     They are those that one job after the other would be given, in that order, each held before the next is chosen; but
     that what a place costs on a node where one of them is, is not put off. There may be fewer than there is room for:
     whoever wants more holds these, and asks again.
     """
     if count > 1:
-        found = _batch(tables, tables.table(demand, job), job, count, now_wall_ms)
+        found = _batch(tables, tables.table(demand, job), job, count, now_wall_ms, without)
         if found is not None:
             return found
-    one = tables.choose(demand, job, now_wall_ms=now_wall_ms)
+    one = tables.choose(demand, job, now_wall_ms=now_wall_ms, without=without)
     return one if isinstance(one, str) else (one,)
 
 
@@ -60,14 +62,16 @@ class _Turns:
     number: Integers
 
 
-def _batch(tables: Tables, table: Table, job: Job, count: int, now_wall_ms: int) -> Plan | None:
+def _batch(
+    tables: Tables, table: Table, job: Job, count: int, now_wall_ms: int, without: Collection[str]
+) -> Plan | None:
     """None where places have to be looked for one by one."""
     snapshot = tables.snapshot
     if table.is_unsteady or job.spec.neighbours is not None or job.spec.resources.alternatives:
         return None
     if any(one.device and now_wall_ms < one.expire_time_ms for one in job.exclusions):
         return None
-    key = table.keys(job, now_wall_ms=now_wall_ms)
+    key = table.keys(job, now_wall_ms=now_wall_ms, without=[snapshot.slots[name] for name in without])
     slots = table.best(table.narrowed(job, key))
     if not len(slots):
         return None

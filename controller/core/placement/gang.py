@@ -45,6 +45,19 @@ def choose_all(
     return tuple(places)
 
 
+def count_at(task: Job, node: Node, usage: Usage, most: int, *, now_wall_ms: int) -> int:
+    """How many tasks that ask for the same as this one a node has room for beside what is held, so many at most.
+
+    Nodes have room for as many together as each by itself: what one of them has is no matter to another.
+    """
+    for count in range(most):
+        found = fit(task, node, usage, now_wall_ms=now_wall_ms)
+        if isinstance(found, Unfit):
+            return count
+        usage = usage.plus(task.spec, found.devices)
+    return most
+
+
 def meeting_point(gang: Job, host: str, taken: Sequence[str]) -> str:
     """Where on a host the tasks meet: a port of their own in each epoch, but for those that other gangs have."""
     first = crc32(f"{gang.id} {gang.epoch}".encode())

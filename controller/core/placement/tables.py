@@ -5,7 +5,7 @@ worked out anew that have changed. `fit` has the last word on the one node that 
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from controller.core.placement.lengths import NOWHERE, Lengths
 from controller.core.placement.names import kept_apart, name_of
 from controller.core.placement.rooms import Floats as Costed
 from controller.core.placement.snapshot import UNKNOWN, Booleans, Column, Floats, Integers, Snapshot
-from controller.core.placement.trial import Trial
 from headrace.changes import replace
 from headrace.jobs import Job, Network
 from headrace.nodes import Node, NodeDescription
@@ -73,30 +72,18 @@ class Tables:
         table.refresh()
         return table
 
-    def choose(self, demand: Demand, job: Job, *, now_wall_ms: int, but: str = "") -> Place | str:
-        """The best place for a job of that shape (`but` on one node), or one sentence on why there is none."""
+    def choose(
+        self, demand: Demand, job: Job, *, now_wall_ms: int, but: str = "", without: Collection[str] = ()
+    ) -> Place | str:
+        """The best place for a job of that shape, or one sentence on why there is none; `but` on one node.
+
+        Nor is it on one of those `without` which there are places enough; of these nothing is said.
+        """
         table = self.table(demand, job)
         away = self.snapshot.slots.get(but)
-        found = table.choose(job, now_wall_ms=now_wall_ms, but=away)
+        others = [self.snapshot.slots[name] for name in without]
+        found = table.choose(job, now_wall_ms=now_wall_ms, but=away, without=others)
         return found or table.reason(job, now_wall_ms=now_wall_ms, but=away)
-
-    def choose_all(
-        self, demand: Demand, tasks: Sequence[Job], *, now_wall_ms: int, but: str = ""
-    ) -> tuple[Place, ...] | str:
-        """A place for each task of a gang beside the others, or one sentence on why there are not so many.
-
-        The tasks ask for the same: taking the best place for one after the other finds places for all, where there are
-        any.
-        """
-        places: list[Place] = []
-        with Trial(self.snapshot) as trial:
-            for task in tasks:
-                found = self.choose(demand, task, now_wall_ms=now_wall_ms, but=but)
-                if isinstance(found, str):
-                    return reasons.waits_for_all(len(tasks), found)
-                trial.place(task, found)
-                places.append(found)
-        return tuple(places)
 
 
 class Table:
@@ -155,10 +142,12 @@ class Table:
         if len(slots):
             self._work_out(slots)
 
-    def choose(self, job: Job, *, now_wall_ms: int, but: int | None = None) -> Place | None:
-        """The best place (`but` at one slot); of those that are as good, the one whose node has the first name."""
+    def choose(
+        self, job: Job, *, now_wall_ms: int, but: int | None = None, without: Sequence[int] = ()
+    ) -> Place | None:
+        """The best place (`but` at one slot, and `without` others); of those as good, on the node of the first name."""
         snapshot = self.snapshot
-        key = self.keys(job, now_wall_ms=now_wall_ms, but=but)
+        key = self.keys(job, now_wall_ms=now_wall_ms, but=but, without=without)
         while True:
             slot = self._best(self.narrowed(job, key, but))
             if slot is None:
@@ -175,9 +164,9 @@ class Table:
             key = self.company.narrowed(job, key, level=_WHOLE_LEVEL, but=but)
         return key if self.lengths is None else self.lengths.soonest(job, key, level=_LEVEL, which=self.which)
 
-    def keys(self, job: Job, *, now_wall_ms: int, but: int | None = None) -> Floats:
-        """How good each slot is for the job (`but` one); to be read only."""
-        away = [*self._kept_away(job, now_wall_ms), *((but,) if but is not None else ())]
+    def keys(self, job: Job, *, now_wall_ms: int, but: int | None = None, without: Sequence[int] = ()) -> Floats:
+        """How good each slot is for the job (`but` one, and `without` others); to be read only."""
+        away = [*self._kept_away(job, now_wall_ms), *((but,) if but is not None else ()), *without]
         if not away:
             return self.key
         key = self.key.copy()

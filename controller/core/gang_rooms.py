@@ -1,0 +1,257 @@
+"""Room that is kept for a gang where nodes are many: where and when all its tasks have room first, in columns.
+
+Amounts of cores, memory and devices tell how many tasks a node has room for. Where they do not tell all, as of parts of
+devices or of a node with devices of several sorts, `fit` is asked, of so many nodes at a time.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping
+
+import numpy as np
+
+from controller.core import assignments, limits
+from controller.core.backfill import Kept, Scene
+from controller.core.book import Book
+from controller.core.departures import NEVER, Departures, End, Part, end_of
+from controller.core.placement.demand import demand_of, least
+from controller.core.placement.gang import count_at
+from controller.core.placement.names import kept_apart, name_of
+from controller.core.placement.snapshot import Booleans, Integers
+from controller.core.placement.tables import Tables
+from controller.core.turns import Checked
+from headrace.jobs import Job
+
+# Of so many jobs it is read at a time what they have and when they end, and so many nodes are looked at closer: each
+# takes some milliseconds, as all else waits meanwhile.
+READ_AT_ONCE, LOOKED_AT_ONCE = 2_000, 200
+# So often the room is found anew with what `fit` has said.
+TURNS = 3
+# Rows of amounts.
+_DEVICES, _PARTS = 2, 3
+
+
+def read(book: Book, departures: Departures) -> bool:
+    """Reads nodes that have changed since; answers whether all are read."""
+    touched = book.turns.touched_since(departures.touches) if departures.touches is not None else book.nodes
+    departures.unread |= dict.fromkeys(touched)
+    departures.touches = book.turns.touches
+    most = READ_AT_ONCE
+    while departures.unread and most > 0:
+        node, _ = departures.unread.popitem()
+        slot = book.snapshot.slots.get(node)
+        if slot is not None:
+            most -= 1 + departures.put(node, slot, _parts(book, node))
+    for gang in list(departures.gangs.values()):
+        now = book.jobs.get(gang.id)
+        if now is not None and now is not gang:
+            departures.gang_changed(now, _end(book, now))
+    return not departures.unread
+
+
+def _parts(book: Book, node: str) -> list[Part]:
+    found = []
+    for job in book.jobs_at(node):
+        if job.node != node and not assignments.is_coming(job, node):
+            continue
+        whole, wants, attempt = book.jobs.get(job.gang, job), job.spec.resources, job.attempt
+        asked = wants.accelerators
+        expected = asked.count if asked is not None else 0
+        devices = len(attempt.devices) if job.node == node and attempt is not None else expected
+        parts = devices if asked is not None and asked.is_part else 0
+        found.append(Part(job.id, whole, (wants.cpu_millis, wants.memory_bytes, devices, parts), _end(book, whole)))
+    return found
+
+
+def _end(book: Book, whole: Job) -> End:
+    return end_of(whole, book.turns.leaving_since_ms.get(whole.id))
+
+
+def found(
+    book: Book, one: Job, scene: Scene, before: Kept | None, checked: dict[str, Checked]
+) -> tuple[Kept | None, bool]:
+    """Where a gang, of which `one` is a task, has room first; None where it never has. And whether all is looked at.
+
+    Of nodes that are as good it is those of `before`. `checked` has what `fit` said, by node, and is kept up to date.
+    """
+    rooms = _Rooms(book, one, scene)
+    looks, kept, late = LOOKED_AT_ONCE, before, list[str]()
+    for turn in range(TURNS):
+        rooms.bound(checked)
+        kept = rooms.earliest(before.counts if before is not None else {})
+        late = rooms.doubtful(kept, checked) if kept is not None else []
+        if kept is None or not late or looks <= 0 or turn == TURNS - 1:
+            break
+        for name in late[:looks]:
+            rooms.look(name, kept, checked)
+        looks -= len(late)
+    return kept, not late
+
+
+class _Rooms:
+    """The nodes on which a task could be, were nothing else there."""
+
+    def __init__(self, book: Book, one: Job, scene: Scene) -> None:
+        self._book, self._one, self._scene = book, one, scene
+        self._count = one.spec.task_count
+        snapshot, departures = book.snapshot, book.turns.departures
+        self._slots = _able(book, one)
+        self._wants = np.array(least(one).in_sum, dtype=np.int64)
+        columns = (snapshot.cpu_millis, snapshot.memory_bytes, snapshot.untouched_count)
+        self._free = np.stack([column[self._slots] for column in columns])
+        self._position: Integers = np.full(snapshot.room, -1, dtype=np.int64)
+        self._position[self._slots] = np.arange(len(self._slots))
+        self._plain = _is_plain(book, one, self._slots)
+        self._promised()
+        given_back = _given_back_ms(book, one.gang)
+        # The rows of these nodes, in the order in which their jobs go.
+        rows = np.flatnonzero(departures.slot >= 0)
+        rows = rows[self._position[departures.slot[rows]] >= 0]
+        ends = departures.ends_ms(book.wall_ms, given_back)[rows]
+        order = np.argsort(ends, kind="stable")
+        self._rows, self._ends = rows[order], ends[order]
+        self._at: Integers = self._position[departures.slot[self._rows]]
+        self._amounts = departures.amounts[:, self._rows].astype(np.float64)
+        if self._wants[_DEVICES]:
+            self._plain &= np.bincount(self._at, self._amounts[_PARTS], len(self._slots)) == 0
+        self._known = int(np.searchsorted(self._ends, NEVER))
+        none: Integers = np.zeros(0, dtype=np.int64)
+        # What `fit` has said: places, how many had gone, and for how many tasks there was room.
+        self._bounds = none, none, none
+        # What was found last.
+        self._room = none
+
+    def _promised(self) -> None:
+        """Takes off what is kept for those before it."""
+        for spec, counts in self._scene.promised:
+            amounts = np.array(least(Job("", spec)).in_sum, dtype=np.int64)
+            slots = [self._book.snapshot.slots[name] for name in counts]
+            places, each = self._position[slots], np.array(list(counts.values()), dtype=np.int64)
+            its = places >= 0
+            self._free[:, places[its]] -= amounts[:, None] * each[its]
+            if spec.resources.accelerators is not None:
+                self._plain[places[its]] = False
+
+    def bound(self, checked: Mapping[str, Checked]) -> None:
+        """Takes over for how many tasks `fit` found room where so many have gone, and so no more where fewer have."""
+        touched, slots = self._book.turns.touched, self._book.snapshot.slots
+        found = [
+            (int(self._position[slots[name]]), gone, room)
+            for name, one in checked.items()
+            if one.touches == touched.get(name, 0)
+            for gone, room in one.rooms.items()
+        ]
+        bounds = np.array([one for one in found if one[0] >= 0], dtype=np.int64).reshape(-1, 3)
+        self._bounds = bounds[:, 0], bounds[:, 1], bounds[:, 2]
+
+    def room(self, gone: int) -> Integers:
+        """For how many tasks each node has room once the first so many jobs have gone."""
+        at, room = self._at[:gone], np.full(len(self._slots), self._count, dtype=np.int64)
+        for number in np.flatnonzero(self._wants).tolist():
+            freed = np.bincount(at, self._amounts[number, :gone], len(self._slots)).astype(np.int64)
+            np.minimum(room, np.maximum(self._free[number] + freed, 0) // self._wants[number], out=room)
+        places, its_gone, most = self._bounds
+        if len(places):
+            held = np.bincount(at, minlength=len(self._slots))[places] <= its_gone
+            np.minimum.at(room, places[held], most[held])
+        return room
+
+    def earliest(self, before: Mapping[str, int]) -> Kept | None:
+        """Where all have room first, as far as limits tell; else where fewest have to go of whom nothing tells."""
+        most = int(self.room(self._known).sum())
+        if most < self._count:
+            return self._some_day(before)
+        gone = bisect_left(range(self._known), self._count, key=lambda one: int(self.room(one).sum()))
+        start_ms = int(self._ends[gone - 1]) if gone else self._book.wall_ms
+        return self._kept(gone, self.room(gone), self._fewest_first(self._at[:gone]), before, start_ms)
+
+    def _some_day(self, before: Mapping[str, int]) -> Kept | None:
+        room = self.room(len(self._rows))
+        if int(room.sum()) < self._count:
+            return None
+        return self._kept(len(self._rows), room, self._fewest_first(self._at), before, None)
+
+    def _fewest_first(self, at: Integers) -> Integers:
+        return np.bincount(at, minlength=len(self._slots))
+
+    def _kept(
+        self, gone: int, room: Integers, leaving: Integers, before: Mapping[str, int], start_ms: int | None
+    ) -> Kept:
+        self._room = room
+        was: Integers = np.ones(len(self._slots), dtype=np.int64)
+        places = [int(self._position[slot]) for slot in map(self._book.snapshot.slots.__getitem__, before)]
+        was[[place for place in places if place >= 0]] = 0
+        # Room that moves about is nobody's. Then where fewest have to go, and on few nodes.
+        order = np.lexsort((self._slots, -room, leaving, was))
+        order = order[room[order] > 0]
+        chosen = order[: int(np.searchsorted(np.cumsum(room[order]), self._count)) + 1]
+        counts = room[chosen]
+        counts[-1] -= int(counts.sum()) - self._count
+        is_chosen: Booleans = np.zeros(len(self._slots), dtype=np.bool_)
+        is_chosen[chosen] = True
+        jobs, nodes = self._book.turns.departures.jobs, self._book.snapshot.nodes
+        rows = self._rows[:gone][is_chosen[self._at[:gone]]].tolist()
+        names = [nodes[slot].id for slot in self._slots[chosen].tolist()]
+        places_of = [name for name, count in zip(names, counts.tolist(), strict=True) for _ in range(count)]
+        return Kept(tuple(places_of), tuple([jobs[row][0] for row in rows]), start_ms)
+
+    def doubtful(self, kept: Kept, checked: Mapping[str, Checked]) -> list[str]:
+        """Of which of these nodes `fit` is to be asked first."""
+        slots, touched = self._book.snapshot.slots, self._book.turns.touched
+        plain = self._plain[self._position[[slots[name] for name in kept.counts]]].tolist()
+        found = []
+        for name, is_plain in zip(kept.counts, plain, strict=True):
+            known = None if is_plain else checked.get(name)
+            is_known = known is not None and known.touches == touched.get(name, 0)
+            if not is_plain and not (is_known and known is not None and self._gone_at(name, kept) in known.rooms):
+                found.append(name)
+        return found
+
+    def _gone_at(self, name: str, kept: Kept) -> int:
+        return sum(job.id in kept.going for job in self._book.jobs_at(name))
+
+    def look(self, name: str, kept: Kept, checked: dict[str, Checked]) -> None:
+        """Has `fit` say how many tasks the node has room for then."""
+        scene = self._scene
+        node, most = scene.nodes[name], int(self._room[self._position[self._book.snapshot.slots[name]]])
+        room = count_at(self._one, node, scene.usage(node, kept.going), most, now_wall_ms=scene.wall_ms)
+        touches, known = self._book.turns.touched.get(name, 0), checked.get(name)
+        before = known.rooms if known is not None and known.touches == touches else {}
+        checked[name] = Checked(touches, {**before, self._gone_at(name, kept): room})
+
+
+def _able(book: Book, one: Job) -> Integers:
+    """The slots where a task could be, were nothing else there; more, where what a query asks hangs on what is free."""
+    snapshot, demand = book.snapshot, demand_of(one)
+    wants = least(one)
+    able = (snapshot.standing == 0) & (snapshot.whole_cpu_millis >= wants.cpu_millis)
+    able &= snapshot.whole_memory_bytes >= wants.memory_bytes
+    if not demand.is_choosy:
+        empty = snapshot.copy()
+        empty.emptied()
+        able &= Tables(empty).table(demand, one).code == 0
+    away = [item for item in one.exclusions if not item.device and book.wall_ms < item.expire_time_ms]
+    able[[snapshot.slots[item.node] for item in away if item.node in snapshot.slots]] = False
+    return np.flatnonzero(able)
+
+
+def _is_plain(book: Book, one: Job, slots: Integers) -> Booleans:
+    """On which of these nodes amounts tell all."""
+    snapshot, wants = book.snapshot, one.spec.resources
+    request = wants.accelerators
+    is_part = request is not None and (request.is_part or bool(wants.alternatives))
+    if is_part or demand_of(one).is_choosy or kept_apart(one.spec) or name_of(one.spec) in snapshot.whereabouts.shunned:
+        return np.zeros(len(slots), dtype=np.bool_)
+    plain = ~snapshot.intricate[slots]
+    if request is not None:
+        such = snapshot.over_devices(request.where).values[:, slots]
+        plain &= such.sum(axis=0) == snapshot.device_count[slots]
+        away = [snapshot.slots[item.node] for item in one.exclusions if item.device and item.node in snapshot.slots]
+        plain &= ~np.isin(slots, away)
+    return plain
+
+
+def _given_back_ms(book: Book, head: str) -> dict[str, int]:
+    """By when those have gone that were let ahead of a job, whatever their limits say."""
+    jobs = [book.jobs[one] for one in book.turns.ahead]
+    known = {job.id: limits.gives_back_ms(job, book.wall_ms) for job in jobs if head in job.ahead_of}
+    return {one: millis for one, millis in known.items() if millis is not None}

@@ -1,0 +1,85 @@
+"""Places for all tasks of a gang at once, each beside the others, in columns; there are places for all, or for none."""
+
+from collections.abc import Collection
+
+import numpy as np
+
+from controller.core.placement import reasons
+from controller.core.placement.batch import choose_many
+from controller.core.placement.chains import chains
+from controller.core.placement.demand import Demand
+from controller.core.placement.fit import Place
+from controller.core.placement.lengths import NOWHERE
+from controller.core.placement.names import kept_apart, name_of
+from controller.core.placement.snapshot import Integers, Snapshot
+from controller.core.placement.tables import Table, Tables
+from controller.core.placement.trial import Trial
+from headrace.changes import replace
+from headrace.jobs import Job, JobSpec
+
+
+def choose_all(
+    tables: Tables, demand: Demand, task: Job, count: int, *, now_wall_ms: int, without: Collection[str] = ()
+) -> tuple[Place, ...] | str:
+    """A place for each of so many tasks that ask for the same as this one, but `without` some nodes; else why not.
+
+    Taking the best place for one after the other finds places for all, where there are any.
+    """
+    table = tables.table(demand, task)
+    too_few = _too_few(table, task, count, now_wall_ms, without)
+    if too_few:
+        return reasons.waits_for_all(count, too_few)
+    found: list[Place] = []
+    with Trial(tables.snapshot) as trial:
+        while True:
+            more = choose_many(tables, demand, task, count - len(found), now_wall_ms=now_wall_ms, without=without)
+            if isinstance(more, str):
+                return reasons.waits_for_all(count, more)
+            places = list(more)
+            found += places
+            if len(found) == count:
+                return tuple(found)
+            for place in places:
+                trial.place(task, place)
+
+
+def _too_few(table: Table, task: Job, count: int, now_wall_ms: int, without: Collection[str]) -> str:
+    """Why there are fewer places than that, where amounts tell; else empty."""
+    snapshot = table.snapshot
+    key = table.keys(task, now_wall_ms=now_wall_ms)
+    slots = np.flatnonzero(key > NOWHERE)
+    if without:
+        slots = slots[~np.isin(slots, [snapshot.slots[name] for name in without])]
+    room = _room(snapshot, task.spec, slots, count)
+    if int(room.sum()) >= count:
+        return ""
+    wants = task.spec.resources
+    found = table.obstacles(task, now_wall_ms=now_wall_ms)
+    del found[""]
+    # Once as many have come as there is room for, the next one would find this.
+    no_cpu = snapshot.cpu_millis[slots] - room * wants.cpu_millis < wants.cpu_millis
+    no_memory = ~no_cpu & (snapshot.memory_bytes[slots] - room * wants.memory_bytes < wants.memory_bytes)
+    found[reasons.no_cpu(wants)] += int(no_cpu.sum())
+    found[reasons.no_memory(wants)] += int(no_memory.sum())
+    found[_other(task.spec)] += int((~no_cpu & ~no_memory).sum())
+    return reasons.waits({text: number for text, number in found.items() if text and number > 0})
+
+
+def _other(spec: JobSpec) -> str:
+    """What is lacking where there is enough of cores and memory."""
+    request, apart = spec.resources.accelerators, kept_apart(spec)
+    if name_of(spec) in apart or request is None:
+        return reasons.kept_apart(apart) if apart else ""
+    return reasons.no_part(request) if request.is_part else reasons.no_devices(request)
+
+
+def _room(snapshot: Snapshot, spec: JobSpec, slots: Integers, count: int) -> Integers:
+    """For how many tasks each of these has room at most."""
+    wants = spec.resources
+    if name_of(spec) in kept_apart(spec):
+        count = 1
+    room = chains(snapshot, slots, replace(wants, accelerators=None, alternatives=()), count).room
+    if wants.accelerators is not None:
+        each = [replace(wants, accelerators=one, alternatives=()) for one in (wants.accelerators, *wants.alternatives)]
+        room = np.minimum(room, sum(chains(snapshot, slots, one, count).room for one in each))
+    return room
