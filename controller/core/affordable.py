@@ -20,13 +20,25 @@ def affordable(book: Book, job: Job) -> Job:
     )
 
 
+def alone(job: Job) -> list[Job]:
+    """The job, or a task of one, with each of its alternatives alone, the first one first; none where it has none."""
+    spec, wants = job.spec, job.spec.resources
+    each = [replace(wants, accelerators=one, alternatives=()) for one in _asked(job)] if wants.alternatives else []
+    return [replace(job, spec=replace(spec, resources=one)) for one in each]
+
+
+def numbered(job: Job, which: int, variant: int) -> int:
+    """The number that a variant has for the job itself with that of its alternatives, for which it is `alone`."""
+    return which * (len(job.spec.variants) + 1) + variant
+
+
 def as_asked(book: Book, job: Job, places: Iterable[Place]) -> tuple[Place, ...]:
     """The same places with the numbers that alternatives have for the job itself; theirs are those of `affordable`."""
     kept, numbers = _kept(book, job), len(job.spec.variants) + 1
     if not kept or len(kept) == len(_asked(job)):
         return tuple(places)
     counted = [(place, *divmod(place.variant, numbers)) for place in places]
-    return tuple([replace(place, variant=kept[which] * numbers + variant) for place, which, variant in counted])
+    return tuple([replace(place, variant=numbered(job, kept[which], variant)) for place, which, variant in counted])
 
 
 def _asked(job: Job) -> tuple[AcceleratorRequest, ...]:
@@ -39,6 +51,5 @@ def _kept(book: Book, job: Job) -> list[int]:
     asked = _asked(job)
     if not wants.alternatives or book.projects.of(project).borrows:
         return list(range(len(asked)))
-    alone = [replace(job.spec, resources=replace(wants, accelerators=one, alternatives=())) for one in asked]
-    amounts = [book.projects.expected(replace(job, spec=one)) for one in alone]
+    amounts = [book.projects.expected(one) for one in alone(job)]
     return [number for number, amount in enumerate(amounts) if not book.projects.over_quota(project, amount)]

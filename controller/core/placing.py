@@ -17,6 +17,7 @@ from controller.core.placement.tables import Tables
 from controller.core.queue import Line
 from headrace.changes import replace
 from headrace.jobs import Job, JobState, Network
+from headrace.nodes import Node
 
 # A round is the first event after so long; time passes more often than that where much happens.
 ROUND_MS = 500
@@ -155,14 +156,23 @@ def _claimed(book: Book) -> None:
     for job_id, claim in list(book.turns.claims.items()):
         job = book.jobs[job_id]
         nodes = [book.nodes[node] for node in dict.fromkeys(claim.nodes)]
-        tasks = keeping.alike(book, job)
-        found = choose_all(tasks, nodes, partial(book.usage, without=job_id), now_wall_ms=book.wall_ms)
-        if not isinstance(found, str) and not precedence.over_quota(book, job, tasks, found):
+        found = _there(book, job, nodes)
+        less = affordable(book, job)
+        if not found and less is not job:
+            found = as_asked(book, job, _there(book, less, nodes))
+        if found:
             line = book.queue.line(job_id)
             _begin(book, job, found)
             for following in line.first(1, without=()):
                 # It may have others leave, too.
                 book.queue.due(following)
+
+
+def _there(book: Book, job: Job, nodes: Sequence[Node]) -> tuple[Place, ...]:
+    """Places on these nodes, where others were asked to leave for the job; none where it may not begin there yet."""
+    tasks = keeping.alike(book, job)
+    found = choose_all(tasks, nodes, partial(book.usage, without=job.id), now_wall_ms=book.wall_ms)
+    return () if isinstance(found, str) or precedence.over_quota(book, job, tasks, found) else found
 
 
 def _walk(book: Book, due: dict[Line, list[int]], most: int) -> dict[Line, list[int]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 from controller.core import backoff, gangs, keeping, moves, precedence, preemption
+from controller.core.affordable import alone, numbered
 from controller.core.book import Book
 from controller.core.model import moved
 from controller.core.placement.demand import least
@@ -58,12 +59,29 @@ def _next_asks(book: Book, job: Job) -> None:
 
 
 def _sought(book: Book, job: Job) -> tuple[tuple[Victim, ...], tuple[Place, ...]] | None:
-    """The cheapest set of those that may be asked, and the places at which the job's tasks find room by that."""
-    search = _Search(book, job)
-    for task in search.tasks:
-        if not search.found(task):
-            return None
-    return (search.chosen, tuple(search.places)) if search.chosen else None
+    """The cheapest set of those that may be asked, and the places at which the job's tasks find room by that.
+
+    Of alternatives the first tasks of a gang may have what is dear, so that of its project's quota nothing is left for
+    the others: then it is looked for all of them with each alternative alone.
+    """
+    nodes = keeping.lacking_least(book, job, book.turns.asks)
+    found = _with_room(_Search(book, job, nodes))
+    if found is not None or not job.is_gang:
+        return found
+    for which, less in enumerate(alone(job)):
+        found = _with_room(_Search(book, less, nodes))
+        if found is not None:
+            victims, places = found
+            numbers = [numbered(job, which, one.variant) for one in places]
+            places = tuple(replace(one, variant=number) for one, number in zip(places, numbers, strict=True))
+            return victims, places
+    return None
+
+
+def _with_room(search: "_Search") -> tuple[tuple[Victim, ...], tuple[Place, ...]] | None:
+    if all(map(search.found, search.tasks)) and search.chosen:
+        return search.chosen, tuple(search.places)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +99,11 @@ class _Search:
     Most nodes need no closer look: what it would cost there at least is more than what it costs elsewhere.
     """
 
-    def __init__(self, book: Book, job: Job) -> None:
+    def __init__(self, book: Book, job: Job, nodes: Sequence[Node]) -> None:
         self._book, self._job = book, job
         # What projects give back already: nothing of that changes meanwhile.
         self._given_back = cache(partial(precedence.given_back, book))
-        self._nodes = {node.id: node for node in keeping.lacking_least(book, job, book.turns.asks)}
+        self._nodes = {node.id: node for node in nodes}
         self._victims = _by_node(book, job, list(self._nodes.values()), self._given_back)
         self.tasks = keeping.alike(book, job)
         self.chosen: tuple[Victim, ...] = ()
@@ -166,8 +184,16 @@ class _Search:
             if any(lack > sum([has[one.id][what] for one in leaving]) for what, lack in enumerate(lacks)):
                 return None
             self._looks += 1
-            found = fit(task, node, self._usage(node, leaving), now_wall_ms=book.wall_ms)
-            return found if isinstance(found, Place) and self._within_quota(found, leaving) else None
+            held = self._usage(node, leaving)
+            found = fit(task, node, held, now_wall_ms=book.wall_ms)
+            if not isinstance(found, Place) or self._within_quota(found, leaving):
+                return found if isinstance(found, Place) else None
+            # What the node gives first may be more than there is room for in the quota, and another alternative not.
+            for which, less in enumerate(alone(task)):
+                instead = fit(less, node, held, now_wall_ms=book.wall_ms)
+                if isinstance(instead, Place) and self._within_quota(instead, leaving):
+                    return replace(instead, variant=numbered(task, which, instead.variant))
+            return None
 
         there = place(())
         if there is not None:

@@ -6,14 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.core import assignments, keeping
+from controller.core import assignments, keeping, model
 from controller.core.book import Policy
 from controller.core.placement import fit as fitting
 from controller.core.placement.demand import least
 from controller.core.placement.fit import Place, Usage, bound, fit
+from headrace.attempts import AttemptState
 from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Requests, Timeouts, Variant
-from headrace.nodes import Capacity, Device, Node, NodeDescription
+from headrace.nodes import Capacity, Device, Engine, Node, NodeDescription
 from headrace.projects import Declared, Quota
+from headrace.sessions import Report
 from tests.core.lone_controller import Controller, wanted
 from tests.core.small_world import AMD64, GIB
 
@@ -35,7 +37,11 @@ def cluster(**nodes: tuple[Device, ...]) -> Controller:
 
 
 def given_to(by: Controller, spec: JobSpec) -> tuple[str, ...]:
-    attempt = by.book.jobs[by.submit(spec).id].attempt
+    return given_of(by, by.submit(spec))
+
+
+def given_of(by: Controller, job: Job) -> tuple[str, ...]:
+    attempt = by.book.jobs[job.id].attempt
     return attempt.devices if attempt is not None else ()
 
 
@@ -157,6 +163,57 @@ def test_room_that_is_kept_and_room_that_others_leave_is_of_the_devices_that_wil
     one.settle()
     assert one.book.turns.claims[urgent.id].leaving == (here.id,)
     assert one.book.usage("a").coming == (A100,)
+
+
+def quota(devices: int) -> Declared:
+    return Declared(quota=Quota(device_millis=devices * 1000), borrows=False)
+
+
+def has_left(by: Controller, job_id: str, sequence: int, devices: tuple[Device, ...]) -> None:
+    """The node of a job that was asked to leave reports that it has."""
+    attempt = by.book.jobs[job_id].attempt
+    assert attempt is not None
+    gone = replace(attempt, state=AttemptState.EXITED, stop_requested=True, exit_code=143)
+    report = Report(attempt.node, 1, sequence, LARGE, devices, engine=Engine(reachable=True), attempts=(gone,))
+    by.cluster.handle(model.Reported(report))
+
+
+def test_for_an_urgent_job_whose_quota_has_no_room_for_the_first_others_leave_that_have_another() -> None:
+    here = (*cards("H100", 2), *cards("A100", 1))
+    one = Controller({"p": quota(1)})
+    one.node("a", LARGE, here)
+    one.settle()
+    many, few = AcceleratorRequest(2, 'model == "H100"'), AcceleratorRequest(1, 'model == "A100"')
+    low = one.submit(wanted(project="p", resources=Requests(1000, GIB, few)))
+
+    wants = Requests(1000, GIB, many, (few,))
+    urgent = one.submit(wanted(project="p", resources=wants, priority=Policy().preempting_priority))
+    one.settle()
+
+    claim = one.book.turns.claims[urgent.id]
+    assert claim.leaving == (low.id,)
+    assert [spec.resources.accelerators for spec in claim.specs] == [few]
+    has_left(one, low.id, 2, here)
+    assert given_of(one, urgent) == ("A100-0",)
+
+
+def test_where_the_first_tasks_of_a_gang_would_use_up_its_quota_others_leave_so_that_all_have_what_is_cheap() -> None:
+    first, second = (*cards("H100", 2), *cards("A100", 1)), cards("A100", 1)
+    one = Controller({"p": quota(2), "q": quota(0)})
+    one.book.projects.declared["q"] = replace(one.book.projects.declared["q"], borrows=True)
+    one.node("a", LARGE, first)
+    one.node("b", LARGE, second)
+    one.settle()
+    many, few = AcceleratorRequest(2, 'model == "H100"'), AcceleratorRequest(1, 'model == "A100"')
+    borrows = one.submit(wanted(project="q", resources=Requests(1000, GIB, few), where='node == "b"'))
+
+    gang = one.submit(wanted(project="p", resources=Requests(1000, GIB, many, (few,)), task_count=2))
+    one.settle()
+
+    assert one.book.turns.claims[gang.id].leaving == (borrows.id,)
+    has_left(one, borrows.id, 2, second)
+    tasks = [one.book.jobs[f"{gang.id}-{number}"] for number in range(2)]
+    assert sorted(given_of(one, task) for task in tasks) == [("A100-0",), ("A100-0",)]
 
 
 @given(st.integers(0, 3), st.integers(0, 3))
