@@ -127,7 +127,8 @@ class _Rooms:
             slots = [self._book.snapshot.slots[name] for name in counts]
             places, each = self._position[slots], np.array(list(counts.values()), dtype=np.int64)
             its = places >= 0
-            self._free[:, places[its]] -= amounts[:, None] * each[its]
+            # Which devices those will have, and whether they are among those for this one, `fit` is asked.
+            self._free[:_DEVICES, places[its]] -= amounts[:_DEVICES, None] * each[its]
             if spec.resources.accelerators is not None:
                 self._plain[places[its]] = False
 

@@ -113,9 +113,13 @@ def keep(book: Book, job: Job) -> None:
     kept, sought = turns.kept.get(job.id), turns.sought.get(job.id)
     if kept is None and len(turns.kept) >= book.policy.kept_max:
         return
-    if _over_quota(book, job) or turns.patient(job.id, book.wall_ms) is not None:
-        # Who waits for what is better leaves to others meanwhile what it could have.
+    patience = turns.patient(job.id, book.wall_ms)
+    if _over_quota(book, job):
         found = None
+    elif patience is not None:
+        # Who waits for what is better leaves to others meanwhile what it could have. Of the nodes that a gang waits for
+        # others would else have the first.
+        found = patience.kept if job.is_gang else None
     elif is_wide(book, job):
         found = _in_columns(book, job, kept, sought)
     elif sought is None or book.now_ms - sought.first_ms >= AGAIN_MS:

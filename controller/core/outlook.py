@@ -42,7 +42,7 @@ def outlook(book: Book, job: Job, *, kept: Kept | None, patience: Patience | Non
         if until_ms > book.wall_ms:
             return Outlook(until_ms, nodes, "it fits, and pauses until then")
         if patience is not None:
-            return Outlook(max(book.wall_ms, patience.start_ms), (patience.node,), patience.reason)
+            return Outlook(max(book.wall_ms, patience.start_ms), patience.kept.nodes, patience.reason)
         return Outlook(book.wall_ms, nodes, FITS_NOW)
     away = [one.expire_time_ms for one in job.exclusions if one.expire_time_ms > book.wall_ms]
     if away and not isinstance(places(book, replace(job, exclusions=())), str):

@@ -1,11 +1,14 @@
-"""Jobs that had better wait though they could start: a faster node has room soon, and a start could not be taken back.
+"""Jobs that had better wait though they could start: faster nodes have room soon, and a start could not be taken back.
 
 A job that can be moved starts where it can, and goes to the faster node once there is room (`improvements`).
 """
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from controller.core import backfill, keeping
+from controller.core.backfill import Kept, Scene
 from controller.core.book import Book
 from controller.core.ends import Ends
 from controller.core.placement.fit import Place
@@ -19,34 +22,38 @@ from headrace.jobs import Job
 
 # So many nodes are looked at, those first that lack least.
 FEW = 8
+# And so many for a gang, if it has no more tasks than that.
+FEW_FOR_GANGS = 32
+# Of more nodes the first are named.
+NAMED = 3
 
 
 def may_wait(book: Book, job: Job) -> bool:
     """Whether it may be better for the job to wait: it stays where it starts, and nodes differ in how fast it runs."""
     spec = job.spec
-    if job.is_gang or job.gang or len(book.snapshot.makes) < 2 or spec.prefer or spec.neighbours is not None:
+    if job.gang or len(book.snapshot.makes) < 2 or spec.prefer or spec.neighbours is not None:
         # What users prefer comes before how soon it is done.
+        return False
+    if job.is_gang and spec.task_count > FEW_FOR_GANGS:
         return False
     is_moved_for_speed = spec.checkpoint is not None and book.policy.improving.speed_moves_per_hour > 0
     return not is_moved_for_speed and book.learned.tells_of(spec)
 
 
-def pause(book: Book, job: Job, table: Table, place: Place | None) -> str:
-    """Why a job that may wait does not start at the place that it may have; empty where it does, or has none.
+def pause(book: Book, job: Job, table: Table, places: Sequence[Place]) -> str:
+    """Why a job that may wait does not start at the places that it may have; empty where it does, or has none.
 
-    Once others have had that place, it waits as any other job: room is kept for it again when it is its turn.
+    Once others have had what it could have, it waits as any other job: room is kept for it again when it is its turn.
     """
     turns, lengths, began = book.turns, table.lengths, job.id in book.turns.patience
     known = turns.patient(job.id, book.wall_ms)
-    if place is None or lengths is None or (began and known is None):
+    if not places or lengths is None or (began and known is None):
         if known is not None:
             turns.patience[job.id] = replace(known, until_ms=book.wall_ms)
         return ""
-    slot = book.snapshot.slots[place.node]
-    run_ms = lengths.at_least(job, slot)
-    if run_ms is None:
+    here_ms = _here_ms(book, job, lengths, places)
+    if here_ms is None:
         return ""
-    here_ms = run_ms + lengths.beside(job, slot, run_ms)
     if known is None:
         known = _better(book, job, table, lengths, here_ms)
         if known is None:
@@ -58,41 +65,69 @@ def pause(book: Book, job: Job, table: Table, place: Place | None) -> str:
     return known.reason
 
 
+def _here_ms(book: Book, job: Job, lengths: Lengths, places: Sequence[Place]) -> float | None:
+    """Until it would be done at these places, as an optimist sees it; None where that is not known of all of them."""
+    one, slots = keeping.one_of(book, job), [book.snapshot.slots[place.node] for place in places]
+    runs_ms = {slot: lengths.at_least(one, slot) for slot in dict.fromkeys(slots)}
+    known = [millis for slot in slots if (millis := runs_ms[slot]) is not None]
+    return lengths.together(one, slots, known) if len(known) == len(slots) else None
+
+
 def _better(book: Book, job: Job, table: Table, lengths: Lengths, here_ms: float) -> Patience | None:
     """Where it would be done soonest if it waited, if that is clearly sooner than where it could start."""
-    runs_ms, slots = _faster(book, table, lengths, job, here_ms)
+    one = keeping.one_of(book, job)
+    runs_ms, slots = _faster(book, table, lengths, one, here_ms)
     scene = replace(keeping.scene(book, job), ends_ms=Ends(book, job.id))
     latest_ms = _latest_ms(job)
     best: Patience | None = None
-    for slot in keeping.by_lack(book, job, slots)[:FEW].tolist():
-        node = book.snapshot.nodes[slot]
-        kept = backfill.earliest([job], scene, [node])
-        if kept is None or kept.start_ms is None:
+    for kept in _rooms(book, job, scene, runs_ms, slots):
+        if kept.start_ms is None or not kept.gone:
             continue
+        at = [book.snapshot.slots[node] for node in kept.places]
         wait_ms = kept.start_ms - book.wall_ms
-        run_ms = runs_ms[int(book.snapshot.make[slot])]
-        total_ms = wait_ms + run_ms + lengths.beside(job, slot, run_ms)
+        total_ms = wait_ms + lengths.together(one, at, [runs_ms[int(book.snapshot.make[slot])] for slot in at])
         if here_ms <= lengths.terms.as_good_ms(total_ms):
             continue
         done_ms = book.wall_ms + round(total_ms)
         # It may take longer than was thought, as much as what is as good as the best.
         until_ms = kept.start_ms + round(wait_ms * (lengths.terms.ratio - 1)) + lengths.terms.matters_ms
         if (best is None or done_ms < best.done_ms) and (latest_ms is None or until_ms < latest_ms):
-            best = Patience(node.id, kept.start_ms, until_ms, done_ms, _reason(node.id, wait_ms, here_ms - total_ms))
+            best = Patience(kept, kept.start_ms, until_ms, done_ms, _reason(kept.nodes, wait_ms, here_ms - total_ms))
     return best
 
 
+def _rooms(book: Book, job: Job, scene: Scene, runs_ms: dict[int, float], slots: Integers) -> Iterator[Kept]:
+    """Where and when it would have room among these: a job on each node, a gang on the fastest makes, and on more."""
+    snapshot = book.snapshot
+    if not job.is_gang:
+        each = [[slot] for slot in keeping.by_lack(book, job, slots)[:FEW].tolist()]
+    else:
+        longest = sorted(dict.fromkeys(runs_ms.values()))[:FEW]
+        makes = [[make for make, millis in runs_ms.items() if millis <= most] for most in longest]
+        fast = [slots[np.isin(snapshot.make[slots], some)] for some in makes]
+        each = [keeping.by_lack(book, job, some)[:FEW_FOR_GANGS].tolist() for some in fast]
+    tasks = keeping.alike(book, job)
+    for some in each:
+        kept = backfill.earliest(tasks, scene, [snapshot.nodes[slot] for slot in some])
+        if kept is not None:
+            yield kept
+
+
 def _faster(book: Book, table: Table, lengths: Lengths, job: Job, here_ms: float) -> tuple[dict[int, float], Integers]:
-    """By make how long it would run, of those that are so much faster; and their nodes, which have no room just now."""
+    """By make how long it would run, of those that are so much faster; and their nodes.
+
+    These have no room just now; but for a gang, which may have some of its tasks where there is.
+    """
     snapshot = book.snapshot
     known = len(snapshot.nodes)
-    full = np.flatnonzero((table.code[:known] != 0) & (snapshot.standing[:known] == 0))
-    runs_ms = lengths.at_most(job, full)
+    may_do = (snapshot.standing[:known] == 0) & (bool(job.gang) | (table.code[:known] != 0))
+    able = np.flatnonzero(may_do)
+    runs_ms = lengths.at_most(job, able)
     runs_ms = {make: millis for make, millis in runs_ms.items() if here_ms > lengths.terms.as_good_ms(millis)}
     # One node is waited for by one job: with another one before it, it would be later.
     patient = [one for one in book.turns.patience.values() if book.wall_ms < one.until_ms]
-    awaited = [snapshot.slots[one.node] for one in patient if one.node in snapshot.slots]
-    return runs_ms, full[np.isin(snapshot.make[full], list(runs_ms)) & ~np.isin(full, awaited)]
+    awaited = [snapshot.slots[node] for one in patient for node in one.kept.nodes if node in snapshot.slots]
+    return runs_ms, able[np.isin(snapshot.make[able], list(runs_ms)) & ~np.isin(able, awaited)]
 
 
 def _latest_ms(job: Job) -> int | None:
@@ -101,10 +136,11 @@ def _latest_ms(job: Job) -> int | None:
     return job.queue_time_ms + queue_ms if queue_ms is not None and job.queue_time_ms is not None else None
 
 
-def _reason(node: str, wait_ms: float, saved_ms: float) -> str:
+def _reason(nodes: Sequence[str], wait_ms: float, saved_ms: float) -> str:
+    others = f" and {len(nodes) - NAMED} others" if len(nodes) > NAMED else ""
     return (
-        f"waits for {node}, which should have room in {_told(wait_ms)}: it would be done {_told(saved_ms)} sooner "
-        "there than where it could start now, and could not be moved later"
+        f"waits for {', '.join(nodes[:NAMED])}{others}, which should have room in {_told(wait_ms)}: it would be done "
+        f"{_told(saved_ms)} sooner there than where it could start now, and could not be moved later"
     )
 
 

@@ -240,17 +240,18 @@ def _began(book: Book, line: Line, job: Job, due: dict[Line, list[int]], paused:
 
 
 def _waits_for_better(book: Book, job: Job) -> bool:
-    """Whether the job waits though it could start. No room is kept for it meanwhile."""
+    """Whether the job waits though it could start. No room is kept for it meanwhile where it could."""
     if not patience.may_wait(book, job):
         return False
-    demand = book.queue.line(job.id).demand
-    found = taken(book, book.tables, demand, job, [job])
-    pause = patience.pause(book, job, book.tables.table(demand, job), None if isinstance(found, str) else found[0])
+    demand, tasks = book.queue.line(job.id).demand, _tasks(book, job)
+    found = taken(book, book.tables, demand, job, tasks)
+    table = book.tables.table(demand, tasks[0])
+    pause = patience.pause(book, job, table, () if isinstance(found, str) else found)
     if not pause:
         return False
-    keeping.keep(book, job)
     if job.id in book.turns.before:
         book.turns.before.remove(job.id)
+    keeping.keep(book, job)
     _told(book, job, pause)
     return True
 
@@ -289,7 +290,7 @@ def _placed(book: Book, line: Line, job: Job) -> bool:
 def _place(book: Book, job: Job) -> str:
     """Has a job that waits begin where it can, and is empty then; else why it cannot, which it is told."""
     see_nodes(book)
-    tasks = [keeping.one_of(book, job)] * job.spec.task_count if job.is_gang else [job]
+    tasks = _tasks(book, job)
     found = taken(book, book.tables, book.queue.line(job.id).demand, job, tasks)
     if isinstance(found, str):
         precedence.waits(book, job)
@@ -297,6 +298,11 @@ def _place(book: Book, job: Job) -> str:
         return found
     _begin(book, precedence.let_ahead(book, job), found)
     return ""
+
+
+def _tasks(book: Book, job: Job) -> list[Job]:
+    """As places are looked for: all tasks of a gang are alike."""
+    return [keeping.one_of(book, job)] * (job.spec.task_count if job.is_gang else 1)
 
 
 def _begin(book: Book, job: Job, found: Sequence[Place]) -> None:

@@ -36,12 +36,13 @@ class Sought:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """A job that could start waits for a node that should have room at `start_ms`; no longer than until `until_ms`.
+    """A job that could start waits for nodes that should have room at `start_ms`; no longer than until `until_ms`.
 
-    It would be done there by `done_ms`. Times are in milliseconds since 1970.
+    It would be done there by `done_ms`. Times are in milliseconds since 1970. For a gang that room is kept; a job comes
+    first where it has its turn.
     """
 
-    node: str
+    kept: Kept
     start_ms: int
     until_ms: int
     done_ms: int

@@ -1,5 +1,6 @@
 """How soon jobs of one shape are done, and at which price: among places that are as good, the soonest are chosen."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,9 +139,18 @@ class Lengths:
         speed = self._learned.speeds(job.spec, [place])[0] if place is not None else None
         return 1000 / speed.optimistic if speed is not None and speed.runs else None
 
-    def beside(self, job: Job, slot: int, run_ms: float) -> float:
-        """What a run of that length takes besides, in milliseconds: what has to be brought there, and the price."""
-        return float(self._besides(job, np.array([slot]), run_ms, None)[0])
+    def together(self, job: Job, slots: Sequence[int], runs_ms: Sequence[float]) -> float:
+        """Until a job, or all tasks of one, is done whose runs take so long at these slots, in milliseconds from now.
+
+        With what has to be brought there, and the price, as so much longer: each has its place until the last is done.
+        """
+        at, runs = np.array(slots, dtype=np.int64), np.array(runs_ms)
+        arriving = self._arriving(job, at) if self._arrivals.most_ms(job) else np.zeros(len(at))
+        of_price = 0.0
+        if self._prices_count:
+            per_hour = float(hourly(self._snapshot, job.spec.resources, at, None).sum())
+            of_price = float(runs.max()) / _HOUR_MS * per_hour * self._terms.ms_per_price
+        return float((runs + arriving).max()) + of_price
 
     def _runs(self, job: Job, slots: Integers) -> Floats | None:
         """How long it runs; where that is not known, as long as where it is done first. None: nothing is known."""

@@ -1,6 +1,6 @@
 """Places for all tasks of a gang at once, each beside the others, in columns; there are places for all, or for none."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from controller.core.placement.tables import Table, Tables
 from controller.core.placement.trial import Trial
 from headrace.changes import replace
 from headrace.jobs import Job, JobSpec
+
+# What a query asks may hold of a node no more once some tasks are there: up to so many are tried, so as to say that.
+MANY = 64
 
 
 def choose_all(
@@ -51,32 +54,41 @@ def _too_few(table: Table, task: Job, count: int, now_wall_ms: int, without: Col
     if without:
         slots = slots[~np.isin(slots, [snapshot.slots[name] for name in without])]
     room = _room(snapshot, task.spec, slots, count)
-    if int(room.sum()) >= count:
+    if int(room.sum()) >= count or (table.is_unsteady and len(slots) and count <= MANY):
         return ""
-    wants = task.spec.resources
     found = table.obstacles(task, now_wall_ms=now_wall_ms)
     del found[""]
     # Once as many have come as there is room for, the next one would find this.
-    no_cpu = snapshot.cpu_millis[slots] - room * wants.cpu_millis < wants.cpu_millis
-    no_memory = ~no_cpu & (snapshot.memory_bytes[slots] - room * wants.memory_bytes < wants.memory_bytes)
-    found[reasons.no_cpu(wants)] += int(no_cpu.sum())
-    found[reasons.no_memory(wants)] += int(no_memory.sum())
-    found[_other(task.spec)] += int((~no_cpu & ~no_memory).sum())
+    for text, number in _then(snapshot, task.spec, slots, room):
+        found[text] += number
     return reasons.waits({text: number for text, number in found.items() if text and number > 0})
 
 
-def _other(spec: JobSpec) -> str:
-    """What is lacking where there is enough of cores and memory."""
-    request, apart = spec.resources.accelerators, kept_apart(spec)
-    if name_of(spec) in apart or request is None:
-        return reasons.kept_apart(apart) if apart else ""
-    return reasons.no_part(request) if request.is_part else reasons.no_devices(request)
+def _then(snapshot: Snapshot, spec: JobSpec, slots: Integers, room: Integers) -> Iterator[tuple[str, int]]:
+    """Why no task more has room there, and on how many of these nodes."""
+    wants = spec.resources
+    request = wants.accelerators
+    if _keep_apart(spec):
+        yield reasons.SHUNNED, len(slots)
+        return
+    no_cpu = snapshot.cpu_millis[slots] - room * wants.cpu_millis < wants.cpu_millis
+    no_memory = ~no_cpu & (snapshot.memory_bytes[slots] - room * wants.memory_bytes < wants.memory_bytes)
+    yield reasons.no_cpu(wants), int(no_cpu.sum())
+    yield reasons.no_memory(wants), int(no_memory.sum())
+    if request is not None:
+        text = reasons.no_part(request) if request.is_part else reasons.no_devices(request)
+        yield text, int((~no_cpu & ~no_memory).sum())
+
+
+def _keep_apart(spec: JobSpec) -> bool:
+    """Whether the tasks keep apart from each other."""
+    return name_of(spec) in kept_apart(spec)
 
 
 def _room(snapshot: Snapshot, spec: JobSpec, slots: Integers, count: int) -> Integers:
     """For how many tasks each of these has room at most."""
     wants = spec.resources
-    if name_of(spec) in kept_apart(spec):
+    if _keep_apart(spec):
         count = 1
     room = chains(snapshot, slots, replace(wants, accelerators=None, alternatives=()), count).room
     if wants.accelerators is not None:
