@@ -180,7 +180,9 @@ def _walk(book: Book, due: dict[Line, list[int]], most: int) -> dict[Line, list[
 
     Answers which lines are still to be looked at.
     """
-    count, paused, alone = FIRST_LOOK, dict[str, None](), dict[Line, None]()
+    count, paused = FIRST_LOOK, dict[str, None]()
+    # Lines of which jobs are looked at one by one; and from which nodes those of a line keep away, as the last one did.
+    alone, away = dict[Line, None](), dict[Line, dict[str, None]]()
     for line, slots in due.items():
         if not slots:
             line.looked_at = book.snapshot.gains
@@ -198,8 +200,12 @@ def _walk(book: Book, due: dict[Line, list[int]], most: int) -> dict[Line, list[
                     precedence.passed(book, job)
                     continue
                 if line not in alone:
-                    begun = _placed_together(book, line, ordered[index : index + most], shown[line], alone)
+                    begun = _placed_together(book, line, ordered[index : index + most], shown[line], alone, away)
             if begun or _began(book, line, job, due, paused):
+                if not begun and book.turns.avoided[0] == job.id and line not in away:
+                    # So do those next to it.
+                    away[line] = book.turns.avoided[1]
+                    alone.pop(line, None)
                 begun, most = max(0, begun - 1), most - 1
             if most == 0:
                 return due
@@ -212,14 +218,19 @@ def _walk(book: Book, due: dict[Line, list[int]], most: int) -> dict[Line, list[
 
 
 def _placed_together(
-    book: Book, line: Line, ordered: Sequence[Job], shown: Container[str], alone: dict[Line, None]
+    book: Book,
+    line: Line,
+    ordered: Sequence[Job],
+    shown: Container[str],
+    alone: dict[Line, None],
+    away: dict[Line, dict[str, None]],
 ) -> int:
     """How many of the first of these jobs have begun; where none of several could, theirs are looked at `alone`."""
     jobs = together.alike(book, line, ordered, shown)
     if not jobs:
         return 0
     see_nodes(book)
-    begun = together.placed(book, line, jobs)
+    begun = together.placed(book, line, jobs, without=away.get(line, ()))
     if not begun:
         alone[line] = None
     return begun

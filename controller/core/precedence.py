@@ -23,7 +23,7 @@ KEPT_A_LINE, LINES_SHORT = 4, 4
 MANY_LINES, SHORT_PAUSE_MS = 1_000, 500
 # How often other places are looked for where a job would be in the way of others; and how often one is tried there on
 # another of the nodes on which room is kept for the same one.
-MOST_AWAY, FIRST_TRIES = 16, 4
+MOST_AWAY, FIRST_TRIES = 16, 2
 
 BEHIND = "waits for its turn: the room that there is is kept for a job before it, which it would delay"
 
@@ -91,7 +91,9 @@ def taken(book: Book, job: Job, tasks: Sequence[Job], look: Look) -> tuple[Place
     away: dict[str, None] = {}
     tries = 0
     while harmed := harmed_by(book, job, tasks, found):
-        away |= dict.fromkeys(_to_avoid(harmed, found, tries))
+        # At first it keeps away from those alone that were tried: others may have room for both.
+        tried = [place.node for place in found if place.node in harmed]
+        away |= dict.fromkeys(tried if tries < FIRST_TRIES else harmed)
         tries += 1
         found = look(away) if tries <= MOST_AWAY else BEHIND
         if isinstance(found, str):
@@ -100,19 +102,13 @@ def taken(book: Book, job: Job, tasks: Sequence[Job], look: Look) -> tuple[Place
     over = over_quota(book, job, tasks, found)
     if over:
         book.turns.blocked[job.id] = None
+    elif tries:
+        book.turns.avoided = job.id, away
     return over or found
 
 
-def _to_avoid(harmed: Sequence[str], places: Sequence[Place], tries: int) -> Sequence[str]:
-    """Which nodes to keep away from: at first those alone that were tried, as others may have room for both."""
-    if tries >= FIRST_TRIES:
-        return harmed
-    nodes = dict.fromkeys(harmed)
-    return [place.node for place in places if place.node in nodes]
-
-
-def harmed_by(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Place]) -> tuple[str, ...]:
-    """Nodes of these places where a job would take room that is kept for others before it, or that others lack."""
+def harmed_by(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Place]) -> Collection[str]:
+    """Nodes where a job would take at these places what is kept for others before it, or what others lack."""
     for name in book.turns.before:
         kept = book.turns.kept[name]
         if name == job.id or not any(place.node in kept.counts for place in places):
@@ -121,7 +117,7 @@ def harmed_by(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Place
         if holds_against(book, kept, head, job) and delays(
             kept, one_of(book, affordable(book, head)), tasks, places, scene(book, head)
         ):
-            return kept.nodes
+            return kept.counts
     heads = _short(book, job)
     return tuple(place.node for place in places if any(_takes_the_last(book, job, place, one) for one in heads))
 

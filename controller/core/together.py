@@ -1,6 +1,6 @@
 """Places for jobs of one line whose turns follow on each other, in one pass: those that they would have one by one."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Container, Sequence
 
 from controller.core import backoff, patience, precedence
 from controller.core.book import Book
@@ -27,13 +27,13 @@ def alike(book: Book, line: Line, ordered: Sequence[Job], shown: Container[str])
     return found if len(found) >= FEW else []
 
 
-def placed(book: Book, line: Line, jobs: Sequence[Job]) -> int:
-    """Has the first of these jobs, which are alike, begin; answers how many.
+def placed(book: Book, line: Line, jobs: Sequence[Job], *, without: Collection[str] = ()) -> int:
+    """Has the first of these jobs, which are alike, begin, but on these nodes; answers how many.
 
     The others are to be looked at one by one: where there are no more such places, and where what is kept for others,
     or a quota, may be in the way.
     """
-    found = choose_many(book.tables, line.demand, jobs[0], len(jobs), now_wall_ms=book.wall_ms)
+    found = choose_many(book.tables, line.demand, jobs[0], len(jobs), now_wall_ms=book.wall_ms, without=without)
     if isinstance(found, str):
         return 0
     places = _out_of_the_way(book, found)

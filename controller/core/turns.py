@@ -91,6 +91,8 @@ class Turns:
         self.rests_until_ms: dict[str, int] = {}
         # Jobs that wait for what is better than what they could have, and those that do so no more.
         self.patience: dict[str, Patience] = {}
+        # The job that was last found a place where it is not in the way of others, and the nodes where it would be.
+        self.avoided: tuple[str, dict[str, None]] = "", {}
         # Jobs and gangs that were let ahead of others that waited.
         self.ahead: dict[str, None] = {}
         # Since when jobs are asked to end, or to save and leave.

@@ -227,7 +227,9 @@ def ready(
         limits = Timeouts() if minutes is None else limit(minutes)
         one.submit(wanted(resources=Requests(cores * 1000, GIB, devices), timeouts=limits, task_count=tasks))
     see_nodes(one.book)
-    one.book.turns.before = list(one.book.turns.kept)
+    # Devices that are promised are given when there are enough: then more that has gone may leave less for others.
+    kept = [name for name in one.book.turns.kept if one.book.jobs[name].spec.resources.accelerators is None]
+    one.book.turns.before = kept
     return one.book
 
 
