@@ -5,7 +5,7 @@ devices or of a node with devices of several sorts, `fit` is asked, of so many n
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -23,9 +23,9 @@ from headrace.jobs import Job
 
 # Of so many jobs it is read at a time what they have and when they end, and so many nodes are looked at closer: each
 # takes some milliseconds, as all else waits meanwhile.
-READ_AT_ONCE, LOOKED_AT_ONCE = 2_000, 200
-# So often the room is found anew with what `fit` has said.
-TURNS = 3
+READ_AT_ONCE, LOOKED_AT_ONCE = 2_000, 100
+# So often the room is found anew meanwhile, with what `fit` has said.
+TURNS = 2
 # Rows of amounts.
 _DEVICES, _PARTS = 2, 3
 
@@ -73,25 +73,24 @@ def found(
 
     Of nodes that are as good it is those of `before`. `checked` has what `fit` said, by node, and is kept up to date.
     """
-    rooms = _Rooms(book, one, scene)
-    looks, kept, late = LOOKED_AT_ONCE, before, list[str]()
-    for turn in range(TURNS):
-        rooms.bound(checked)
-        kept = rooms.earliest(before.counts if before is not None else {})
-        late = rooms.doubtful(kept, checked) if kept is not None else []
-        if kept is None or not late or looks <= 0 or turn == TURNS - 1:
-            break
+    rooms = _Rooms(book, one, scene, checked)
+    looks, names = LOOKED_AT_ONCE, before.counts if before is not None else {}
+    kept = rooms.earliest(names)
+    late = rooms.doubtful(kept)
+    while late and looks > 0:
         for name in late[:looks]:
-            rooms.look(name, kept, checked)
-        looks -= len(late)
+            rooms.look(name, kept)
+        looks -= max(len(late), LOOKED_AT_ONCE // TURNS)
+        kept = rooms.earliest(names)
+        late = rooms.doubtful(kept)
     return kept, not late
 
 
 class _Rooms:
     """The nodes on which a task could be, were nothing else there."""
 
-    def __init__(self, book: Book, one: Job, scene: Scene) -> None:
-        self._book, self._one, self._scene = book, one, scene
+    def __init__(self, book: Book, one: Job, scene: Scene, checked: dict[str, Checked]) -> None:
+        self._book, self._one, self._scene, self._checked = book, one, scene, checked
         self._count = one.spec.task_count
         snapshot, departures = book.snapshot, book.turns.departures
         self._slots = _able(book, one)
@@ -114,11 +113,12 @@ class _Rooms:
         if self._wants[_DEVICES]:
             self._plain &= np.bincount(self._at, self._amounts[_PARTS], len(self._slots)) == 0
         self._known = int(np.searchsorted(self._ends, NEVER))
-        none: Integers = np.zeros(0, dtype=np.int64)
-        # What `fit` has said: places, how many had gone, and for how many tasks there was room.
-        self._bounds = none, none, none
-        # What was found last.
-        self._room = none
+        # What `fit` has said: of which place, how many had gone, and for how many tasks there was room.
+        self._said: tuple[list[int], list[int], list[int]] = [], [], []
+        self._recall()
+        # What was found last, and how many have gone of each node then.
+        self._room: Integers = np.zeros(0, dtype=np.int64)
+        self._gone: Integers = np.zeros(0, dtype=np.int64)
 
     def _promised(self) -> None:
         """Takes off what is kept for those before it."""
@@ -132,17 +132,18 @@ class _Rooms:
             if spec.resources.accelerators is not None:
                 self._plain[places[its]] = False
 
-    def bound(self, checked: Mapping[str, Checked]) -> None:
-        """Takes over for how many tasks `fit` found room where so many have gone, and so no more where fewer have."""
+    def _recall(self) -> None:
+        """Takes over what `fit` has said of nodes that are as they were then."""
         touched, slots = self._book.turns.touched, self._book.snapshot.slots
-        found = [
-            (int(self._position[slots[name]]), gone, room)
-            for name, one in checked.items()
-            if one.touches == touched.get(name, 0)
-            for gone, room in one.rooms.items()
-        ]
-        bounds = np.array([one for one in found if one[0] >= 0], dtype=np.int64).reshape(-1, 3)
-        self._bounds = bounds[:, 0], bounds[:, 1], bounds[:, 2]
+        for name, one in self._checked.items():
+            place = int(self._position[slots[name]])
+            if place >= 0 and one.touches == touched.get(name, 0):
+                for gone, room in one.rooms.items():
+                    self._note(place, gone, room)
+
+    def _note(self, place: int, gone: int, room: int) -> None:
+        for column, value in zip(self._said, (place, gone, room), strict=True):
+            column.append(value)
 
     def room(self, gone: int) -> Integers:
         """For how many tasks each node has room once the first so many jobs have gone."""
@@ -150,37 +151,27 @@ class _Rooms:
         for number in np.flatnonzero(self._wants).tolist():
             freed = np.bincount(at, self._amounts[number, :gone], len(self._slots)).astype(np.int64)
             np.minimum(room, np.maximum(self._free[number] + freed, 0) // self._wants[number], out=room)
-        places, its_gone, most = self._bounds
-        if len(places):
+        if self._said[0]:
+            # Where fewer have gone there is no more.
+            places, its_gone, most = map(np.array, self._said)
             held = np.bincount(at, minlength=len(self._slots))[places] <= its_gone
             np.minimum.at(room, places[held], most[held])
         return room
 
     def earliest(self, before: Mapping[str, int]) -> Kept | None:
         """Where all have room first, as far as limits tell; else where fewest have to go of whom nothing tells."""
-        most = int(self.room(self._known).sum())
-        if most < self._count:
-            return self._some_day(before)
+        if int(self.room(self._known).sum()) < self._count:
+            every = len(self._rows)
+            return self._kept(every, before, None) if int(self.room(every).sum()) >= self._count else None
         gone = bisect_left(range(self._known), self._count, key=lambda one: int(self.room(one).sum()))
-        start_ms = int(self._ends[gone - 1]) if gone else self._book.wall_ms
-        return self._kept(gone, self.room(gone), self._fewest_first(self._at[:gone]), before, start_ms)
+        return self._kept(gone, before, int(self._ends[gone - 1]) if gone else self._book.wall_ms)
 
-    def _some_day(self, before: Mapping[str, int]) -> Kept | None:
-        room = self.room(len(self._rows))
-        if int(room.sum()) < self._count:
-            return None
-        return self._kept(len(self._rows), room, self._fewest_first(self._at), before, None)
-
-    def _fewest_first(self, at: Integers) -> Integers:
-        return np.bincount(at, minlength=len(self._slots))
-
-    def _kept(
-        self, gone: int, room: Integers, leaving: Integers, before: Mapping[str, int], start_ms: int | None
-    ) -> Kept:
-        self._room = room
+    def _kept(self, gone: int, before: Mapping[str, int], start_ms: int | None) -> Kept:
+        room, leaving = self.room(gone), np.bincount(self._at[:gone], minlength=len(self._slots))
+        self._room, self._gone = room, leaving
         was: Integers = np.ones(len(self._slots), dtype=np.int64)
-        places = [int(self._position[slot]) for slot in map(self._book.snapshot.slots.__getitem__, before)]
-        was[[place for place in places if place >= 0]] = 0
+        places = self._places(before)
+        was[places[places >= 0]] = 0
         # Room that moves about is nobody's. Then where fewest have to go, and on few nodes.
         order = np.lexsort((self._slots, -room, leaving, was))
         order = order[room[order] > 0]
@@ -195,29 +186,35 @@ class _Rooms:
         places_of = [name for name, count in zip(names, counts.tolist(), strict=True) for _ in range(count)]
         return Kept(tuple(places_of), tuple([jobs[row][0] for row in rows]), start_ms)
 
-    def doubtful(self, kept: Kept, checked: Mapping[str, Checked]) -> list[str]:
-        """Of which of these nodes `fit` is to be asked first."""
-        slots, touched = self._book.snapshot.slots, self._book.turns.touched
-        plain = self._plain[self._position[[slots[name] for name in kept.counts]]].tolist()
-        found = []
-        for name, is_plain in zip(kept.counts, plain, strict=True):
-            known = None if is_plain else checked.get(name)
-            is_known = known is not None and known.touches == touched.get(name, 0)
-            if not is_plain and not (is_known and known is not None and self._gone_at(name, kept) in known.rooms):
+    def _places(self, names: Iterable[str]) -> Integers:
+        slots = self._book.snapshot.slots
+        return self._position[np.array([slots[name] for name in names], dtype=np.int64)]
+
+    def doubtful(self, kept: Kept | None) -> list[str]:
+        """Of which of the nodes that were found `fit` is to be asked first."""
+        if kept is None:
+            return []
+        places, touched, found = self._places(kept.counts), self._book.turns.touched, list[str]()
+        for name, is_plain, gone in zip(
+            kept.counts, self._plain[places].tolist(), self._gone[places].tolist(), strict=True
+        ):
+            known = None if is_plain else self._checked.get(name)
+            is_known = known is not None and known.touches == touched.get(name, 0) and gone in known.rooms
+            if not is_plain and not is_known:
                 found.append(name)
         return found
 
-    def _gone_at(self, name: str, kept: Kept) -> int:
-        return sum(job.id in kept.going for job in self._book.jobs_at(name))
-
-    def look(self, name: str, kept: Kept, checked: dict[str, Checked]) -> None:
-        """Has `fit` say how many tasks the node has room for then."""
-        scene = self._scene
-        node, most = scene.nodes[name], int(self._room[self._position[self._book.snapshot.slots[name]]])
+    def look(self, name: str, kept: Kept | None) -> None:
+        """Has `fit` say how many tasks a node has room for then."""
+        if kept is None:
+            return
+        scene, place = self._scene, int(self._places([name])[0])
+        gone, most, node = int(self._gone[place]), int(self._room[place]), scene.nodes[name]
         room = count_at(self._one, node, scene.usage(node, kept.going), most, now_wall_ms=scene.wall_ms)
-        touches, known = self._book.turns.touched.get(name, 0), checked.get(name)
+        touches, known = self._book.turns.touched.get(name, 0), self._checked.get(name)
         before = known.rooms if known is not None and known.touches == touches else {}
-        checked[name] = Checked(touches, {**before, self._gone_at(name, kept): room})
+        self._checked[name] = Checked(touches, {**before, gone: room})
+        self._note(place, gone, room)
 
 
 def _able(book: Book, one: Job) -> Integers:
