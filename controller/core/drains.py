@@ -1,10 +1,11 @@
 """Cordons and drains: a drained node is one that reports that nothing is left."""
 
-from controller.core import gangs, moves, placing
+from controller.core import gangs, moves
 from controller.core.book import Book
 from controller.core.model import DrainAsked, aborted, moved
 from controller.core.placement.fit import Place
 from controller.core.placement.trial import Trial
+from controller.core.seen import see_nodes
 from headrace.changes import replace
 from headrace.jobs import Job, JobState, Level, MigrationState
 from headrace.nodes import Drain, Node, NodeState
@@ -43,7 +44,7 @@ def _look_for_room(book: Book, node: Node, *, stops: bool) -> None:
 
     A job that a move would cost its work is waited for, unless a deadline `stops` it.
     """
-    placing.see_nodes(book)
+    see_nodes(book)
     with Trial(book.snapshot) as trial:
         stay = _without_room(book, node, trial, stops=stops)
     if not stay:

@@ -18,7 +18,7 @@ from controller.core.placement.fit import Place, Unfit, Usage, bound, fit, level
 from controller.core.placement.learned import Foretold
 from controller.core.placement.snapshot import Integers
 from controller.core.placement.tables import Table, Tables
-from controller.core.placing import see_nodes
+from controller.core.seen import see_nodes
 from controller.core.standing import standing
 from headrace.changes import replace
 from headrace.explanations import Explanation, Obstacle

@@ -4,7 +4,7 @@ Each task is a job in its record, and keeps the rules of one: agents know no oth
 that runs nothing. What it is follows from its tasks (`settled`), at the end of each event that has changed one of them.
 """
 
-from controller.core import keeping, placing
+from controller.core import keeping
 from controller.core.book import Book
 from controller.core.exclusions import blamed as blamed_devices
 from controller.core.model import moved
@@ -13,6 +13,7 @@ from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place
 from controller.core.placement.tasks import choose_all
 from controller.core.placement.trial import Trial
+from controller.core.seen import see_nodes
 from headrace.attempts import AttemptState
 from headrace.changes import replace
 from headrace.ids import task_id
@@ -158,7 +159,7 @@ def _places(book: Book, gang: Job, away: str) -> tuple[Place, ...] | str:
 
 def room_elsewhere(book: Book, gang: Job, node: str) -> str:
     """Why the gang would not find places for all if it left and kept away from `node`; empty: it would."""
-    placing.see_nodes(book)
+    see_nodes(book)
     with Trial(book.snapshot) as trial:
         return Rooms(book, trial, node).waits(gang)
 

@@ -14,6 +14,7 @@ from controller.core.placement.demand import least
 from controller.core.placement.fit import Usage, given
 from controller.core.placement.snapshot import Integers
 from controller.core.projects import NOTHING
+from controller.core.seen import see_nodes
 from controller.core.turns import Checked, Sought
 from headrace.changes import replace
 from headrace.ids import task_id
@@ -148,6 +149,8 @@ def _in_columns(book: Book, job: Job, kept: Kept | None, sought: Sought | None) 
         rests = book.now_ms - sought.last_ms < PAUSE_MS
         is_old = book.now_ms - sought.first_ms >= AGAIN_MS
         is_same = sought.touches == turns.touches and sought.beside == _beside(book, job, kept)
+        if rests and kept is not None:
+            return _sooner(book, job, kept, sought)
         if rests or (is_same and not is_old):
             return kept
     if not may_look(book):
@@ -155,6 +158,8 @@ def _in_columns(book: Book, job: Job, kept: Kept | None, sought: Sought | None) 
             book.queue.look_again(job.id, book.wall_ms)
         return kept
     checked: dict[str, Checked] = turns.checked.setdefault(job.id, {})
+    # Who has begun a moment ago counts.
+    see_nodes(book)
     found, is_all = kept, gang_rooms.read(book, turns.departures)
     if is_all:
         one = one_of(book, affordable(book, job))
@@ -171,10 +176,27 @@ def _in_columns(book: Book, job: Job, kept: Kept | None, sought: Sought | None) 
 def _sooner(book: Book, job: Job, kept: Kept, sought: Sought) -> Kept:
     """The room that is kept for it, as it is now if that is sooner: who goes there has to be gone by then."""
     touched = book.turns.touched
-    if len(kept.nodes) > FEW_KEPT or all(touched.get(node, 0) <= sought.touches for node in kept.nodes):
+    if _is_many(job, kept) or all(touched.get(node, 0) <= sought.touches for node in kept.counts):
         return kept
-    found = earliest(alike(book, affordable(book, job)), scene(book, job), [book.nodes[node] for node in kept.nodes])
+    found = as_now(book, job, kept)
     return kept if found is None or how_soon(found) > how_soon(kept) else found
+
+
+def _is_many(job: Job, kept: Kept) -> bool:
+    return len(kept.counts) > FEW_KEPT or (job.is_gang and job.spec.task_count > FEW)
+
+
+def as_now(book: Book, job: Job, kept: Kept) -> Kept | None:
+    """When a job that waits has room where it is kept for it, as jobs end; None where it would not though all had."""
+    seen = scene(book, job)
+    if not _is_many(job, kept):
+        tasks = alike(book, affordable(book, job))
+        return earliest(tasks, seen, [book.nodes[node] for node in kept.counts])
+    left = tuple(one for one in kept.gone if one in book.jobs)
+    ends = [seen.ends_ms(book.jobs[one], book.wall_ms) for one in left]
+    known = [end_ms for end_ms in ends if end_ms is not None]
+    start_ms = max(known, default=book.wall_ms) if len(known) == len(ends) else None
+    return Kept(kept.places, left, start_ms)
 
 
 def _over_quota(book: Book, job: Job) -> bool:

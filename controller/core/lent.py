@@ -40,9 +40,7 @@ def _over(book: Book, head: str, kept: Kept) -> dict[str, Job]:
 
 def _given_back(book: Book, head: Job, kept: Kept, over: dict[str, Job]) -> None:
     one, seen = keeping.one_of(book, head), keeping.scene(book, head)
-    found: Kept | None = kept
-    if not keeping.is_wide(book, head):
-        found = backfill.earliest(keeping.alike(book, head), seen, [book.nodes[node] for node in kept.counts])
+    found = keeping.as_now(book, head, kept)
     if found is None or found.start_ms is None:
         return
     start_ms, staying = max(found.start_ms, backoff.until_ms(head)), dict[str, None]()

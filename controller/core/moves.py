@@ -2,12 +2,13 @@
 
 from collections.abc import Collection
 
-from controller.core import arrays, gangs, limits, placing
+from controller.core import arrays, gangs, limits
 from controller.core.book import Book
 from controller.core.history import kept
 from controller.core.model import MoveAnswer, MoveAsked, aborted, moved
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, Unfit, choose, fit, holds
+from controller.core.seen import see_nodes
 from headrace.attempts import Attempt, Phase
 from headrace.changes import replace
 from headrace.jobs import Job, JobState, Level, Migration, MigrationCause, MigrationPlan, MigrationState
@@ -77,7 +78,7 @@ def elsewhere(book: Book, job: Job, where: str = "", *, without: Collection[str]
     if not others:
         return ALONE
     if not where:
-        placing.see_nodes(book)
+        see_nodes(book)
         return book.tables.choose(demand_of(job), job, now_wall_ms=book.wall_ms, but=job.node, without=without)
     matching = [node for node in others if holds(where, book.node_now(node), book.usage(node.id))]
     if not matching:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Container, Sequence
 from functools import partial
-from itertools import islice
 
 from controller.core import backoff, keeping, patience, precedence, together
 from controller.core.affordable import affordable, as_asked
@@ -15,6 +14,7 @@ from controller.core.placement.fit import Place, fit
 from controller.core.placement.gang import choose_all, meeting_point
 from controller.core.placement.tables import Tables
 from controller.core.queue import Line
+from controller.core.seen import see_nodes
 from headrace.changes import replace
 from headrace.jobs import Job, JobState, Network
 from headrace.nodes import Node
@@ -134,21 +134,6 @@ def taken(book: Book, tables: Tables, demand: Demand, job: Job, tasks: Sequence[
         return found
     instead = precedence.taken(book, less, tasks, partial(look, book, tables, demand_of(less), less))
     return found if isinstance(instead, str) else as_asked(book, job, instead)
-
-
-def see_nodes(book: Book, most: int | None = None) -> None:
-    """Brings the snapshot up to what the book knows; of so many nodes (at `most`) that are not as they were."""
-    stale, read_anew = book.stale, book.read_anew
-    book.stale, book.read_anew = {}, {}
-    if most is not None and len(stale) > most:
-        book.stale = dict(islice(stale.items(), most, None))
-        stale = dict(islice(stale.items(), most))
-    for node_id in read_anew:
-        book.snapshot.put_readings(book.nodes[node_id])
-    for node_id, is_another in stale.items():
-        node = book.nodes.get(node_id)
-        if node is not None and book.snapshot.put(node, book.usage(node_id), is_another=is_another):
-            book.queue.gained[book.snapshot.slots[node_id]] = None
 
 
 def _claimed(book: Book) -> None:

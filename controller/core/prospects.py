@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from controller.core import moves, placing, precedence
+from controller.core import moves, precedence
 from controller.core.book import Book
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, fit, level
 from controller.core.placement.makes import best_of_each
 from controller.core.placement.profiles import Hardware, hardware
 from controller.core.placement.speeds import Speed
+from controller.core.seen import see_nodes
 from headrace.attempts import Attempt, AttemptState
 from headrace.changes import replace
 from headrace.jobs import Job, JobState, Level, MigrationCause
@@ -83,7 +84,7 @@ def of(book: Book, job: Job) -> Prospect | None:
 
 def elsewhere(book: Book, prospect: Prospect) -> list[Elsewhere]:
     """The best place of each make of nodes, where the job would be as welcome as where it is."""
-    placing.see_nodes(book)
+    see_nodes(book)
     job = prospect.job
     table = book.tables.table(demand_of(job), job)
     slot = book.snapshot.slots[job.node]

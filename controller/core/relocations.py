@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from controller.core import backoff, placing, prospects
+from controller.core import backoff, prospects
 from controller.core.book import Book
 from controller.core.order import in_order
 from controller.core.placement.columns import Spot
@@ -10,6 +10,7 @@ from controller.core.placement.defragmentation import Placed
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, fit
 from controller.core.prospects import Elsewhere, span
+from controller.core.seen import see_nodes
 from headrace.jobs import Job, MigrationCause
 
 # With a look, room is made for the first of so many that wait, and so many that run on devices are thought away.
@@ -25,7 +26,7 @@ def looked(book: Book) -> None:
     waiting = list(_waiting(book))
     if not waiting:
         return
-    placing.see_nodes(book)
+    see_nodes(book)
     movable = _movable(book)
     for job in waiting:
         found = _for_one(book, job, movable)

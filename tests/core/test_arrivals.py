@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.core import placing
 from controller.core.book import Book, Policy
 from controller.core.explanations import explained
 from controller.core.past_runs import PastRun
@@ -16,6 +15,7 @@ from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place
 from controller.core.placement.paths import LEAST_BYTES, Paths
 from controller.core.placement.profiles import profile_of
+from controller.core.seen import see_nodes
 from controller.core.stills import still
 from headrace.attempts import Attempt, Checkpoint, Phase
 from headrace.jobs import AcceleratorRequest, ImagePin, Job, JobSpec, JobState, Preference, Requests
@@ -56,7 +56,7 @@ def restored(mib: int, seconds: float) -> Phase:
 
 
 def chosen(by: Book, wanted: JobSpec | None = None, *, image: ImagePin = PIN, saved_bytes: int = 0) -> str:
-    placing.see_nodes(by)
+    see_nodes(by)
     checkpoint = Checkpoint("sha256:c", 1, 1, saved_bytes) if saved_bytes else None
     job = Job("jobs/next-1", wanted or spec(), epoch=1, images=(image,), checkpoint=checkpoint)
     found = by.tables.choose(demand_of(job), job, now_wall_ms=0)
@@ -178,7 +178,7 @@ def test_of_an_image_for_several_platforms_a_node_brings_the_one_that_it_runs() 
     two = book(node("a"), arm)
     ran(two, "a", pulled(100, 1), image=OTHER)
     small = replace(PINS[1], size_bytes=100 * MIB)
-    placing.see_nodes(two)
+    see_nodes(two)
 
     def where(*pins: ImagePin) -> str:
         job = Job("jobs/next-1", spec(), epoch=1, images=pins)

@@ -14,7 +14,7 @@ from controller.core.backfill import Kept
 from controller.core.book import Book
 from controller.core.departures import NEVER, Departures
 from controller.core.placement import gang as gang_places
-from controller.core.placing import see_nodes
+from controller.core.seen import see_nodes
 from controller.core.turns import Checked
 from headrace.jobs import AcceleratorRequest, Job, JobState, Requests, Timeouts
 from headrace.nodes import Capacity, Device, NodeDescription

@@ -5,13 +5,13 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.core import placing
 from controller.core.book import Book, Policy
 from controller.core.explanations import explained
 from controller.core.past_runs import PastRun
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place
 from controller.core.placement.profiles import profile_of
+from controller.core.seen import see_nodes
 from controller.core.stills import still
 from headrace.attempts import Attempt, AttemptState, Steps
 from headrace.jobs import AcceleratorRequest, Emulation, Job, JobSpec, JobState, Preference, Requests, Work
@@ -46,7 +46,7 @@ def ran(into: Book, wanted: JobSpec, where: str, seconds: float) -> None:
 
 
 def chosen(by: Book, wanted: JobSpec) -> str:
-    placing.see_nodes(by)
+    see_nodes(by)
     job = Job("jobs/next-1", wanted, epoch=1, images=PINS)
     found = by.tables.choose(demand_of(job), job, now_wall_ms=0)
     assert isinstance(found, Place), found
