@@ -24,8 +24,6 @@ from headrace.nodes import Node
 # To look at so many nodes takes ten milliseconds or so. Of more, so many are looked at at a time, those first that lack
 # least; and after a pause, as all else waits meanwhile.
 FEW = 200
-# For gangs of more tasks, or where there are more nodes, all of them are looked at together, in columns.
-FEW_FOR_GANGS = 200
 LOOK_PAUSE_MS = 200
 # And where room is kept on no more than so many, whether it is sooner there is looked at each time.
 FEW_KEPT = 16
@@ -139,7 +137,7 @@ def keep(book: Book, job: Job) -> None:
 
 def is_wide(book: Book, job: Job) -> bool:
     """Whether it is a gang that is so large, or may be on so many nodes, that room for it is found in columns."""
-    return job.is_gang and max(len(book.nodes), job.spec.task_count) > FEW_FOR_GANGS
+    return job.is_gang and max(len(book.nodes), job.spec.task_count) > book.policy.few_for_gangs
 
 
 def _in_columns(book: Book, job: Job, kept: Kept | None, sought: Sought | None) -> Kept | None:

@@ -39,6 +39,8 @@ class Policy:
     # once they have waited so long, or from projects that have had more for their weight.
     kept_max: int = 16
     patience_ms: int = 600_000
+    # With more nodes than that, or more tasks, room for a gang is found in columns.
+    few_for_gangs: int = 200
     # How often what projects have used is written down.
     use_saved_ms: int = 60_000
     # What a unit of the owners' price is worth, as so much time; 0: prices do not count. Of a job of which it is not

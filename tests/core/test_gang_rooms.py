@@ -29,7 +29,7 @@ LARGE = NodeDescription(platforms=(AMD64,), capacity=Capacity(8_000, 64 * GIB))
 @contextmanager
 def in_columns() -> Iterator[None]:
     """As where nodes are many."""
-    with patch.object(keeping, "FEW_FOR_GANGS", 1):
+    with patch.object(keeping, "is_wide", lambda _book, job: job.is_gang):
         yield
 
 

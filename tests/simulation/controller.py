@@ -74,6 +74,7 @@ class SimulatedController(Process):
         live = tuple(one for one in self.jobs.values() if not one.ended)
         pacing = self.world.pacing
         policy = POLICY if pacing is None else replace(POLICY, improving=NUMBERS)
+        policy = replace(policy, few_for_gangs=self.world.few_for_gangs)
         fading = Fading(POLICY.half_life_ms, POLICY.share_ahead_ms)
         projects = Projects(self.world.declared, fading, self.uses.values())
         # As the daemon does, with the newest of all jobs.

@@ -37,7 +37,9 @@ def run(seed: int, story: Story | None = None, emphasis: Emphasis = ANY) -> str:
     paces = Random(f"paces of {seed}")
     is_paced = emphasis.paced or (emphasis is ANY and paces.random() < PACED)
     declared = tenants.declared if tenants is not None else None
-    world = World(rng, story=story, declared=declared, pacing=Pacing(paces) if is_paced else None)
+    pacing = Pacing(paces) if is_paced else None
+    few_for_gangs = Random(f"columns of {seed}").choice((1, POLICY.few_for_gangs))
+    world = World(rng, story=story, declared=declared, pacing=pacing, few_for_gangs=few_for_gangs)
     world.faults = replace(Faults.drawn(rng), **emphasis.faults)
     world.wear = Random(f"what becomes of devices in {seed}")
     world.backlog = backlog
@@ -68,7 +70,7 @@ def _calm(world: World) -> None:
     world.controller.disk_is_full = False
     world.controller.start()
     # An operator wants no more moves that nobody asked for.
-    world.controller.book.policy = POLICY
+    world.controller.book.policy = replace(POLICY, few_for_gangs=world.few_for_gangs)
     for site in world.sites.values():
         site.disk_is_full = False
         site.start()

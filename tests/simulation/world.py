@@ -16,7 +16,7 @@ from tests.core.small_world import AMD64, ARM64, PINS
 from tests.simulation import beside, invariants, precedence, relation_invariants  # noqa: F401 - they have invariants too.
 from tests.simulation.backlog import Backlog
 from tests.simulation.checkpoints import Checkpoints
-from tests.simulation.controller import SimulatedController
+from tests.simulation.controller import POLICY, SimulatedController
 from tests.simulation.engine import Container
 from tests.simulation.faults import Faults
 from tests.simulation.node import SimulatedNode
@@ -57,6 +57,7 @@ class World:
         nodes: dict[str, Platform] | None = None,
         declared: Mapping[str, Declared] | None = None,
         pacing: Pacing | None = None,
+        few_for_gangs: int = POLICY.few_for_gangs,
     ) -> None:
         self.rng = rng
         self.pacing = pacing
@@ -68,6 +69,8 @@ class World:
         self.wear: Random | None = None
         # Where images take long to come.
         self.backlog: Backlog | None = None
+        # With more nodes or tasks the controller finds room for gangs in columns.
+        self.few_for_gangs = few_for_gangs
         self.handled = 0
         self.programs: dict[str, Program] = {}
         # Whose elements, or tasks, are whose; and who asked for which job.
