@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.runtimes.runtime import Ref
-from controller.core import backfill, gang_rooms, keeping
+from controller.core import backfill, gang_rooms, keeping, together
 from controller.core.backfill import Kept
 from controller.core.book import Book
 from controller.core.departures import NEVER, Departures
@@ -340,6 +340,20 @@ def test_where_room_is_kept_on_many_nodes_a_job_that_would_be_in_the_way_goes_to
     at = [node for job in behind for node in one.at(job)]
     assert len(at) == 10
     assert not any(node in room.counts for node in at)
+
+
+def test_jobs_of_one_line_go_past_it_together_to_the_places_that_they_have_one_by_one() -> None:
+    found = []
+    for few in (together.FEW, 10**9):
+        one = many(60)
+        with in_columns(), patch.object(together, "FEW", few):
+            one.submit(wanted(resources=Requests(7_000, GIB), task_count=50))
+            one.settle()
+            array = one.submit(wanted(resources=Requests(1_000, GIB), element_count=100))
+            one.settle()
+        found.append({job.id: job.node for job in one.book.jobs.values() if job.array == array.id})
+    assert found[0] == found[1]
+    assert sum(bool(node) for node in found[0].values()) >= 80
 
 
 def test_no_node_is_looked_at_of_which_amounts_tell_all(monkeypatch: pytest.MonkeyPatch) -> None:
