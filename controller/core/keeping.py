@@ -184,12 +184,15 @@ def _is_many(job: Job, kept: Kept) -> bool:
     return len(kept.counts) > FEW_KEPT or (job.is_gang and job.spec.task_count > FEW)
 
 
-def as_now(book: Book, job: Job, kept: Kept) -> Kept | None:
-    """When a job that waits has room where it is kept for it, as jobs end; None where it would not though all had."""
+def as_now(book: Book, job: Job, kept: Kept, others: Iterable[str] = ()) -> Kept | None:
+    """When a job that waits has room where it is kept for it, as jobs end; None where it would not though all had.
+
+    It may also have it on `others`, where they are few.
+    """
     seen = scene(book, job)
     if not _is_many(job, kept):
         tasks = alike(book, affordable(book, job))
-        return earliest(tasks, seen, [book.nodes[node] for node in kept.counts])
+        return earliest(tasks, seen, [book.nodes[node] for node in dict.fromkeys((*kept.counts, *others))])
     left = tuple(one for one in kept.gone if one in book.jobs)
     ends = [seen.ends_ms(book.jobs[one], book.wall_ms) for one in left]
     known = [end_ms for end_ms in ends if end_ms is not None]

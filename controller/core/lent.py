@@ -20,27 +20,24 @@ def ticked(book: Book) -> None:
     if not book.turns.kept or not book.watchlist.due("lent", book.now_ms, every_ms=PAUSE_MS):
         return
     for name, kept in list(book.turns.kept.items()):
-        over = _over(book, name, kept)
+        over = _over(book, name)
         if over:
             _given_back(book, book.jobs[name], kept, over)
 
 
-def _over(book: Book, head: str, kept: Kept) -> dict[str, Job]:
-    """Those that have room which is kept for another one, were let ahead of it, and are over their time by now."""
-    found: dict[str, Job] = {}
-    for one in book.turns.ahead:
-        job = book.jobs[one]
-        if head not in job.ahead_of or job.state not in _PLACED or not limits.is_to_make_way(job, book.wall_ms):
-            continue
-        tasks = book.tasks(job) if job.is_gang else [job]
-        if any(node in kept.counts for task in tasks for node in assignments.nodes_of(task)):
-            found[one] = job
-    return found
+def _over(book: Book, head: str) -> dict[str, Job]:
+    """Those that were let ahead of another one, and are over their time by now."""
+    ahead = [book.jobs[one] for one in book.turns.ahead]
+    late = [job for job in ahead if head in job.ahead_of and limits.is_to_make_way(job, book.wall_ms)]
+    return {job.id: job for job in late if job.state in _PLACED}
 
 
 def _given_back(book: Book, head: Job, kept: Kept, over: dict[str, Job]) -> None:
     one, seen = keeping.one_of(book, head), keeping.scene(book, head)
-    found = keeping.as_now(book, head, kept)
+    tasks = [task for job in over.values() for task in (book.tasks(job) if job.is_gang else [job])]
+    # It may have room where they are before it has it where it is kept: what has to leave there may never have begun.
+    theirs = dict.fromkeys(node for task in tasks for node in assignments.nodes_of(task))
+    found = keeping.as_now(book, head, kept, theirs)
     if found is None or found.start_ms is None:
         return
     start_ms, staying = max(found.start_ms, backoff.until_ms(head)), dict[str, None]()

@@ -155,6 +155,26 @@ def test_what_was_promised_outlasts_the_controller() -> None:
     assert world.job("head").node == "a"
 
 
+def test_who_is_over_its_time_makes_way_where_others_have_room_by_that_before_what_is_kept_for_them_is_free() -> None:
+    world = World(a=AMD64, b=AMD64)
+    world.sites["a"].engine.pulls_slowly = True
+    world.submit("never-begins", resources=asks(2), timeouts=Timeouts(run_ms=5_000), where='node == "a"')
+    world.submit("runs", resources=asks(2), timeouts=Timeouts(run_ms=30_000), where='node == "b"')
+    world.submit("head", resources=asks(4))
+    world.sites["b"].engine.pulls_slowly = True
+    world.submit("short", resources=asks(2), timeouts=Timeouts(run_ms=20_000), where='node == "b"')
+    assert world.cluster.book.turns.kept["head"].nodes == ("a",)
+    assert world.job("short").ahead_of == ("head",)
+
+    world.pass_time(25_000)
+    world.image_comes("b", "short")
+    world.sites["b"].engine.pulls_slowly = False
+    world.pass_time(12_000)
+
+    assert world.job("head").node == "b"
+    assert world.job("short").state is JobState.QUEUED
+
+
 def test_a_gang_that_was_let_ahead_makes_way_as_a_whole() -> None:
     world = crowded("a", resources=asks(1), task_count=2)
     due_ms = starts_ms(world)
