@@ -29,6 +29,24 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """A field and its values, as in a `Change`: by itself it would not have the job start."""
+
+    field: str
+    from_value: str
+    to_value: str
+
+
+@dataclass(frozen=True, slots=True)
+class JointChange:
+    """With all of these, and with none of them left out, a job would start at once, on `nodes` (one for each task)."""
+
+    edits: tuple[Edit, ...]
+    nodes: tuple[str, ...]
+    start_time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outlook:
     """When a job will start, in milliseconds since 1970; `None` where nothing tells. `basis` is a sentence on that."""
 
@@ -52,3 +70,5 @@ class Explanation:
     changes: tuple[Change, ...] = ()
     outlook: Outlook | None = None
     standing: tuple[str, ...] = ()
+    # Where no single change helps.
+    joint_changes: tuple[JointChange, ...] = ()

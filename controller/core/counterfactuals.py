@@ -1,239 +1,131 @@
-"""What would have a job start now that waits: single changes, each of which was tried by asking what places jobs.
+"""What would have a job start now that waits: changes, each of which was tried by asking what places jobs.
 
-A still of the book is asked. Of each amount it is the least change that helps; conditions are left out one at a time.
+Where no single one helps, two are looked for that do together. A still of the book is asked.
 """
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterator
-from functools import cache
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from itertools import combinations, islice
 
-import numpy as np
-
-from controller.core import shunning, turn_changes
+from controller.core import precedence, shunning, turn_changes
 from controller.core.asking import places
 from controller.core.book import Book
-from controller.core.placement.demand import demand_of
-from controller.core.placement.fit import Place
-from controller.core.placement.snapshot import Integers
-from controller.core.turn_changes import change
-from headrace import job_rules, query, units
+from controller.core.placement.names import name_of
+from controller.core.ways import WHOLE, Found, Way, lesser, looser, tried
 from headrace.changes import replace
-from headrace.explanations import Change
-from headrace.jobs import AcceleratorRequest, Emulation, Job, JobSpec, Network
+from headrace.explanations import Change, Edit, JointChange
+from headrace.jobs import Job, JobSpec
 
-# So many are told, the smallest first.
-MOST = 5
-# An amount is changed in so many steps at most.
-_STEPS = 64
-_LEAST_STEP_BYTES = 8 << 20
-# A job for one kind of device does not run on another.
-_OF_ANOTHER_SORT = ("kind", "vendor")
-
-
-class Amount(NamedTuple):
-    """Something that a job asks for so much of; `spec` is the job if it asked for another amount, `text` that written.
-
-    Others are `least` and what is `step` after step above that.
-    """
-
-    field: str
-    asked: int
-    least: int
-    step: int
-    spec: Callable[[int], JobSpec]
-    text: Callable[[int], str]
+# So many are told, the smallest first; of those of two, of which one seldom wants many, fewer.
+MOST, MOST_JOINT = 5, 3
+# So many pairs of kinds are tried, and of so many that help the least is looked for.
+PAIRS_TRIED, PAIRS_MEASURED = 40, 6
+# Nobody keeps apart from a job of this name.
+_NOBODY = "of-a-name-that-nobody-has"
 
 
 def changes(book: Book, job: Job) -> tuple[Change, ...]:
     """The smallest first; none of a job that would start as it is."""
     if not isinstance(places(book, job), str):
         return ()
-    lesser = sorted(_lesser(book, job), key=lambda one: one[0])
-    found = [*turn_changes.changes(book, job), *(one for _, one in lesser), *_looser(book, job)]
+    less = [one for way in lesser(job.spec) for one in way.least(book, job)]
+    found = [
+        *turn_changes.changes(book, job),
+        *(one.change for one in sorted(less, key=lambda one: one.part)),
+        *(one.change for way in looser(job.spec) for one in way.least(book, job)),
+        *shunning.changes(book, job),
+    ]
     return tuple(found[:MOST])
 
 
-def _tried(book: Book, job: Job, spec: JobSpec) -> tuple[Place, ...]:
-    """Where it would start with that spec; nowhere, where a job file would not be taken that says so."""
-    if any(True for _ in job_rules.problems(spec)):
+def joint_changes(book: Book, job: Job) -> tuple[JointChange, ...]:
+    """Two changes at a time, of a job that no single one has start; the smallest first."""
+    if not isinstance(places(book, job), str):
         return ()
-    found = places(book, replace(job, spec=spec))
-    return () if isinstance(found, str) else found
+    helping = [pair for pair in islice(_pairs(book, job), PAIRS_TRIED) if _starts(book, job, pair)]
+    found = [told for pair in helping[:PAIRS_MEASURED] for told in _least(book, job, pair)]
+    found.sort(key=lambda one: one[0])
+    return tuple(told for _, told in found[:MOST_JOINT])
 
 
-# Less of something.
-
-
-def _lesser(book: Book, job: Job) -> Iterator[tuple[float, Change]]:
-    """With by which part each is less."""
-    for amount in _amounts(job.spec):
-        found = _most_that_starts(book, job, amount)
-        if found is not None:
-            value, where = found
-            values = amount.text(amount.asked), amount.text(value)
-            yield 1 - value / amount.asked, change(book, amount.field, values, where)
-
-
-def _most_that_starts(book: Book, job: Job, amount: Amount) -> tuple[int, tuple[Place, ...]] | None:
-    tried = cache(lambda steps: _tried(book, job, amount.spec(amount.least + steps * amount.step)))
-    count = 1 + (amount.asked - amount.least - 1) // amount.step
-    # The least first: where that does not help, nothing does.
-    if count < 1 or not tried(0):
-        return None
-    steps = bisect_left(range(1, count), True, key=lambda one: not tried(one))
-    return amount.least + steps * amount.step, tried(steps)
-
-
-def _amounts(spec: JobSpec) -> Iterator[Amount]:
-    wants, request = spec.resources, spec.resources.accelerators
-    bytes_step, cpu_step = _round_step(wants.memory_bytes), _cpu_step(wants.cpu_millis)
-    yield Amount(
-        "resources.memory",
-        wants.memory_bytes,
-        bytes_step,
-        bytes_step,
-        lambda value: replace(spec, resources=replace(wants, memory_bytes=value)),
-        units.format_bytes,
-    )
-    yield Amount(
-        "resources.cpu",
-        wants.cpu_millis,
-        cpu_step,
-        cpu_step,
-        lambda value: replace(spec, resources=replace(wants, cpu_millis=value)),
-        units.format_cpu,
-    )
-    if request is not None:
-        yield from _device_amounts(spec, request)
-    yield Amount("tasks", spec.task_count, 2, 1, lambda value: replace(spec, task_count=value), str)
-
-
-def _device_amounts(spec: JobSpec, request: AcceleratorRequest) -> Iterator[Amount]:
-    share_step, share_bytes_step = 50 if request.share_millis > 50 else 1, _round_step(request.memory_bytes)
-    yield Amount(
-        "resources.accelerators.count",
-        request.count,
-        1,
-        1,
-        lambda value: _with_devices(spec, replace(request, count=value)),
-        str,
-    )
-    yield Amount(
-        "resources.accelerators.count",
-        request.share_millis,
-        share_step,
-        share_step,
-        lambda value: _with_devices(spec, replace(request, share_millis=value)),
-        lambda value: f"{value / 1000:g}",
-    )
-    yield Amount(
-        "resources.accelerators.share.memory",
-        request.memory_bytes,
-        share_bytes_step,
-        share_bytes_step,
-        lambda value: _with_devices(spec, replace(request, memory_bytes=value)),
-        units.format_bytes,
-    )
-
-
-def _with_devices(spec: JobSpec, request: AcceleratorRequest) -> JobSpec:
-    return replace(spec, resources=replace(spec.resources, accelerators=request))
-
-
-def _round_step(asked: int) -> int:
-    """A power of two, so that amounts of memory come out as people write them."""
-    return max(_LEAST_STEP_BYTES, 1 << (max(asked - 1, 0) // _STEPS).bit_length())
-
-
-def _cpu_step(asked: int) -> int:
-    step = 1000 if asked > 4000 else 500 if asked > 1000 else 50
-    return step if asked // step <= 4 * _STEPS else asked // _STEPS
-
-
-# Without a condition.
-
-
-def _looser(book: Book, job: Job) -> Iterator[Change]:
-    yield from _elsewhere(book, job)
-    yield from _on_other_devices(book, job)
-    if job.spec.emulation is Emulation.NEVER:
-        where = _tried(book, job, replace(job.spec, emulation=Emulation.ALLOWED))
-        if where:
-            yield change(book, "emulation", ("never", "allowed"), where)
-    if job.spec.neighbours is not None and job.spec.neighbours.apart_from:
-        anywhere = replace(job.spec, neighbours=replace(job.spec.neighbours, apart_from=()))
-        where = _tried(book, job, anywhere)
-        if where:
-            yield change(book, "apart_from", (", ".join(job.spec.neighbours.apart_from), ""), where)
-    yield from shunning.changes(book, job)
-    if job.spec.network is Network.HOST:
-        where = _tried(book, job, replace(job.spec, network=Network.BRIDGE))
-        if where:
-            yield change(book, "network", ("host", "bridge"), where)
-
-
-def _elsewhere(book: Book, job: Job) -> Iterator[Change]:
-    parts = query.parts_of(query.parse(job.spec.where, query.NODE_FIELDS))
-    anywhere = replace(job.spec, where="")
-    where = _tried(book, job, anywhere) if parts else ()
-    if not where:
+def _pairs(book: Book, job: Job) -> Iterator[tuple[Way, Way]]:
+    """Of kinds of change; those alone that may help, as far as all of them together tell, and all but one."""
+    ways = [*_turn_ways(job), *lesser(job.spec), *looser(job.spec), *_ways_of_others(book, job)]
+    if not _starts(book, job, ways):
         return
-    rests = [str(query.all_of([one for one in parts if one is not part])) for part in parts]
-    if len(parts) > 1:
-        book.snapshot.answer_on(_open_slots(book, replace(job, spec=anywhere)), rests, query.NODE_FIELDS)
-    told = 0
-    for part, rest in zip(parts, rests, strict=True):
-        there = _tried(book, job, replace(job.spec, where=rest))
-        if there:
-            told += 1
-            yield change(book, "where", (str(part), ""), there)
-    if not told:
-        yield change(book, "where", (job.spec.where, ""), where)
+    needed = [way for way in ways if not _starts(book, job, [other for other in ways if other is not way])]
+    for pair in combinations(ways, 2):
+        if all(any(way is one for one in pair) for way in needed) and not all(one.is_of_others for one in pair):
+            yield pair
 
 
-def _on_other_devices(book: Book, job: Job) -> Iterator[Change]:
-    request = job.spec.resources.accelerators
-    if request is None or not request.where:
-        return
-    parts = query.parts_of(query.parse(request.where, query.DEVICE_FIELDS))
-    any_such = _with_devices(job.spec, replace(request, where=""))
-    if not _tried(book, job, any_such):
-        return
-    open_slots = _open_slots(book, replace(job, spec=any_such))
-    for part in parts:
-        names = [one.name for one in query.names_of(part)]
-        if any(name in _OF_ANOTHER_SORT for name in names):
+def _starts(book: Book, job: Job, ways: Sequence[Way]) -> bool:
+    """Whether it would with the most of each of these."""
+    spec = job.spec
+    with ExitStack() as stack:
+        for way in ways:
+            spec = way.most(spec)
+            stack.enter_context(way.during(book))
+        return bool(tried(book, job, spec))
+
+
+def _least(book: Book, job: Job, pair: tuple[Way, Way]) -> Iterator[tuple[float, JointChange]]:
+    """The smaller of both that there are: as little as helps of the one, and of the other what has to be, or so."""
+    found = []
+    for first, second in (pair, pair[::-1]):
+        if first.is_of_others:
             continue
-        others = [one for one in parts if one is not part]
-        found = _with_other(book, job, (str(query.all_of(others)), open_slots))
-        if not found:
+        with second.during(book):
+            one = next(iter(first.least(book, replace(job, spec=second.most(job.spec)))), None)
+        if one is None:
             continue
-        model = _model_at(book, found[0]) if "model" in names else ""
-        if model:
-            such = query.parse(f"model == {query.quoted(model)}", query.DEVICE_FIELDS)
-            instead = _with_other(book, job, (str(query.all_of([*others, such])), open_slots))
-            if instead:
-                yield change(book, "resources.accelerators", (str(part), str(such)), instead)
-                continue
-        yield change(book, "resources.accelerators", (str(part), ""), found)
+        other = next(iter(second.least(book, replace(job, spec=one.made(job.spec)))), None)
+        if other is not None:
+            found.append((one.part + other.part, _both(one.change, other.change)))
+    yield from sorted(found, key=lambda one: one[0])[:1]
 
 
-def _with_other(book: Book, job: Job, of: tuple[str, Integers]) -> tuple[Place, ...]:
-    request = job.spec.resources.accelerators
-    if request is None:
-        return ()
-    where, open_slots = of
-    book.snapshot.answer_on(open_slots, [where], query.DEVICE_FIELDS)
-    return _tried(book, job, _with_devices(job.spec, replace(request, where=where)))
+def _both(first: Change, second: Change) -> JointChange:
+    """The second was tried when the first had been made: it tells where the job starts."""
+    edits = tuple(Edit(one.field, one.from_value, one.to_value) for one in (first, second))
+    return JointChange(edits, second.nodes, second.start_time_ms)
 
 
-def _model_at(book: Book, place: Place) -> str:
-    models = dict.fromkeys(one.model for one in book.nodes[place.node].devices if one.id in place.devices)
-    return next(iter(models)) if len(models) == 1 else ""
+# Of whose turn it is, and of others.
 
 
-def _open_slots(book: Book, job: Job) -> Integers:
-    """Nodes on which one of its tasks fits."""
-    table = book.tables.table(demand_of(job), job)
-    return np.flatnonzero(table.code == 0)
+def _turn_ways(job: Job) -> Iterator[Way]:
+    if job.spec.priority < turn_changes.HIGHEST_PRIORITY:
+        yield Way(partial(_with_priority, turn_changes.HIGHEST_PRIORITY), _earlier)
+
+
+def _ways_of_others(book: Book, job: Job) -> Iterator[Way]:
+    declared = book.projects.of(job.spec.project)
+    if declared.quota.stated and not declared.borrows:
+        lifted = partial(turn_changes.without_quota, project=job.spec.project)
+        yield Way(_as_it_is, _with_more_quota, is_of_others=True, during=lifted)
+    if book.snapshot.whereabouts.shunned.get(name_of(job.spec)):
+        yield Way(lambda spec: replace(spec, display_name=_NOBODY), _shunned_less, is_of_others=True)
+
+
+def _as_it_is(spec: JobSpec) -> JobSpec:
+    return spec
+
+
+def _with_priority(priority: int, spec: JobSpec) -> JobSpec:
+    return replace(spec, priority=priority)
+
+
+def _earlier(book: Book, job: Job) -> Iterator[Found]:
+    if places(book, job) == precedence.BEHIND:
+        for one in turn_changes.earlier(book, job):
+            yield Found(one, 0.0, partial(_with_priority, int(one.to_value)))
+
+
+def _with_more_quota(book: Book, job: Job) -> Iterator[Found]:
+    yield from (Found(one, 0.0, _as_it_is) for one in turn_changes.more_quota(book, job))
+
+
+def _shunned_less(book: Book, job: Job) -> Iterator[Found]:
+    yield from (Found(one, WHOLE, _as_it_is) for one in shunning.changes(book, job))

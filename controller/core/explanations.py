@@ -58,7 +58,11 @@ def explained(book: Book, job: Job) -> Explanation:
     if asked.state is JobState.QUEUED and not asked.waits_for:
         paused = backoff.pause(asked, now_wall_ms=book.wall_ms)
         told = outlook(book, asked, kept=kept, patience=patience, able=able)
-        found = replace(found, changes=() if paused else counterfactuals.changes(book, asked), outlook=told)
+        found = replace(found, outlook=told)
+        if not paused:
+            single = counterfactuals.changes(book, asked)
+            joint = () if single else counterfactuals.joint_changes(book, asked)
+            found = replace(found, changes=single, joint_changes=joint)
     table = book.tables.table(demand_of(asked), asked)
     obstacles = table.obstacles(asked, now_wall_ms=book.wall_ms)
     here = _here(job, found)

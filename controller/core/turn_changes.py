@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 
 from controller.core import precedence
@@ -29,13 +30,14 @@ def changes(book: Book, job: Job) -> Iterator[Change]:
     """In a still, which is as it was afterwards."""
     found = places(book, job)
     if found == precedence.BEHIND:
-        yield from _earlier(book, job)
+        yield from earlier(book, job)
         yield from _behind(book, job)
     elif isinstance(found, str):
-        yield from _more_quota(book, job)
+        yield from more_quota(book, job)
 
 
-def _earlier(book: Book, job: Job) -> Iterator[Change]:
+def earlier(book: Book, job: Job) -> Iterator[Change]:
+    """Its own priority, of a job that waits for its turn."""
     own = job.spec.priority
 
     def placed(more: int) -> tuple[Place, ...]:
@@ -66,30 +68,42 @@ def _behind(book: Book, job: Job) -> Iterator[Change]:
             yield change(book, f"{head.name} priority", values, where)
 
 
-def _more_quota(book: Book, job: Job) -> Iterator[Change]:
+def more_quota(book: Book, job: Job) -> Iterator[Change]:
+    """Its project's quota, of a project that does not borrow."""
     projects, project = book.projects, job.spec.project
     declared = projects.of(project)
     if declared.borrows:
         return
+    with _declared(book, project, Quota()):
+        where = _placed(book, job)
+    if not where:
+        return
+    tasks = [one_of(book, job)] * len(where)
+    needed = projects.held.get(project, Amount()).plus(precedence.amount(book, tasks, where))
+    raised = Quota(
+        _enough(declared.quota.unit_millis, needed.unit_millis),
+        _enough(declared.quota.device_millis, needed.device_millis),
+        _enough(declared.quota.cpu_millis, needed.cpu_millis),
+    )
+    with _declared(book, project, raised):
+        where = _placed(book, job)
+    if where and raised != declared.quota:
+        yield change(book, f"projects.{project}.quota", _told(declared.quota, raised), where)
+
+
+def without_quota(book: Book, project: str) -> AbstractContextManager[None]:
+    """A project has no quota while it is entered."""
+    return _declared(book, project, Quota())
+
+
+@contextmanager
+def _declared(book: Book, project: str, quota: Quota) -> Iterator[None]:
+    before = book.projects.declared
+    book.projects.declared = {**before, project: replace(book.projects.of(project), quota=quota)}
     try:
-        projects.declared[project] = replace(declared, quota=Quota())
-        where = _placed(book, job)
-        if not where:
-            return
-        tasks = [one_of(book, job)] * len(where)
-        needed = projects.held.get(project, Amount()).plus(precedence.amount(book, tasks, where))
-        raised = Quota(
-            _enough(declared.quota.unit_millis, needed.unit_millis),
-            _enough(declared.quota.device_millis, needed.device_millis),
-            _enough(declared.quota.cpu_millis, needed.cpu_millis),
-        )
-        projects.declared[project] = replace(declared, quota=raised)
-        where = _placed(book, job)
-        if where and raised != declared.quota:
-            yield change(book, f"projects.{project}.quota", _told(declared.quota, raised), where)
+        yield
     finally:
-        if project in projects.declared:
-            projects.declared[project] = declared
+        book.projects.declared = before
 
 
 def _enough(most: int | None, needed: int) -> int | None:

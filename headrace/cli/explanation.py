@@ -9,7 +9,7 @@ from headrace.cli import render, words
 from headrace.cli.submission import read_job_file
 from headrace.connection import CREATE_TIMEOUT_SECONDS, Connection, job_name
 from headrace.v1.job_pb2 import Candidate, Job
-from headrace.v1.job_service_pb2 import ExplainJobRequest, ExplainJobResponse, Outlook
+from headrace.v1.job_service_pb2 import Change, Edit, ExplainJobRequest, ExplainJobResponse, Outlook
 
 _EXACT_MILLIS = 120_000
 _NAMED = 3
@@ -66,10 +66,19 @@ def _waits(response: ExplainJobResponse) -> list[str]:
     lines = []
     if response.HasField("outlook"):
         lines.append(_outlook(response.outlook))
-    for one in response.changes:
-        instead = f"{one.field} {one.to_value} instead of {one.from_value}" if one.to_value else ""
-        lines.append(f"with {instead or f'no {one.field}: {one.from_value}'} it would start now on {_nodes(one.nodes)}")
+    lines += [f"with {_edit(one)} it would start now on {_nodes(one.nodes)}" for one in response.changes]
+    for joint in response.joint_changes:
+        both = ", and ".join(map(_edit, joint.edits))
+        lines.append(f"with {both}, it would start now on {_nodes(joint.nodes)}")
     return lines
+
+
+def _edit(one: Change | Edit) -> str:
+    return (
+        f"{one.field} {one.to_value} instead of {one.from_value}"
+        if one.to_value
+        else f"no {one.field}: {one.from_value}"
+    )
 
 
 def _outlook(outlook: Outlook) -> str:

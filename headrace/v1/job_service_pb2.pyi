@@ -80,7 +80,7 @@ class ExplainJobRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ...) -> None: ...
 
 class ExplainJobResponse(_message.Message):
-    __slots__ = ("job", "candidates", "node_count", "fitting_count", "fitting_empty_count", "obstacles", "changes", "outlook", "standing")
+    __slots__ = ("job", "candidates", "node_count", "fitting_count", "fitting_empty_count", "obstacles", "changes", "outlook", "joint_changes", "standing")
     JOB_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
     NODE_COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -89,6 +89,7 @@ class ExplainJobResponse(_message.Message):
     OBSTACLES_FIELD_NUMBER: _ClassVar[int]
     CHANGES_FIELD_NUMBER: _ClassVar[int]
     OUTLOOK_FIELD_NUMBER: _ClassVar[int]
+    JOINT_CHANGES_FIELD_NUMBER: _ClassVar[int]
     STANDING_FIELD_NUMBER: _ClassVar[int]
     job: _job_pb2.Job
     candidates: _containers.RepeatedCompositeFieldContainer[_job_pb2.Candidate]
@@ -98,8 +99,9 @@ class ExplainJobResponse(_message.Message):
     obstacles: _containers.RepeatedCompositeFieldContainer[Obstacle]
     changes: _containers.RepeatedCompositeFieldContainer[Change]
     outlook: Outlook
+    joint_changes: _containers.RepeatedCompositeFieldContainer[JointChange]
     standing: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ..., candidates: _Optional[_Iterable[_Union[_job_pb2.Candidate, _Mapping]]] = ..., node_count: _Optional[int] = ..., fitting_count: _Optional[int] = ..., fitting_empty_count: _Optional[int] = ..., obstacles: _Optional[_Iterable[_Union[Obstacle, _Mapping]]] = ..., changes: _Optional[_Iterable[_Union[Change, _Mapping]]] = ..., outlook: _Optional[_Union[Outlook, _Mapping]] = ..., standing: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ..., candidates: _Optional[_Iterable[_Union[_job_pb2.Candidate, _Mapping]]] = ..., node_count: _Optional[int] = ..., fitting_count: _Optional[int] = ..., fitting_empty_count: _Optional[int] = ..., obstacles: _Optional[_Iterable[_Union[Obstacle, _Mapping]]] = ..., changes: _Optional[_Iterable[_Union[Change, _Mapping]]] = ..., outlook: _Optional[_Union[Outlook, _Mapping]] = ..., joint_changes: _Optional[_Iterable[_Union[JointChange, _Mapping]]] = ..., standing: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Obstacle(_message.Message):
     __slots__ = ("reason", "node_count")
@@ -122,6 +124,26 @@ class Change(_message.Message):
     nodes: _containers.RepeatedScalarFieldContainer[str]
     start_time: _timestamp_pb2.Timestamp
     def __init__(self, field: _Optional[str] = ..., from_value: _Optional[str] = ..., to_value: _Optional[str] = ..., nodes: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class JointChange(_message.Message):
+    __slots__ = ("edits", "nodes", "start_time")
+    EDITS_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    edits: _containers.RepeatedCompositeFieldContainer[Edit]
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    start_time: _timestamp_pb2.Timestamp
+    def __init__(self, edits: _Optional[_Iterable[_Union[Edit, _Mapping]]] = ..., nodes: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Edit(_message.Message):
+    __slots__ = ("field", "from_value", "to_value")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    FROM_VALUE_FIELD_NUMBER: _ClassVar[int]
+    TO_VALUE_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    from_value: str
+    to_value: str
+    def __init__(self, field: _Optional[str] = ..., from_value: _Optional[str] = ..., to_value: _Optional[str] = ...) -> None: ...
 
 class Outlook(_message.Message):
     __slots__ = ("start_time", "nodes", "basis", "jobs_before_count")

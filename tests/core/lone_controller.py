@@ -11,7 +11,7 @@ from controller.core.fairness import Fading
 from controller.core.projects import Projects
 from controller.core.stills import still
 from headrace import query, units
-from headrace.explanations import Change, Explanation
+from headrace.explanations import Change, Edit, Explanation
 from headrace.jobs import AcceleratorRequest, Candidate, Emulation, Job, JobSpec, Network, Requests
 from headrace.nodes import Device, Engine, NodeDescription
 from headrace.projects import Declared
@@ -76,7 +76,7 @@ def wanted(**changes: object) -> JobSpec:
     return replace(JobSpec("wanted", IMAGE, resources=asks()), **changes)  # type: ignore[arg-type]
 
 
-def changed(spec: JobSpec, change: Change) -> JobSpec:
+def changed(spec: JobSpec, change: Change | Edit) -> JobSpec:
     """The job's file with that change in it."""
     wants, to = spec.resources, change.to_value
     request = wants.accelerators or AcceleratorRequest(1)
@@ -110,7 +110,7 @@ def changed(spec: JobSpec, change: Change) -> JobSpec:
     return replace(spec, resources=replace(wants, accelerators=other))
 
 
-def replaced(where: str, change: Change, schema: query.Schema) -> str:
+def replaced(where: str, change: Change | Edit, schema: query.Schema) -> str:
     parts = [str(one) for one in query.parts_of(query.parse(where, schema))]
     if change.from_value not in parts:
         assert change.from_value == where
@@ -119,7 +119,7 @@ def replaced(where: str, change: Change, schema: query.Schema) -> str:
     return " and ".join(f"({one})" for one in [*kept, change.to_value] if one)
 
 
-def made(before: Controller, spec: JobSpec, change: Change) -> tuple[Controller, JobSpec]:
+def made(before: Controller, spec: JobSpec, change: Change | Edit) -> tuple[Controller, JobSpec]:
     """Another controller, in which the change was made, and what is to be submitted to it."""
     after = deepcopy(before)
     book = after.book

@@ -119,6 +119,47 @@ def test_what_would_have_a_job_start_now_has_it_start_there(drawn: object, spec:
         assert after.at(job) == change.nodes, change
 
 
+# Jobs of which more than one thing is too much, and of a project whose quota is.
+choosy = specs.flatmap(
+    lambda spec: st.builds(
+        lambda cpu, memory, where, request, project: replace(
+            spec, resources=Requests(cpu * 1000, memory * GIB, request), where=where, project=project
+        ),
+        st.sampled_from((2, 6, 12, 20)),
+        st.sampled_from((4, 24, 40)),
+        st.sampled_from(("", 'region == "north"', 'region == "south" and free.cpu >= 2', 'region == "west"')),
+        requests,
+        st.sampled_from(("default", "p", "q")),
+    )
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(worlds, choosy)
+def test_two_changes_together_have_a_job_start_there_and_neither_does_alone(drawn: object, spec: JobSpec) -> None:
+    world = world_of(drawn)  # type: ignore[arg-type]
+    found = world.explain(Job("", spec, images=PINS[:1]))
+
+    assert len(found.joint_changes) <= counterfactuals.MOST_JOINT
+    assert not (found.changes and found.joint_changes)
+    for joint in found.joint_changes:
+        first, second = joint.edits
+        for one, other in ((first, second), (second, first)):
+            before, alone = made(world, spec, one)
+            assert not starts(before, alone), one
+            after, both = made(before, alone, other)
+            assert after.at(after.submit(both)) == joint.nodes, joint
+
+
+def starts(world: Controller, spec: JobSpec) -> bool:
+    """Whether it would; one that would be refused would not."""
+    other = deepcopy(world)
+    try:
+        return any(other.at(other.submit(spec)))
+    except KeyError:
+        return False
+
+
 @settings(max_examples=100, deadline=None)
 @given(worlds, specs)
 def test_a_job_that_is_said_to_start_now_does_and_one_that_has_changes_would_not(drawn: object, spec: JobSpec) -> None:
@@ -129,7 +170,7 @@ def test_a_job_that_is_said_to_start_now_does_and_one_that_has_changes_would_not
     assert found.outlook is not None
     starts = found.outlook.basis == "it fits now"
     assert job is None or starts == (job.state is JobState.STARTING)
-    assert not (starts and found.changes)
+    assert not (starts and (found.changes or found.joint_changes))
 
 
 @settings(max_examples=50, deadline=None)

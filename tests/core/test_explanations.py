@@ -2,8 +2,11 @@
 
 import pytest
 
+from controller.core import asking, ways
+from controller.core.book import Book
 from headrace.explanations import Change, Explanation, Outlook
-from headrace.jobs import AcceleratorRequest, Job, Preference, Timeouts
+from headrace.jobs import AcceleratorRequest, Job, Network, Preference, Timeouts
+from headrace.neighbours import Neighbours
 from headrace.nodes import Capacity, Device, Health, NodeDescription
 from headrace.projects import Declared, Quota
 from tests.core.lone_controller import MINUTE_MS, Controller, asks, made, wanted
@@ -12,15 +15,18 @@ from tests.core.small_world import AMD64, GIB, PINS
 QUOTAS = {"p": Declared(quota=Quota(cpu_millis=4000), borrows=False), "q": Declared(quota=Quota(cpu_millis=6000))}
 
 
-@pytest.fixture
-def world() -> Controller:
-    made_one = Controller()
+def two_regions(made_one: Controller) -> Controller:
     for name, cores, memory, region in (("n1", 4, 8, "north"), ("n7", 16, 20, "south")):
         made_one.node(
             name, NodeDescription(region=region, platforms=(AMD64,), capacity=Capacity(cores * 1000, memory * GIB))
         )
     made_one.tick()
     return made_one
+
+
+@pytest.fixture
+def world() -> Controller:
+    return two_regions(Controller())
 
 
 def test_the_least_that_helps_of_memory_and_of_cores_is_told_the_smaller_change_first(world: Controller) -> None:
@@ -43,6 +49,68 @@ def test_a_condition_that_is_in_the_way_is_named_alone(world: Controller) -> Non
 
     told = [(one.field, one.from_value, one.to_value, one.nodes) for one in found.changes]
     assert told == [("resources.cpu", "8", "4", ("n1",)), ("where", 'region == "north"', "", ("n7",))]
+
+
+@pytest.mark.parametrize(
+    ("changes", "edits", "node"),
+    [
+        (
+            {"resources": asks(8, 24), "where": 'region == "north"'},
+            {("resources.memory", "24GiB", "20GiB"), ("where", 'region == "north"', "")},
+            "n7",
+        ),
+        (
+            {"resources": asks(20, 24)},
+            {("resources.memory", "24GiB", "20GiB"), ("resources.cpu", "20", "16")},
+            "n7",
+        ),
+        (
+            {"resources": asks(8, 24), "project": "p"},
+            {("resources.memory", "24GiB", "20GiB"), ("projects.p.quota", "cpu = 4", "cpu = 8")},
+            "n7",
+        ),
+    ],
+    ids=["memory and a condition", "memory and cores", "memory and a quota"],
+)
+def test_two_changes_that_help_only_together_are_told_where_no_single_one_does(
+    changes: dict[str, object], edits: set[tuple[str, str, str]], node: str
+) -> None:
+    world = two_regions(Controller(QUOTAS))
+
+    found = world.explain(Job("", wanted(**changes), images=PINS))
+
+    assert found.changes == ()
+    first = found.joint_changes[0]
+    assert {(one.field, one.from_value, one.to_value) for one in first.edits} == edits
+    assert first.nodes == (node,)
+
+
+def test_where_three_things_are_in_the_way_nothing_is_told(world: Controller) -> None:
+    found = world.explain(Job("", wanted(resources=asks(20, 24), where='region == "west"'), images=PINS))
+
+    assert (found.changes, found.joint_changes) == ((), ())
+
+
+def test_what_is_told_of_two_changes_is_tried_in_a_bounded_number_of_questions(
+    world: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Job] = []
+
+    def counted(book: Book, job: Job) -> object:
+        asked.append(job)
+        return asking.places(book, job)
+
+    monkeypatch.setattr(ways, "places", counted)
+    spec = wanted(
+        resources=asks(20, 24, AcceleratorRequest(2, 'model == "H100" and memory >= 40GiB')),
+        where='region == "north" and capacity.cpu >= 2',
+        network=Network.HOST,
+        neighbours=Neighbours(("other",)),
+    )
+    world.explain(Job("", spec, images=PINS))
+
+    # None of the single ones helps, and not all together.
+    assert len(asked) < 20
 
 
 def told(found: Explanation) -> list[tuple[str, str, str, tuple[str, ...]]]:

@@ -8,7 +8,7 @@ import pytest
 from headrace import wire
 from headrace.attempts import Platform
 from headrace.client import Client
-from headrace.explanations import Change, Explanation, Obstacle, Outlook
+from headrace.explanations import Change, Edit, Explanation, JointChange, Obstacle, Outlook
 from headrace.jobs import Candidate, JobSpec, Requests, Work
 from headrace.jobs import Job as JobRecord
 from headrace.nodes import Capacity, Cpu, Figure, NodeDescription, Origin
@@ -85,6 +85,26 @@ async def test_what_would_change_it_and_when_it_starts_fit_on_a_screen(controlle
         "  10 nodes: takes no jobs (cordoned)",
     ]
     assert len(ended.lines) <= 24
+
+
+async def test_two_changes_that_help_only_together_are_one_sentence(controller: Controller) -> None:
+    edits = (Edit("resources.memory", "24GiB", "16GiB"), Edit("where", 'region == "west"', ""))
+    whole = Explanation(
+        job=JobRecord("jobs/pi-1a2b", JobSpec("pi", "registry.example/pi:1")),
+        candidates=(Candidate("n7", "has less than 24GiB memory free"),),
+        node_count=1,
+        fitting_count=0,
+        fitting_empty_count=0,
+        joint_changes=(JointChange(edits, ("n7",), 1),),
+    )
+    controller.answer("ExplainJob", wire.dump(whole))
+
+    ended = await headrace("explain", "pi", controller=controller.address)
+
+    assert (
+        ended.lines[1] == "  with resources.memory 16GiB instead of 24GiB, and "
+        'no where: region == "west", it would start now on n7'
+    )
 
 
 async def test_the_controller_says_what_would_have_a_job_start_and_it_does(tmp_path: Path) -> None:
