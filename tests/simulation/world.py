@@ -13,7 +13,14 @@ from headrace.jobs import Job, JobSpec
 from headrace.projects import Declared
 from headrace.refusals import Refusal
 from tests.core.small_world import AMD64, ARM64, PINS
-from tests.simulation import beside, invariants, precedence, relation_invariants  # noqa: F401 - they have invariants too.
+from tests.simulation import (  # noqa: F401 - they have invariants too.
+    beside,
+    container_invariants,
+    invariants,
+    precedence,
+    record_invariants,
+    relation_invariants,
+)
 from tests.simulation.backlog import Backlog
 from tests.simulation.checkpoints import Checkpoints
 from tests.simulation.controller import POLICY, SimulatedController
