@@ -1,6 +1,6 @@
 """The simulated controller: a process with the real core, and the store that outlives it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,8 +20,11 @@ from tests.simulation.checkpoints import YOUNG_MS
 from tests.simulation.occurrences import Occurrence
 from tests.simulation.pacing import NUMBERS
 from tests.simulation.process import Process
+from tests.simulation.speeds import UNKNOWN_RUN_MS
+from tests.simulation.timeline import EPOCH_BEGAN_MS
 
 if TYPE_CHECKING:
+    from tests.simulation.node import SimulatedNode
     from tests.simulation.world import World
 
 POLICY = Policy(
@@ -35,7 +38,6 @@ POLICY = Policy(
 )
 AWAY_MS = (0, 1_000, 4_000, 15_000)
 SWEEPS_EVERY_MS = 8_000
-EPOCH_BEGAN_MS = 1_700_000_000_000
 
 
 class SimulatedController(Process):
@@ -72,13 +74,15 @@ class SimulatedController(Process):
         if self.is_up:
             return
         live = tuple(one for one in self.jobs.values() if not one.ended)
-        pacing = self.world.pacing
-        policy = POLICY if pacing is None else replace(POLICY, improving=NUMBERS)
+        pacing, speeds = self.world.pacing, self.world.speeds
+        policy = POLICY if pacing is None and speeds is None else replace(POLICY, improving=NUMBERS)
+        if speeds is not None:
+            policy = replace(policy, ms_per_price=speeds.ms_per_price, unknown_run_ms=UNKNOWN_RUN_MS)
         policy = replace(policy, few_for_gangs=self.world.few_for_gangs)
         fading = Fading(POLICY.half_life_ms, POLICY.share_ahead_ms)
         projects = Projects(self.world.declared, fading, self.uses.values())
         # As the daemon does, with the newest of all jobs.
-        ended = self.jobs.values() if pacing is not None else ()
+        ended = self.jobs.values() if pacing is not None or speeds is not None else ()
         book = Book("cluster-1", policy, live, tuple(self.nodes.values()), projects, ended)
         # So that arrays are large in a small world.
         book.relations.fresh_at_once = 2
@@ -93,6 +97,12 @@ class SimulatedController(Process):
         for site in self.world.sites.values():
             site.line.connect()
         self.world.after(SWEEPS_EVERY_MS, partial(self._sweep, self.life))
+
+    def knows(self, sites: Iterable["SimulatedNode"], jobs: Iterable[Job]) -> None:
+        """It has these nodes, and these jobs, in its store from before."""
+        self.jobs |= {one.id: one for one in jobs}
+        for one in sites:
+            self.nodes[one.name] = Node(f"nodes/{one.name}", description=one.description, devices=one.devices)
 
     def crashes_after(self, wanted: Callable[[list[Any]], bool]) -> None:
         """Has it killed when it has saved a batch that is as wanted, before it has sent anything of it."""

@@ -28,6 +28,8 @@ class Emphasis:
     backlog: bool = False
     # Nodes differ, and jobs are moved though nobody asked for it.
     paced: bool = False
+    # Nodes are of different speeds and prices.
+    unequal: bool = False
     # In which directions lines are cut: up, down.
     cuts: tuple[tuple[bool, bool], ...] = ((True, True), (True, True), (True, False), (False, True))
 
@@ -150,6 +152,15 @@ BACKLOG = Emphasis(
     backlog=True,
 )
 
+PATIENCE = Emphasis(
+    "nodes of different speeds and prices",
+    {"failing": 0.1},
+    {"kill_controller": 1, "cancel": 1, "network": 1, "drain": 1},
+    {"lost_after_ms": 1, "partition": Partition.PAUSE, "timeouts": Timeouts()},
+    unrest=0.15,
+    unequal=True,
+)
+
 EMPHASES = (
     ANY,
     CUTS,
@@ -169,4 +180,5 @@ EMPHASES = (
     CROWD,
     RELATIONS,
     BACKLOG,
+    PATIENCE,
 )

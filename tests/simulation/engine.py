@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 from typing import TYPE_CHECKING
 
 from agent.runtimes.runtime import ContainerState, ContainerStatus, Ref
@@ -170,24 +171,31 @@ class Engine:
         world.look(Occurrence.CONTAINER_RUNS, self.site, container)
         code, at_ms = program.next_exit(container.done_ms)
         if at_ms is not None:
-            due_ms = max(0, at_ms - container.done_ms)
-            world.after(due_ms, partial(self._ends_itself, container, container.turn, code))
+            due_ms = ceil(max(0, at_ms - container.done_ms) / self._speed)
+            world.after(due_ms, partial(self._ends_itself, container, container.turn, code, at_ms))
         if container.asked:
             self._heed(container)
 
     def _halt(self, container: Container, state: ContainerState) -> None:
         if container.is_at_work:
-            container.done_ms += self.world.now_ms - container.since_ms
+            container.done_ms += self._done_since(container)
             container.folder.work_ms = max(
                 container.folder.work_ms, container.done_ms // WRITES_EVERY_MS * WRITES_EVERY_MS
             )
         container.state = state
         container.turn += 1
 
+    @property
+    def _speed(self) -> float:
+        return self.world.speeds.of(self.site.name) if self.world.speeds is not None else 1.0
+
+    def _done_since(self, container: Container) -> int:
+        return int((self.world.now_ms - container.since_ms) * self._speed)
+
     def writes(self, container: Container) -> None:
         """What it has written by now, as it does now and then."""
         if container.is_at_work:
-            done_ms = container.done_ms + self.world.now_ms - container.since_ms
+            done_ms = container.done_ms + self._done_since(container)
             container.folder.work_ms = max(container.folder.work_ms, done_ms // WRITES_EVERY_MS * WRITES_EVERY_MS)
 
     def _heed(self, container: Container) -> None:
@@ -203,9 +211,11 @@ class Engine:
         if saves:
             container.folder.work_ms = container.done_ms
 
-    def _ends_itself(self, container: Container, turn: int, code: int) -> None:
+    def _ends_itself(self, container: Container, turn: int, code: int, at_ms: int) -> None:
         if turn != container.turn:
             return
+        # On a fast node it would be done within a millisecond.
+        container.done_ms, container.since_ms = max(at_ms, container.done_ms), self.world.now_ms
         self.exit(container, code)
         if code in (0, EXIT_SAVED):
             container.folder.work_ms = container.done_ms

@@ -45,6 +45,11 @@ class Past:
     worn: dict[Ref, None] = field(default_factory=dict)
     # Jobs for which others had to leave.
     asked: dict[str, None] = field(default_factory=dict)
+    # Jobs that were submitted together, of each all of them; and those that were refused.
+    together: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    refused: dict[str, None] = field(default_factory=dict)
+    # Jobs that waited for a better node.
+    patient: dict[str, None] = field(default_factory=dict)
 
 
 Invariant = Callable[["World", Any, Any], "str | None"]

@@ -62,6 +62,8 @@ class SimulatedNode(Process):
         if world.pacing is not None:
             self.devices = world.pacing.equipped(self.devices)
             self.description = world.pacing.described(name, self.description)
+        if world.speeds is not None:
+            self.description = world.speeds.described(name, self.description)
         self.engine = Engine(world, self)
         self.line = Line(world, self)
         self.standbys = Standbys(world, self)

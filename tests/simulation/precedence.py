@@ -8,8 +8,8 @@ from controller.core.backfill import Kept, earliest
 from controller.core.fairness import rank
 from controller.core.keeping import PAUSE_MS, alike, scene
 from headrace.jobs import Job, JobState
-from headrace.projects import Declared
-from tests.simulation.invariants import at
+from headrace.projects import Amount, Declared, Quota
+from tests.simulation.invariants import at, millis_of
 from tests.simulation.occurrences import Occurrence
 
 if TYPE_CHECKING:
@@ -46,25 +46,26 @@ def a_job_has_to_leave_only_for_one_that_may_have_it_leave(
         return (
             None if lower and same and after.preemption_count <= MOST_TIMES else f"{after.name} leaves for {who.name}"
         )
-    owns = _cores(world, who.spec.project) + who.spec.resources.cpu_millis * who.spec.task_count
+    owns = _held(world, who.spec.project).plus(_least(who))
     mine, its = _quota(world, who.spec.project), _quota(world, after.spec.project)
-    if mine is None or owns > mine or who.spec.project == after.spec.project:
+    if not mine.stated or mine.exceeded(owns) or who.spec.project == after.spec.project:
         return f"{after.name} leaves for {who.name}, whose project has {mine} and would have {owns}"
-    had = _cores(world, after.spec.project)
-    return f"{after.name} gives back, and its project has {had} of {its}" if its is not None and had <= its else None
+    had = _held(world, after.spec.project)
+    if its.stated and not its.exceeded(had):
+        return f"{after.name} gives back, and its project has {had} of {its}"
+    return None
 
 
 @at(Occurrence.JOB_DECIDED)
 def a_project_that_does_not_borrow_keeps_to_its_quota(world: "World", before: Job | None, after: Job) -> str | None:
-    """What the jobs of a project that does not borrow have, together, is within its quota."""
+    """What the jobs of a project that does not borrow have is within its quota, whichever alternatives they have."""
     if before is None or not after.node or before.node == after.node:
         return None
     project = after.spec.project
     if world.declared.get(project, Declared()).borrows:
         return None
-    had = _cores(world, project)
-    most = _quota(world, project)
-    return f"{after.name} begins, and {project} has {had} of {most}" if most is not None and had > most else None
+    had, most = _held(world, project), _quota(world, project)
+    return f"{after.name} begins, and {project} has {had} of {most}" if most.exceeded(had) else None
 
 
 @at(Occurrence.JOB_DECIDED)
@@ -110,12 +111,23 @@ def _is_senior(head: Job, job: Job) -> bool:
     return head.spec.project == job.spec.project and rank(head) < rank(job)
 
 
-def _cores(world: "World", project: str) -> int:
+def _held(world: "World", project: str) -> Amount:
+    """Cores and devices; units are not looked at."""
     # At the end of the event: who was asked to leave is still there.
     jobs = world.controller.book.jobs.values()
     own = [job for job in jobs if job.spec.project == project and job.node and not job.is_gang]
-    return sum(job.spec.resources.cpu_millis for job in own)
+    devices = sum(len(job.attempt.devices) * millis_of(job.spec) for job in own if job.attempt is not None)
+    return Amount(device_millis=devices, cpu_millis=sum(job.spec.resources.cpu_millis for job in own))
 
 
-def _quota(world: "World", project: str) -> int | None:
-    return world.declared.get(project, Declared()).quota.cpu_millis
+def _least(job: Job) -> Amount:
+    """What it has at least, wherever it comes to be."""
+    first, others = job.spec.resources.accelerators, job.spec.resources.alternatives
+    fewest = min(one.count for one in (first, *others)) * millis_of(job.spec) if first is not None else 0
+    return Amount(
+        device_millis=fewest * job.spec.task_count, cpu_millis=job.spec.resources.cpu_millis * job.spec.task_count
+    )
+
+
+def _quota(world: "World", project: str) -> Quota:
+    return world.declared.get(project, Declared()).quota

@@ -8,12 +8,14 @@ from headrace.attempts import AttemptState
 from headrace.jobs import Condition, Dependency, Job, JobState
 from headrace.nodes import Drain
 from tests.simulation.backlog import Backlog
+from tests.simulation.batches import BATCHED, Batches
 from tests.simulation.beside import PARTICULAR, Particular
 from tests.simulation.controller import POLICY
-from tests.simulation.emphasis import ANY, Emphasis
+from tests.simulation.emphasis import ANY, RELATIONS, Emphasis
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import Broken
 from tests.simulation.pacing import PACED, Pacing
+from tests.simulation.speeds import UNEQUAL, Speeds
 from tests.simulation.tenants import CROWDED, Tenants
 from tests.simulation.users import Users, drains
 from tests.simulation.world import Story, World
@@ -38,15 +40,23 @@ def run(seed: int, story: Story | None = None, emphasis: Emphasis = ANY) -> str:
     is_paced = emphasis.paced or (emphasis is ANY and paces.random() < PACED)
     declared = tenants.declared if tenants is not None else None
     pacing = Pacing(paces) if is_paced else None
+    unequal = Random(f"speeds of {seed}")
+    is_unequal = emphasis.unequal or (emphasis is ANY and unequal.random() < UNEQUAL)
+    speeds = Speeds(unequal, is_crowded=tenants is not None) if is_unequal else None
     few_for_gangs = Random(f"columns of {seed}").choice((1, POLICY.few_for_gangs))
-    world = World(rng, story=story, declared=declared, pacing=pacing, few_for_gangs=few_for_gangs)
+    world = World(
+        rng, story=story, declared=declared, pacing=pacing, few_for_gangs=few_for_gangs, speeds=speeds
+    )
     world.faults = replace(Faults.drawn(rng), **emphasis.faults)
     world.wear = Random(f"what becomes of devices in {seed}")
     world.backlog = backlog
     relations = Random(f"arrays and sequences of {seed}")
     beside = Random(f"neighbours of {seed}")
     particular = Particular(beside) if emphasis is ANY and beside.random() < PARTICULAR else None
-    users = Users(world, emphasis, Random(f"gangs of {seed}"), relations, tenants, particular)
+    together = Random(f"batches of {seed}")
+    is_batched = emphasis is RELATIONS or (emphasis is ANY and together.random() < BATCHED)
+    batches = Batches(together) if is_batched else None
+    users = Users(world, emphasis, Random(f"gangs of {seed}"), relations, tenants, particular, batches)
     while world.now_ms < ROUGH_MS:
         users.act()
         world.pass_time(STEP_MS)

@@ -15,7 +15,7 @@ from headrace.nodes import Drain
 from tests.core.small_world import spec
 from tests.simulation.programs import Program
 from tests.simulation.transcript import Transcript
-from tests.simulation.world import NODES, World
+from tests.simulation.world import NODES, Wanted, World
 
 FOLDER = Path(__file__).with_name("stories")
 SAVES = CheckpointPolicy("/checkpoint", interval_ms=3_000, grace_ms=5_000)
@@ -61,7 +61,7 @@ def _ends(world: World) -> list[str]:
 
 
 def _submit(world: World, *, work_ms: int | None = None, lost_after_ms: int = 12_000) -> None:
-    world.submit("train", spec(checkpoint=SAVES, lost_after_ms=lost_after_ms), Program(work_ms))
+    world.submit(Wanted("train", spec(checkpoint=SAVES, lost_after_ms=lost_after_ms), [Program(work_ms)]))
     world.pass_time(6_000)
 
 

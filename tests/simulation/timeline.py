@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 # What may happen at one moment. Whoever needs more goes round in a circle.
 AT_ONE_MOMENT = 5_000
+# When worlds begin, in milliseconds since 1970.
+EPOCH_BEGAN_MS = 1_700_000_000_000
 
 
 class EndlessMoment(AssertionError):

@@ -22,14 +22,16 @@ from headrace.jobs import (
 from headrace.nodes import Drain
 from tests.core.small_world import GIB, spec
 from tests.simulation.backlog import Backlog
+from tests.simulation.batches import Batches
 from tests.simulation.beside import Particular
 from tests.simulation.emphasis import ANY, RELATIONS, Emphasis
 from tests.simulation.node import SimulatedNode
 from tests.simulation.programs import Program
+from tests.simulation.speeds import JOBS_AT_ONCE as UNEQUAL_AT_ONCE
 from tests.simulation.tenants import JOBS_AT_ONCE as CROWDED_AT_ONCE
 from tests.simulation.tenants import JOBS_WITH_DEVICES_AT_ONCE as CROWDED_DEVICES_AT_ONCE
 from tests.simulation.tenants import Tenants
-from tests.simulation.world import World
+from tests.simulation.world import Wanted, World
 
 # How likely a world has gangs, where nothing is emphasised.
 WITH_GANGS = 0.3
@@ -43,6 +45,7 @@ JOBS_AT_ONCE = 7
 SMALL_CPU_MILLIS = 1_000
 # And devices, of which each has two.
 JOBS_WITH_DEVICES_AT_ONCE = 2
+UNEQUAL_DEVICES_AT_ONCE = 4
 
 
 def drawn_spec(rng: Random) -> JobSpec:
@@ -81,13 +84,16 @@ class Users:
         relations: Random | None = None,
         tenants: Tenants | Backlog | None = None,
         particular: Particular | None = None,
+        batches: Batches | None = None,
     ) -> None:
-        """The last four draw what only some worlds have: all others are as they were without."""
+        """The last five draw what only some worlds have: all others are as they were without."""
         rng = world.rng
         self.world = world
         self.rng = rng
         drawn = [drawn_spec(rng) for _ in range(rng.randint(1, 4))]
         self.specs = [replace(one, **emphasis.spec) for one in map(self._sharing, drawn)]  # type: ignore[arg-type]
+        if isinstance(tenants, Tenants):
+            self.specs = tenants.specs(self.specs)
         with_devices = any(one.resources.accelerators is not None for one in self.specs)
         self.at_once = rng.randint(1, JOBS_WITH_DEVICES_AT_ONCE if with_devices else JOBS_AT_ONCE)
         if gangs is not None and emphasis is ANY and gangs.random() < WITH_GANGS:
@@ -104,6 +110,11 @@ class Users:
         self.largest = max(_room(one) for one in self.specs)
         self.at_once = emphasis.at_once or max(self.at_once, self.largest)
         self._tenants, self._particular = tenants, particular
+        self._batches = batches
+        if world.speeds is not None:
+            self.at_once = UNEQUAL_DEVICES_AT_ONCE if with_devices else UNEQUAL_AT_ONCE
+        if batches is not None and 2 * self.largest <= (JOBS_WITH_DEVICES_AT_ONCE if with_devices else JOBS_AT_ONCE):
+            self.at_once = max(self.at_once, 2 * self.largest)
         if tenants is not None:
             self.at_once = CROWDED_DEVICES_AT_ONCE if with_devices else CROWDED_AT_ONCE
         self.unrest = rng.random() if emphasis.unrest is None else emphasis.unrest
@@ -126,19 +137,37 @@ class Users:
 
     def act(self) -> None:
         """What they do in a second."""
-        jobs = self.world.controller.jobs
-        live = sum(count for job, count in self._submitted.items() if job not in jobs or not jobs[job].ended)
-        if live + self.largest <= self.at_once:
-            self._submit(self.rng.choice(self.specs))
+        jobs, refused = self.world.controller.jobs, self.world.past.refused
+        asked = {job: count for job, count in self._submitted.items() if job not in refused}
+        live = sum(count for job, count in asked.items() if job not in jobs or not jobs[job].ended)
+        room = (self.at_once - live) // self.largest
+        count = 1 if self._batches is None else self._batches.size(room)
+        if 0 < count <= room:
+            self._submit(count)
         if self.rng.random() < self.unrest and any(self._weights):
             self.rng.choices([action for action, _ in ACTIONS], self._weights)[0](self)
 
-    def _submit(self, wanted: JobSpec) -> None:
-        name = f"job-{len(self._submitted) + 1}"
+    def _submit(self, count: int) -> None:
+        several = [self._wanted(self.rng.choice(self.specs)) for _ in range(count)]
+        hopeless = self._batches.hopeless(several[-1].spec, self.world.jobs) if count > 1 and self._batches else None
+        if hopeless is not None:
+            several[-1] = several[-1]._replace(spec=hopeless)
+        self.world.submit(*several)
+
+    def _wanted(self, wanted: JobSpec) -> Wanted:
+        """A job like that, as it is in this world, and what it does."""
+        name, speeds = f"job-{len(self._submitted) + 1}", self.world.speeds
         wanted = self._tenants.spec(wanted) if self._tenants is not None else wanted
-        wanted = self._particular.spec(wanted) if self._particular is not None else wanted
-        self._submitted[name] = _room(wanted)
-        wanted = self._following(wanted)
+        # Who waits for a better node says nothing of neighbours.
+        plain = speeds.spec(wanted) if speeds is not None else wanted
+        if self._particular is not None and plain is wanted:
+            plain = self._particular.spec(plain)
+        self._submitted[name] = _room(plain)
+        wanted = self._following(plain)
+        return Wanted(name, wanted, self._programs(wanted))
+
+    def _programs(self, wanted: JobSpec) -> list[Program]:
+        speeds = self.world.speeds
         drawn = [
             Program.drawn(self.rng, self.world.faults, can_save=wanted.checkpoint is not None)
             for _ in range(_parts(wanted))
@@ -153,7 +182,9 @@ class Users:
         for program in drawn if self._tenants is not None or waited_for else ():
             # Others wait for its room.
             program.total_ms = program.total_ms or (20_000 if waited_for else 6_000)
-        self.world.submit(name, wanted, *drawn)
+        for program in drawn if speeds is not None else ():
+            program.total_ms = speeds.work_ms()
+        return drawn
 
     def _form_gangs(self, gangs: Random, largest: int) -> None:
         for number in range(gangs.randint(1, len(self.specs))):
@@ -168,7 +199,7 @@ class Users:
 
     def _following(self, wanted: JobSpec) -> JobSpec:
         """The job, which may be one that follows another."""
-        relations, known = self._relations, [job for job in self.world.jobs if not job.gang and not job.array]
+        relations, known = self._relations, [job for job in self.world.jobs if job.id in self._submitted]
         if relations is None or not known or relations.random() > FOLLOWS:
             return wanted
         # What has ended already is looked at once.

@@ -1,12 +1,12 @@
 """A world of one controller and several nodes, all of it decided by one seed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import Random
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from agent.runtimes.runtime import Ref
-from controller.core.model import Submitted
+from controller.core.model import Submitted, SubmittedTogether
 from headrace.attempts import Platform
 from headrace.ids import task_id
 from headrace.jobs import Job, JobSpec
@@ -14,6 +14,7 @@ from headrace.projects import Declared
 from headrace.refusals import Refusal
 from tests.core.small_world import AMD64, ARM64, PINS
 from tests.simulation import (  # noqa: F401 - they have invariants too.
+    batches,
     beside,
     container_invariants,
     invariants,
@@ -31,12 +32,21 @@ from tests.simulation.occurrences import Occurrence
 from tests.simulation.pacing import Pacing
 from tests.simulation.process import Process
 from tests.simulation.programs import Program
+from tests.simulation.speeds import Speeds
 from tests.simulation.timeline import Timeline
 
 NODES: dict[str, Platform] = {"a": AMD64, "b": ARM64, "c": AMD64}
 TICK_MS = 1_000
 # A user who is not answered asks again.
 ASKS_AGAIN_MS = 4_000
+
+
+class Wanted(NamedTuple):
+    """A job that a user wants; each of its tasks or elements has a program."""
+
+    job_id: str
+    spec: JobSpec
+    programs: Sequence[Program]
 
 
 class Story(Protocol):
@@ -65,9 +75,11 @@ class World:
         declared: Mapping[str, Declared] | None = None,
         pacing: Pacing | None = None,
         few_for_gangs: int = POLICY.few_for_gangs,
+        speeds: Speeds | None = None,
     ) -> None:
         self.rng = rng
         self.pacing = pacing
+        self.speeds = speeds
         self.declared = declared or {}
         self.story = story
         self.tick_ms = TICK_MS
@@ -82,7 +94,7 @@ class World:
         self.programs: dict[str, Program] = {}
         # Whose elements, or tasks, are whose; and who asked for which job.
         self.wholes: dict[str, str] = {}
-        self._askers: dict[int, str] = {}
+        self._askers: dict[int, tuple[str, ...]] = {}
         self.past = invariants.Past()
         self.answers: dict[int, Any] = {}
         self._timeline = Timeline()
@@ -92,6 +104,10 @@ class World:
         self.sites = {
             name: SimulatedNode(self, name, platform) for name, platform in (NODES if nodes is None else nodes).items()
         }
+        if speeds is not None:
+            # It has been at work before: else it would be over before anything is known of speeds.
+            platforms = {one.name: one.platform for one in self.sites.values()}
+            self.controller.knows(self.sites.values(), speeds.past(platforms))
         self.controller.start()
         for site in self.sites.values():
             site.start()
@@ -157,36 +173,51 @@ class World:
         self.controller.tell(make(self._token))
         return self._token
 
-    def submit(self, job_id: str, spec: JobSpec, *programs: Program) -> None:
-        """A user submits a job, again and again until there is an answer; each task or element has a program."""
+    def submit(self, *several: Wanted) -> None:
+        """A user submits a job, or several together, again and again until there is an answer."""
+        ids = tuple(one.job_id for one in several)
+        for one in several:
+            self._programmed(*one)
+            if len(several) > 1:
+                self.past.together[one.job_id] = ids
+        self._submit(several)
+
+    def _programmed(self, job_id: str, spec: JobSpec, programs: Sequence[Program]) -> None:
         self.programs[job_id] = programs[0]
         if spec.task_count > 1 or spec.element_count > 1:
             self.programs |= {task_id(job_id, number): one for number, one in enumerate(programs)}
             self.wholes |= {task_id(job_id, number): job_id for number in range(len(programs))}
-        self._submit(job_id, spec)
 
-    def _submit(self, job_id: str, spec: JobSpec) -> None:
-        if job_id in self.past.submitted:
+    def _submit(self, several: Sequence[Wanted]) -> None:
+        if several[0].job_id in self.past.submitted:
             return
-        earlier = self.controller.jobs.get(job_id)
-        awaited = tuple(self.controller.jobs[one.job] for one in spec.after)
 
-        def asked(token: int) -> Submitted:
-            self._askers[token] = job_id
-            return Submitted(token, job_id, spec, PINS, f"request of {job_id}", earlier=earlier, awaited=awaited)
+        def asked(token: int) -> Submitted | SubmittedTogether:
+            self._askers[token] = tuple(one.job_id for one in several)
+            events = tuple(self._submission(token, one.job_id, one.spec) for one in several)
+            return events[0] if len(events) == 1 else SubmittedTogether(token, events)
 
         self.ask(asked)
-        self.after(ASKS_AGAIN_MS, partial(self._submit, job_id, spec))
+        self.after(ASKS_AGAIN_MS, partial(self._submit, several))
+
+    def _submission(self, token: int, job_id: str, spec: JobSpec) -> Submitted:
+        jobs = self.controller.jobs
+        earlier, awaited = jobs.get(job_id), tuple(jobs[one.job] for one in spec.after)
+        return Submitted(token, job_id, spec, PINS, f"request of {job_id}", earlier=earlier, awaited=awaited)
 
     def answered(self, token: int, value: Any) -> None:
         """The controller answers."""
         self.answers[token] = value
-        if isinstance(value, Job):
-            self.past.submitted[value.id] = None
-        elif isinstance(value, Refusal) and value.reason == "DEPENDENCY_IMPOSSIBLE":
-            self._never_made(self._askers[token])
+        if token not in self._askers:
+            return
+        if isinstance(value, Refusal):
+            if value.reason == "DEPENDENCY_IMPOSSIBLE":
+                for job_id in self._askers[token]:
+                    self._never_made(job_id)
+            return
+        self.past.submitted |= dict.fromkeys(self._askers[token])
 
     def _never_made(self, job_id: str) -> None:
-        self.past.submitted[job_id] = None
+        self.past.submitted[job_id] = self.past.refused[job_id] = None
         for one in [job_id, *(part for part, whole in self.wholes.items() if whole == job_id)]:
             self.programs.pop(one, None)
