@@ -86,7 +86,8 @@ class Projects:
     def amount_at(self, job: Job, node: Node | None, devices: tuple[str, ...]) -> Amount:
         """What it has there, or would have."""
         given = [one for one in node.devices if one.id in devices] if node is not None and devices else []
-        return self.yardstick.amount(job.spec.resources, given)
+        # A controller that has just started may know of fewer than its jobs have: nodes tell of them again.
+        return self.yardstick.amount(job.spec.resources, given, unseen_count=len(devices) - len(given))
 
     def holding(self, job_id: str) -> Amount:
         """What a job has."""

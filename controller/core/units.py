@@ -86,18 +86,26 @@ class Yardstick:
         for device in node.devices:
             self._kinds.setdefault(device.kind, _Kind()).add(device, sign)
 
-    def amount(self, requests: Requests, devices: Sequence[Device]) -> Amount:
-        """What a task has that asked for so much and was given (parts of) these devices."""
-        if not devices:
+    def amount(self, requests: Requests, devices: Sequence[Device], *, unseen_count: int = 0) -> Amount:
+        """What a task has that asked for so much and was given (parts of) these devices.
+
+        And of `unseen_count` others, of which its node tells nothing just now: they count as of the dearest kind that it
+        may be given.
+        """
+        if not devices and not unseen_count:
             if self._latest is None or self._latest[0] is not requests:
                 # Of jobs that come one after the other, many ask for the same.
                 self._latest = requests, Amount(self._without_devices(requests), 0, requests.cpu_millis)
             return self._latest[1]
         parts = [(one, shares.part_of(requests.accelerators, one.memory_bytes).millis) for one in devices]
         of_devices = sum(self._unit_millis(device, millis) for device, millis in parts)
+        unseen_millis = unseen_count * shares.part_of(requests.accelerators, None).millis
+        if unseen_count:
+            where = requests.accelerators.where if requests.accelerators is not None else ""
+            of_devices += self._dearest(where, unseen_millis)
         return Amount(
             unit_millis=max(self._without_devices(requests), of_devices),
-            device_millis=sum(millis for _, millis in parts),
+            device_millis=sum(millis for _, millis in parts) + unseen_millis,
             cpu_millis=requests.cpu_millis,
         )
 
@@ -115,10 +123,14 @@ class Yardstick:
 
     def _of_devices(self, asked: AcceleratorRequest) -> tuple[int, int]:
         """What such devices are in units, of the dearest kind, and how many they are; in thousandths."""
-        named = [kind for name, kind in self._kinds.items() if _may_be(asked.where, name) and kind.count > 0]
-        kinds = named or [kind for kind in self._kinds.values() if kind.count > 0]
         millis = (asked.share_millis or shares.WHOLE_MILLIS) * asked.count
-        return max((millis * self.cpu_millis // (kind.count * 1000) for kind in kinds), default=0), millis
+        return self._dearest(asked.where, millis), millis
+
+    def _dearest(self, where: str, millis: int) -> int:
+        """So many thousandths of a device in units, of the dearest kind that it may be."""
+        named = [kind for name, kind in self._kinds.items() if _may_be(where, name) and kind.count > 0]
+        kinds = named or [kind for kind in self._kinds.values() if kind.count > 0]
+        return max((millis * self.cpu_millis // (kind.count * 1000) for kind in kinds), default=0)
 
     def _without_devices(self, requests: Requests) -> int:
         of_memory = requests.memory_bytes * self.cpu_millis // self.memory_bytes if self.memory_bytes else 0

@@ -1,13 +1,17 @@
 """Projects: what they hold and have used, what they may have, and who gives back what."""
 
+from dataclasses import replace
+
 import pytest
 
 from controller.core.fairness import Fading
 from controller.core.model import Submitted
 from controller.core.projects import NOTHING, Projects
-from headrace.jobs import JobState, Requests, Timeouts
+from headrace.attempts import Attempt
+from headrace.jobs import AcceleratorRequest, Job, JobState, Requests, Timeouts
+from headrace.nodes import Device, Health, Node
 from headrace.projects import Amount, Declared, Quota, Use
-from tests.core.small_world import AMD64, ARM64, GIB, PINS, World, refusal, spec
+from tests.core.small_world import AMD64, ARM64, GIB, PINS, World, description, refusal, spec
 
 CORE = Requests(1000, GIB // 8)
 TWO = Requests(2000, GIB // 8)
@@ -66,6 +70,21 @@ def test_a_project_holds_what_its_jobs_have_at_their_places_and_no_more() -> Non
     found.cancel("waits")
     found.pass_time(5_000)
     assert held(found, "p") == NOTHING
+
+
+@pytest.mark.parametrize("told", [0, 1, 2])
+def test_devices_of_which_a_node_tells_nothing_after_a_restart_are_held_all_the_same(told: int) -> None:
+    quota = Quota(device_millis=2_000)
+    projects = Projects({"p": Declared(quota=quota, borrows=False)}, Fading(MINUTE_MS, MINUTE_MS))
+    devices = tuple(Device(one, "gpu", "nvidia", health=Health.HEALTHY) for one in ("0", "1"))
+    node = Node("nodes/a", description=description(), devices=devices[:told])
+    job = Job("jobs/train", spec(project="p", resources=Requests(1000, GIB, AcceleratorRequest(2))), JobState.RUNNING)
+    job = replace(job, node="a", attempts=(Attempt("train", 1, "a", devices=("0", "1")),))
+
+    projects.take_over([job], {"a": node})
+
+    assert projects.held["p"].device_millis == 2_000
+    assert projects.over_quota("p", Amount(device_millis=1_000))
 
 
 def test_what_was_used_is_what_was_held_times_how_long() -> None:
