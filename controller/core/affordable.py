@@ -51,5 +51,7 @@ def _kept(book: Book, job: Job) -> list[int]:
     asked = _asked(job)
     if not wants.alternatives or book.projects.of(project).borrows:
         return list(range(len(asked)))
-    amounts = [book.projects.expected(one) for one in alone(job)]
+    # What it has where it is, it would have no more.
+    has = book.projects.holding(job.id)
+    amounts = [book.projects.expected(one).minus(has) for one in alone(job)]
     return [number for number, amount in enumerate(amounts) if not book.projects.over_quota(project, amount)]

@@ -2,7 +2,8 @@
 
 from collections.abc import Collection
 
-from controller.core import arrays, gangs, limits
+from controller.core import arrays, gangs, limits, precedence
+from controller.core.affordable import affordable, as_asked
 from controller.core.book import Book
 from controller.core.history import kept
 from controller.core.model import MoveAnswer, MoveAsked, aborted, moved
@@ -45,7 +46,7 @@ def _target(book: Book, event: MoveAsked) -> tuple[Job, Place]:
         target = find_node(book, event.target)
         if target.id == job.node:
             raise Refusal(Code.FAILED_PRECONDITION, "ALREADY_THERE", f"{job.name} runs on {target.id} already")
-        found = fit(job, target, book.usage(target.id), now_wall_ms=book.wall_ms)
+        found = _offered(book, job, target)
         if isinstance(found, Unfit):
             message = f"{job.name} cannot move to {target.id}: the node {found.reason}"
             raise Refusal(Code.FAILED_PRECONDITION, "TARGET_UNFIT", message, node=target.id)
@@ -77,13 +78,31 @@ def elsewhere(book: Book, job: Job, where: str = "", *, without: Collection[str]
     others = [node for node in book.nodes.values() if node.id != job.node]
     if not others:
         return ALONE
+    less = affordable(book, job)
     if not where:
         see_nodes(book)
-        return book.tables.choose(demand_of(job), job, now_wall_ms=book.wall_ms, but=job.node, without=without)
+        found = book.tables.choose(demand_of(less), less, now_wall_ms=book.wall_ms, but=job.node, without=without)
+        return _within_quota(book, job, found) if isinstance(found, Place) else found
     matching = [node for node in others if holds(where, book.node_now(node), book.usage(node.id))]
     if not matching:
         return f"no other node matches: {where}"
-    return choose(job, matching, book.usage, now_wall_ms=book.wall_ms)
+    found = choose(less, matching, book.usage, now_wall_ms=book.wall_ms)
+    return _within_quota(book, job, found) if isinstance(found, Place) else found
+
+
+def _offered(book: Book, job: Job, node: Node) -> Place | Unfit:
+    """What a node offers a job that comes there by a move: nothing by which its project had more than its quota."""
+    found = fit(affordable(book, job), node, book.usage(node.id, without=job.id), now_wall_ms=book.wall_ms)
+    if isinstance(found, Unfit):
+        return found
+    place = _within_quota(book, job, found)
+    return place if isinstance(place, Place) else Unfit(node.id, f"is no place for it: {place}")
+
+
+def _within_quota(book: Book, job: Job, found: Place) -> Place | str:
+    """A place for the job as it is, which was found for it with those of its alternatives alone that it may have."""
+    [place] = as_asked(book, job, [found])
+    return precedence.over_quota_there(book, job, place).removeprefix("waits: ") or place
 
 
 def find_node(book: Book, name: str) -> Node:
@@ -177,7 +196,7 @@ def prefetched(book: Book, node: str, seen: Prefetched) -> None:
         return
     if job.state is not JobState.RUNNING:
         return
-    found = fit(job, book.nodes[node], book.usage(node, without=job.id), now_wall_ms=book.wall_ms)
+    found = _offered(book, job, book.nodes[node])
     if isinstance(found, Unfit):
         # Found out now, it costs the job nothing.
         give_up(book, job, f"the node {found.reason}")
@@ -207,8 +226,7 @@ def commit(book: Book, job: Job, attempt: Attempt) -> None:
         book.put(book.leave(job, "left its node"))
         return
     target = book.nodes.get(move.target)
-    usage = book.usage(move.target, without=job.id)
-    found = fit(job, target, usage, now_wall_ms=book.wall_ms) if target is not None else Unfit(move.target, "is gone")
+    found = _offered(book, job, target) if target is not None else Unfit(move.target, "is gone")
     phases = (*move.phases, *(phase for phase in attempt.phases if phase.name in _SOURCE_PHASES))
     if isinstance(found, Unfit):
         go_back(book, job, f"the node {found.reason}")
@@ -238,7 +256,7 @@ def go_back(book: Book, job: Job, reason: str) -> None:
     if source is not None and not has_to_be_gone(book, source) and not limits.is_to_make_way(before, book.wall_ms):
         # It is the job's own place: one that takes no other jobs, because it is being drained, takes this one back.
         source = replace(source, drain=Drain.NONE)
-        found = fit(job, source, book.usage(source.id, without=job.id), now_wall_ms=book.wall_ms)
+        found = _offered(book, job, source)
         if isinstance(found, Place):
             book.put(book.begin(_with_mark_of(before, job), found))
             return

@@ -240,6 +240,13 @@ def over_quota(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Plac
     return book.projects.over_quota(job.spec.project, amount(book, tasks, places))
 
 
+def over_quota_there(book: Book, job: Job, place: Place) -> str:
+    """Why a job may not move to a place: it would have more there, for which its project would have to borrow."""
+    more = amount(book, [job], [place]).minus(book.projects.holding(job.id))
+    grows = max(more.unit_millis, more.device_millis, more.cpu_millis) > 0
+    return book.projects.over_quota(job.spec.project, more) if grows else ""
+
+
 def amount(book: Book, tasks: Sequence[Job], places: Sequence[Place]) -> Amount:
     """What these tasks would have at these places."""
     return _sum(

@@ -89,8 +89,8 @@ class Yardstick:
     def amount(self, requests: Requests, devices: Sequence[Device], *, unseen_count: int = 0) -> Amount:
         """What a task has that asked for so much and was given (parts of) these devices.
 
-        And of `unseen_count` others, of which its node tells nothing just now: they count as of the dearest kind that it
-        may be given.
+        And of `unseen_count` others, of which its node tells nothing just now: they count as of the dearest kind that
+        it may be given.
         """
         if not devices and not unseen_count:
             if self._latest is None or self._latest[0] is not requests:

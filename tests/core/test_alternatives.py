@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.core import assignments, keeping, model
+from controller.core import assignments, keeping, model, moves
 from controller.core.book import Policy
 from controller.core.placement import fit as fitting
 from controller.core.placement.demand import least
@@ -146,6 +146,23 @@ def test_where_the_first_is_more_than_its_projects_quota_a_job_gets_another_and_
     assert one.at(job) == ("b",)
     (placement,) = assignments.placements(one.book.nodes["b"], [one.book.jobs[job.id]])
     assert placement.spec.resources == Requests(1000, GIB, few)
+
+
+@pytest.mark.parametrize("borrows", [False, True])
+def test_a_job_is_not_moved_to_more_devices_than_its_projects_quota_has_room_for(*, borrows: bool) -> None:
+    one = Controller({"p": Declared(quota=Quota(device_millis=1_000), borrows=borrows)})
+    one.node("a", LARGE, cards("H100", 1))
+    one.tick()
+    two_or_one = Requests(1000, GIB, AcceleratorRequest(2), (AcceleratorRequest(1),))
+    job = one.submit(wanted(project="p", resources=two_or_one))
+    one.node("b", LARGE, cards("H100", 2))
+    one.tick()
+
+    place = moves.elsewhere(one.book, one.book.jobs[job.id])
+
+    assert isinstance(place, Place)
+    assert (place.node, len(place.devices)) == ("b", 2 if borrows else 1)
+    assert place.variant == (0 if borrows else 1)
 
 
 def test_room_that_is_kept_and_room_that_others_leave_is_of_the_devices_that_will_be_there() -> None:

@@ -76,10 +76,10 @@ def test_a_project_holds_what_its_jobs_have_at_their_places_and_no_more() -> Non
 def test_devices_of_which_a_node_tells_nothing_after_a_restart_are_held_all_the_same(told: int) -> None:
     quota = Quota(device_millis=2_000)
     projects = Projects({"p": Declared(quota=quota, borrows=False)}, Fading(MINUTE_MS, MINUTE_MS))
-    devices = tuple(Device(one, "gpu", "nvidia", health=Health.HEALTHY) for one in ("0", "1"))
+    devices = tuple(Device(one, "gpu", "nvidia", "H100", health=Health.HEALTHY) for one in ("0", "1"))
     node = Node("nodes/a", description=description(), devices=devices[:told])
     job = Job("jobs/train", spec(project="p", resources=Requests(1000, GIB, AcceleratorRequest(2))), JobState.RUNNING)
-    job = replace(job, node="a", attempts=(Attempt("train", 1, "a", devices=("0", "1")),))
+    job = replace(job, epoch=1, node="a", attempts=(Attempt("train", 1, "a", devices=("0", "1")),))
 
     projects.take_over([job], {"a": node})
 

@@ -95,6 +95,8 @@ class World:
         # Whose elements, or tasks, are whose; and who asked for which job.
         self.wholes: dict[str, str] = {}
         self._askers: dict[int, tuple[str, ...]] = {}
+        # Which process of the controller was asked for these last, and has not answered yet.
+        self._asked: dict[tuple[str, ...], int] = {}
         self.past = invariants.Past()
         self.answers: dict[int, Any] = {}
         self._timeline = Timeline()
@@ -189,16 +191,21 @@ class World:
             self.wholes |= {task_id(job_id, number): job_id for number in range(len(programs))}
 
     def _submit(self, several: Sequence[Wanted]) -> None:
+        ids, asked_now = tuple(one.job_id for one in several), self.controller.life
         if several[0].job_id in self.past.submitted:
             return
+        self.after(ASKS_AGAIN_MS, partial(self._submit, several))
+        if not self.controller.is_up or self._asked.get(ids) == asked_now:
+            # As `controller/submissions.py`: who asks again while that is under way waits for what becomes of it.
+            return
+        self._asked[ids] = asked_now
 
         def asked(token: int) -> Submitted | SubmittedTogether:
-            self._askers[token] = tuple(one.job_id for one in several)
+            self._askers[token] = ids
             events = tuple(self._submission(token, one.job_id, one.spec) for one in several)
             return events[0] if len(events) == 1 else SubmittedTogether(token, events)
 
         self.ask(asked)
-        self.after(ASKS_AGAIN_MS, partial(self._submit, several))
 
     def _submission(self, token: int, job_id: str, spec: JobSpec) -> Submitted:
         jobs = self.controller.jobs
@@ -210,6 +217,7 @@ class World:
         self.answers[token] = value
         if token not in self._askers:
             return
+        self._asked.pop(self._askers[token], None)
         if isinstance(value, Refusal):
             if value.reason == "DEPENDENCY_IMPOSSIBLE":
                 for job_id in self._askers[token]:
