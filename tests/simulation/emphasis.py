@@ -117,6 +117,14 @@ GANGS = Emphasis(
     at_once=4,
 )
 CROWD = Emphasis("projects that share too few nodes", {}, {"kill_controller": 1, "cancel": 1}, unrest=0.1, crowded=True)
+QUOTAS = Emphasis(
+    "projects that share too few nodes, many moves",
+    {"deaf": 0.1},
+    {"move": 4, "drain": 1, "kill_controller": 2, "kill_agent": 1},
+    {"lost_after_ms": 1, "checkpoint": _SAVING, "partition": Partition.PAUSE},
+    unrest=0.5,
+    crowded=True,
+)
 RELATIONS = Emphasis(
     "arrays and sequences",
     {},
@@ -178,6 +186,7 @@ EMPHASES = (
     GANGS,
     PACING,
     CROWD,
+    QUOTAS,
     RELATIONS,
     BACKLOG,
     PATIENCE,
