@@ -1,4 +1,4 @@
-"""When jobs that run will have ended: as runs like them took, else as their limits say."""
+"""When jobs that run will have ended: as runs like them took on their node, or anywhere, else as their limits say."""
 
 from statistics import median
 
@@ -9,12 +9,13 @@ from headrace.jobs import Job
 
 
 class Ends:
-    """By when jobs will have gone for one that waits: as runs like them took, else as their limits say."""
+    """By when jobs will have gone for one that waits: as runs like them took there, or anywhere; else as limits say."""
 
     def __init__(self, book: Book, head: str) -> None:
         self._book = book
         self._head = head
-        self._known: dict[Profile, int | None] = {}
+        # How long runs took, by node; under no name those of all nodes.
+        self._known: dict[Profile, dict[str, int]] = {}
         self._nothing_ran = not book.past_runs
 
     def __call__(self, job: Job, wall_ms: int) -> int | None:
@@ -34,6 +35,11 @@ class Ends:
             return None
         profile = profile_of(job.spec)
         if profile not in self._known:
-            runs = self._book.past_runs.like(job.spec)
-            self._known[profile] = round(median(run.millis for run in runs)) if runs else None
-        return self._known[profile]
+            by_node: dict[str, list[int]] = {}
+            for run in self._book.past_runs.like(job.spec):
+                by_node.setdefault(run.node, []).append(run.millis)
+                by_node.setdefault("", []).append(run.millis)
+            self._known[profile] = {node: round(median(millis)) for node, millis in by_node.items()}
+        known = self._known[profile]
+        # What takes a minute on a fast node may take ten elsewhere.
+        return known.get(job.node, known.get(""))

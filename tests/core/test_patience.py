@@ -41,6 +41,13 @@ class Mixed(Controller):
         self.book.learned.observe(profile_of(spec), PastRun(node, AMD64, (), round(MINUTE_MS * minutes)))
         self.book.learned.renew()
 
+    def ran(self, spec: JobSpec, node: str, minutes: float) -> None:
+        """A job like that has run there, and succeeded."""
+        attempt = Attempt(node, 1, node, platform=AMD64, start_time_ms=1, state=AttemptState.EXITED, exit_code=0)
+        end_ms = 1 + round(MINUTE_MS * minutes)
+        over = Job(f"jobs/{node}", spec, JobState.SUCCEEDED, epoch=2, attempts=(attempt,), end_time_ms=end_ms)
+        self.book.past_runs.ended(over)
+
     def full_for(self, minutes: float) -> Job:
         """The fast node is full, by a job that will have gone after so long."""
         long = Timeouts(run_ms=round(MINUTE_MS * minutes))
@@ -79,6 +86,18 @@ def test_a_job_that_cannot_be_moved_waits_for_a_faster_node_where_it_is_done_soo
     assert mixed.now(job).reason == job.reason
     mixed.ends(other)
     assert mixed.at(job) == ("fast",)
+
+
+def test_when_the_faster_node_has_room_is_told_by_runs_there_and_not_by_those_on_the_slow_one() -> None:
+    mixed = Mixed(fast=5)
+    like = wanted(resources=asks(4), where='name == "fast"')
+    for node, minutes in (("fast", 5), ("slow", 60), ("slow", 60)):
+        mixed.ran(like, node, minutes)
+    mixed.submit(like)
+
+    job = mixed.wanted()
+
+    assert job.reason.startswith("waits for fast, which should have room in 5m")
 
 
 def test_it_starts_where_it_can_once_it_has_waited_for_longer_than_was_thought(mixed: Mixed) -> None:

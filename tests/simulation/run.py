@@ -42,11 +42,9 @@ def run(seed: int, story: Story | None = None, emphasis: Emphasis = ANY) -> str:
     pacing = Pacing(paces) if is_paced else None
     unequal = Random(f"speeds of {seed}")
     is_unequal = emphasis.unequal or (emphasis is ANY and unequal.random() < UNEQUAL)
-    speeds = Speeds(unequal, is_crowded=tenants is not None) if is_unequal else None
+    speeds = Speeds(unequal) if is_unequal else None
     few_for_gangs = Random(f"columns of {seed}").choice((1, POLICY.few_for_gangs))
-    world = World(
-        rng, story=story, declared=declared, pacing=pacing, few_for_gangs=few_for_gangs, speeds=speeds
-    )
+    world = World(rng, story=story, declared=declared, pacing=pacing, few_for_gangs=few_for_gangs, speeds=speeds)
     world.faults = replace(Faults.drawn(rng), **emphasis.faults)
     world.wear = Random(f"what becomes of devices in {seed}")
     world.backlog = backlog

@@ -19,15 +19,16 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 # How likely a world is one of these, where nothing is emphasised.
-UNEQUAL = 0.3
+UNEQUAL = 0.4
 JOBS_AT_ONCE = 8
 _SLOW, _FAST = (0.4, 0.75), 3.0
 _WORK_MS = (6_000, 9_000, 12_000)
-# Of which two are on a node.
+# How many are of other kinds; of the usual one two are on a node.
+_OTHERS = 0.15
 _CORES = 2_000
 _QUEUE_MS = (None, None, None, 4_000, 10_000)
 # A unit of the price is worth so much; in an hour a node costs so many units, a core.
-_MS_PER_PRICE = (0.0, 40_000.0)
+_MS_PER_PRICE = (0.0, 40_000.0, 40_000.0)
 _PRICES = (0.0, 1.0, 20.0)
 UNKNOWN_RUN_MS = 10_000
 # A tick, and what is lost where both figures that a job is told are rounded.
@@ -48,10 +49,8 @@ class Wait:
 class Speeds:
     """How fast nodes are and what they cost; jobs of which most are of few kinds, and cannot be moved."""
 
-    def __init__(self, rng: Random, *, is_crowded: bool = False) -> None:
+    def __init__(self, rng: Random) -> None:
         self._rng = rng
-        # Where projects share the nodes, how large jobs are is theirs to say.
-        self._is_crowded = is_crowded
         self._of: dict[str, float] = {}
         self._work_ms = rng.choice(_WORK_MS)
         self.ms_per_price = rng.choice(_MS_PER_PRICE)
@@ -76,7 +75,7 @@ class Speeds:
 
     def spec(self, wanted: JobSpec) -> JobSpec:
         """A job of which few are on a node at once; it may have to begin soon."""
-        if wanted.task_count > 1 or wanted.element_count > 1 or self._rng.random() < 0.2:
+        if wanted.task_count > 1 or wanted.element_count > 1 or self._rng.random() < _OTHERS:
             return wanted
         limits = replace(wanted.timeouts, queue_ms=self._rng.choice(_QUEUE_MS))
         return replace(self.plain(wanted), timeouts=limits)
@@ -96,9 +95,7 @@ class Speeds:
 
     def plain(self, wanted: JobSpec) -> JobSpec:
         """As most jobs are."""
-        if not self._is_crowded:
-            wanted = replace(wanted, resources=Requests(_CORES, GIB))
-        return replace(wanted, checkpoint=None)
+        return replace(wanted, checkpoint=None, resources=Requests(_CORES, GIB))
 
     def work_ms(self) -> int:
         """How much work a job has: as much as others of its kind."""

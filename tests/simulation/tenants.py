@@ -10,17 +10,17 @@ from headrace.shares import WHOLE_MILLIS
 from tests.core.small_world import GIB
 
 # How likely a world is one of these, where nothing is emphasised.
-CROWDED = 0.25
+CROWDED = 0.35
 # Of twelve cores on three nodes.
 JOBS_AT_ONCE = 9
 JOBS_WITH_DEVICES_AT_ONCE = 4
 _CORES = (1_000, 2_000, 3_000)
 # Of six devices on these; in some projects nothing is said of devices.
-_DEVICES = (None, 1_000, 2_000, 3_000)
+_DEVICES = (None, 1_000, 1_000, 2_000, 3_000)
 # How many projects borrow, and how many jobs on devices are content with another number of them.
-_BORROWING, _CONTENT = 0.6, 0.7
+_BORROWING, _CONTENT = 0.5, 0.9
 # In how many such worlds some jobs are on devices in any case.
-_ON_DEVICES = 0.5
+_ON_DEVICES = 0.8
 _PRIORITIES = (0, 50, 50, 50, 85, 100)
 
 
