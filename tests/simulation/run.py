@@ -23,7 +23,8 @@ from tests.simulation.world import Story, World
 ROUGH_MS = 45_000
 STEP_MS = 1_000
 SETTLES_MS = 8_000
-CALM_BY_MS = 240_000
+# Where nodes are slow, all takes longer.
+CALM_BY_MS, SLOWLY_BY_MS = 240_000, 600_000
 # How long a world that is well must stay so, and what may be said in that time.
 STAYS_MS = 6_000
 STAYS_EVENTS = 150
@@ -90,7 +91,8 @@ def _calm(world: World) -> None:
     drained = world.rng.choice((*world.sites, ""))
     drains(world, drained)
     wrong = "not looked at yet"
-    while wrong and world.now_ms < CALM_BY_MS:
+    by_ms = CALM_BY_MS if world.speeds is None else SLOWLY_BY_MS
+    while wrong and world.now_ms < by_ms:
         world.pass_time(STEP_MS)
         wrong = amiss(world, drained)
     if wrong:
