@@ -33,7 +33,7 @@ _PRICES = (0.0, 1.0, 20.0)
 UNKNOWN_RUN_MS = 10_000
 # A tick, and what is lost where both figures that a job is told are rounded.
 _SLACK_MS = 3_000
-_TOLD = re.compile(r"waits for \S+, which should have room in (\S+): it would be done (\S+) sooner")
+_TOLD = re.compile(r"waits for .+?, which should have room in (\S+): it would be done (\S+) sooner")
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,6 @@ def nobody_waits_for_a_better_node_past_its_time(world: "World", _before: Job | 
         limit_ms, since_ms = job.spec.timeouts.queue_ms, job.queue_time_ms
         if limit_ms is not None and since_ms is not None and patience.until_ms >= since_ms + limit_ms:
             return f"{job.name} waits until {patience.until_ms}, its time is over at {since_ms + limit_ms}"
-    nodes = [one.node for one in waiting.values()]
+    nodes = [node for one in waiting.values() for node in dict.fromkeys(one.kept.nodes)]
     twice = [node for node in nodes if nodes.count(node) > 1]
     return f"{after.name} changes, and {twice} are waited for by two" if twice else None
