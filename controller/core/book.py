@@ -58,8 +58,9 @@ class Book:
         self.jobs: dict[str, Job] = {}
         self.nodes: dict[str, Node] = {node.id: assignments.above_all_sent(node) for node in nodes}
         # When a node was last heard, by this process: a restarted controller gives every node a whole lease. Those that
-        # were silent for longest come first.
+        # were silent for longest come first. And when it was written down last, likewise.
         self.heard_ms: dict[str, int] = {}
+        self.written_ms: dict[str, int] = {}
         # Streams ended with the process before: what comes of their sessions may be older than what that had heard.
         self.newest: dict[str, tuple[int, int]] = {node.id: (node.session + 1, 0) for node in nodes}
         self.frozen_at_ms: dict[str, int] = {}
@@ -76,7 +77,7 @@ class Book:
         self.endings = Endings(policy.ends_ms)
         self.foresight, self.past_runs = Foresight(), PastRuns()
         self.learned, self.improvements = Learned(self.nodes), Improvements()
-        self.watchlist = Watchlist()
+        self.watchlist, self.relations = Watchlist(), Relations()
         self.projects = projects or Projects({}, Fading(policy.half_life_ms, policy.share_ahead_ms))
         self.turns, self.queue = Turns(), Queue(policy.preempting_priority)
         self.snapshot = Snapshot()
@@ -86,7 +87,6 @@ class Book:
         # and those whose sensors have told something new.
         self.stale = {node.id: True for node in nodes}
         self.read_anew: dict[str, None] = {}
-        self.relations = Relations()
         self.draining = {node.id: None for node in nodes if node.drain is Drain.DRAINING}
         # The jobs of each node: another dict when they are others, so that who looks at a still sees no change.
         self._at: dict[str, dict[str, None]] = {}
@@ -173,6 +173,8 @@ class Book:
         self.nodes[node.id] = node
         self.projects.yardstick.put(node)
         self._saves[node.name] = node
+        self.written_ms.pop(node.id, None)
+        self.written_ms[node.id] = self.now_ms
         if node.drain is Drain.DRAINING:
             self.draining[node.id] = None
         else:

@@ -41,6 +41,8 @@ class Policy:
     patience_ms: int = 600_000
     # With more nodes than that, or more tasks, room for a gang is found in columns.
     few_for_gangs: int = 200
+    # How often it is written down when a node reported last, for a controller that is started again.
+    report_time_saved_ms: int = 60_000
     # How often what projects have used is written down.
     use_saved_ms: int = 60_000
     # What a unit of the owners' price is worth, as so much time; 0: prices do not count. Of a job of which it is not

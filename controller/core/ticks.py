@@ -1,5 +1,7 @@
 """What the passing of time brings: doubts about silent nodes, lost nodes, limits that are over."""
 
+from itertools import islice
+
 from controller.core import (
     arrays,
     drains,
@@ -21,6 +23,8 @@ from headrace.nodes import Node, NodeState
 
 # Ticks come far more often than this.
 STOOD_STILL_MS = 5_000
+# Ticks come twice a second, and it takes 50 s to write down all nodes once.
+_TICKS_FOR_ALL = 100
 
 STILL_THERE = (JobState.STARTING, JobState.RUNNING, JobState.FREEZING, JobState.CANCELLING)
 
@@ -47,6 +51,7 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
         book.capacity_changed()
     for use in book.projects.to_save(wall_ms, every_ms=book.policy.use_saved_ms):
         book.put_use(use)
+    _write_report_times(book)
     progress.ticked(book)
     arrays.ticked(book)
     drains.ticked(book)
@@ -66,6 +71,19 @@ def _silent_nodes(book: Book, millis: int) -> list[tuple[Node, int]]:
             break
         found.append((book.nodes[node], book.now_ms - heard_ms))
     return found
+
+
+def _write_report_times(book: Book) -> None:
+    """Writes down now and then when nodes reported last, some of them each time: thousands are not saved at once."""
+    at_most = len(book.written_ms) // _TICKS_FOR_ALL + 1
+    for node_id, written_ms in list(islice(book.written_ms.items(), at_most)):
+        if book.now_ms - written_ms < book.policy.report_time_saved_ms:
+            break
+        if book.nodes[node_id].state is NodeState.READY:
+            book.put_node(book.nodes[node_id])
+        else:
+            # Nothing of it is new until it reports, and then it is written down.
+            del book.written_ms[node_id]
 
 
 def _stood_still(book: Book, millis: int) -> None:

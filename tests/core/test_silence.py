@@ -168,3 +168,17 @@ def test_a_restarted_controller_loses_no_job_and_starts_none_twice() -> None:
 
     assert world.running() == {"a": [FIRST]}
     assert world.job("big-1").state is JobState.QUEUED
+
+
+def test_a_controller_that_was_killed_knows_to_a_minute_when_a_node_was_heard_last() -> None:
+    world = World(a=AMD64)
+    world.pass_time(400_000)
+    reported_ms = world.node("a").report_time_ms
+    assert reported_ms is not None
+    world.sites["a"].cut = True
+
+    world.restart_controller()
+
+    known_ms = world.node("a").report_time_ms
+    assert known_ms is not None
+    assert 0 <= reported_ms - known_ms <= 62_000
