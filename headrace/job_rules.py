@@ -177,7 +177,7 @@ def _query(path: str, where: str, schema: query.Schema, *, needed: bool = False)
     if needed and not where.strip():
         yield path, 'the condition is missing; write e.g. arch == "arm64"'
     try:
-        query.parse(where, schema)
+        query.parse_new(where, schema)
     except query.QueryError as error:
         yield path, error.message
 

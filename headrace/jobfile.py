@@ -331,7 +331,7 @@ def _is(name: str, value: str) -> str:
 
 def _checked(where: str) -> str:
     try:
-        query.parse(where, query.DEVICE_FIELDS)
+        query.parse_new(where, query.DEVICE_FIELDS)
     except query.QueryError as error:
         raise Wrong(error.problem) from None
     return where

@@ -11,7 +11,7 @@ from headrace.query_fields import DEVICE_FIELDS, NODE_FIELDS, device_row, is_fre
 from headrace.query_found import FOUND_DEVICE_FIELDS, DeviceView, found_device_row
 from headrace.query_jobs import JOB_FIELDS, job_row
 from headrace.query_schema import Field, Kind, QueryError, Row, Scalar, Schema, Value
-from headrace.query_syntax import parse
+from headrace.query_syntax import parse, parse_new
 
 __all__ = [
     "DEVICE_FIELDS",
@@ -38,6 +38,7 @@ __all__ = [
     "node_row",
     "parse",
     "parse_field",
+    "parse_new",
     "parse_order",
     "parse_sum",
     "parts_of",

@@ -1,7 +1,7 @@
 """The fields of nodes and devices that queries know. A further one is a line here and a line in docs/query.md."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -12,6 +12,12 @@ from headrace.query_schema import Field, Kind, RecordRow, Row, Schema, Value
 
 # What `gpu.` and the like stand for; "accelerator" is a device of any kind.
 DEVICE_PREFIXES = ("accelerator", "gpu", "npu")
+# As agents tell them. A new one is a word here, and a vendor there.
+DEVICE_KINDS = ("gpu", "npu", "tpu", "accelerator")
+VENDORS = (
+    *("amd", "aws", "cambricon", "denglin", "enflame", "google", "huawei", "hygon", "iluvatar"),
+    *("intel", "kunlunxin", "metax", "mthreads", "nvidia", "rockchip", "thead", "unknown"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +69,8 @@ def _architecture(word: str) -> str:
 
 _DEVICE: dict[str, Field] = {
     "id": Field(Kind.TEXT, lambda device: device.id),
-    "kind": Field(Kind.WORD, lambda device: device.kind),
-    "vendor": Field(Kind.WORD, lambda device: device.vendor),
+    "kind": Field(Kind.WORD, lambda device: device.kind, usual=DEVICE_KINDS),
+    "vendor": Field(Kind.WORD, lambda device: device.vendor, usual=VENDORS, others=True),
     "model": Field(Kind.TEXT, lambda device: device.model),
     "index": Field(Kind.NUMBER, lambda device: device.index),
     "memory": Field(Kind.SIZE, lambda device: device.memory_bytes),
@@ -109,7 +115,7 @@ def _of_each(devices: Callable[[NodeView, str], tuple[Device, ...]], kind: str, 
         # Each figure of one device is one value, never a tuple itself.
         return tuple([known.read(device) for device in devices(view, kind)])  # type: ignore[misc]
 
-    return Field(known.kind, read, words=known.words, several=True)
+    return replace(known, read=read, several=True)
 
 
 def _count(devices: Callable[[NodeView, str], tuple[Device, ...]], kind: str) -> Field:
@@ -163,7 +169,7 @@ NODE_FIELDS = Schema(
         "arch": Field(
             Kind.WORD, _of_platform(lambda own: own.architecture), platforms.ARCHITECTURES, normal=_architecture
         ),
-        "os": Field(Kind.WORD, _of_platform(lambda own: own.os)),
+        "os": Field(Kind.WORD, _of_platform(lambda own: own.os), usual=(platforms.LINUX,)),
         "variant": Field(Kind.WORD, _of_platform(lambda own: own.variant)),
         "emulated": Field(Kind.BOOL, _of_platform(lambda own: own.emulated)),
         "platforms": _node(Kind.LIST, lambda node: tuple(map(str, node.description.platforms)) or None),

@@ -1,6 +1,7 @@
 """What finding capacity asks of a device: what it is, where it is, and who has it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from headrace.nodes import Device, Node
@@ -26,11 +27,11 @@ def found_device_row(view: DeviceView) -> Row:
 
 
 def _of_device(known: Field) -> Field:
-    return Field(known.kind, lambda view: known.read(view.device), words=known.words, normal=known.normal)
+    return replace(known, read=lambda view: known.read(view.device))
 
 
 def _of_node(known: Field) -> Field:
-    return Field(known.kind, lambda view: known.read(_node_view(view.node)), words=known.words, normal=known.normal)
+    return replace(known, read=lambda view: known.read(_node_view(view.node)))
 
 
 def _open(read: Callable[[Any, str], Value]) -> Callable[[DeviceView, str], Value]:

@@ -36,6 +36,7 @@ class Field:
     """A field that queries know: how a record answers it, and the words it can be where they are few.
 
     `normal` turns other spellings of a word into the one in use. `several`: a node has a value for each of its devices.
+    `usual`: the words that there are so far; `others`: agents may come to know further ones.
     """
 
     kind: Kind
@@ -43,6 +44,8 @@ class Field:
     words: tuple[str, ...] = ()
     normal: Callable[[str], str] | None = None
     several: bool = False
+    usual: tuple[str, ...] = ()
+    others: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,8 @@ _READERS: dict[Kind, Callable[[str], int]] = {
     Kind.DURATION: units.parse_duration,
     Kind.CPU: units.parse_cpu,
 }
+# As like as two words are of which one has another letter, or one more or less.
+_ONE_LETTER = 0.8
 _CURLY = "\u201c\u201d\u201e\u2033\u2018\u2019\u201a\u2032\u00ab\u00bb`"
 _MISTAKES = {
     "&": "write and",
@@ -96,13 +98,13 @@ class WrongValue(ValueError):
     """A literal that says nothing beside its field; the message says what is allowed."""
 
 
-def value(token: Token, name: Name, known: Field) -> Scalar:
-    """The token as a value of the field that it is compared with. Raises WrongValue."""
+def value(token: Token, name: Name, known: Field, *, new: bool) -> Scalar:
+    """The token as a value of the field that it is compared with; `new`: of a query just written. Raises WrongValue."""
     match name.kind, token.kind:
         case Kind.TEXT, "text":
             return unquoted(token)
         case Kind.WORD, "text":
-            return _word(token, name, known)
+            return _word(token, name, known, new=new)
         case Kind.BOOL, "true" | "false":
             return token.kind == "true"
         case Kind.NUMBER, "number" if _NUMBER.fullmatch(token.text):
@@ -132,11 +134,14 @@ def _quantity(token: Token, name: Name) -> int:
         raise WrongValue(f"{name}: {error}") from None
 
 
-def _word(token: Token, name: Name, known: Field) -> str:
+def _word(token: Token, name: Name, known: Field, *, new: bool) -> str:
     word = unquoted(token).lower()
     word = known.normal(word) if known.normal else word
-    if known.words and word not in known.words:
-        near = nearest(word, known.words)
-        remedy = f'did you mean "{near}"?' if near else f"it is one of {', '.join(known.words)}"
+    words = known.words or (known.usual if new else ())
+    if words and word not in words:
+        near = nearest(word, words, likeness=_ONE_LETTER if known.others else 0.6)
+        if known.others and near is None:
+            return word
+        remedy = f'did you mean "{near}"?' if near else f"it is one of {', '.join(words)}"
         raise WrongValue(f"{name} is never {token.text}; {remedy}")
     return word

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The most similar of the known names, if one is similar enough to be worth a word."""
+def nearest(name: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
+    """The most similar of the known names, if one is similar enough to be worth a word; 1 is the same."""
     import difflib  # noqa: PLC0415 - 3 ms, for mistakes only: the client starts often.
 
-    found = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(name, sorted(known), n=1, cutoff=likeness)
     return found[0] if found else None
 
 

@@ -52,7 +52,7 @@ def asked(request: pb.FindCapacityRequest) -> Question:
     over = _over(request)
     schema = SCHEMAS[over]
     _check_free(request, over)
-    matches = _parsed("filter", request.filter, lambda text: query.parse(text, schema))
+    matches = _parsed("filter", request.filter, lambda text: query.parse_new(text, schema))
     sums = tuple(_parsed("sums", one, lambda text: query.parse_sum(text, schema)) for one in request.sums)
     group = _parsed("group_by", request.group_by, lambda text: _group(text, schema)) if request.group_by else None
     order = (

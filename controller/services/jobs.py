@@ -63,7 +63,7 @@ class JobService(JobServiceServicer):
         return _dump(await self._job(request.name))
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Any) -> pb.ListJobsResponse:  # noqa: ARG002, N802, D102
-        matches = query.parse(request.filter, query.JOB_FIELDS) if request.filter else None
+        matches = query.parse_new(request.filter, query.JOB_FIELDS) if request.filter else None
         wanted = page_size(request.page_size, PAGE_SIZE, PAGE_SIZE_MAX)
         before = JobCursor.from_token(request.page_token) if request.page_token else None
         gang = request.gang.removeprefix("jobs/")
@@ -127,7 +127,7 @@ class JobService(JobServiceServicer):
 
     async def MigrateJob(self, request: pb.MigrateJobRequest, context: Any) -> pb.MigrateJobResponse:  # noqa: ARG002, N802, D102
         if request.where:
-            query.parse(request.where, query.NODE_FIELDS)
+            query.parse_new(request.where, query.NODE_FIELDS)
         job = await self._job(request.name)
         if job.ended or (job.array and await self._known(job.id) is None):
             what = "has ended and" if job.ended else "waits for its turn and"

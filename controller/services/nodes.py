@@ -149,7 +149,7 @@ class NodeService(NodeServiceServicer):
 
     def _matching(self, where: str, *, only: str = "", after: str = "") -> Iterator[Node]:
         """The nodes for which `where` holds: the one that is named, else all behind `after`, by their ids."""
-        matches = query.parse(where, query.NODE_FIELDS) if where else None
+        matches = query.parse_new(where, query.NODE_FIELDS) if where else None
         # A report that was refused names a node that there is not.
         known = (only,) if only in self._book.nodes else ()
         for one in known if only else sorted(one for one in self._book.nodes if one > after):

@@ -8,6 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.accelerators.makers import nvidia
+from agent.accelerators.table import SPECS
+from agent.accelerators.unknown import Unknown
 from headrace.attempts import Platform
 from headrace.jobs import Job, JobSpec, JobState
 from headrace.nodes import Capacity, Cpu, Device, Drain, Health, Load, Node, NodeDescription, NodeState
@@ -23,8 +26,10 @@ from headrace.query import (
     job_row,
     node_row,
     parse,
+    parse_new,
 )
 from headrace.query_expressions import Among, And, Compare, Contains, Holds, Literal, Name, Not, Or
+from headrace.query_fields import DEVICE_KINDS, VENDORS
 from headrace.query_schema import Kind
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "query.md"
@@ -214,6 +219,38 @@ def test_a_query_that_means_nothing_is_told_where_and_why(query: str, position: 
     assert problem in caught.value.problem
     assert caught.value.position == position
     assert caught.value.reason == "QUERY_INVALID"
+
+
+MISSPELT = [
+    ('vendor == "nvidea"', 10, 'vendor is never "nvidea"; did you mean "nvidia"?'),
+    ('gpu.vendor in ("amd", "huwei")', 22, 'gpu.vendor is never "huwei"; did you mean "huawei"?'),
+    ('gpu.kind == "gpuu"', 12, 'gpu.kind is never "gpuu"; did you mean "gpu"?'),
+    ('free.accelerator.kind == "fpga"', 25, "it is one of gpu, npu, tpu, accelerator"),
+    ('os == "windows"', 6, "it is one of linux"),
+]
+
+
+@pytest.mark.parametrize(("query", "position", "problem"), MISSPELT)
+def test_a_word_that_no_agent_tells_is_refused_where_it_is_written(query: str, position: int, problem: str) -> None:
+    with pytest.raises(QueryError) as caught:
+        parse_new(query, NODE_FIELDS)
+
+    assert problem in caught.value.problem
+    assert caught.value.position == position
+
+
+def test_a_query_that_was_accepted_once_stays_one_and_a_vendor_may_be_new() -> None:
+    for query, *_ in MISSPELT:
+        assert str(parse(query, NODE_FIELDS)) == query
+    assert parse_new('vendor == "acme"', NODE_FIELDS)
+    assert parse_new('vendor == "arm"', NODE_FIELDS)
+
+
+def test_the_words_for_devices_are_those_that_agents_tell() -> None:
+    specs = (*SPECS, nvidia.SPEC)
+
+    assert {spec.name for spec in specs} | {Unknown.name} == set(VENDORS)
+    assert {kind for spec in specs for kind in (spec.kind, *spec.kinds.values())} | {"accelerator"} == set(DEVICE_KINDS)
 
 
 @given(st.text() | st.text(alphabet="ab.\"'\\()[],<>=! 019GiBm\nin notand"))
