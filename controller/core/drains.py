@@ -14,6 +14,8 @@ from headrace.refusals import Code, Refusal
 # How many jobs a refusal names.
 _NAMED = 5
 
+# What a cordon of a node that was being drained does besides.
+_ENDED = "its drain has ended with this: what was to leave stays"
 _HERE = (JobState.STARTING, JobState.RUNNING)
 
 
@@ -27,16 +29,19 @@ def asked(book: Book, event: DrainAsked) -> None:
     except Refusal as refusal:
         book.answer(event.token, refusal)
         return
+    ends = event.drain is Drain.CORDONED and node.drain is Drain.DRAINING
     if node.drain is not event.drain and not (node.drain is Drain.DRAINED and event.drain is Drain.DRAINING):
         node = replace(node, drain=event.drain, blockers=(), drain_deadline_time_ms=None)
         book.put_node(node)
-        book.note(node.name, f"NODE_{event.drain.name}" if event.drain is not Drain.NONE else "NODE_OPEN", "by request")
+        reason = f"NODE_{event.drain.name}" if event.drain is not Drain.NONE else "NODE_OPEN"
+        book.note(node.name, reason, f"by request; {_ENDED}" if ends else "by request")
         book.capacity_changed()
     if node.drain is Drain.DRAINING and event.deadline_ms is not None:
         node = replace(node, drain_deadline_time_ms=book.wall_ms + event.deadline_ms)
         book.put_node(node)
     _advance(book, node)
-    book.answer(event.token, book.node_now(book.nodes[node.id]))
+    now = book.node_now(book.nodes[node.id])
+    book.answer(event.token, replace(now, blockers=(_ENDED,)) if ends else now)
 
 
 def _look_for_room(book: Book, node: Node, *, stops: bool) -> None:

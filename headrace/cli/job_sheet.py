@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from headrace import elements, units
 from headrace.attempts import FIRST_KEPT
-from headrace.cli import job_table, words
+from headrace.cli import job_table, job_terms, words
 from headrace.v1.attempt_pb2 import Attempt, Phase
 from headrace.v1.job_pb2 import Dependency, Exclusion, Job, Migration, MigrationPlan
 from headrace.v1.job_service_pb2 import MigrateJobResponse
@@ -98,14 +98,13 @@ def _facts(job: Job) -> list[tuple[str, str]]:
         ("Node", job.node),
         ("Devices", _devices(job)),
         ("Epoch", str(job.epoch)),
-        ("Image", job.spec.image),
-        ("Command", " ".join(job.spec.command)),
-        ("Where", job.spec.where),
+        *job_terms.program(job),
+        *job_terms.terms(job.spec),
         ("Created", words.moment(job, "create_time")),
         ("Started", words.moment(job, "start_time")),
         ("Ended", words.moment(job, "end_time")),
         ("Exit code", str(job.exit_code) if job.HasField("exit_code") else ""),
-        ("Failures", _failures(job)),
+        ("Retries", _retries(job)),
         ("Checkpoint", _checkpoint(job)),
         ("Outputs", _outputs(job)),
         ("Digest", job.outputs.digest),
@@ -117,7 +116,7 @@ def _condition(one: Dependency) -> str:
     return words.enum_name(Dependency.Condition, one.condition).lower()
 
 
-def _failures(job: Job) -> str:
+def _retries(job: Job) -> str:
     retry = job.spec.retry
     within = f" within {units.format_duration(retry.within.ToMilliseconds())}" if retry.HasField("within") else ""
     return f"{job.failures} of {retry.limit} allowed{within}" if job.failures else ""

@@ -36,7 +36,7 @@ def state(node: Node) -> str:
 
 def change(node: Node) -> str:
     """A line about a node that changed."""
-    jobs = f", {len(node.jobs)} jobs" if node.jobs else ""
+    jobs = f", {words.counted(len(node.jobs), 'job')}" if node.jobs else ""
     return f"{words.id_of(node.name)} {state(node)}{jobs}"
 
 

@@ -108,4 +108,4 @@ def _remaining(node: Node) -> str:
 
 
 def _show_change(changed: Node, output: str) -> None:
-    render.show(changed, output, lambda node, _wide: [node_views.change(node)])
+    render.show(changed, output, lambda node, _wide: [node_views.change(node), *words.indented(list(node.blockers))])

@@ -24,9 +24,14 @@ def pairs(facts: Sequence[tuple[str, str]]) -> list[str]:
     return [f"{heading + ':':{width}} {fact}" for heading, fact in told]
 
 
+def counted(count: int, noun: str) -> str:
+    """How many: "1 job", "2 jobs"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def files(count: int) -> str:
     """How many files."""
-    return f"{count} file" if count == 1 else f"{count} files"
+    return counted(count, "file")
 
 
 def indented(texts: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from controller.core.book import Policy
 from headrace.jobs import JobState
-from headrace.nodes import Drain
+from headrace.nodes import Drain, Node
 from tests.core.small_world import AMD64, ARM64, SECOND, SLOW, World
 
 
@@ -27,6 +27,20 @@ def test_a_drained_node_is_one_whose_jobs_run_elsewhere() -> None:
 
     assert world.node("a").drain is Drain.DRAINED
     assert world.running() == {"b": [SECOND]}
+
+
+def test_a_cordon_says_that_it_ends_a_drain() -> None:
+    world = World(a=AMD64)
+    world.submit()
+    told = "its drain has ended with this: what was to leave stays"
+    world.drain("a", force=True)
+
+    ended = world.drain("a", Drain.CORDONED)
+    again = world.drain("a", Drain.CORDONED)
+
+    assert isinstance(ended, Node)
+    assert isinstance(again, Node)
+    assert (ended.blockers, again.blockers, world.node("a").blockers) == ((told,), (), ())
 
 
 def test_a_drain_names_what_keeps_it() -> None:

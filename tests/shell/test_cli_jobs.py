@@ -28,11 +28,48 @@ async def test_a_job_is_shown_with_attempts_migrations_and_phases(controller: Co
     ended = await headrace("job", "pi", controller=controller.address)
 
     shown = ended.out.decode()
-    assert "Why:    it is under way" in shown
+    assert "Why:       it is under way" in shown
     assert "2      west-1  arm64 (emulated)  EXITED  0" in shown
     assert "Move:      east-1 -> west-1" in shown
     assert "Downtime:  704 ms" in shown
     assert "freeze  210 ms  1.50MiB" in shown
+
+
+async def test_a_job_shows_the_program_that_it_runs_and_what_it_asks_for(controller: Controller) -> None:
+    shown = job(attempts=[attempt_pb2.Attempt(job="pi-1a2b", epoch=1, node="west-1", variant=5)])
+    spec = shown.spec
+    spec.image, spec.priority = "registry.example/pi:1", 80
+    spec.command[:] = ["echo", "base"]
+    spec.variants.add(where='node == "east-1"', image="registry.example/east:1")
+    spec.variants.add(where='node == "west-1"', image="registry.example/west:1", command=["echo", "west"])
+    spec.resources.cpu_millis, spec.resources.memory_bytes = 1500, 4 << 30
+    spec.resources.accelerators.count, spec.resources.accelerators.where = 2, '"h100" in model'
+    spec.resources.alternatives.add(count=4, where='"a100" in model')
+    spec.neighbours.apart_from[:], spec.neighbours.spread = ["other"], "region"
+    spec.timeouts.run.FromSeconds(7200)
+    spec.retry.limit = 2
+    spec.retry.on[:] = [job_pb2.Retry.NODE_LOST, job_pb2.Retry.EXIT_NONZERO]
+    shown.failures = 2
+    controller.answer("GetJob", shown)
+
+    ended = await headrace("job", "pi", controller=controller.address)
+
+    facts = [
+        (name, fact.strip()) for name, _, fact in (line.partition(":") for line in ended.out.decode().splitlines())
+    ]
+    for fact in [
+        ("Variant", '2 of 2: node == "west-1"'),
+        ("Image", "registry.example/west:1"),
+        ("Command", "echo west"),
+        ("Asks for", '1.5 cores, 4GiB, 2 devices ("h100" in model) or 4 devices ("a100" in model)'),
+        ("Apart from", "other"),
+        ("Spread", "region"),
+        ("Priority", "80"),
+        ("Timeouts", "run 2h"),
+        ("Retry", "2 times, on node-lost, exit-nonzero"),
+        ("Retries", "2 of 2 allowed"),
+    ]:
+        assert fact in facts
 
 
 async def test_a_part_of_a_device_is_shown_as_advisory(controller: Controller) -> None:
