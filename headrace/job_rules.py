@@ -7,7 +7,17 @@ from collections.abc import Iterator
 
 from headrace import capacity, query, references, units
 from headrace.ids import is_job_id
-from headrace.jobs import AcceleratorRequest, CheckpointPolicy, JobSpec, Requests, Retry, Timeouts, Variant, Work
+from headrace.jobs import (
+    AcceleratorRequest,
+    CheckpointPolicy,
+    JobSpec,
+    Requests,
+    Retry,
+    RetryCause,
+    Timeouts,
+    Variant,
+    Work,
+)
 from headrace.neighbours import Neighbours
 from headrace.query import Kind
 from headrace.refusals import Code, Refusal
@@ -75,6 +85,8 @@ def problems(spec: JobSpec) -> Iterator[Finding]:
     yield from _limits(spec)
     yield from _timeouts(spec.timeouts)
     yield from _retry(spec.retry)
+    if RetryCause.NO_PROGRESS in spec.retry.on and spec.timeouts.progress_ms is None:
+        yield "retry.on", "names no-progress, which never comes without a limit; write e.g. timeouts: {progress: 10m}"
     yield from _many(spec)
     yield from _after(spec)
     if spec.work is not None:

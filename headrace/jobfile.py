@@ -244,7 +244,13 @@ class _Reader:
 
     def retry(self, node: Node, path: str) -> Retry:
         readers: dict[str, Reader] = {"limit": whole_number, "on": self.causes, "within": duration}
-        return Retry(**_renamed(self.findings.section(node, path, readers), within="within_ms"))
+        values = self.findings.section(node, path, readers)
+        counted = [one for one in values.get("on", ()) if one is not RetryCause.NODE_LOST]
+        if counted and "limit" not in values and not self.findings.is_noted(f"{path}.limit"):
+            cause = counted[0].name.lower().replace("_", "-")
+            message = f"is missing, so that nothing is tried again after {cause}; write e.g. limit: 3"
+            self.findings.note(node.place, f"{path}.limit", message)
+        return Retry(**_renamed(values, within="within_ms"))
 
     def causes(self, node: Node, path: str) -> tuple[RetryCause, ...]:
         return self.findings.items(node, path, one_of(RetryCause))
