@@ -222,8 +222,8 @@ def test_of_many_nodes_a_few_are_shown_and_all_are_counted() -> None:
     assert len(found.candidates) < 12
     assert (found.node_count, found.fitting_count, found.fitting_empty_count) == (100, 70, 70)
     assert [(one.reason, one.node_count) for one in found.obstacles] == [
-        ('does not match where: region == "north"', 23),
-        ("has less than 8 cores free", 7),
+        ('does not match where: region == "north"', 25),
+        ("has less than 8 cores free", 5),
     ]
     assert all(one.reason == "" for one in found.candidates[:5])
     assert [one.reason for one in found.candidates[5:]].count("has less than 8 cores free") == 2

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from controller.core.placement.fit import Place, Usage, choose, fit, free
-from headrace.jobs import Job, Network, Preference, Requests
+from headrace.jobs import AcceleratorRequest, Job, Network, Preference, Requests
 from headrace.nodes import Capacity, Engine, Load, Node, NodeState
 from tests.core.small_world import GIB, PINS, description, spec
 
@@ -59,6 +59,23 @@ def test_a_node_whose_engine_does_not_answer_takes_no_job_and_says_why() -> None
 )
 def test_a_job_is_given_no_more_than_what_the_others_leave(requests: Requests, reason: str) -> None:
     assert refused(job(resources=requests), usage=Usage(1000, 2 * GIB)) == reason
+
+
+def test_what_no_end_of_a_job_can_change_is_said_before_what_one_may() -> None:
+    full = Usage(3000, 6 * GIB)
+    device = Requests(2000, GIB, AcceleratorRequest(1, 'kind == "gpu"'))
+
+    assert (
+        refused(job(where=WHERE, resources=Requests(2000, GIB)), at("south"), full) == f"does not match where: {WHERE}"
+    )
+    assert (
+        refused(job(network=Network.HOST, resources=Requests(2000, GIB)), usage=full) == "does not allow network: host"
+    )
+    assert refused(job(resources=device), usage=full) == 'has no device free with kind == "gpu"'
+
+
+def test_memory_is_told_as_jobs_write_it() -> None:
+    assert refused(job(resources=Requests(1000, 100 * GIB))) == "has less than 100 GiB of memory free"
 
 
 def test_a_node_that_holds_more_than_it_has_has_nothing_free() -> None:

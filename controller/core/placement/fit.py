@@ -131,14 +131,16 @@ def fit(job: Job, node: Node, usage: Usage, *, now_wall_ms: int) -> Place | Unfi
     if isinstance(found, str):
         return Unfit(node.id, found)
     pin, platform = found
-    lacking = _lacking(spec, node)
-    if lacking:
-        return Unfit(node.id, lacking)
+    # What no end of a job changes is said before what one may.
+    if spec.network is Network.HOST and not node.description.host_network:
+        return Unfit(node.id, reasons_given.NO_HOST_NETWORK)
     if spec.where and not holds(spec.where, node, usage):
         return Unfit(node.id, reasons_given.no_match(spec.where))
     apart = kept_apart(spec)
-    if any(one in usage.names for one in apart):
-        return Unfit(node.id, reasons_given.kept_apart(apart))
+    shunned = reasons_given.kept_apart(apart) if any(one in usage.names for one in apart) else ""
+    held = _lacking(spec, node) or shunned
+    if held:
+        return Unfit(node.id, _never_devices(job.spec.resources, node) or held)
     away = devices_at(job, node.id, now_wall_ms=now_wall_ms)
     # To a job that keeps away from a device it is as good as taken.
     usage = replace(usage, devices=usage.devices + tuple(one.device for one in away)) if away else usage
@@ -249,9 +251,19 @@ def _lacking(spec: JobSpec, node: Node) -> str:
         return reasons_given.no_cpu(wants)
     if wants.memory_bytes > has.memory_bytes:
         return reasons_given.no_memory(wants)
-    if spec.network is Network.HOST and not node.description.host_network:
-        return reasons_given.NO_HOST_NETWORK
     return ""
+
+
+def _never_devices(wants: Requests, node: Node) -> str:
+    """Why the node has not such devices, whoever holds them; empty where it has, or none are asked for."""
+    request = wants.accelerators
+    if request is None:
+        return ""
+    for one in (request, *wants.alternatives):
+        such = [device for device in node.devices if _matches(one.where, device)]
+        if any(device.shareable for device in such) if one.is_part else len(such) >= one.count:
+            return ""
+    return _no_part(request, node) if request.is_part else reasons_given.no_devices(request)
 
 
 def _first_devices(wants: Requests, node: Node, usage: Usage) -> tuple[tuple[Device, ...] | str, int]:

@@ -21,12 +21,14 @@ Codes = NDArray[np.int16]
 class Given:
     """Of some slots: why there are no devices, 0 where there are; how near these are to each other, and of what.
 
-    `which` is 0 for what is asked for first, and else says how manieth of the alternatives is given.
+    `which` is 0 for what is asked for first, and else says how manieth of the alternatives is given. `never`: there are
+    none, whoever holds them.
     """
 
     code: Codes
     near: Integers
     which: Integers
+    never: Booleans
 
 
 class Devices:
@@ -57,7 +59,8 @@ class Devices:
     def of(self, slots: Integers) -> Given:
         """What these would give."""
         count = len(slots)
-        found = Given(np.zeros(count, dtype=np.int16), np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64))
+        near, which = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+        found = Given(np.zeros(count, dtype=np.int16), near, which, np.zeros(count, dtype=np.bool_))
         if not self._requests:
             return found
         if self._requests[0].is_part:
@@ -82,6 +85,10 @@ class Devices:
             if not lacks.any():
                 return
         found.code[lacks] = self._no_devices
+        never = np.ones(int(lacks.sum()), dtype=np.bool_)
+        for request, such in zip(self._requests, self.such, strict=True):
+            never &= such.values[:, slots[lacks]].sum(axis=0) < request.count
+        found.never[lacks] = never
 
     def _parts(self, found: Given, request: AcceleratorRequest, such: Booleans, slots: Integers) -> None:
         shareable = such & self._snapshot.shareable[:, slots]
@@ -89,6 +96,7 @@ class Devices:
         shares_none = such.any(axis=0) & ~shareable.any(axis=0)
         found.code[~roomy.any(axis=0)] = self._no_part
         found.code[shares_none] = self._shares_none
+        found.never[:] = ~shareable.any(axis=0)
 
     def _looked_at(self, found: Given, index: int, slot: int) -> None:
         # Who keeps apart from jobs of this name does not from others of the shape.

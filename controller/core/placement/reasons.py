@@ -37,7 +37,9 @@ def no_cpu(wants: Requests) -> str:
 
 def no_memory(wants: Requests) -> str:
     """It has not enough of it free."""
-    return f"has less than {wants.memory_bytes >> 20} MiB of memory free"
+    gib, rest = divmod(wants.memory_bytes, 1 << 30)
+    amount = f"{wants.memory_bytes >> 20} MiB" if rest else f"{gib} GiB"
+    return f"has less than {amount} of memory free"
 
 
 def no_match(where: str) -> str:

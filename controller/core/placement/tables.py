@@ -272,16 +272,19 @@ class Table:
         platform = snapshot.platform[slots]
         given = self._devices.of(slots)
         code, self.which[slots] = given.code, given.which
-        # What is said of a node is the first of these that keeps the job from it: the last one written.
+        devices = code.copy() if given.never.any() else code
+        # What is said of a node is the first of these that keeps the job from it, the last one written; and what no end
+        # of a job changes before what one may.
         if self.company is not None:
             code[self.company.beside(slots)] = self._apart
+        wants = spec.resources
+        code[snapshot.memory_bytes[slots] < wants.memory_bytes] = self._no_memory
+        code[snapshot.cpu_millis[slots] < wants.cpu_millis] = self._no_cpu
+        code[given.never] = devices[given.never]
         if self._where is not None:
             code[~self._where.values[slots]] = self._no_match
         if spec.network is Network.HOST:
             code[~snapshot.host_network[slots]] = self._no_network
-        wants = spec.resources
-        code[snapshot.memory_bytes[slots] < wants.memory_bytes] = self._no_memory
-        code[snapshot.cpu_millis[slots] < wants.cpu_millis] = self._no_cpu
         runs = self._images_run[variant, platform]
         code = np.where(runs > 0, runs, code)
         standing = self._standings[snapshot.standing[slots]]
