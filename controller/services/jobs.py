@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from controller.core import arrays, explanations, stills
+from controller.core import arrays, cautions, explanations, stills
 from controller.core.model import CancelAsked, MoveAnswer, MoveAsked
 from controller.creations import Creations, Wanted
 from controller.images import Images
@@ -15,6 +15,7 @@ from controller.logs import JobLogs
 from controller.shell import Shell
 from controller.store import JobCursor, Store
 from headrace import jobfile, query, stored, wire
+from headrace.changes import replace
 from headrace.ids import element_of, task_id
 from headrace.jobs import Job, JobSpec
 from headrace.refusals import Code, Refusal
@@ -38,7 +39,8 @@ class JobService(JobServiceServicer):
         self._explaining = asyncio.Lock()
 
     async def CreateJob(self, request: pb.CreateJobRequest, context: Any) -> job_pb2.Job:  # noqa: ARG002, N802, D102
-        return _dump(await self._creations.one(_wanted(request)))
+        [job] = await self._cautioned((await self._creations.one(_wanted(request)),))
+        return _dump(job)
 
     async def BatchCreateJobs(  # noqa: N802, D102
         self,
@@ -57,7 +59,18 @@ class JobService(JobServiceServicer):
                 wanted.append(_wanted(one))
             except Refusal as refusal:
                 raise refusal.within(f"requests[{number}]") from refusal
-        return pb.BatchCreateJobsResponse(jobs=[_dump(job) for job in await self._creations.all(wanted)])
+        made = await self._cautioned(await self._creations.all(wanted))
+        return pb.BatchCreateJobsResponse(jobs=[_dump(job) for job in made])
+
+    async def _cautioned(self, made: tuple[Job, ...]) -> tuple[Job, ...]:
+        """Those that a dry run would make, each with what it would wait for in vain; all others as they are."""
+        if all(job.name for job in made):
+            return made
+        async with self._explaining:
+            twin = stills.still(self._shell.cluster.book)
+            told = await asyncio.to_thread(cautions.cautions, twin, made)
+        both = zip(made, told, strict=True)
+        return tuple(replace(job, reason=why) if why and not job.name else job for job, why in both)
 
     async def GetJob(self, request: pb.GetJobRequest, context: Any) -> job_pb2.Job:  # noqa: ARG002, N802, D102
         return _dump(await self._job(request.name))

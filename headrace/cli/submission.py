@@ -129,6 +129,11 @@ def _would_all_be(made: BatchCreateJobsResponse, wide: bool) -> list[str]:  # no
 
 
 def _would_be(job: Job, wide: bool) -> list[str]:  # noqa: FBT001 - as render.show asks.
-    platforms = ", ".join(words.platform(pin.platform) for pin in job.images)
-    text = f"{job.spec.display_name} would be accepted: {job.spec.image} has {platforms or 'no platform pinned'}"
-    return [text, "", *job_sheet.sheet(job, wide)] if wide else [text]
+    images: dict[str, list[str]] = {job.spec.image: []}
+    for pin in job.images:
+        images.setdefault(pin.reference or job.spec.image, []).append(words.platform(pin.platform))
+    made = "; ".join(f"{image} has {', '.join(has) or 'no platform pinned'}" for image, has in images.items())
+    texts = [f"{job.spec.display_name} would be accepted: {made}"]
+    if job.reason:
+        texts.append(f"{job.spec.display_name} would wait: {job.reason}")
+    return [*texts, "", *job_sheet.sheet(job, wide)] if wide else texts

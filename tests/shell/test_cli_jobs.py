@@ -200,6 +200,24 @@ async def test_a_dry_run_creates_nothing(controller: Controller, tmp_path: Path)
     ]
 
 
+async def test_a_dry_run_says_what_each_image_is_for_and_what_the_job_would_wait_for_in_vain(
+    controller: Controller, tmp_path: Path
+) -> None:
+    checked = job(reason="no node could run it now, though it were empty (1 node: does not match where: ...)")
+    checked.spec.image = "pi:1"
+    for reference in ("pi:1", "other:1"):
+        for architecture in ("amd64", "arm64"):
+            checked.images.add(reference=reference).platform.architecture = architecture
+    controller.answer("CreateJob", checked)
+
+    ended = await headrace("submit", job_file(tmp_path), "--dry-run", controller=controller.address)
+
+    assert ended.out.decode().splitlines() == [
+        "pi would be accepted: pi:1 has amd64, arm64; other:1 has amd64, arm64",
+        f"pi would wait: {checked.reason}",
+    ]
+
+
 async def test_waiting_for_a_job_that_succeeds_ends_with_0(controller: Controller, tmp_path: Path) -> None:
     controller.answer("CreateJob", job(state="QUEUED"))
     controller.answer("WatchJob", [job(state="QUEUED"), job(state="RUNNING", node="east-1"), job(state="SUCCEEDED")])
