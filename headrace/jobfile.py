@@ -51,6 +51,8 @@ __all__ = ["check", "load"]
 _NOT_ASKED_FOR = ("id", "index")
 # What is said of those beside whom a job runs.
 _BESIDE = ("apart_from", "spread", "pack", "near")
+# Where the rules find that something lacks: it may only seem so, if a part of it could not be read.
+_LACKING = re.compile(r"retry\.on|variants\[\d+\]")
 _OPERATED = re.compile(r"\s*(>=|<=|==|!=|>|<)?\s*([^\s<>=!]+)\s*")
 
 
@@ -73,7 +75,8 @@ def load(written: str, *, source: str, sets: Iterable[str] = ()) -> JobSpec:
     findings = Findings()
     spec = _Reader(findings).job(tree)
     for path, message in problems(spec):
-        if not findings.is_noted(path):
+        seems = _LACKING.fullmatch(path) is not None and findings.is_noted_within(path)
+        if not findings.is_noted(path) and not seems:
             findings.note(findings.place(path) or tree.place, path, message)
     if findings.problems:
         raise _refusal(sorted(findings.problems, key=lambda problem: problem.place.line))
@@ -195,6 +198,7 @@ class _Reader:
     def accelerators(self, node: Node, path: str) -> AcceleratorRequest:
         readers: dict[str, Reader] = {"count": _count, "where": _device_query, "share": self.share}
         readers |= {name: _device_condition(name) for name in query.DEVICE_FIELDS.fields if name not in _NOT_ASKED_FOR}
+        readers |= {name: _not_asked_for(name) for name in _NOT_ASKED_FOR}
         values = self.findings.section(node, path, readers)
         count, share_millis = values.pop("count", (1, 0))
         memory_bytes = values.pop("share", 0)
@@ -325,6 +329,16 @@ def _device_condition(name: str) -> Reader:
         if match is None:
             raise Wrong(f"{written!r} is no condition; write e.g. 24GiB or '>=24GiB'")
         return _checked(f"{name} {match[1] or '>='} {match[2]}")
+
+    return read
+
+
+def _not_asked_for(name: str) -> Reader:
+    def read(node: Node, _path: str) -> str:
+        value = text(node) if name == "index" else query.quoted(text(node))
+        raise Wrong(
+            f"unknown key {name!r}; a device is asked for by what it can, one alone by where: {name} == {value}"
+        )
 
     return read
 

@@ -7,6 +7,9 @@ from typing import Any
 
 from headrace.refusals import Code, Refusal
 
+# Of a longer message both ends are told.
+_PROBLEM_MAX = 400
+
 Scalar = str | bool | int | float
 # A tuple is what several devices say, or a list of texts; `None` is unknown, inside a tuple too.
 Value = Scalar | None | tuple[Scalar | None, ...]
@@ -107,6 +110,9 @@ class QueryError(Refusal):
     """A query that means nothing. `problem` says why, `position` (from 0) where."""
 
     def __init__(self, problem: str, *, position: int, query: str) -> None:
+        if len(problem) > _PROBLEM_MAX:
+            # What a word is, or should be, stands before and behind it.
+            problem = f"{problem[: _PROBLEM_MAX // 2]}…{problem[-_PROBLEM_MAX // 2 :]}"
         shown = query if len(query) <= 200 else query[:200] + "…"
         shown = "".join(character if character.isprintable() else " " for character in shown)
         message = f"{problem}, at character {position + 1} of `{shown}`" if shown.strip() else problem

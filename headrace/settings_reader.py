@@ -9,11 +9,12 @@ from headrace.refusals import Code, Refusal
 from headrace.suggestions import unknown
 
 Settings = TypeVar("Settings")
+Value = TypeVar("Value")
 Read = Callable[[object], Any]
 
 
 class WrongSetting(ValueError):
-    """A value that is not what its key should have; the message says what is allowed."""
+    """A value that is not what its key should have; the message says what is allowed, in lines of several mistakes."""
 
 
 def setting(default: Any, read: Read, *, key: str = "") -> Any:
@@ -64,7 +65,7 @@ def _settings(kind: type[Settings], table: Mapping[str, object], path: str, prob
             else:
                 values[item.name] = (item.metadata.get("read") or _reader(hint))(value)
         except ValueError as error:
-            problems.append(f"{full}: {error}")
+            problems += [f"{full}: {line}" for line in str(error).splitlines()]
     return kind(**values)
 
 
@@ -125,7 +126,27 @@ def named_texts(value: object) -> dict[str, str]:
     """A table of texts."""
     if not isinstance(value, dict):
         raise WrongSetting(f'is a table, e.g. {{zone = "z1"}}, not {_shown(value)}')
-    return {name: text(item) for name, item in value.items()}
+    wrong = [
+        f"is a text in quotes, not {_shown(item)} (that of {name})"
+        for name, item in value.items()
+        if not isinstance(item, str)
+    ]
+    if wrong:
+        raise WrongSetting("\n".join(wrong))
+    return value
+
+
+def each(table: Mapping[str, Any], read: Callable[[str, Any], Value]) -> dict[str, Value]:
+    """What `read` makes of each key and its value. Raises WrongSetting with all mistakes, each with its key."""
+    found, problems = {}, []
+    for name, item in table.items():
+        try:
+            found[name] = read(name, item)
+        except ValueError as error:
+            problems += [f"{name}: {line}" for line in str(error).splitlines()]
+    if problems:
+        raise WrongSetting("\n".join(problems))
+    return found
 
 
 _READERS: dict[Any, Read] = {

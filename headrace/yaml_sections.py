@@ -14,7 +14,7 @@ Word = TypeVar("Word", bound=Enum)
 Reader = Callable[[Node, str], Any]
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
-_AMOUNT = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?([eE]\+?[0-9]{1,2})?")
+_AMOUNT = re.compile(r"[-+]?[0-9]{1,18}(\.[0-9]{1,18})?([eE][-+]?[0-9]{1,9})?")
 _NUMBER = re.compile(r"[-+]?[0-9]{1,18}(\.[0-9]{1,18})?")
 
 
@@ -53,6 +53,10 @@ class Findings:
         """Whether a problem with a field, or with one around it, is known."""
         noted = {problem.path for problem in self.problems}
         return any(outer in noted for outer in (path, *_around(path)))
+
+    def is_noted_within(self, path: str) -> bool:
+        """Whether a problem with a part of a field is known: a key of it, or a member."""
+        return any(problem.path.startswith((f"{path}.", f"{path}[")) for problem in self.problems)
 
     def value(self, node: Node, path: str, read: Callable[[Node, str], Value]) -> Value | None:
         """What `read` makes of the node; `None`, and a problem, where that is nothing."""

@@ -86,10 +86,14 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, width=110, max_help_position=30)
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Wrong usage is told in one line, and ends with exit code 2."""
+        self.exit(2, f"{self.prog}: error: {message} ({self.prog} --help has all options)\n")
+
+
 def _parser(prog: str, summary: str, epilog: Callable[[], str]) -> Parser:
-    return argparse.ArgumentParser(
-        prog, description=summary, epilog=epilog(), formatter_class=_Formatter, allow_abbrev=False
-    )
+    return _Parser(prog, description=summary, epilog=epilog(), formatter_class=_Formatter, allow_abbrev=False)
 
 
 def _list_commands() -> str:

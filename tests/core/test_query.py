@@ -253,6 +253,16 @@ def test_the_words_for_devices_are_those_that_agents_tell() -> None:
     assert {kind for spec in specs for kind in (spec.kind, *spec.kinds.values())} | {"accelerator"} == set(DEVICE_KINDS)
 
 
+@pytest.mark.parametrize(
+    "query", ["a" * 4000, f'arch == "{"x" * 4000}"', f"region == {'9' * 4000}", f"region == {'x' * 4000}"]
+)
+def test_no_query_is_told_back_at_length(query: str) -> None:
+    with pytest.raises(QueryError) as caught:
+        parse(query, NODE_FIELDS)
+
+    assert len(caught.value.message) < 700
+
+
 @given(st.text() | st.text(alphabet="ab.\"'\\()[],<>=! 019GiBm\nin notand"))
 def test_no_text_does_worse_than_being_refused(text: str) -> None:
     for schema in (NODE_FIELDS, DEVICE_FIELDS, JOB_FIELDS):

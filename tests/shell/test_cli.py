@@ -63,7 +63,9 @@ def test_wrong_usage_is_told_and_ends_with_2(
 ) -> None:
     assert run([*argv, *(["--controller", "127.0.0.1:1"] if argv and argv[0] in COMMANDS else [])]) == 2
 
-    assert complaint in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert complaint in told
+    assert told.count("\n") == 1
 
 
 async def test_jobs_are_listed_under_headings(controller: Controller) -> None:

@@ -160,6 +160,21 @@ async def test_the_program_says_what_it_did_not_understand(tmp_path: Path) -> No
 
     assert ended.code == 1
     assert ended.complaint == (
-        "refused: filter: nodes have no field 'regoin'; did you mean region?, at character 1 of `regoin == 'a'` "
+        "refused: EXPR: nodes have no field 'regoin'; did you mean region?, at character 1 of `regoin == 'a'` "
         "[QUERY_INVALID]"
     )
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (("--sum", "region"), "refused: --sum: "),
+        (("--free", "--over", "jobs"), "refused: --free: jobs are not free"),
+        (("regoin == 'a'",), "refused: EXPR: nodes have no field 'regoin'; did you mean region?"),
+    ],
+)
+async def test_what_is_wrong_is_named_as_it_was_written(tmp_path: Path, argv: tuple[str, ...], told: str) -> None:
+    async with two_nodes(tmp_path) as (running, _):
+        ended = await headrace("find", *argv, controller=running.address)
+
+    assert (ended.code, ended.complaint[: len(told)]) == (1, told)
