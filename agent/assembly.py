@@ -10,6 +10,7 @@ from pathlib import Path
 
 from grpc import aio
 
+from agent import sensors
 from agent.accelerators.grants import Grants
 from agent.accelerators.table import vendors
 from agent.bandwidth import Bandwidth
@@ -68,6 +69,9 @@ async def run(settings: AgentSettings) -> None:
         recollection = journal.recall()
         await asyncio.to_thread(sweep, state, [held.ref for held in recollection.held])
         senses = _senses(settings)
+        reserved = Capacity(settings.reserve.cpu_millis, settings.reserve.memory_bytes)
+        for told in sensors.overdrawn(await asyncio.to_thread(sensors.capacity, state), reserved):
+            _log.warning("%s", told)
         grants = Grants(senses.vendors, senses.seen)
         runtime = DockerRuntime(
             settings.engine.host, settings.node, networks=settings.engine.networks, devices=grants.known

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 
 from agent import cgroups, cpuinfo, emulation
-from headrace import platforms
+from headrace import platforms, units
 from headrace.nodes import Capacity, Cpu, Load, NodeDescription
 from headrace.version import __version__
 
@@ -66,6 +66,18 @@ def capacity(folder: Path, reserved: Capacity = _NOTHING, root: Path = _ROOT) ->
     )
 
 
+def overdrawn(whole: Capacity, reserved: Capacity) -> tuple[str, ...]:
+    """What of the settings leaves jobs nothing of a node that has that much, a sentence each."""
+    found = []
+    if reserved.cpu_millis >= whole.cpu_millis:
+        kept, there = units.format_cpu(reserved.cpu_millis), units.format_cpu(whole.cpu_millis)
+        found.append(f"reserve.cpu: {kept} of {there} cores are kept from jobs: none can run here")
+    if reserved.memory_bytes >= whole.memory_bytes:
+        kept, there = units.rounded_bytes(reserved.memory_bytes), units.rounded_bytes(whole.memory_bytes)
+        found.append(f"reserve.memory: {kept} of {there} are kept from jobs: none can run here")
+    return tuple(found)
+
+
 class LoadSensor:
     """Reads the load; the processors' share of time is that since the last reading, so unknown at the first."""
 
@@ -82,7 +94,7 @@ class LoadSensor:
             cpu_percent=self._cpu_percent(),
             memory_available_bytes=self._memory_available(),
             disk_free_bytes=_disk_free(self._folder),
-            load_average=os.getloadavg()[0],
+            load_average=round(os.getloadavg()[0], 2),
         )
 
     def _cpu_percent(self) -> float | None:

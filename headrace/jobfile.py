@@ -336,9 +336,7 @@ def _device_condition(name: str) -> Reader:
 def _not_asked_for(name: str) -> Reader:
     def read(node: Node, _path: str) -> str:
         value = text(node) if name == "index" else query.quoted(text(node))
-        raise Wrong(
-            f"unknown key {name!r}; a device is asked for by what it can, one alone by where: {name} == {value}"
-        )
+        raise Wrong(f"unknown key {name!r}; a device is asked for by what it can, just one by where: {name} == {value}")
 
     return read
 

@@ -17,7 +17,8 @@ from headrace.changes import replace
 from headrace.price_settings import PriceSettings, price
 from headrace.projects import Declared as DeclaredProject
 from headrace.refusals import Code, Refusal
-from headrace.settings_reader import WrongSetting, read_settings, setting, text
+from headrace.reserve_settings import Reserve
+from headrace.settings_reader import WrongSetting, read_settings, setting, size, text
 from headrace.suggestions import unknown
 
 __all__ = [
@@ -41,18 +42,6 @@ MOVES_MAX = 100_000
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*|")
-
-
-def _size(value: object) -> int:
-    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
-        return units.parse_bytes(value)
-    raise WrongSetting('is a size, e.g. "4GiB"')
-
-
-def _cpu(value: object) -> int:
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
-        return units.parse_cpu(value)
-    raise WrongSetting('is a share of processors, e.g. 2, 0.5 or "500m"')
 
 
 def _lease(value: object) -> int:
@@ -129,18 +118,10 @@ class EngineSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Reserve:
-    """What jobs may not use of the node."""
-
-    cpu_millis: int = setting(0, _cpu, key="cpu")
-    memory_bytes: int = setting(0, _size, key="memory")
-
-
-@dataclass(frozen=True, slots=True)
 class CheckpointSettings:
     """What checkpoints may take of the network, up and down together; 0: all there is."""
 
-    bytes_per_second: int = setting(0, _size, key="bandwidth")
+    bytes_per_second: int = setting(0, size, key="bandwidth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +255,7 @@ class ImageSettings:
 class JobLogSettings:
     """How much of a job's log is kept: its end."""
 
-    max_bytes: int = setting(64 << 20, _size)
+    max_bytes: int = setting(64 << 20, size)
 
 
 @dataclass(frozen=True, slots=True)

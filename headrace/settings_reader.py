@@ -5,6 +5,7 @@ from dataclasses import field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from headrace import units
 from headrace.refusals import Code, Refusal
 from headrace.suggestions import unknown
 
@@ -102,6 +103,20 @@ def boolean(value: object) -> bool:
     if not isinstance(value, bool):
         raise WrongSetting(f"is true or false, without quotes, not {_shown(value)}")
     return value
+
+
+def size(value: object) -> int:
+    """A size in bytes."""
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return units.parse_bytes(value)
+    raise WrongSetting('is a size, e.g. "4GiB"')
+
+
+def cpu(value: object) -> int:
+    """A share of processors in thousandths of a core."""
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return units.parse_cpu(value)
+    raise WrongSetting('is a share of processors, e.g. 2, 0.5 or "500m"')
 
 
 def path(value: object) -> Path:

@@ -18,6 +18,10 @@ _AMOUNT = re.compile(r"[-+]?[0-9]{1,18}(\.[0-9]{1,18})?([eE][-+]?[0-9]{1,9})?")
 _NUMBER = re.compile(r"[-+]?[0-9]{1,18}(\.[0-9]{1,18})?")
 
 
+# Nothing of which a job says a size is smaller.
+_LEAST_BARE_BYTES = 1 << 20
+
+
 class Wrong(ValueError):
     """A value that is not what its field should be; the message says what is allowed."""
 
@@ -152,8 +156,12 @@ def boolean(node: Node, _path: str) -> bool:
 
 
 def size(node: Node, _path: str) -> int:
-    """A size in bytes."""
-    return units.parse_bytes(text(node))
+    """A size in bytes. A number without a unit is one of bytes if it can be: a small one lacks its unit."""
+    written = text(node)
+    found = units.parse_bytes(written)
+    if 0 < found < _LEAST_BARE_BYTES and not written[-1].isalpha():
+        raise Wrong(f"{written} is without a unit; write e.g. {written}MiB or 4GiB")
+    return found
 
 
 def duration(node: Node, _path: str) -> int:

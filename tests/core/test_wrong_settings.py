@@ -34,3 +34,13 @@ def test_a_label_that_is_no_text_is_named(tmp_path: Path) -> None:
         load_agent(file, {}, hostname="east-1")
 
     assert caught.value.message == f"{file}: labels: is a text in quotes, not 3 (that of zone)"
+
+
+def test_a_reserve_of_a_few_bytes_lacks_its_unit(tmp_path: Path) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text("[reserve]\nmemory = 5\n")
+
+    with pytest.raises(Refusal) as caught:
+        load_agent(file, {}, hostname="east-1")
+
+    assert caught.value.message == f'{file}: reserve.memory: 5 is without a unit; write e.g. "5GiB"'

@@ -341,3 +341,13 @@ def test_a_program_says_for_which_platform_it_is(architecture):
 @pytest.mark.parametrize("header", [b"", b"\x7fELF", b"#!/bin/sh\n" + bytes(20), b"\x7fELF" + bytes(20)])
 def test_what_is_no_program_is_for_no_platform(header):
     assert elf.platform_of(header) is None
+
+
+def test_a_reserve_that_leaves_jobs_nothing_is_told() -> None:
+    whole = Capacity(cpu_millis=2000, memory_bytes=4 * GIB)
+
+    assert sensors.overdrawn(whole, Capacity(cpu_millis=1999, memory_bytes=4 * GIB - 1)) == ()
+    assert sensors.overdrawn(whole, Capacity(cpu_millis=100_000, memory_bytes=8 * GIB)) == (
+        "reserve.cpu: 100 of 2 cores are kept from jobs: none can run here",
+        "reserve.memory: 8.00GiB of 4.00GiB are kept from jobs: none can run here",
+    )
