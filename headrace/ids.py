@@ -34,8 +34,14 @@ def element_of(job_id: str) -> tuple[str, int] | None:
 
 def listed(job_ids: Sequence[str]) -> str:
     """Jobs by their names, for people: of many the first, and how many others there are."""
-    more = f" and {len(job_ids) - _NAMED} others" if len(job_ids) > _NAMED else ""
-    return ", ".join(f"jobs/{one}" for one in job_ids[:_NAMED]) + more
+    return and_others([f"jobs/{one}" for one in job_ids], named=_NAMED)
+
+
+def and_others(names: Sequence[str], *, named: int) -> str:
+    """So many of these names, for people, and how many others there are."""
+    left = len(names) - named
+    more = f" and {left} other{'s' if left > 1 else ''}" if left > 0 else ""
+    return ", ".join(names[:named]) + more
 
 
 def is_job_id(text: str) -> bool:

@@ -79,6 +79,15 @@ def takes_jobs(node: Node) -> bool:
     return node.state is NodeState.READY and node.drain is Drain.NONE and node.engine.reachable
 
 
+def meant(question: Question, nodes: Iterable[Node]) -> list[Node]:
+    """Those that are looked at: what does not report is no capacity, unless the question names `state`."""
+    named = list(query.names_of(question.matches))
+    named += [question.order.name] if question.order is not None else []
+    named += [question.group] if question.group is not None else []
+    every = any(one.name == "state" for one in named)
+    return [node for node in nodes if every or node.state is NodeState.READY]
+
+
 def find(question: Question, sites: Iterable[Site], jobs: Iterable[Job], *, wall_ms: int) -> Found:
     """What the question's query is known to be true of: in order, as many as are asked for; sums, groups.
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from controller.core import assignments, limits
 from controller.core.capacity import Site, takes_jobs
 from headrace import query
+from headrace.ids import and_others
 from headrace.jobs import Job, JobState
 from headrace.searches import FreeTime
 
@@ -64,5 +65,4 @@ def _unknown(lasting: Sequence[Job]) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} others" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    return and_others(names, named=_NAMED)

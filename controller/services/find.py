@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from controller.core import free_times
-from controller.core.capacity import SCHEMAS, Question, Site, find
+from controller.core.capacity import SCHEMAS, Question, Site, find, meant
 from controller.shell import Shell
 from headrace import query, wire
 from headrace.changes import replace
@@ -31,7 +31,7 @@ class FindService(FindServiceServicer):
     async def FindCapacity(self, request: pb.FindCapacityRequest, context: Any) -> pb.FindCapacityResponse:  # noqa: ARG002, N802, D102
         question = asked(request)
         # Records never change: what is copied here is one moment, and may be looked at beside the core.
-        sites = [Site(node, self._book.jobs_at(node.id)) for node in self._book.nodes.values()]
+        sites = [Site(node, self._book.jobs_at(node.id)) for node in meant(question, self._book.nodes.values())]
         jobs = list(self._shell.live.values())
         found = await asyncio.to_thread(_found, question, sites, jobs, self._book.wall_ms, when=request.when)
         message: pb.FindCapacityResponse = wire.dump(found)

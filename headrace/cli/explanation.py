@@ -8,6 +8,7 @@ from headrace import jobfile, wire
 from headrace.cli import render, words
 from headrace.cli.submission import read_job_file
 from headrace.connection import CREATE_TIMEOUT_SECONDS, Connection, job_name
+from headrace.ids import and_others
 from headrace.v1.job_pb2 import Candidate, Job
 from headrace.v1.job_service_pb2 import Change, Edit, ExplainJobRequest, ExplainJobResponse, Outlook
 
@@ -93,9 +94,7 @@ def _outlook(outlook: Outlook) -> str:
 
 
 def _nodes(names: Sequence[str]) -> str:
-    known = list(dict.fromkeys(names))
-    more = f" and {len(known) - _NAMED} others" if len(known) > _NAMED else ""
-    return ", ".join(known[:_NAMED]) + more
+    return and_others(list(dict.fromkeys(names)), named=_NAMED)
 
 
 def _row(candidate: Candidate, wide: bool) -> tuple[str, ...]:  # noqa: FBT001 - as _sheet.

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.core.capacity import SCHEMAS, Question, Site, find
+from controller.core.capacity import SCHEMAS, Question, Site, find, meant
 from headrace import query
 from headrace.attempts import Attempt, Platform
 from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Requests
@@ -131,6 +131,25 @@ def test_nothing_is_free_on_a_node_that_takes_no_jobs(closed: dict[str, object])
     assert ask(nodes=shut, free_only=True).match_count == 0
     assert ask(nodes=shut, over=Over.DEVICES, free_only=True).match_count == 0
     assert ask(nodes=shut).match_count == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "group", "names"),
+    [
+        ("", "", ["on"]),
+        ("gpu.count >= 1", "region", ["on"]),
+        ('state == "suspect"', "", ["on", "off"]),
+        ("", "state", ["on", "off"]),
+    ],
+)
+def test_what_does_not_report_is_no_capacity_unless_its_state_is_asked_about(
+    text: str, group: str, names: list[str]
+) -> None:
+    schema = SCHEMAS[Over.NODES]
+    by = query.parse_field(group, schema) if group else None
+    nodes = (node("on", gpu("g1")), node("off", gpu("g2"), state=NodeState.SUSPECT))
+
+    assert [one.id for one in meant(Question(query.parse(text, schema), Over.NODES, group=by), nodes)] == names
 
 
 def test_a_device_that_is_unhealthy_or_held_by_what_is_no_job_is_not_free() -> None:

@@ -76,7 +76,7 @@ async def test_what_would_change_it_and_when_it_starts_fit_on_a_screen(controlle
         "  room is kept before it for jobs/b",
         "  when it will start cannot be told: jobs/a would have to end, and nothing says when (3 jobs before it)",
         "  with resources.memory 16GiB instead of 24GiB it would start now on n7",
-        '  with no where: region == "north" it would start now on n1, n2, n3 and 1 others',
+        '  with no where: region == "north" it would start now on n1, n2, n3 and 1 other',
         "",
     ]
     assert ended.lines[-3:] == [

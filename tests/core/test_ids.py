@@ -1,0 +1,13 @@
+"""Laws of names for people."""
+
+import pytest
+
+from headrace.ids import and_others
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [([], ""), (["a", "b"], "a, b"), (["a", "b", "c"], "a, b and 1 other"), ([*"abcd"], "a, b and 2 others")],
+)
+def test_of_many_names_a_few_are_told_and_the_others_counted(names: list[str], told: str) -> None:
+    assert and_others(names, named=2) == told
