@@ -163,7 +163,13 @@ COMMANDS: dict[str, Command] = {
         "headrace events --subject jobs/train -f",
         options.events_options,
     ),
-    "cancel": Command("jobs", "cancel", "End a job.", "headrace cancel train-mlp-1a2b", options.job_options),
+    "cancel": Command(
+        "jobs",
+        "cancel",
+        "End a job, or all that are meant.",
+        'headrace cancel train-mlp-1a2b\n  headrace cancel --where \'project == "bio" and state == "queued"\'',
+        options.cancel_options,
+    ),
     "outputs": Command(
         "outputs",
         "outputs",

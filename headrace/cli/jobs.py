@@ -12,6 +12,10 @@ from headrace.v1.job_service_pb2 import CancelJobRequest, GetJobRequest, ListJob
 
 _WATCH_SECONDS = 1.0
 
+_ENDED = '"succeeded", "failed", "cancelled"'
+# So many are cancelled side by side.
+_AT_ONCE = 32
+
 
 async def jobs(connection: Connection, arguments: Namespace) -> int:
     """List jobs, newest first."""
@@ -38,9 +42,31 @@ async def job(connection: Connection, arguments: Namespace) -> int:
 
 
 async def cancel(connection: Connection, arguments: Namespace) -> int:
-    """End a job."""
+    """End a job, or all those of a query that have not ended."""
+    if bool(arguments.job) == bool(arguments.where):
+        arguments.usage_error("name a JOB, or say with --where which are meant; not both")
+    if arguments.where:
+        return await _cancel_all(connection, arguments)
     cancelled = await connection.call(connection.jobs.CancelJob, CancelJobRequest(name=job_name(arguments.job)))
     render.show(cancelled, arguments.output, lambda job, _wide: [job_table.change(job)])
+    return 0
+
+
+async def _cancel_all(connection: Connection, arguments: Namespace) -> int:
+    live = f"({arguments.where}) and state not in ({_ENDED})"
+    request = ListJobsRequest(filter=live, page_size=PAGE_SIZE)
+    names = [one.name async for page in connection.pages(connection.jobs.ListJobs, request) for one in page.jobs]
+    turn = asyncio.Semaphore(_AT_ONCE)
+
+    async def cancelled(name: str) -> Job:
+        async with turn:
+            return await connection.call(connection.jobs.CancelJob, CancelJobRequest(name=name))
+
+    ended = ListJobsResponse(jobs=await asyncio.gather(*map(cancelled, names)))
+    render.show(ended, arguments.output, lambda ended, _wide: [job_table.change(job) for job in ended.jobs])
+    render.note(
+        f"{words.counted(len(ended.jobs), 'job')} cancelled" if names else "none of those that have not ended is so"
+    )
     return 0
 
 

@@ -52,6 +52,13 @@ def job_options(parser: Parser) -> None:
     parser.add_argument("job", metavar="JOB", type=_name, help="its name, or the beginning of it")
 
 
+def cancel_options(parser: Parser) -> None:
+    """Those of cancel."""
+    parser.add_argument("job", metavar="JOB", nargs="?", type=_name, help="its name, or the beginning of it")
+    about = f"all those that have not ended and for which it holds, {_EXPRESSION}"
+    parser.add_argument("--where", metavar="EXPR", type=_text, default="", help=about)
+
+
 def node_options(parser: Parser) -> None:
     """Those of node."""
     parser.add_argument("node", metavar="NODE", type=_name, help="its name, or the beginning of it")

@@ -276,6 +276,27 @@ async def test_cancel_says_what_becomes_of_the_job(controller: Controller) -> No
     assert ended.lines == ["pi-1a2b CANCELLING on east-1 (epoch 2)"]
 
 
+async def test_all_jobs_of_a_query_are_cancelled_that_have_not_ended(controller: Controller) -> None:
+    controller.answer("ListJobs", ListJobsResponse(jobs=[job("a", "QUEUED"), job("b", "QUEUED")]))
+    controller.answer("CancelJob", job("a", "CANCELLED"), job("b", "CANCELLED"))
+
+    ended = await headrace("cancel", "--where", 'project == "bio"', controller=controller.address)
+
+    listed, *cancelled = controller.requests
+    assert listed.filter == '(project == "bio") and state not in ("succeeded", "failed", "cancelled")'
+    assert sorted(one.name for one in cancelled) == ["jobs/a", "jobs/b"]
+    assert (ended.code, len(ended.lines)) == (0, 2)
+    assert ended.complaint.strip() == "2 jobs cancelled"
+
+
+async def test_a_cancel_of_nothing_in_particular_is_wrong_usage(controller: Controller) -> None:
+    neither = await headrace("cancel", controller=controller.address)
+    both = await headrace("cancel", "pi", "--where", "priority < 50", controller=controller.address)
+
+    assert (neither.code, both.code) == (2, 2)
+    assert controller.requests == []
+
+
 async def test_a_planned_migration_says_level_loss_bytes_and_time(controller: Controller) -> None:
     plan = job_pb2.MigrationPlan(
         level=job_pb2.Migration.RESTART,
