@@ -64,9 +64,7 @@ async def _cancel_all(connection: Connection, arguments: Namespace) -> int:
 
     ended = ListJobsResponse(jobs=await asyncio.gather(*map(cancelled, names)))
     render.show(ended, arguments.output, lambda ended, _wide: [job_table.change(job) for job in ended.jobs])
-    render.note(
-        f"{words.counted(len(ended.jobs), 'job')} cancelled" if names else "none of those that have not ended is so"
-    )
+    render.note(f"{words.counted(len(names), 'job')} cancelled" if names else "no job that has not ended is so")
     return 0
 
 
