@@ -72,7 +72,9 @@ def _retry(retry: Retry) -> str:
     if not retry.on:
         return ""
     within = f" within {units.format_duration(retry.within.ToMilliseconds())}" if retry.HasField("within") else ""
-    return f"{retry.limit} times{within}, on {', '.join(_causes(retry.on))}"
+    # A lost node does not count.
+    times = f"{words.counted(retry.limit, 'time')}{within}, " if retry.limit else ""
+    return f"{times}on {', '.join(_causes(retry.on))}"
 
 
 def _causes(causes: Iterable[int]) -> list[str]:

@@ -72,6 +72,18 @@ async def test_a_job_shows_the_program_that_it_runs_and_what_it_asks_for(control
         assert fact in facts
 
 
+async def test_a_job_that_is_tried_again_after_a_lost_node_alone_says_no_number(controller: Controller) -> None:
+    shown = job()
+    shown.spec.retry.on[:] = [job_pb2.Retry.NODE_LOST]
+    controller.answer("GetJob", shown)
+
+    ended = await headrace("job", "pi", controller=controller.address)
+
+    assert [line.split(":")[1].strip() for line in ended.out.decode().splitlines() if line.startswith("Retry")] == [
+        "on node-lost"
+    ]
+
+
 async def test_a_part_of_a_device_is_shown_as_advisory(controller: Controller) -> None:
     attempt = attempt_pb2.Attempt(job="pi-1a2b", epoch=1, node="east-1", devices=["GPU-1"])
     shown = job(node="east-1", attempts=[attempt])
