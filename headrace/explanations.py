@@ -26,6 +26,8 @@ class Change:
     to_value: str
     nodes: tuple[str, ...]
     start_time_ms: int
+    # Jobs that would be asked to save and leave for it first: then it starts once they have.
+    leaving: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

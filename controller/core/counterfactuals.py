@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 from itertools import combinations, islice
 
-from controller.core import precedence, shunning, turn_changes
+from controller.core import making_way, precedence, shunning, turn_changes
 from controller.core.asking import places
 from controller.core.book import Book
 from controller.core.placement.names import name_of
@@ -36,7 +36,11 @@ def changes(book: Book, job: Job) -> tuple[Change, ...]:
         *(one.change for way in looser(job.spec) for one in way.least(book, job)),
         *shunning.changes(book, job),
     ]
-    return tuple(found[:MOST])
+    if any(one.field == "priority" for one in found):
+        return tuple(found[:MOST])
+    # What asks others to leave comes last, and is told in any case.
+    others = [*making_way.changes(book, job)]
+    return (*found[: MOST - len(others)], *others)
 
 
 def joint_changes(book: Book, job: Job) -> tuple[JointChange, ...]:

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from controller.core import asking, backoff, counterfactuals, shunning
+from controller.core import asking, backoff, counterfactuals, making_way, shunning
 from controller.core.book import Book
-from controller.core.outlook import FITS_NOW, outlook
+from controller.core.outlook import FITS_NOW, Held, outlook
 from controller.core.placement import reasons
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, Unfit, Usage, bound, fit, level
@@ -47,17 +47,20 @@ _FITTING_SHOWN, _A_REASON_SHOWN, _OBSTACLES_SHOWN = 5, 2, 8
 def explained(book: Book, job: Job) -> Explanation:
     """All that is said of a job, whether it was submitted or (one without a name) not. `book` is a still, for this."""
     see_nodes(book)
-    stands = standing(book, job)
     known = book.jobs.get(job.id)
     whole = book.jobs[known.gang] if known is not None and known.gang else known or job
-    kept, patience = book.turns.kept.get(whole.id), book.turns.patient(whole.id, book.wall_ms)
-    asking.withdrawn(book, whole)
+    held = Held(book.turns.kept.get(whole.id), book.turns.patient(whole.id, book.wall_ms), None)
     asked = whole if known is not None else _as_if_submitted(book, job)
+    # With what others were asked to leave for it, if they were.
+    if _waits_for_place(asked):
+        held = held._replace(leaving=making_way.leaving(book, asked))
+    stands = standing(book, job, is_to_ask=held.leaving is not None)
+    asking.withdrawn(book, whole)
     able = _able(book, asked)
     found = Explanation(job, (), len(book.snapshot.nodes), 0, len(able), standing=stands)
-    if asked.state is JobState.QUEUED and not asked.waits_for:
+    if _waits_for_place(asked):
         paused = backoff.pause(asked, now_wall_ms=book.wall_ms)
-        told = outlook(book, asked, kept=kept, patience=patience, able=able)
+        told = outlook(book, asked, held, able)
         found = replace(found, outlook=told)
         if not paused:
             single = counterfactuals.changes(book, asked)
@@ -75,6 +78,10 @@ def explained(book: Book, job: Job) -> Explanation:
         obstacles=tuple(_most_frequent(obstacles)),
         standing=(*why, *stands),
     )
+
+
+def _waits_for_place(job: Job) -> bool:
+    return job.state is JobState.QUEUED and not job.waits_for
 
 
 def _as_if_submitted(book: Book, job: Job) -> Job:

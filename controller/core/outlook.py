@@ -7,15 +7,17 @@ few, nothing is told. It is a forecast: more may come meanwhile, or be cancelled
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
-from controller.core import backfill, backoff, keeping, precedence
+from controller.core import backfill, backoff, keeping, making_way, precedence
 from controller.core.asking import places
 from controller.core.backfill import Kept
 from controller.core.book import Book
 from controller.core.ends import Ends
 from controller.core.fairness import rank
+from controller.core.making_way import Leaving
 from controller.core.order import in_order
 from controller.core.placement.demand import least
 from controller.core.placement.snapshot import Integers
@@ -30,11 +32,20 @@ _FEW = keeping.FEW
 FITS_NOW = "it fits now"
 
 
-def outlook(book: Book, job: Job, *, kept: Kept | None, patience: Patience | None, able: Integers) -> Outlook:
-    """Of a job that waits; `kept` is the room that is kept for it, `able` are the nodes that it would fit on empty.
+class Held(NamedTuple):
+    """What there is for a job that waits: room that is kept for it, and those that would leave if it does not fit.
 
     With `patience` it waits though it fits.
     """
+
+    kept: Kept | None
+    patience: Patience | None
+    leaving: Leaving | None
+
+
+def outlook(book: Book, job: Job, held: Held, able: Integers) -> Outlook:
+    """Of a job that waits; `able` are the nodes that it would fit on were they empty."""
+    kept, patience, leaving = held
     found = places(book, job)
     until_ms = backoff.until_ms(job)
     if not isinstance(found, str):
@@ -47,6 +58,8 @@ def outlook(book: Book, job: Job, *, kept: Kept | None, patience: Patience | Non
     away = [one.expire_time_ms for one in job.exclusions if one.expire_time_ms > book.wall_ms]
     if away and not isinstance(places(book, replace(job, exclusions=())), str):
         return Outlook(max(away), (), "it keeps away until then from where it failed")
+    if leaving is not None:
+        return making_way.outlook(leaving)
     if not len(able):
         return Outlook(None, (), "no node that there is could run it, though it were empty")
     over = book.projects.over_quota(job.spec.project, book.projects.expected(job))

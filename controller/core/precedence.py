@@ -270,10 +270,15 @@ def waits(book: Book, job: Job) -> None:
 def asks(book: Book, job: Job) -> None:
     """A job that may have others leave is to be looked at for that, unless that was a moment ago."""
     turns = book.turns
-    if job.id in turns.claims or turns.rests_until_ms.get(job.id, 0) > book.now_ms:
-        return
-    if preemption.may_ask(job, book.projects, rules(book), made_free(book, job.spec.project)):
+    if turns.rests_until_ms.get(job.id, 0) <= book.now_ms and may_ask(book, job):
         turns.asking[job.id] = None
+
+
+def may_ask(book: Book, job: Job) -> bool:
+    """Whether others may have to leave for a job that has found no place, and were not asked to yet."""
+    if job.id in book.turns.claims:
+        return False
+    return preemption.may_ask(job, book.projects, rules(book), made_free(book, job.spec.project))
 
 
 def retry_due(book: Book) -> bool:

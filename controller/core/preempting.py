@@ -8,8 +8,9 @@ from functools import cache, partial
 from controller.core import backoff, gangs, keeping, moves, precedence, preemption
 from controller.core.affordable import alone, numbered
 from controller.core.book import Book
+from controller.core.fairness import rank
 from controller.core.model import moved
-from controller.core.placement.demand import least
+from controller.core.placement.demand import demand_of, least
 from controller.core.placement.fit import Place, Usage, bound, fit
 from controller.core.preemption import Victim
 from controller.core.projects import NOTHING
@@ -47,6 +48,31 @@ def settled(book: Book) -> None:
             _next_asks(book, job)
         # One at an event: to look takes long where there are many nodes.
         return
+
+
+def would_leave(book: Book, job: Job) -> tuple[tuple[Victim, ...], tuple[Place, ...]] | None:
+    """Who would be asked to leave if the job were looked at now and found no place, and where it would be then.
+
+    A still is asked, and nobody is told. None also of a job before which others of its line are to ask.
+    """
+    if not precedence.may_ask(book, job) or _is_behind_its_line(book, job):
+        return None
+    return _sought(book, job)
+
+
+def _is_behind_its_line(book: Book, job: Job) -> bool:
+    if job.is_gang:
+        return False
+    own, spec = rank(job), job.spec
+    for one in book.jobs.values():
+        if one.state is not JobState.QUEUED or one.spec.project != spec.project or one.id == job.id:
+            continue
+        if one.spec.resources != spec.resources or one.is_gang or not one.waits_for_place or rank(one) > own:
+            continue
+        is_of_line = demand_of(one) == demand_of(job) and one.exclusions == job.exclusions
+        if is_of_line and one.id not in book.turns.claims and backoff.until_ms(one) <= book.wall_ms:
+            return True
+    return False
 
 
 def _next_asks(book: Book, job: Job) -> None:

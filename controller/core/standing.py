@@ -14,16 +14,19 @@ from headrace.jobs import Job, JobState
 NODES_TOLD = 8
 
 
-def standing(book: Book, job: Job) -> tuple[str, ...]:
-    """Sentences on a job that waits; none on another one. Changes nothing."""
+def standing(book: Book, job: Job, *, is_to_ask: bool) -> tuple[str, ...]:
+    """Sentences on a job that waits; none on another one. Changes nothing.
+
+    One that `is_to_ask` has others leave that were not asked yet.
+    """
     known = book.jobs.get(job.id)
     if known is None or known.state is not JobState.QUEUED:
         return ()
     waiting = book.jobs[known.gang] if known.gang else known
-    return tuple(_sentences(book, waiting))
+    return tuple(_sentences(book, waiting, is_to_ask=is_to_ask))
 
 
-def _sentences(book: Book, job: Job) -> Iterator[str]:
+def _sentences(book: Book, job: Job, *, is_to_ask: bool) -> Iterator[str]:
     if job.waits_for:
         yield job.reason
     pause = backoff.pause(job, now_wall_ms=book.wall_ms)
@@ -38,7 +41,7 @@ def _sentences(book: Book, job: Job) -> Iterator[str]:
     claim = book.turns.claims.get(job.id)
     if claim is not None:
         yield f"others were asked to save and leave {', '.join(dict.fromkeys(claim.nodes))} for it"
-    elif preemption.may_ask(job, book.projects, rules(book)):
+    elif not is_to_ask and preemption.may_ask(job, book.projects, rules(book)):
         yield "others may have to leave for it, and nobody was found whose leaving would make room"
     yield from _kept(book, job)
 

@@ -8,7 +8,7 @@ from headrace import jobfile, wire
 from headrace.cli import render, words
 from headrace.cli.submission import read_job_file
 from headrace.connection import CREATE_TIMEOUT_SECONDS, Connection, job_name
-from headrace.ids import and_others
+from headrace.ids import and_others, listed
 from headrace.v1.job_pb2 import Candidate, Job
 from headrace.v1.job_service_pb2 import Change, Edit, ExplainJobRequest, ExplainJobResponse, Outlook
 
@@ -67,11 +67,19 @@ def _waits(response: ExplainJobResponse) -> list[str]:
     lines = []
     if response.HasField("outlook"):
         lines.append(_outlook(response.outlook))
-    lines += [f"with {_edit(one)} it would start now on {_nodes(one.nodes)}" for one in response.changes]
+    lines += map(_change, response.changes)
     for joint in response.joint_changes:
         both = ", and ".join(map(_edit, joint.edits))
         lines.append(f"with {both}, it would start now on {_nodes(joint.nodes)}")
     return lines
+
+
+def _change(one: Change) -> str:
+    if not one.leaving:
+        return f"with {_edit(one)} it would start now on {_nodes(one.nodes)}"
+    in_millis = max(0, words.millis_of(one.start_time) - words.now_ms())
+    whom, where = listed(one.leaving), _nodes(one.nodes)
+    return f"with {_edit(one)} it would have {whom} leave, and start in about {words.span(in_millis)} on {where}"
 
 
 def _edit(one: Change | Edit) -> str:

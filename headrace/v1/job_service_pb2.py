@@ -27,7 +27,7 @@ from headrace.v1 import event_pb2 as headrace_dot_v1_dot_event__pb2
 from headrace.v1 import job_pb2 as headrace_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dheadrace/v1/job_service.proto\x12\x0bheadrace.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17headrace/v1/event.proto\x1a\x15headrace/v1/job.proto\"a\n\x10\x43reateJobRequest\x12\"\n\x04spec\x18\x01 \x01(\x0b\x32\x14.headrace.v1.JobSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"I\n\x16\x42\x61tchCreateJobsRequest\x12/\n\x08requests\x18\x01 \x03(\x0b\x32\x1d.headrace.v1.CreateJobRequest\"9\n\x17\x42\x61tchCreateJobsResponse\x12\x1e\n\x04jobs\x18\x01 \x03(\x0b\x32\x10.headrace.v1.Job\"\x1d\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"V\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x0c\n\x04gang\x18\x04 \x01(\t\"K\n\x10ListJobsResponse\x12\x1e\n\x04jobs\x18\x01 \x03(\x0b\x32\x10.headrace.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\x0fWatchJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\" \n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"E\n\x11\x45xplainJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x04spec\x18\x02 \x01(\x0b\x32\x14.headrace.v1.JobSpec\"\xe1\x02\n\x12\x45xplainJobResponse\x12\x1d\n\x03job\x18\x01 \x01(\x0b\x32\x10.headrace.v1.Job\x12*\n\ncandidates\x18\x02 \x03(\x0b\x32\x16.headrace.v1.Candidate\x12\x12\n\nnode_count\x18\x03 \x01(\x05\x12\x15\n\rfitting_count\x18\x04 \x01(\x05\x12\x1b\n\x13\x66itting_empty_count\x18\x05 \x01(\x05\x12(\n\tobstacles\x18\x06 \x03(\x0b\x32\x15.headrace.v1.Obstacle\x12$\n\x07\x63hanges\x18\x07 \x03(\x0b\x32\x13.headrace.v1.Change\x12%\n\x07outlook\x18\x08 \x01(\x0b\x32\x14.headrace.v1.Outlook\x12/\n\rjoint_changes\x18\t \x03(\x0b\x32\x18.headrace.v1.JointChange\x12\x10\n\x08standing\x18\x14 \x03(\t\".\n\x08Obstacle\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x12\n\nnode_count\x18\x02 \x01(\x05\"|\n\x06\x43hange\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x12\n\nfrom_value\x18\x02 \x01(\t\x12\x10\n\x08to_value\x18\x03 \x01(\t\x12\r\n\x05nodes\x18\x04 \x03(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"n\n\x0bJointChange\x12 \n\x05\x65\x64its\x18\x01 \x03(\x0b\x32\x11.headrace.v1.Edit\x12\r\n\x05nodes\x18\x02 \x03(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\";\n\x04\x45\x64it\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x12\n\nfrom_value\x18\x02 \x01(\t\x12\x10\n\x08to_value\x18\x03 \x01(\t\"r\n\x07Outlook\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05nodes\x18\x02 \x03(\t\x12\r\n\x05\x62\x61sis\x18\x03 \x01(\t\x12\x19\n\x11jobs_before_count\x18\x04 \x01(\x05\"W\n\x11MigrateJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\r\n\x05where\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"]\n\x12MigrateJobResponse\x12(\n\x04plan\x18\x01 \x01(\x0b\x32\x1a.headrace.v1.MigrationPlan\x12\x1d\n\x03job\x18\x02 \x01(\x0b\x32\x10.headrace.v1.Job\">\n\x0eReadLogRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\"/\n\x0fReadLogResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"K\n\x11ListEventsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\"Q\n\x12ListEventsResponse\x12\"\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.headrace.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x12WatchEventsRequest\x12\x16\n\x0e\x61\x66ter_sequence\x18\x01 \x01(\x03\x12\x0f\n\x07subject\x18\x02 \x01(\t2\xa0\x06\n\nJobService\x12<\n\tCreateJob\x12\x1d.headrace.v1.CreateJobRequest\x1a\x10.headrace.v1.Job\x12\\\n\x0f\x42\x61tchCreateJobs\x12#.headrace.v1.BatchCreateJobsRequest\x1a$.headrace.v1.BatchCreateJobsResponse\x12\x36\n\x06GetJob\x12\x1a.headrace.v1.GetJobRequest\x1a\x10.headrace.v1.Job\x12G\n\x08ListJobs\x12\x1c.headrace.v1.ListJobsRequest\x1a\x1d.headrace.v1.ListJobsResponse\x12<\n\x08WatchJob\x12\x1c.headrace.v1.WatchJobRequest\x1a\x10.headrace.v1.Job0\x01\x12<\n\tCancelJob\x12\x1d.headrace.v1.CancelJobRequest\x1a\x10.headrace.v1.Job\x12M\n\nExplainJob\x12\x1e.headrace.v1.ExplainJobRequest\x1a\x1f.headrace.v1.ExplainJobResponse\x12M\n\nMigrateJob\x12\x1e.headrace.v1.MigrateJobRequest\x1a\x1f.headrace.v1.MigrateJobResponse\x12\x46\n\x07ReadLog\x12\x1b.headrace.v1.ReadLogRequest\x1a\x1c.headrace.v1.ReadLogResponse0\x01\x12M\n\nListEvents\x12\x1e.headrace.v1.ListEventsRequest\x1a\x1f.headrace.v1.ListEventsResponse\x12\x44\n\x0bWatchEvents\x12\x1f.headrace.v1.WatchEventsRequest\x1a\x12.headrace.v1.Event0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dheadrace/v1/job_service.proto\x12\x0bheadrace.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17headrace/v1/event.proto\x1a\x15headrace/v1/job.proto\"a\n\x10\x43reateJobRequest\x12\"\n\x04spec\x18\x01 \x01(\x0b\x32\x14.headrace.v1.JobSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"I\n\x16\x42\x61tchCreateJobsRequest\x12/\n\x08requests\x18\x01 \x03(\x0b\x32\x1d.headrace.v1.CreateJobRequest\"9\n\x17\x42\x61tchCreateJobsResponse\x12\x1e\n\x04jobs\x18\x01 \x03(\x0b\x32\x10.headrace.v1.Job\"\x1d\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"V\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x0c\n\x04gang\x18\x04 \x01(\t\"K\n\x10ListJobsResponse\x12\x1e\n\x04jobs\x18\x01 \x03(\x0b\x32\x10.headrace.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\x0fWatchJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\" \n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"E\n\x11\x45xplainJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x04spec\x18\x02 \x01(\x0b\x32\x14.headrace.v1.JobSpec\"\xe1\x02\n\x12\x45xplainJobResponse\x12\x1d\n\x03job\x18\x01 \x01(\x0b\x32\x10.headrace.v1.Job\x12*\n\ncandidates\x18\x02 \x03(\x0b\x32\x16.headrace.v1.Candidate\x12\x12\n\nnode_count\x18\x03 \x01(\x05\x12\x15\n\rfitting_count\x18\x04 \x01(\x05\x12\x1b\n\x13\x66itting_empty_count\x18\x05 \x01(\x05\x12(\n\tobstacles\x18\x06 \x03(\x0b\x32\x15.headrace.v1.Obstacle\x12$\n\x07\x63hanges\x18\x07 \x03(\x0b\x32\x13.headrace.v1.Change\x12%\n\x07outlook\x18\x08 \x01(\x0b\x32\x14.headrace.v1.Outlook\x12/\n\rjoint_changes\x18\t \x03(\x0b\x32\x18.headrace.v1.JointChange\x12\x10\n\x08standing\x18\x14 \x03(\t\".\n\x08Obstacle\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x12\n\nnode_count\x18\x02 \x01(\x05\"\x8d\x01\n\x06\x43hange\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x12\n\nfrom_value\x18\x02 \x01(\t\x12\x10\n\x08to_value\x18\x03 \x01(\t\x12\r\n\x05nodes\x18\x04 \x03(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07leaving\x18\x06 \x03(\t\"n\n\x0bJointChange\x12 \n\x05\x65\x64its\x18\x01 \x03(\x0b\x32\x11.headrace.v1.Edit\x12\r\n\x05nodes\x18\x02 \x03(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\";\n\x04\x45\x64it\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x12\n\nfrom_value\x18\x02 \x01(\t\x12\x10\n\x08to_value\x18\x03 \x01(\t\"r\n\x07Outlook\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05nodes\x18\x02 \x03(\t\x12\r\n\x05\x62\x61sis\x18\x03 \x01(\t\x12\x19\n\x11jobs_before_count\x18\x04 \x01(\x05\"W\n\x11MigrateJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\r\n\x05where\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"]\n\x12MigrateJobResponse\x12(\n\x04plan\x18\x01 \x01(\x0b\x32\x1a.headrace.v1.MigrationPlan\x12\x1d\n\x03job\x18\x02 \x01(\x0b\x32\x10.headrace.v1.Job\">\n\x0eReadLogRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\"/\n\x0fReadLogResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"K\n\x11ListEventsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\"Q\n\x12ListEventsResponse\x12\"\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.headrace.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x12WatchEventsRequest\x12\x16\n\x0e\x61\x66ter_sequence\x18\x01 \x01(\x03\x12\x0f\n\x07subject\x18\x02 \x01(\t2\xa0\x06\n\nJobService\x12<\n\tCreateJob\x12\x1d.headrace.v1.CreateJobRequest\x1a\x10.headrace.v1.Job\x12\\\n\x0f\x42\x61tchCreateJobs\x12#.headrace.v1.BatchCreateJobsRequest\x1a$.headrace.v1.BatchCreateJobsResponse\x12\x36\n\x06GetJob\x12\x1a.headrace.v1.GetJobRequest\x1a\x10.headrace.v1.Job\x12G\n\x08ListJobs\x12\x1c.headrace.v1.ListJobsRequest\x1a\x1d.headrace.v1.ListJobsResponse\x12<\n\x08WatchJob\x12\x1c.headrace.v1.WatchJobRequest\x1a\x10.headrace.v1.Job0\x01\x12<\n\tCancelJob\x12\x1d.headrace.v1.CancelJobRequest\x1a\x10.headrace.v1.Job\x12M\n\nExplainJob\x12\x1e.headrace.v1.ExplainJobRequest\x1a\x1f.headrace.v1.ExplainJobResponse\x12M\n\nMigrateJob\x12\x1e.headrace.v1.MigrateJobRequest\x1a\x1f.headrace.v1.MigrateJobResponse\x12\x46\n\x07ReadLog\x12\x1b.headrace.v1.ReadLogRequest\x1a\x1c.headrace.v1.ReadLogResponse0\x01\x12M\n\nListEvents\x12\x1e.headrace.v1.ListEventsRequest\x1a\x1f.headrace.v1.ListEventsResponse\x12\x44\n\x0bWatchEvents\x12\x1f.headrace.v1.WatchEventsRequest\x1a\x12.headrace.v1.Event0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,28 +56,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPLAINJOBRESPONSE']._serialized_end=1048
   _globals['_OBSTACLE']._serialized_start=1050
   _globals['_OBSTACLE']._serialized_end=1096
-  _globals['_CHANGE']._serialized_start=1098
-  _globals['_CHANGE']._serialized_end=1222
-  _globals['_JOINTCHANGE']._serialized_start=1224
-  _globals['_JOINTCHANGE']._serialized_end=1334
-  _globals['_EDIT']._serialized_start=1336
-  _globals['_EDIT']._serialized_end=1395
-  _globals['_OUTLOOK']._serialized_start=1397
-  _globals['_OUTLOOK']._serialized_end=1511
-  _globals['_MIGRATEJOBREQUEST']._serialized_start=1513
-  _globals['_MIGRATEJOBREQUEST']._serialized_end=1600
-  _globals['_MIGRATEJOBRESPONSE']._serialized_start=1602
-  _globals['_MIGRATEJOBRESPONSE']._serialized_end=1695
-  _globals['_READLOGREQUEST']._serialized_start=1697
-  _globals['_READLOGREQUEST']._serialized_end=1759
-  _globals['_READLOGRESPONSE']._serialized_start=1761
-  _globals['_READLOGRESPONSE']._serialized_end=1808
-  _globals['_LISTEVENTSREQUEST']._serialized_start=1810
-  _globals['_LISTEVENTSREQUEST']._serialized_end=1885
-  _globals['_LISTEVENTSRESPONSE']._serialized_start=1887
-  _globals['_LISTEVENTSRESPONSE']._serialized_end=1968
-  _globals['_WATCHEVENTSREQUEST']._serialized_start=1970
-  _globals['_WATCHEVENTSREQUEST']._serialized_end=2031
-  _globals['_JOBSERVICE']._serialized_start=2034
-  _globals['_JOBSERVICE']._serialized_end=2834
+  _globals['_CHANGE']._serialized_start=1099
+  _globals['_CHANGE']._serialized_end=1240
+  _globals['_JOINTCHANGE']._serialized_start=1242
+  _globals['_JOINTCHANGE']._serialized_end=1352
+  _globals['_EDIT']._serialized_start=1354
+  _globals['_EDIT']._serialized_end=1413
+  _globals['_OUTLOOK']._serialized_start=1415
+  _globals['_OUTLOOK']._serialized_end=1529
+  _globals['_MIGRATEJOBREQUEST']._serialized_start=1531
+  _globals['_MIGRATEJOBREQUEST']._serialized_end=1618
+  _globals['_MIGRATEJOBRESPONSE']._serialized_start=1620
+  _globals['_MIGRATEJOBRESPONSE']._serialized_end=1713
+  _globals['_READLOGREQUEST']._serialized_start=1715
+  _globals['_READLOGREQUEST']._serialized_end=1777
+  _globals['_READLOGRESPONSE']._serialized_start=1779
+  _globals['_READLOGRESPONSE']._serialized_end=1826
+  _globals['_LISTEVENTSREQUEST']._serialized_start=1828
+  _globals['_LISTEVENTSREQUEST']._serialized_end=1903
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=1905
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=1986
+  _globals['_WATCHEVENTSREQUEST']._serialized_start=1988
+  _globals['_WATCHEVENTSREQUEST']._serialized_end=2049
+  _globals['_JOBSERVICE']._serialized_start=2052
+  _globals['_JOBSERVICE']._serialized_end=2852
 # @@protoc_insertion_point(module_scope)

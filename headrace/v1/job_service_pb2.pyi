@@ -112,18 +112,20 @@ class Obstacle(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., node_count: _Optional[int] = ...) -> None: ...
 
 class Change(_message.Message):
-    __slots__ = ("field", "from_value", "to_value", "nodes", "start_time")
+    __slots__ = ("field", "from_value", "to_value", "nodes", "start_time", "leaving")
     FIELD_FIELD_NUMBER: _ClassVar[int]
     FROM_VALUE_FIELD_NUMBER: _ClassVar[int]
     TO_VALUE_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
+    LEAVING_FIELD_NUMBER: _ClassVar[int]
     field: str
     from_value: str
     to_value: str
     nodes: _containers.RepeatedScalarFieldContainer[str]
     start_time: _timestamp_pb2.Timestamp
-    def __init__(self, field: _Optional[str] = ..., from_value: _Optional[str] = ..., to_value: _Optional[str] = ..., nodes: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    leaving: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, field: _Optional[str] = ..., from_value: _Optional[str] = ..., to_value: _Optional[str] = ..., nodes: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., leaving: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class JointChange(_message.Message):
     __slots__ = ("edits", "nodes", "start_time")

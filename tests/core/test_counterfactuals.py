@@ -116,7 +116,8 @@ def test_what_would_have_a_job_start_now_has_it_start_there(drawn: object, spec:
     for change in found.changes:
         after, other = made(world, spec, change)
         job = after.submit(other)
-        assert after.at(job) == change.nodes, change
+        # What has others leave first has a law of its own.
+        assert change.leaving or after.at(job) == change.nodes, change
 
 
 # Jobs of which more than one thing is too much, and of a project whose quota is.

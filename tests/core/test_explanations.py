@@ -151,7 +151,8 @@ def test_whoever_waits_is_told_when_what_it_waits_for_has_ended_by_its_limit(con
     assert found.outlook.start_time_ms is not None
     assert begun_ms is not None
     assert 610_000 <= found.outlook.start_time_ms - begun_ms <= 620_000
-    assert told(found) == [("resources.cpu", "4", "2", ("n1",))]
+    # And the priority with which it would have that one leave.
+    assert told(found) == [("resources.cpu", "4", "2", ("n1",)), ("priority", "50", "80", ("n1",))]
 
 
 def test_one_that_has_others_before_it_starts_once_there_is_room_for_them_too(contended: Controller) -> None:

@@ -1,5 +1,6 @@
 """`headrace explain`, and what the controller answers it."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,6 +86,25 @@ async def test_what_would_change_it_and_when_it_starts_fit_on_a_screen(controlle
         "  10 nodes: takes no jobs (cordoned)",
     ]
     assert len(ended.lines) <= 24
+
+
+async def test_a_change_that_has_others_leave_names_them(controller: Controller) -> None:
+    later_ms = round(time.time() * 1000) + 10_400
+    whole = Explanation(
+        job=JobRecord("jobs/pi-1a2b", JobSpec("pi", "registry.example/pi:1")),
+        candidates=(Candidate("n7", "has less than 1 core free"),),
+        node_count=1,
+        fitting_count=0,
+        fitting_empty_count=1,
+        changes=(Change("priority", "60", "80", ("n7",), later_ms, ("dn-1",)),),
+    )
+    controller.answer("ExplainJob", wire.dump(whole))
+
+    ended = await headrace("explain", "pi", controller=controller.address)
+
+    assert (
+        ended.lines[1] == "  with priority 80 instead of 60 it would have jobs/dn-1 leave, and start in about 10s on n7"
+    )
 
 
 async def test_two_changes_that_help_only_together_are_one_sentence(controller: Controller) -> None:
