@@ -17,8 +17,8 @@ class Obstacle:
 class Change:
     """With this and nothing else different, a job would start at once, on `nodes` (one for each task).
 
-    `field` is one of the job file, or "jobs/<id> priority", "jobs/<id> apart_from", or "projects.<name>.quota". Values
-    are written as in files; an empty one is that there is none.
+    `field` is one of the job file, or "jobs/<id> priority", "jobs/<id> apart_from", "nodes/<id> drain", or
+    "projects.<name>.quota". Values are written as in files; an empty one is that there is none.
     """
 
     field: str

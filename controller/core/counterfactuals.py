@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 from itertools import combinations, islice
 
-from controller.core import making_way, precedence, shunning, turn_changes
+from controller.core import making_way, precedence, shunning, turn_changes, uncordoning
 from controller.core.asking import places
 from controller.core.book import Book
 from controller.core.placement.names import name_of
@@ -35,6 +35,7 @@ def changes(book: Book, job: Job) -> tuple[Change, ...]:
         *(one.change for one in sorted(less, key=lambda one: one.part)),
         *(one.change for way in looser(job.spec) for one in way.least(book, job)),
         *shunning.changes(book, job),
+        *uncordoning.changes(book, job),
     ]
     if any(one.field == "priority" for one in found):
         return tuple(found[:MOST])

@@ -11,13 +11,13 @@ import numpy as np
 
 from controller.core import asking, backoff, counterfactuals, making_way, shunning
 from controller.core.book import Book
+from controller.core.emptied import emptied
 from controller.core.outlook import FITS_NOW, Held, outlook
 from controller.core.placement import reasons
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, Unfit, Usage, bound, fit, level
 from controller.core.placement.learned import Foretold
-from controller.core.placement.snapshot import Integers
-from controller.core.placement.tables import Table, Tables
+from controller.core.placement.tables import Table
 from controller.core.seen import see_nodes
 from controller.core.standing import standing
 from headrace.changes import replace
@@ -56,11 +56,11 @@ def explained(book: Book, job: Job) -> Explanation:
         held = held._replace(leaving=making_way.leaving(book, asked))
     stands = standing(book, job, is_to_ask=held.leaving is not None)
     asking.withdrawn(book, whole)
-    able = _able(book, asked)
-    found = Explanation(job, (), len(book.snapshot.nodes), 0, len(able), standing=stands)
+    empty = emptied(book, asked)
+    found = Explanation(job, (), len(book.snapshot.nodes), 0, len(empty.able), standing=stands)
     if _waits_for_place(asked):
         paused = backoff.pause(asked, now_wall_ms=book.wall_ms)
-        told = outlook(book, asked, held, able)
+        told = outlook(book, asked, held, empty)
         found = replace(found, outlook=told)
         if not paused:
             single = counterfactuals.changes(book, asked)
@@ -91,14 +91,6 @@ def _as_if_submitted(book: Book, job: Job) -> Job:
 
 def _codes(book: Book, table: Table) -> "np.ndarray[tuple[int], np.dtype[np.int16]]":
     return table.code[: len(book.snapshot.nodes)]
-
-
-def _able(book: Book, job: Job) -> Integers:
-    """Where it would fit if nothing else were there."""
-    snapshot = book.snapshot.copy()
-    snapshot.emptied()
-    table = Tables(snapshot).table(demand_of(job), job)
-    return np.flatnonzero(table.code == 0)
 
 
 def _most_frequent(counts: Counter[str]) -> Iterator[Obstacle]:

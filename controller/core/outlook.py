@@ -15,11 +15,13 @@ from controller.core import backfill, backoff, keeping, making_way, precedence
 from controller.core.asking import places
 from controller.core.backfill import Kept
 from controller.core.book import Book
+from controller.core.emptied import Emptied, most_tasks, once_back
 from controller.core.ends import Ends
 from controller.core.fairness import rank
 from controller.core.making_way import Leaving
 from controller.core.order import in_order
 from controller.core.placement.demand import least
+from controller.core.placement.fit import Place
 from controller.core.placement.snapshot import Integers
 from controller.core.turns import Patience
 from headrace.changes import replace
@@ -43,34 +45,52 @@ class Held(NamedTuple):
     leaving: Leaving | None
 
 
-def outlook(book: Book, job: Job, held: Held, able: Integers) -> Outlook:
-    """Of a job that waits; `able` are the nodes that it would fit on were they empty."""
-    kept, patience, leaving = held
+def outlook(book: Book, job: Job, held: Held, empty: Emptied) -> Outlook:
+    """Of a job that waits."""
     found = places(book, job)
-    until_ms = backoff.until_ms(job)
     if not isinstance(found, str):
-        nodes = tuple(one.node for one in found)
-        if until_ms > book.wall_ms:
-            return Outlook(until_ms, nodes, "it fits, and pauses until then")
-        if patience is not None:
-            return Outlook(max(book.wall_ms, patience.start_ms), patience.kept.nodes, patience.reason)
-        return Outlook(book.wall_ms, nodes, FITS_NOW)
+        return _of_one_that_fits(book, job, found, held.patience)
     away = [one.expire_time_ms for one in job.exclusions if one.expire_time_ms > book.wall_ms]
     if away and not isinstance(places(book, replace(job, exclusions=())), str):
         return Outlook(max(away), (), "it keeps away until then from where it failed")
-    if leaving is not None:
-        return making_way.outlook(leaving)
-    if not len(able):
+    if held.leaving is not None:
+        return making_way.outlook(held.leaving)
+    return _never(book, job, empty) or _once_others_end(book, job, held.kept, empty.able, found)
+
+
+def _of_one_that_fits(book: Book, job: Job, found: tuple[Place, ...], patience: Patience | None) -> Outlook:
+    until_ms, nodes = backoff.until_ms(job), tuple(one.node for one in found)
+    if until_ms > book.wall_ms:
+        return Outlook(until_ms, nodes, "it fits, and pauses until then")
+    if patience is not None:
+        return Outlook(max(book.wall_ms, patience.start_ms), patience.kept.nodes, patience.reason)
+    return Outlook(book.wall_ms, nodes, FITS_NOW)
+
+
+def _never(book: Book, job: Job, empty: Emptied) -> Outlook | None:
+    """Where it could not though all others had ended."""
+    if not len(empty.able):
+        if len(empty.away):
+            return Outlook(None, (), f"no node that takes jobs now could run it; {once_back(book, empty.away)}, could")
         return Outlook(None, (), "no node that there is could run it, though it were empty")
+    if job.is_gang:
+        count, all_of_it = most_tasks(book, job), job.spec.task_count
+        if count < all_of_it:
+            basis = f"though nothing else ran, there would be places for {count} of its {all_of_it} tasks at most"
+            if len(empty.away) and most_tasks(book, job, with_those_away=True) == all_of_it:
+                basis += f"; for all with {once_back(book, empty.away)}"
+            return Outlook(None, (), basis)
     over = book.projects.over_quota(job.spec.project, book.projects.expected(job))
-    if over:
-        return Outlook(None, (), over.removeprefix("waits: "))
+    return Outlook(None, (), over.removeprefix("waits: ")) if over else None
+
+
+def _once_others_end(book: Book, job: Job, kept: Kept | None, able: Integers, found: str) -> Outlook:
+    """`found` is why it waits."""
     ends = Ends(book, job.id)
     before = _before(book, job)
-    earliest = _for_all if job.is_gang else _earliest
-    room = kept if kept is not None and kept.start_ms is not None else earliest(book, job, able, ends)
+    room = kept if kept is not None and kept.start_ms is not None else _earliest(book, job, able, ends)
     if room is None:
-        return Outlook(None, (), "of the nodes that lack least for it none would have room", len(before))
+        return Outlook(None, (), _without_room(book, job, able, ends), len(before))
     if room.start_ms is None:
         whom = listed(room.gone) if room.gone else "too many of those that run where it could"
         return Outlook(None, room.nodes, f"{whom} would have to end, and nothing says when", len(before))
@@ -78,7 +98,7 @@ def outlook(book: Book, job: Job, held: Held, able: Integers) -> Outlook:
     if turn_ms is None:
         basis = "those that run where it could will not all have ended for those before it, as far as is known"
         return Outlook(None, (), basis, len(before))
-    start_ms = max(room.start_ms, until_ms, turn_ms)
+    start_ms = max(room.start_ms, backoff.until_ms(job), turn_ms)
     if found == precedence.BEHIND and start_ms <= book.wall_ms:
         return Outlook(None, room.nodes, "there is room, which is kept for those before it", len(before))
     if turn_ms > room.start_ms:
@@ -87,6 +107,16 @@ def outlook(book: Book, job: Job, held: Held, able: Integers) -> Outlook:
         return Outlook(start_ms, (), basis, len(before))
     basis = f"once {listed(room.gone)} {'have' if len(room.gone) > 1 else 'has'} ended" if room.gone else "soon"
     return Outlook(start_ms, room.places, basis, len(before))
+
+
+def _without_room(book: Book, job: Job, able: Integers, ends: Callable[[Job, int], int | None]) -> str:
+    """Why there is none though all that run had ended: those before it come to have it."""
+    heads = [one for one in book.turns.before if one != job.id]
+    book.turns.before = []
+    if heads and _earliest_beside(book, job, able, ends) is not None:
+        come, they = ("come", "they end") if len(heads) > 1 else ("comes", "that ends")
+        return f"{listed(heads)} {come} before it, and will have the room that it needs until {they}"
+    return "of the nodes that lack least for it none would have room"
 
 
 def _before(book: Book, job: Job) -> list[Job]:
@@ -102,9 +132,16 @@ def _before(book: Book, job: Job) -> list[Job]:
 
 def _earliest(book: Book, job: Job, able: Integers, ends: Callable[[Job, int], int | None]) -> Kept | None:
     precedence.begin_with(book, job)
+    return _earliest_beside(book, job, able, ends)
+
+
+def _earliest_beside(book: Book, job: Job, able: Integers, ends: Callable[[Job, int], int | None]) -> Kept | None:
+    """Beside those that have their turn before it."""
+    if job.is_gang and len(able) > _FEW:
+        return _for_all(book, job, able, ends)
     scene = replace(keeping.scene(book, job), ends_ms=ends)
     slots = keeping.by_lack(book, job, able)[:_FEW].tolist()
-    return backfill.earliest([job], scene, [book.snapshot.nodes[slot] for slot in slots])
+    return backfill.earliest(keeping.alike(book, job), scene, [book.snapshot.nodes[slot] for slot in slots])
 
 
 def _for_all(book: Book, job: Job, able: Integers, ends: Callable[[Job, int], int | None]) -> Kept | None:

@@ -247,7 +247,7 @@ class Both:
         for task in tasks:
             found = choose(task, self.nodes.values(), held.__getitem__, now_wall_ms=NOW_MS)
             if isinstance(found, str):
-                return waits_for_all(len(tasks), found)
+                return waits_for_all(task, len(tasks), found)
             held[found.node] = held[found.node].plus(task.spec, found.devices)
             places.append(found)
         return tuple(places)

@@ -37,7 +37,7 @@ def choose_all(
             offers[name] = fit(task, by_name[name], there, now_wall_ms=now_wall_ms)
         found = best_of(offers.values())
         if isinstance(found, str):
-            return waits_for_all(len(tasks), found)
+            return waits_for_all(task, len(tasks), found)
         there = held[found.node] if found.node in held else usage(found.node)
         held[found.node] = there.plus(task.spec, found.devices)
         places.append(found)

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from headrace.jobs import AcceleratorRequest, Exclusion, Requests
+from controller.core.placement import names
+from headrace.jobs import AcceleratorRequest, Exclusion, Job, Requests
 from headrace.nodes import Drain, Node, NodeState
 
 # A job there says so, whatever this one says.
 SHUNNED = "has a job that keeps apart from those of this name"
+# Of a gang whose tasks keep apart from each other.
+_SHUNNED_BY_ITSELF = "has a task of it, or another job, that keeps apart from those of this name"
 NO_HOST_NETWORK = "does not allow network: host"
 
 
@@ -47,9 +50,9 @@ def no_match(where: str) -> str:
     return f"does not match where: {where}"
 
 
-def kept_apart(names: Sequence[tuple[str, str]]) -> str:
+def kept_apart(from_whom: Sequence[names.Name]) -> str:
     """It has a job from which this one keeps apart; of each name the project, and the name."""
-    return f"has one of those that the job keeps apart from: {', '.join(name for _, name in names)}"
+    return f"has one of those that the job keeps apart from: {', '.join(name for _, name in from_whom)}"
 
 
 def no_devices(request: AcceleratorRequest) -> str:
@@ -80,9 +83,11 @@ def waits(reasons: Mapping[str, int]) -> str:
     return "waits: " + "; ".join(f"{_nodes(count)} {reason}" for reason, count in sorted(reasons.items()))
 
 
-def waits_for_all(tasks: int, reason: str) -> str:
-    """What a gang says that does not find so many places."""
-    return f"waits for places for its {tasks} tasks at once: {reason.removeprefix('waits: ')}"
+def waits_for_all(task: Job, count: int, reason: str) -> str:
+    """What a gang says that does not find so many places for tasks like this one."""
+    if names.name_of(task.spec) in names.kept_apart(task.spec):
+        reason = reason.replace(SHUNNED, _SHUNNED_BY_ITSELF)
+    return f"waits for places for its {count} tasks at once: {reason.removeprefix('waits: ')}"
 
 
 def _nodes(count: int) -> str:

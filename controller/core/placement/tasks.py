@@ -31,19 +31,31 @@ def choose_all(
     table = tables.table(demand, task)
     too_few = _too_few(table, task, count, now_wall_ms, without)
     if too_few:
-        return reasons.waits_for_all(count, too_few)
+        return reasons.waits_for_all(task, count, too_few)
     found: list[Place] = []
     with Trial(tables.snapshot) as trial:
         while True:
             more = choose_many(tables, demand, task, count - len(found), now_wall_ms=now_wall_ms, without=without)
             if isinstance(more, str):
-                return reasons.waits_for_all(count, more)
+                return reasons.waits_for_all(task, count, more)
             places = list(more)
             found += places
             if len(found) == count:
                 return tuple(found)
             for place in places:
                 trial.place(task, place)
+
+
+def places_for(tables: Tables, demand: Demand, task: Job, count: int) -> int:
+    """For how many tasks like this one there are places beside each other, up to so many."""
+    least, most = 0, count
+    while least < most:
+        middle = (least + most + 1) // 2
+        if isinstance(choose_all(tables, demand, task, middle, now_wall_ms=0), str):
+            most = middle - 1
+        else:
+            least = middle
+    return least
 
 
 def _too_few(table: Table, task: Job, count: int, now_wall_ms: int, without: Collection[str]) -> str:
