@@ -94,7 +94,8 @@ def _checked(book: Book, event: Submitted) -> tuple[Dependency, ...] | Job | Ref
 
 def _made(book: Book, event: Submitted, waits_for: tuple[Dependency, ...]) -> Job:
     if event.dry_run:
-        return Job(name="", spec=event.spec, images=event.images)
+        awaited = dependencies.reason(waits_for)
+        return Job(name="", spec=event.spec, images=event.images, waits_for=waits_for, reason=awaited)
     job = Job(
         name=f"jobs/{event.id}",
         spec=event.spec,

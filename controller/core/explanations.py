@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from controller.core import asking, backoff, counterfactuals, making_way, shunning
+from controller.core import asking, backoff, counterfactuals, making_way, precedence, shunning
 from controller.core.book import Book
 from controller.core.emptied import emptied
 from controller.core.outlook import FITS_NOW, Held, outlook
@@ -47,6 +47,7 @@ _FITTING_SHOWN, _A_REASON_SHOWN, _OBSTACLES_SHOWN = 5, 2, 8
 def explained(book: Book, job: Job) -> Explanation:
     """All that is said of a job, whether it was submitted or (one without a name) not. `book` is a still, for this."""
     see_nodes(book)
+    precedence.seen_anew(book)
     known = book.jobs.get(job.id)
     whole = book.jobs[known.gang] if known is not None and known.gang else known or job
     held = Held(book.turns.kept.get(whole.id), book.turns.patient(whole.id, book.wall_ms), None)

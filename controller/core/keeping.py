@@ -135,6 +135,19 @@ def keep(book: Book, job: Job) -> None:
         turns.released = True
 
 
+def doubtful(book: Book) -> list[str]:
+    """Jobs that room is kept for, on few nodes, where something has changed since it was looked for."""
+    turns = book.turns
+    return [one for one, kept in turns.kept.items() if len(kept.nodes) <= FEW_KEPT and _is_doubtful(book, one, kept)]
+
+
+def _is_doubtful(book: Book, job: str, kept: Kept) -> bool:
+    sought, touched = book.turns.sought.get(job), book.turns.touched
+    if sought is None or book.turns.patient(job, book.wall_ms) is not None:
+        return False
+    return any(touched.get(node, 0) > sought.touches for node in kept.nodes)
+
+
 def is_wide(book: Book, job: Job) -> bool:
     """Whether it is a gang that is so large, or may be on so many nodes, that room for it is found in columns."""
     return job.is_gang and max(len(book.nodes), job.spec.task_count) > book.policy.few_for_gangs

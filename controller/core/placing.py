@@ -53,6 +53,10 @@ def retry_due(book: Book) -> bool:
     if book.now_ms - queue.round_ms >= ROUND_MS:
         queue.round_ms, queue.in_round = book.now_ms, True
         due |= queue.some_due(book.snapshot.gains, LINES_A_ROUND) or queue.has_untold
+        # Whoever is more urgent may have begun where room is kept: who comes is to find it kept as it is now.
+        for job in keeping.doubtful(book):
+            queue.due(job)
+            due = True
     elif book.nodes_changed:
         queue.some_due(book.snapshot.gains, LINES_AT_ONCE)
     return due

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from controller.core import preemption
+from controller.core import keeping, preemption
 from controller.core.affordable import affordable
 from controller.core.backfill import Kept, delays
 from controller.core.book import Book
@@ -72,6 +72,19 @@ def begin_with(book: Book, job: Job) -> None:
 def heads_of(book: Book) -> list[Job]:
     """The jobs that room is kept for."""
     return [book.jobs[one] for one in book.turns.kept]
+
+
+def seen_anew(book: Book) -> None:
+    """Room that is kept where something has changed since is looked for again now. Of a still."""
+    doubtful = dict.fromkeys(keeping.doubtful(book))
+    if not doubtful:
+        return
+    book.turns.before = []
+    for head in in_order(book, heads_of(book)):
+        if head.id in doubtful:
+            keep(book, head)
+        else:
+            book.turns.before.append(head.id)
 
 
 def passed(book: Book, head: Job) -> None:

@@ -20,7 +20,10 @@ def standing(book: Book, job: Job, *, is_to_ask: bool) -> tuple[str, ...]:
     One that `is_to_ask` has others leave that were not asked yet.
     """
     known = book.jobs.get(job.id)
-    if known is None or known.state is not JobState.QUEUED:
+    if known is None:
+        # It was not submitted.
+        return (job.reason,) if job.state is JobState.QUEUED and job.waits_for else ()
+    if known.state is not JobState.QUEUED:
         return ()
     waiting = book.jobs[known.gang] if known.gang else known
     return tuple(_sentences(book, waiting, is_to_ask=is_to_ask))

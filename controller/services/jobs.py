@@ -129,7 +129,8 @@ class JobService(JobServiceServicer):
         else:
             spec = _load(JobSpec, request.spec)
             jobfile.check(spec)
-            job = Job(name="", spec=spec, images=await self._creations.pins(spec))
+            # What would not be taken on is refused here, too.
+            job = await self._creations.one(Wanted(spec, str(uuid.uuid4()), dry_run=True))
         # Records never change: what is copied here is one moment, and is looked at beside the core. One at a time: they
         # would take processor time from it.
         async with self._explaining:

@@ -349,3 +349,32 @@ def test_whom_one_is_behind_that_has_no_limit_is_told_and_not_that_there_is_no_r
     assert basis(world, resources=Requests(700, GIB)) == (
         "jobs/job-2 comes before it, and will have the room that it needs until that ends"
     )
+
+
+@pytest.fixture
+def overtaken() -> Controller:
+    """One node, on which room is kept for job-2 once job-1 has ended; then a more urgent one begins there."""
+    world = Controller()
+    world.node("nb", NodeDescription(platforms=(AMD64,), capacity=Capacity(1500, 32 * GIB)))
+    world.tick()
+    world.submit(wanted(timeouts=Timeouts(run_ms=MINUTE_MS)))
+    world.submit(wanted(resources=Requests(1500, GIB)))
+    world.settle()
+    assert world.book.turns.kept["job-2"].start_ms is not None
+    assert world.submit(wanted(resources=Requests(200, GIB), priority=70)).node == "nb"
+    return world
+
+
+def test_room_that_another_has_taken_since_is_not_told_to_be_kept(overtaken: Controller) -> None:
+    found = overtaken.explain(overtaken.book.jobs["job-2"])
+
+    assert found.outlook == Outlook(None, ("nb",), "jobs/job-1, jobs/job-3 would have to end, and nothing says when", 0)
+    assert "room is kept for it on nb once jobs/job-1, jobs/job-3 have ended" in found.standing
+
+
+def test_room_that_is_kept_is_looked_at_anew_when_another_has_taken_of_it(overtaken: Controller) -> None:
+    for _ in range(2):
+        overtaken.settle()
+
+    kept = overtaken.book.turns.kept["job-2"]
+    assert (kept.gone, kept.start_ms) == (("job-1", "job-3"), None)

@@ -10,9 +10,10 @@ from headrace import wire
 from headrace.attempts import Platform
 from headrace.client import Client
 from headrace.explanations import Change, Edit, Explanation, JointChange, Obstacle, Outlook
-from headrace.jobs import Candidate, JobSpec, Requests, Work
+from headrace.jobs import Candidate, Condition, Dependency, JobSpec, Requests, Work
 from headrace.jobs import Job as JobRecord
 from headrace.nodes import Capacity, Cpu, Figure, NodeDescription, Origin
+from headrace.projects import Declared
 from headrace.refusals import Code, Refusal
 from headrace.v1.job_pb2 import Job
 from headrace.v1.job_service_pb2 import ExplainJobResponse
@@ -197,6 +198,33 @@ async def test_what_cannot_be_explained_is_refused(tmp_path: Path, wanted, reaso
 
     assert caught.value.reason == reason
     assert caught.value.code in (Code.NOT_FOUND, Code.INVALID_ARGUMENT)
+
+
+async def test_what_a_file_would_wait_for_is_told_and_what_would_be_refused_is(tmp_path: Path) -> None:
+    able = NodeDescription(platforms=(Platform("linux", "amd64"),), capacity=Capacity(4000, 8 << 30))
+    spec = JobSpec("train", "team/train:1", project="bio")
+    declared = {"bio": Declared()}
+    async with (
+        running_controller.controller(tmp_path, projects=declared) as running,
+        running_controller.agent(running, "east-1") as node,
+    ):
+        await node.say(description=able)
+        first = await running.client.create_job(spec)
+        follows = replace(spec, after=(Dependency(first.id, Condition.FAILED),))
+        found = await running.client.explanation(follows)
+        waits = await running.client.create_job(follows)
+        await running.client.cancel(first.name)
+        other = await running.client.create_job(replace(spec, where="free.cpu > 99"))
+        await running.client.cancel(other.name)
+        refused = []
+        for wanted in (replace(spec, after=(Dependency(other.id, Condition.FAILED),)), replace(spec, project="zzz")):
+            with pytest.raises(Refusal) as caught:
+                await running.client.explanation(wanted)
+            refused.append(caught.value.reason)
+
+    assert waits.reason == f"waits until {first.name} has failed"
+    assert (found.outlook, found.standing) == (None, (waits.reason,))
+    assert refused == ["DEPENDENCY_IMPOSSIBLE", "PROJECT_UNKNOWN"]
 
 
 async def test_a_client_has_candidates_as_records(controller: Controller) -> None:
