@@ -76,5 +76,7 @@ def changes(book: Book, job: Job) -> Iterator[Change]:
     # Of a higher priority more have to leave.
     priority = least + bisect_left(range(least, HIGHEST_PRIORITY), True, key=lambda one: there(one) is not None)
     found = there(priority)
-    if found is not None:
+    own_array = job.id if job.is_array else job.array
+    if found is not None and not any(own_array and book.jobs[one].array == own_array for one in found.all):
+        # Elements are as urgent as each other, whatever their array says.
         yield Change("priority", str(own), str(priority), found.nodes, found.start_ms, found.all)

@@ -20,9 +20,10 @@ from controller.core.ends import Ends
 from controller.core.fairness import rank
 from controller.core.making_way import Leaving
 from controller.core.order import in_order
-from controller.core.placement.demand import least
+from controller.core.placement.demand import demand_of, least
 from controller.core.placement.fit import Place
 from controller.core.placement.snapshot import Integers
+from controller.core.placing import look
 from controller.core.turns import Patience
 from headrace.changes import replace
 from headrace.explanations import Outlook
@@ -31,6 +32,8 @@ from headrace.jobs import Job, JobState
 
 # So many nodes are looked at, those first that lack least.
 _FEW = keeping.FEW
+# And of those of which the last is left to others so many are named.
+_FEW_LEFT = 4
 FITS_NOW = "it fits now"
 
 
@@ -88,6 +91,9 @@ def _once_others_end(book: Book, job: Job, kept: Kept | None, able: Integers, fo
     """`found` is why it waits."""
     ends = Ends(book, job.id)
     before = _before(book, job)
+    left = _left(book, job) if found == precedence.BEHIND else None
+    if left is not None:
+        return replace(left, jobs_before_count=len(before))
     room = kept if kept is not None and kept.start_ms is not None else _earliest(book, job, able, ends)
     if room is None:
         return Outlook(None, (), _without_room(book, job, able, ends), len(before))
@@ -107,6 +113,22 @@ def _once_others_end(book: Book, job: Job, kept: Kept | None, able: Integers, fo
         return Outlook(start_ms, (), basis, len(before))
     basis = f"once {listed(room.gone)} {'have' if len(room.gone) > 1 else 'has'} ended" if room.gone else "soon"
     return Outlook(start_ms, room.places, basis, len(before))
+
+
+def _left(book: Book, job: Job) -> Outlook | None:
+    """Of one that would take the last of its nodes, which others lack: that is no room that is kept."""
+    left: dict[str, list[str]] = {}
+    while len(left) < _FEW_LEFT:
+        there = look(book, book.tables, demand_of(job), job, left)
+        more = precedence.left_to(book, job, there) if not isinstance(there, str) else {}
+        if not more:
+            break
+        left |= more
+    if not left:
+        return None
+    heads = listed(list(dict.fromkeys(one for some in left.values() for one in some)))
+    rule = "of a project that has had less for its weight, which needs more there than that"
+    return Outlook(None, (), f"what there is on {', '.join(left)} is left to {heads}, {rule}")
 
 
 def _without_room(book: Book, job: Job, able: Integers, ends: Callable[[Job, int], int | None]) -> str:

@@ -135,6 +135,16 @@ def harmed_by(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Place
     return tuple(place.node for place in places if any(_takes_the_last(book, job, place, one) for one in heads))
 
 
+def left_to(book: Book, job: Job, places: Sequence[Place]) -> dict[str, list[str]]:
+    """The nodes of these places whose last is left to jobs of projects that have had less, and these by their ids."""
+    heads, found = _short(book, job), dict[str, list[str]]()
+    for place in places:
+        theirs = [one.id for one in heads if _takes_the_last(book, job, place, one)]
+        if theirs:
+            found[place.node] = theirs
+    return found
+
+
 def let_ahead(book: Book, job: Job) -> Job:
     """The job, which is to begin now: if it has a limit and others before it wait, it has its room until then only.
 

@@ -18,12 +18,15 @@ MOST_TRIED = 5
 
 
 def keepers(book: Book, job: Job, node: str) -> list[str]:
-    """The ids of those that are on a node, or come there, and keep apart from it: of gangs and arrays, theirs."""
-    found: dict[str, None] = {}
+    """The ids of those that are on a node, or come there, and keep apart from it: of gangs and arrays, theirs.
+
+    Of its own array, those of the elements.
+    """
+    own_array, found = job.id if job.is_array else job.array, dict[str, None]()
     for one in book.jobs_at(node):
         owner = one.gang or one.array or one.id
-        if job.id not in (one.id, owner) and name_of(job.spec) in kept_apart(one.spec):
-            found[owner] = None
+        if job.id not in (one.id, one.gang) and name_of(job.spec) in kept_apart(one.spec):
+            found[one.id if own_array and owner == own_array else owner] = None
     return list(found)
 
 
@@ -32,7 +35,9 @@ def changes(book: Book, job: Job) -> Iterator[Change]:
     slots = book.snapshot.whereabouts.shunned.get(name_of(job.spec), {})
     tried: dict[str, None] = {}
     for slot in list(slots):
-        tried |= dict.fromkeys(keepers(book, job, book.snapshot.nodes[slot].id))
+        others = keepers(book, job, book.snapshot.nodes[slot].id)
+        # Elements say what their array says.
+        tried |= dict.fromkeys(one for one in others if not book.jobs[one].array)
         if len(tried) >= MOST_TRIED:
             break
     for owner in list(tried)[:MOST_TRIED]:

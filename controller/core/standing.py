@@ -56,8 +56,9 @@ def _share(book: Book, job: Job) -> Iterator[str]:
     known = book.projects.listed((), book.wall_ms)
     own = next(one for one in known if one.name == f"projects/{job.spec.project}")
     if len(known) > 1:
-        borrows = "; it would borrow" if not preemption.claims_its_own(job, book.projects) else ""
-        quota = borrows if book.projects.has_quotas else ""
+        may_borrow = book.projects.has_quotas and book.projects.of(job.spec.project).borrows
+        borrows = may_borrow and not preemption.claims_its_own(job, book.projects)
+        quota = "; it would borrow" if borrows else ""
         yield (
             f"its project {job.spec.project} has had {own.used_percent:.1f} % of all recent use, and is due "
             f"{own.due_percent:.1f} %{quota}"
@@ -66,7 +67,8 @@ def _share(book: Book, job: Job) -> Iterator[str]:
 
 def _kept(book: Book, job: Job) -> Iterator[str]:
     kept = book.turns.kept.get(job.id)
-    if kept is not None:
+    # What is there already, and is not taken, is left to others: to whom is told elsewhere.
+    if kept is not None and (kept.start_ms is None or kept.gone):
         gone = f" once {listed(kept.gone)} {'have' if len(kept.gone) > 1 else 'has'} ended" if kept.gone else ""
         when = f", in {_about(kept.start_ms - book.wall_ms)} at the latest" if kept.start_ms is not None else ""
         others = f" and {len(kept.nodes) - NODES_TOLD} others" if len(kept.nodes) > NODES_TOLD else ""

@@ -1,15 +1,13 @@
 """What is said of a job that waits: what would change that, when it will start, and which nodes are shown."""
 
-from dataclasses import replace
-
 import pytest
 
-from controller.core import asking, model, ways
+from controller.core import asking, ways
 from controller.core.book import Book
 from headrace.explanations import Change, Explanation, Outlook
-from headrace.jobs import AcceleratorRequest, Job, Network, Preference, Requests, Timeouts
+from headrace.jobs import AcceleratorRequest, Job, Network, Preference, Timeouts
 from headrace.neighbours import Neighbours
-from headrace.nodes import Capacity, Device, Drain, Health, NodeDescription, NodeState
+from headrace.nodes import Capacity, Device, Health, NodeDescription
 from headrace.projects import Declared, Quota
 from tests.core.lone_controller import MINUTE_MS, Controller, asks, made, wanted
 from tests.core.small_world import AMD64, GIB, PINS
@@ -274,107 +272,3 @@ def test_why_it_is_here_is_told_beside_the_best_of_the_others() -> None:
     assert world.explain(Job("", rest, images=PINS)).standing == (
         "n3 comes before n1: it has fewer devices, which this job does not need",
     )
-
-
-def basis(world: Controller, **changes: object) -> str:
-    found = world.explain(Job("", wanted(**changes), images=PINS)).outlook
-    assert found is not None
-    assert found.start_time_ms is None
-    return found.basis
-
-
-def test_a_gang_for_which_there_will_never_be_places_is_told_how_many_there_are(world: Controller) -> None:
-    # There are twenty cores.
-    assert basis(world, task_count=60, timeouts=Timeouts(start_ms=MINUTE_MS)) == (
-        "though nothing else ran, there would be places for 20 of its 60 tasks at most"
-    )
-
-
-def test_a_gang_whose_tasks_keep_apart_never_has_more_of_them_than_there_are_nodes(world: Controller) -> None:
-    spec = wanted(task_count=3, neighbours=Neighbours(("wanted",)), timeouts=Timeouts(start_ms=MINUTE_MS))
-
-    found = world.explain(Job("", spec, images=PINS)).outlook
-    waits = world.submit(spec)
-
-    never = Outlook(None, (), "though nothing else ran, there would be places for 2 of its 3 tasks at most")
-    assert found == world.explain(waits).outlook == never
-    assert "has a task of it, or another job, that keeps apart from those of this name" in waits.reason
-
-
-def test_nodes_that_take_no_jobs_now_are_told_to_be_able_to_and_how_they_are_back(world: Controller) -> None:
-    def drained(node: str, how: Drain) -> None:
-        world.count += 1
-        world.cluster.handle(model.DrainAsked(world.count, node, how))
-
-    drained("n1", Drain.CORDONED)
-    here, there = 'name == "n1"', 'name == "n7"'
-    cordoned = "no node that takes jobs now could run it; n1, once it is uncordoned (cordoned now), could"
-    assert basis(world, where=here) == cordoned
-    assert told(world.explain(Job("", wanted(where=here), images=PINS)))[-1] == (
-        "nodes/n1 drain",
-        "cordoned",
-        "none",
-        ("n1",),
-    )
-    assert basis(world, where='name == "nosuch"') == "no node that there is could run it, though it were empty"
-    drained("n7", Drain.DRAINING)
-    world.tick()
-    assert "n7, once it is uncordoned (drain" in basis(world, where=there)
-    # A gang that needs both is told so, too.
-    drained("n7", Drain.NONE)
-    world.tick()
-    assert basis(world, task_count=20, timeouts=Timeouts(start_ms=MINUTE_MS)) == (
-        "though nothing else ran, there would be places for 16 of its 20 tasks at most; "
-        "for all with n1, once it is uncordoned (cordoned now)"
-    )
-
-
-def test_a_node_that_is_silent_is_told_to_be_able_to_once_it_reports() -> None:
-    world = Controller()
-    world.node("na", NodeDescription(platforms=(AMD64,), capacity=Capacity(4000, 32 * GIB)))
-    world.tick()
-    world.book.put_node(replace(world.book.nodes["na"], state=NodeState.SUSPECT))
-
-    assert basis(world) == "no node that takes jobs now could run it; na, once it reports again, could"
-
-
-def test_whom_one_is_behind_that_has_no_limit_is_told_and_not_that_there_is_no_room() -> None:
-    world = Controller()
-    world.node("nb", NodeDescription(platforms=(AMD64,), capacity=Capacity(1500, 32 * GIB)))
-    world.tick()
-    world.submit(wanted(timeouts=Timeouts(run_ms=MINUTE_MS)))
-    world.submit(wanted(resources=Requests(1500, GIB)))
-    world.settle()
-
-    assert basis(world, resources=Requests(700, GIB)) == (
-        "jobs/job-2 comes before it, and will have the room that it needs until that ends"
-    )
-
-
-@pytest.fixture
-def overtaken() -> Controller:
-    """One node, on which room is kept for job-2 once job-1 has ended; then a more urgent one begins there."""
-    world = Controller()
-    world.node("nb", NodeDescription(platforms=(AMD64,), capacity=Capacity(1500, 32 * GIB)))
-    world.tick()
-    world.submit(wanted(timeouts=Timeouts(run_ms=MINUTE_MS)))
-    world.submit(wanted(resources=Requests(1500, GIB)))
-    world.settle()
-    assert world.book.turns.kept["job-2"].start_ms is not None
-    assert world.submit(wanted(resources=Requests(200, GIB), priority=70)).node == "nb"
-    return world
-
-
-def test_room_that_another_has_taken_since_is_not_told_to_be_kept(overtaken: Controller) -> None:
-    found = overtaken.explain(overtaken.book.jobs["job-2"])
-
-    assert found.outlook == Outlook(None, ("nb",), "jobs/job-1, jobs/job-3 would have to end, and nothing says when", 0)
-    assert "room is kept for it on nb once jobs/job-1, jobs/job-3 have ended" in found.standing
-
-
-def test_room_that_is_kept_is_looked_at_anew_when_another_has_taken_of_it(overtaken: Controller) -> None:
-    for _ in range(2):
-        overtaken.settle()
-
-    kept = overtaken.book.turns.kept["job-2"]
-    assert (kept.gone, kept.start_ms) == (("job-1", "job-3"), None)

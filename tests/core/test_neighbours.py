@@ -157,7 +157,11 @@ def test_explain_says_which_node_has_whom_and_that_it_would_start_beside_them() 
     found = one.explain(Job("", named("quiet", apart_from=("noisy",)), images=PINS[:1]))
 
     assert [one.reason for one in found.candidates] == ["has one of those that the job keeps apart from: noisy"]
-    assert [(one.field, one.from_value, one.nodes) for one in found.changes] == [("apart_from", "noisy", ("a",))]
+    # Else, as one that has that one leave.
+    assert [(one.field, one.from_value, one.nodes, one.leaving) for one in found.changes] == [
+        ("apart_from", "noisy", ("a",), ()),
+        ("priority", "50", ("a",), ("job-1",)),
+    ]
 
 
 def _live(world: World) -> list[Job]:
