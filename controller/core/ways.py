@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from controller.core.amounts import Amount, amounts, with_devices
+from controller.core.amounts import Amount, amounts, devices_field, requests_of, with_devices
 from controller.core.asking import places
 from controller.core.book import Book
 from controller.core.placement.demand import demand_of
@@ -25,7 +25,7 @@ from headrace.jobs import Emulation, Job, JobSpec, Network
 
 # By which part a job asks for less that is rid of a condition: it comes after those that ask for less of an amount.
 WHOLE = 1.0
-# A job for one kind of device does not run on another.
+# A job for one kind of device seldom runs on another: that is told where nothing else would do.
 _OF_ANOTHER_SORT = ("kind", "vendor")
 
 
@@ -68,9 +68,9 @@ def looser(spec: JobSpec) -> Iterator[Way]:
     """Without a condition, or with another one."""
     if query.parts_of(query.parse(spec.where, query.NODE_FIELDS)):
         yield Way(lambda other: replace(other, where=""), _elsewhere)
-    request = spec.resources.accelerators
-    if request is not None and request.where:
-        yield Way(_on_any_such, _on_other_devices)
+    for which, request in enumerate(requests_of(spec)):
+        if request.where:
+            yield Way(partial(_on_any_such, which), partial(_on_other_devices, which=which))
     for field, values, made in _conditions(spec):
         yield Way(made, partial(_without, field=field, values=values, made=made))
 
@@ -137,50 +137,70 @@ def _where(where: str, spec: JobSpec) -> JobSpec:
     return replace(spec, where=where)
 
 
-def _device_where(where: str, spec: JobSpec) -> JobSpec:
-    return with_devices(spec, where=where)
+def _device_where(which: int, where: str, spec: JobSpec) -> JobSpec:
+    return with_devices(spec, which, where=where)
 
 
-def _on_any_such(spec: JobSpec) -> JobSpec:
+def _parts_of(spec: JobSpec, which: int) -> tuple[query.Expression, ...]:
+    return query.parts_of(query.parse(requests_of(spec)[which].where, query.DEVICE_FIELDS))
+
+
+def _is_sort(part: query.Expression) -> bool:
+    return any(one.name in _OF_ANOTHER_SORT for one in query.names_of(part))
+
+
+def _on_any_such(which: int, spec: JobSpec) -> JobSpec:
     """On devices of the same sort, whatever else they have to be."""
-    request = spec.resources.accelerators
-    parts = query.parts_of(query.parse(request.where, query.DEVICE_FIELDS)) if request is not None else []
-    kept = [part for part in parts if any(one.name in _OF_ANOTHER_SORT for one in query.names_of(part))]
-    return with_devices(spec, where=str(query.all_of(kept)))
+    return with_devices(spec, which, where=str(query.all_of([one for one in _parts_of(spec, which) if _is_sort(one)])))
 
 
-def _on_other_devices(book: Book, job: Job) -> Iterator[Found]:
-    request, any_such = job.spec.resources.accelerators, _on_any_such(job.spec)
-    if request is None or not tried(book, job, any_such):
+def _on_other_devices(book: Book, job: Job, which: int) -> Iterator[Found]:
+    """Of the same sort; where none of these helps, of another one."""
+    parts, told = _parts_of(job.spec, which), False
+    if tried(book, job, _on_any_such(which, job.spec)):
+        open_slots = _open_slots(book, replace(job, spec=_on_any_such(which, job.spec)))
+        for part in parts:
+            if not _is_sort(part):
+                for found in _without_part(book, job, (which, parts, part), open_slots):
+                    told = True
+                    yield found
+    sorts = [part for part in parts if _is_sort(part)]
+    anything = with_devices(job.spec, which, where="")
+    if told or not sorts or not tried(book, job, anything):
         return
-    parts = query.parts_of(query.parse(request.where, query.DEVICE_FIELDS))
-    open_slots = _open_slots(book, replace(job, spec=any_such))
-    for part in parts:
-        names = [one.name for one in query.names_of(part)]
-        if any(name in _OF_ANOTHER_SORT for name in names):
-            continue
-        others = [one for one in parts if one is not part]
-        rest = str(query.all_of(others))
-        found = _with_other(book, job, (rest, open_slots))
-        if not found:
-            continue
-        model = _model_at(book, found[0]) if "model" in names else ""
-        if model:
-            such = query.parse(f"model == {query.quoted(model)}", query.DEVICE_FIELDS)
-            both = str(query.all_of([*others, such]))
-            instead = _with_other(book, job, (both, open_slots))
-            if instead:
-                told = change(book, "resources.accelerators", (str(part), str(such)), instead)
-                yield Found(told, WHOLE, partial(_device_where, both))
-                continue
-        told = change(book, "resources.accelerators", (str(part), ""), found)
-        yield Found(told, WHOLE, partial(_device_where, rest))
+    open_slots = _open_slots(book, replace(job, spec=anything))
+    for part in sorts:
+        yield from _without_part(book, job, (which, parts, part), open_slots)
 
 
-def _with_other(book: Book, job: Job, of: tuple[str, Integers]) -> tuple[Place, ...]:
-    where, open_slots = of
-    book.snapshot.answer_on(open_slots, [where], query.DEVICE_FIELDS)
-    return tried(book, job, with_devices(job.spec, where=where))
+def _without_part(
+    book: Book, job: Job, of: tuple[int, tuple[query.Expression, ...], query.Expression], open_slots: Integers
+) -> Iterator[Found]:
+    which, parts, part = of
+    field, others = devices_field(job.spec, which), [one for one in parts if one is not part]
+    rest = str(query.all_of(others))
+    found = _with_other(book, job, (which, rest, open_slots))
+    if not found:
+        return
+    model = _model_at(book, found[0]) if "model" in [one.name for one in query.names_of(part)] else ""
+    if model:
+        such = query.parse(f"model == {query.quoted(model)}", query.DEVICE_FIELDS)
+        both = str(query.all_of([*others, such]))
+        instead = _with_other(book, job, (which, both, open_slots))
+        if instead:
+            told = change(book, field, (str(part), str(such)), instead)
+            yield Found(told, WHOLE, partial(_device_where, which, both))
+            return
+    told = change(book, field, (str(part), ""), found)
+    yield Found(told, WHOLE, partial(_device_where, which, rest))
+
+
+def _with_other(book: Book, job: Job, of: tuple[int, str, Integers]) -> tuple[Place, ...]:
+    which, where, open_slots = of
+    # Of its alternatives the others are looked for everywhere.
+    if not job.spec.resources.alternatives:
+        book.snapshot.answer_on(open_slots, [where], query.DEVICE_FIELDS)
+    return tried(book, job, with_devices(job.spec, which, where=where))
 
 
 def _model_at(book: Book, place: Place) -> str:

@@ -79,20 +79,13 @@ def wanted(**changes: object) -> JobSpec:
 def changed(spec: JobSpec, change: Change | Edit) -> JobSpec:
     """The job's file with that change in it."""
     wants, to = spec.resources, change.to_value
-    request = wants.accelerators or AcceleratorRequest(1)
+    if change.field.startswith("resources.accelerators"):
+        return with_other_devices(spec, change)
     match change.field:
         case "resources.memory":
             return replace(spec, resources=replace(wants, memory_bytes=units.parse_bytes(to)))
         case "resources.cpu":
             return replace(spec, resources=replace(wants, cpu_millis=units.parse_cpu(to)))
-        case "resources.accelerators.count" if request.is_part:
-            other = replace(request, share_millis=round(float(to) * 1000))
-        case "resources.accelerators.count":
-            other = replace(request, count=int(to))
-        case "resources.accelerators.share.memory":
-            other = replace(request, memory_bytes=units.parse_bytes(to))
-        case "resources.accelerators":
-            other = replace(request, where=replaced(request.where, change, query.DEVICE_FIELDS))
         case "tasks":
             return replace(spec, task_count=int(to))
         case "priority":
@@ -107,7 +100,29 @@ def changed(spec: JobSpec, change: Change | Edit) -> JobSpec:
             return replace(spec, network=Network[to.upper()])
         case unknown:
             raise AssertionError(unknown)
-    return replace(spec, resources=replace(wants, accelerators=other))
+
+
+def with_other_devices(spec: JobSpec, change: Change | Edit) -> JobSpec:
+    """The same, of what is said of devices, or of one of several sorts of them."""
+    wants, to = spec.resources, change.to_value
+    assert wants.accelerators is not None
+    requests = [wants.accelerators, *wants.alternatives]
+    field = change.field.removeprefix("resources.accelerators")
+    which = int(field[1 : field.index("]")]) if field.startswith("[") else 0
+    assert field.startswith("[") == bool(wants.alternatives)
+    request = requests[which]
+    match field.partition("]")[2] if field.startswith("[") else field:
+        case ".count" if request.is_part:
+            requests[which] = replace(request, share_millis=round(float(to) * 1000))
+        case ".count":
+            requests[which] = replace(request, count=int(to))
+        case ".share.memory":
+            requests[which] = replace(request, memory_bytes=units.parse_bytes(to))
+        case "":
+            requests[which] = replace(request, where=replaced(request.where, change, query.DEVICE_FIELDS))
+        case unknown:
+            raise AssertionError(unknown)
+    return replace(spec, resources=replace(wants, accelerators=requests[0], alternatives=tuple(requests[1:])))
 
 
 def replaced(where: str, change: Change | Edit, schema: query.Schema) -> str:

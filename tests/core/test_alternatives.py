@@ -63,12 +63,13 @@ def test_a_job_is_told_of_the_devices_that_it_has_and_of_no_others() -> None:
     assert placement.devices == ("A100-0", "A100-1")
 
 
-def test_one_that_finds_nothing_of_all_says_what_it_lacks_of_the_first() -> None:
+def test_one_that_finds_nothing_of_all_says_what_it_lacks_of_each() -> None:
     one = cluster(a=cards("A100", 1))
     job = one.submit(EITHER)
 
     assert job.state is JobState.QUEUED
-    assert job.reason == 'waits: 1 node: has no device free with model == "H100"'
+    lacks = 'no device free with model == "H100" and fewer than 2 devices free with model == "A100"'
+    assert job.reason == f"waits: 1 node: has {lacks}"
 
 
 def test_it_starts_once_a_node_comes_that_has_the_other() -> None:

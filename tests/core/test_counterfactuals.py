@@ -51,6 +51,13 @@ requests = st.one_of(
 )
 
 
+def of_any(cpu_millis: int, memory_bytes: int, request: AcceleratorRequest | None, count: int) -> Requests:
+    """What asks for these devices; or, with a `count` and of whole ones, for so many others if there are none."""
+    if request is None or request.is_part or count in (0, request.count):
+        return Requests(cpu_millis, memory_bytes, request)
+    return Requests(cpu_millis, memory_bytes, request, (AcceleratorRequest(count, "memory >= 16GiB"),))
+
+
 def specs_of(*, most_cores: int, most_gib: int, limits: tuple[int | None, ...]) -> st.SearchStrategy[JobSpec]:
     return st.builds(
         lambda project, resources, where, priority, tasks, limit, network, name, beside: wanted(
@@ -66,10 +73,11 @@ def specs_of(*, most_cores: int, most_gib: int, limits: tuple[int | None, ...]) 
         ),
         st.sampled_from(("default", "default", "default", "p", "q")),
         st.builds(
-            Requests,
+            of_any,
             st.integers(1, 2 * most_cores).map(lambda n: n * 500),
             st.integers(1, most_gib).map(lambda n: n * GIB),
             requests,
+            st.sampled_from((0, 0, 1, 3)),
         ),
         st.sampled_from(("", "", "", 'region == "north"', 'region == "south" and free.cpu >= 2', 'arch == "amd64"')),
         st.integers(20, 75),

@@ -5,7 +5,7 @@ import pytest
 from controller.core import asking, ways
 from controller.core.book import Book
 from headrace.explanations import Change, Explanation, Outlook
-from headrace.jobs import AcceleratorRequest, Job, Network, Preference, Timeouts
+from headrace.jobs import AcceleratorRequest, Job, Network, Preference, Requests, Timeouts
 from headrace.neighbours import Neighbours
 from headrace.nodes import Capacity, Device, Health, NodeDescription
 from headrace.projects import Declared, Quota
@@ -272,3 +272,49 @@ def test_why_it_is_here_is_told_beside_the_best_of_the_others() -> None:
     assert world.explain(Job("", rest, images=PINS)).standing == (
         "n3 comes before n1: it has fewer devices, which this job does not need",
     )
+
+
+def with_cards(*nodes: tuple[str, str, str, int]) -> Controller:
+    """Nodes with so many devices of a vendor and model."""
+    world = Controller()
+    for name, vendor, model_name, count in nodes:
+        some = tuple(
+            Device(f"{name}-{number}", "gpu", vendor, model_name, number, health=Health.HEALTHY)
+            for number in range(count)
+        )
+        world.node(name, NodeDescription(platforms=(AMD64,), capacity=Capacity(16_000, 32 * GIB)), some)
+    world.tick()
+    return world
+
+
+def test_devices_of_another_vendor_are_told_where_none_of_its_own_would_do() -> None:
+    world = with_cards(("g-mi300", "amd", "MI300", 4))
+    request = AcceleratorRequest(4, 'kind == "gpu" and vendor == "nvidia"')
+
+    found = world.explain(Job("", wanted(resources=asks(1, 1, request)), images=PINS))
+
+    assert told(found) == [("resources.accelerators", 'vendor == "nvidia"', "", ("g-mi300",))]
+
+
+def test_of_several_sorts_of_devices_it_is_told_of_which_fewer_would_do_and_why_none_is_there() -> None:
+    world = with_cards(("g-a100", "nvidia", "A100", 1))
+    several = Requests(1000, GIB, AcceleratorRequest(2, 'model == "H100"'), (AcceleratorRequest(3, 'model == "A100"'),))
+
+    found = world.explain(Job("", wanted(resources=several), images=PINS))
+
+    assert [one.reason for one in found.candidates] == [
+        'has fewer than 2 devices free with model == "H100" and fewer than 3 devices free with model == "A100"'
+    ]
+    assert told(found)[0] == ("resources.accelerators[1].count", "3", "1", ("g-a100",))
+
+
+def test_of_little_cpu_the_most_that_starts_is_told_too() -> None:
+    world = Controller()
+    for name in ("n1", "n2", "n3"):
+        world.node(name, NodeDescription(platforms=(AMD64,), capacity=Capacity(8000, 64 * GIB)))
+    world.tick()
+    spec = wanted(task_count=256, resources=Requests(100, GIB // 8), timeouts=Timeouts(start_ms=MINUTE_MS))
+
+    found = world.explain(Job("", spec, images=PINS))
+
+    assert ("resources.cpu", "100m", "90m") in [one[:3] for one in told(found)]

@@ -267,12 +267,15 @@ def _never_devices(wants: Requests, node: Node) -> str:
 
 
 def _first_devices(wants: Requests, node: Node, usage: Usage) -> tuple[tuple[Device, ...] | str, int]:
-    """The devices of the first alternative that the node can give, and which that is; else why not the first."""
+    """The devices of the first alternative that the node can give, and which that is; else why it gives none."""
     found = _devices(wants, node, usage)
     for which, other in enumerate(wants.alternatives if isinstance(found, str) else (), 1):
         instead = _devices(replace(wants, accelerators=other), node, usage)
         if not isinstance(instead, str):
             return instead, which
+    request = wants.accelerators
+    if isinstance(found, str) and request is not None and wants.alternatives:
+        return reasons_given.no_devices(request, *wants.alternatives), 0
     return found, 0
 
 

@@ -47,9 +47,8 @@ class Devices:
         # How near devices would be to each other, by request, node, and which of its devices are to be had.
         self._nearness: dict[tuple[int, ...], int] = {}
         if first is not None:
-            self._no_devices, self._no_part, self._shares_none = (
-                coded(text(first)) for text in (reasons.no_devices, reasons.no_part, reasons.shares_none)
-            )
+            self._no_devices = coded(reasons.no_devices(first, *others))
+            self._no_part, self._shares_none = coded(reasons.no_part(first)), coded(reasons.shares_none(first))
 
     def columns(self) -> list[Column]:
         """Of all its queries over devices; they are up to date by that."""

@@ -55,10 +55,14 @@ def kept_apart(from_whom: Sequence[names.Name]) -> str:
     return f"has one of those that the job keeps apart from: {', '.join(name for _, name in from_whom)}"
 
 
-def no_devices(request: AcceleratorRequest) -> str:
-    """It has not as many free."""
+def no_devices(*requests: AcceleratorRequest) -> str:
+    """It has not as many free, of any of these alternatives."""
+    return f"has {' and '.join(map(_too_few, requests))}"
+
+
+def _too_few(request: AcceleratorRequest) -> str:
     wanted = f"fewer than {request.count} devices" if request.count > 1 else "no device"
-    return f"has {wanted} free{_such(request)}"
+    return f"{wanted} free{_such(request)}"
 
 
 def shares_none(request: AcceleratorRequest) -> str:
