@@ -73,8 +73,9 @@ def changes(book: Book, job: Job) -> Iterator[Change]:
     there, least = cache(tried), max(own + 1, first)
     if least > HIGHEST_PRIORITY or there(own) is not None or there(HIGHEST_PRIORITY) is None:
         return
-    # Of a higher priority more have to leave.
-    priority = least + bisect_left(range(least, HIGHEST_PRIORITY), True, key=lambda one: there(one) is not None)
+    # For a higher priority more have to leave. Mostly the first will do.
+    steps = range(least, least if there(least) is not None else HIGHEST_PRIORITY)
+    priority = least + bisect_left(steps, True, key=lambda one: there(one) is not None)
     found = there(priority)
     own_array = job.id if job.is_array else job.array
     if found is not None and not any(own_array and book.jobs[one].array == own_array for one in found.all):

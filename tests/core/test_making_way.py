@@ -6,15 +6,20 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.core import explanations
+from controller.core.outlook import FITS_NOW
+from controller.core.stills import still
 from headrace.explanations import Explanation
 from headrace.jobs import Job, JobSpec, JobState
 from headrace.nodes import Capacity, NodeDescription
 from headrace.projects import Declared, Quota
 from tests.core.lone_controller import Controller, asks, made, wanted
-from tests.core.small_world import AMD64, GIB, PINS
+from tests.core.small_world import AMD64, GIB, PINS, World
+from tests.core.small_world import spec as small_spec
 from tests.core.test_counterfactuals import descriptions, devices, specs_of, world_of, world_refuses
 
 ASKED = "that is asked of them"
+CORES = 4
 
 
 def full(declared: dict[str, Declared] | None = None, **changes: object) -> Controller:
@@ -135,3 +140,27 @@ def test_whoever_explain_says_starts_by_that_does_and_nobody_else(drawn: object,
             other.tick()
             claim = claimed(other, other.book.jobs[f"job-{other.count}"])
             assert {other.book.jobs[one].gang or one for one in claim} == set(change.leaving)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, CORES), st.integers(20, 90)), min_size=2, max_size=6),
+    st.integers(1, CORES),
+    st.integers(80, 100),
+)
+def test_one_that_is_said_to_start_by_that_runs_there_once_they_have_left(
+    filling: list[tuple[int, int]], cores: int, priority: int
+) -> None:
+    world = World(a=AMD64, b=AMD64)
+    for number, (its, urgency) in enumerate(filling):
+        world.submit(f"job-{number}", resources=asks(its), priority=urgency)
+        world.pass_time(15_000)
+    wanted_spec = small_spec(resources=asks(cores), priority=priority)
+    found = explanations.explained(still(world.cluster.book), Job("", wanted_spec, images=PINS)).outlook
+    world.submit("urgent", resources=asks(cores), priority=priority)
+    world.pass_time(15_000)
+
+    assert found is not None
+    if found.basis == FITS_NOW or ASKED in found.basis:
+        job = world.job("urgent")
+        assert (job.state, job.node) == (JobState.RUNNING, found.nodes[0])
