@@ -88,7 +88,7 @@ def _then(snapshot: Snapshot, spec: JobSpec, slots: Integers, room: Integers) ->
     yield reasons.no_cpu(wants), int(no_cpu.sum())
     yield reasons.no_memory(wants), int(no_memory.sum())
     if request is not None:
-        text = reasons.no_part(request) if request.is_part else reasons.no_devices(request)
+        text = reasons.no_part(request) if request.is_part else reasons.no_devices(request, *wants.alternatives)
         yield text, int((~no_cpu & ~no_memory).sum())
 
 
