@@ -4,8 +4,10 @@ from collections.abc import Iterable
 
 from controller.core.book import Book
 from controller.core.placement.fit import Place
+from controller.core.projects import NOTHING
 from headrace.changes import replace
 from headrace.jobs import AcceleratorRequest, Job
+from headrace.projects import Amount
 
 
 def affordable(book: Book, job: Job) -> Job:
@@ -41,6 +43,15 @@ def as_asked(book: Book, job: Job, places: Iterable[Place]) -> tuple[Place, ...]
     return tuple([replace(place, variant=numbered(job, kept[which], variant)) for place, which, variant in counted])
 
 
+def has_now(book: Book, job: Job) -> Amount:
+    """What it has where it is, measured as what it would have elsewhere: units change as nodes come and go."""
+    known = book.jobs.get(job.id)
+    if known is None or not known.node:
+        return NOTHING
+    devices = known.attempt.devices if known.attempt is not None else ()
+    return book.projects.amount_at(known, book.nodes.get(known.node), devices)
+
+
 def _asked(job: Job) -> tuple[AcceleratorRequest, ...]:
     wants = job.spec.resources
     return (wants.accelerators, *wants.alternatives) if wants.accelerators is not None else ()
@@ -52,6 +63,6 @@ def _kept(book: Book, job: Job) -> list[int]:
     if not wants.alternatives or book.projects.of(project).borrows:
         return list(range(len(asked)))
     # What it has where it is, it would have no more.
-    has = book.projects.holding(job.id)
+    has = has_now(book, job)
     amounts = [book.projects.expected(one).minus(has) for one in alone(job)]
     return [number for number, amount in enumerate(amounts) if not book.projects.over_quota(project, amount)]

@@ -168,13 +168,12 @@ def _in_columns(book: Book, job: Job, kept: Kept | None, sought: Sought | None) 
         if sought is None:
             book.queue.look_again(job.id, book.wall_ms)
         return kept
-    checked: dict[str, Checked] = turns.checked.setdefault(job.id, {})
     # Who has begun a moment ago counts.
     see_nodes(book)
     found, is_all = kept, gang_rooms.read(book, turns.departures)
     if is_all:
-        one = one_of(book, affordable(book, job))
-        found, is_all = gang_rooms.found(book, one, scene(book, job), kept, checked)
+        one, seen = one_of(book, affordable(book, job)), scene(book, job)
+        found, is_all = gang_rooms.found(book, one, seen, kept, _checked(book, job, one, seen))
     if is_all:
         beside = _beside(book, job, found)
         turns.sought[job.id] = Sought(turns.touches, beside, first_ms=book.now_ms, last_ms=book.now_ms)
@@ -182,6 +181,15 @@ def _in_columns(book: Book, job: Job, kept: Kept | None, sought: Sought | None) 
         turns.sought.pop(job.id, None)
         book.queue.look_again(job.id, book.wall_ms)
     return found
+
+
+def _checked(book: Book, gang: Job, one: Job, seen: Scene) -> dict[str, Checked]:
+    """What was looked at for a gang, while it holds: no node tells of what is kept beside it, nor of its task."""
+    turns, away = book.turns, tuple(item for item in one.exclusions if book.wall_ms < item.expire_time_ms)
+    looked_for = one.spec, away, seen.promised
+    if turns.checked_for.get(gang.id) != looked_for:
+        turns.checked[gang.id], turns.checked_for[gang.id] = {}, looked_for
+    return turns.checked[gang.id]
 
 
 def _sooner(book: Book, job: Job, kept: Kept, sought: Sought) -> Kept:
@@ -278,7 +286,7 @@ def _among_all(book: Book, job: Job, kept: Kept | None) -> Kept | None:
 
 def _anew(book: Book, job: Job, kept: Kept | None, sought: Sought) -> Kept | None:
     """Where it would start first, of what it was before and of the nodes that have changed since."""
-    changed = dict.fromkeys(book.turns.touched_since(sought.touches))
+    changed = {one: None for one in book.turns.touched_since(sought.touches) if one in book.nodes}
     beside = _beside(book, job, kept)
     doubtful = kept is not None and (beside != sought.beside or any(node in changed for node in kept.nodes))
     if not changed and not doubtful:

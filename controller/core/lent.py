@@ -19,17 +19,14 @@ def ticked(book: Book) -> None:
     """Of the jobs whose time is over, those are asked to leave whose room is what others lack that were before them."""
     if not book.turns.kept or not book.watchlist.due("lent", book.now_ms, every_ms=PAUSE_MS):
         return
-    for name, kept in list(book.turns.kept.items()):
-        over = _over(book, name)
+    # Once for all: many may have been let ahead, and few of them are over their time.
+    late = [one for one in book.turns.ahead if limits.is_to_make_way(book.jobs[one], book.wall_ms)]
+    for name, kept in list(book.turns.kept.items()) if late else ():
+        # One that was asked for another one's sake leaves already.
+        jobs = [book.jobs[one] for one in late if one in book.jobs]
+        over = {job.id: job for job in jobs if name in job.ahead_of and job.state in _PLACED}
         if over:
             _given_back(book, book.jobs[name], kept, over)
-
-
-def _over(book: Book, head: str) -> dict[str, Job]:
-    """Those that were let ahead of another one, and are over their time by now."""
-    ahead = [book.jobs[one] for one in book.turns.ahead]
-    late = [job for job in ahead if head in job.ahead_of and limits.is_to_make_way(job, book.wall_ms)]
-    return {job.id: job for job in late if job.state in _PLACED}
 
 
 def _given_back(book: Book, head: Job, kept: Kept, over: dict[str, Job]) -> None:

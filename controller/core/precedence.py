@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from controller.core import keeping, preemption
-from controller.core.affordable import affordable
+from controller.core.affordable import affordable, has_now
 from controller.core.backfill import Kept, delays
 from controller.core.book import Book
 from controller.core.keeping import keep, one_of, scene
@@ -102,7 +102,7 @@ def taken(book: Book, job: Job, tasks: Sequence[Job], look: Look) -> tuple[Place
             book.turns.blocked[job.id] = None
         return found
     away: dict[str, None] = {}
-    tries = 0
+    tries, book.turns.avoided = 0, ("", {})
     while harmed := harmed_by(book, job, tasks, found):
         # At first it keeps away from those alone that were tried: others may have room for both.
         tried = [place.node for place in found if place.node in harmed]
@@ -265,7 +265,7 @@ def over_quota(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Plac
 
 def over_quota_there(book: Book, job: Job, place: Place) -> str:
     """Why a job may not move to a place: it would have more there, for which its project would have to borrow."""
-    more = amount(book, [job], [place]).minus(book.projects.holding(job.id))
+    more = amount(book, [job], [place]).minus(has_now(book, job))
     grows = max(more.unit_millis, more.device_millis, more.cpu_millis) > 0
     return book.projects.over_quota(job.spec.project, more) if grows else ""
 

@@ -92,22 +92,20 @@ def _sought(book: Book, job: Job) -> tuple[tuple[Victim, ...], tuple[Place, ...]
     """
     nodes = keeping.lacking_least(book, job, book.turns.asks)
     found = _with_room(_Search(book, job, nodes))
-    if found is not None or not job.is_gang:
-        return found
-    for which, less in enumerate(alone(job)):
-        found = _with_room(_Search(book, less, nodes))
+    which, others = 0, alone(job) if job.is_gang else []
+    while found is None and which < len(others):
+        found = _with_room(_Search(book, others[which], nodes))
         if found is not None:
             victims, places = found
             numbers = [numbered(job, which, one.variant) for one in places]
-            places = tuple(replace(one, variant=number) for one, number in zip(places, numbers, strict=True))
-            return victims, places
-    return None
+            found = victims, tuple(replace(one, variant=number) for one, number in zip(places, numbers, strict=True))
+        which += 1
+    # Who finds room though nobody leaves has others leave by no means: it waits for its turn.
+    return found if found is not None and found[0] else None
 
 
 def _with_room(search: "_Search") -> tuple[tuple[Victim, ...], tuple[Place, ...]] | None:
-    if all(map(search.found, search.tasks)) and search.chosen:
-        return search.chosen, tuple(search.places)
-    return None
+    return (search.chosen, tuple(search.places)) if all(map(search.found, search.tasks)) else None
 
 
 @dataclass(frozen=True, slots=True)

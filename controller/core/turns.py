@@ -1,6 +1,6 @@
 """What is kept for jobs whose turn it is, until they have it: of no consequence for what is written down."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -57,6 +57,10 @@ class Checked:
     rooms: Mapping[int, int]
 
 
+# What is kept for others: of each what a task asks for, and for how many at each node.
+Promised = Sequence[tuple[JobSpec, Mapping[str, int]]]
+
+
 class Turns:
     """Forgotten when the controller starts anew: then it is found again who comes first."""
 
@@ -70,6 +74,8 @@ class Turns:
         # amounts do not tell.
         self.departures = Departures()
         self.checked: dict[str, dict[str, Checked]] = {}
+        # By gang, its task then, and what was kept for those before it: where that is another now, it holds no more.
+        self.checked_for: dict[str, tuple[JobSpec, tuple[Exclusion, ...], Promised]] = {}
         # What the tasks of gangs keep away from, and until when one of them pauses.
         self.tasks: dict[str, tuple[tuple[Exclusion, ...], int]] = {}
         # When many nodes were last looked at, for room or for whom to ask; and how often that was for nothing.
@@ -104,7 +110,8 @@ class Turns:
     def copy(self) -> Self:
         """The same as of now."""
         short = {project: jobs.copy() for project, jobs in self.short.items()}
-        return with_its_own(self, short=short, departures=Departures())
+        checked = {job: its.copy() for job, its in self.checked.items()}
+        return with_its_own(self, short=short, checked=checked, departures=Departures())
 
     def patient(self, job: str, wall_ms: int) -> Patience | None:
         """For what a job waits that could start; None where it does not, or does no more."""
@@ -154,6 +161,7 @@ class Turns:
         self.rests_until_ms.pop(job, None)
         self.sought.pop(job, None)
         self.checked.pop(job, None)
+        self.checked_for.pop(job, None)
         self.looks.pop(job, None)
         self.asks.pop(job, None)
         self.patience.pop(job, None)

@@ -121,7 +121,14 @@ class JobService(JobServiceServicer):
         job = await self._job(request.name)
         if job.ended:
             return _dump(job)
-        return _dump(await self._shell.ask(lambda token: CancelAsked(token, job.id)))
+        try:
+            return _dump(await self._shell.ask(lambda token: CancelAsked(token, job.id)))
+        except Refusal as refusal:
+            # It may have ended a moment ago, of which the core knows no more.
+            saved = await self._known(job.id)
+            if refusal.reason != "JOB_NOT_FOUND" or saved is None or not saved.ended:
+                raise
+            return _dump(saved)
 
     async def ExplainJob(self, request: pb.ExplainJobRequest, context: Any) -> pb.ExplainJobResponse:  # noqa: ARG002, N802, D102
         if request.name:

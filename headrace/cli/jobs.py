@@ -62,9 +62,14 @@ async def _cancel_all(connection: Connection, arguments: Namespace) -> int:
         async with turn:
             return await connection.call(connection.jobs.CancelJob, CancelJobRequest(name=name))
 
-    ended = ListJobsResponse(jobs=await asyncio.gather(*map(cancelled, names)))
+    # One that is refused is no reason to leave the others.
+    answers = await asyncio.gather(*map(cancelled, names), return_exceptions=True)
+    ended = ListJobsResponse(jobs=[one for one in answers if isinstance(one, Job)])
     render.show(ended, arguments.output, lambda ended, _wide: [job_table.change(job) for job in ended.jobs])
-    render.note(f"{words.counted(len(names), 'job')} cancelled" if names else "no job that has not ended is so")
+    render.note(f"{words.counted(len(ended.jobs), 'job')} cancelled" if names else "no job that has not ended is so")
+    for one in answers:
+        if isinstance(one, BaseException):
+            raise one
     return 0
 
 

@@ -11,6 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from controller.services import nodes
+from controller.services.jobs import JobService
 from headrace import wire
 from headrace.attempts import AttemptState, Checkpoint
 from headrace.jobs import CheckpointPolicy, Job, JobSpec, JobState
@@ -364,3 +365,17 @@ async def test_no_call_is_cancelled_because_thousands_wait(tmp_path: Path) -> No
         answers = await asyncio.gather(*(call(node_pb.ListNodesRequest()) for _ in range(4_000)))
 
     assert len(answers) == 4_000
+
+
+async def test_a_cancel_that_comes_just_after_the_end_answers_with_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with controller(tmp_path) as running:
+        job = await running.client.create_job(SPEC)
+        ended = await running.client.cancel(job.name)
+
+        async def as_it_was(_service: object, _name: str) -> Job:
+            return job
+
+        monkeypatch.setattr(JobService, "_job", as_it_was)
+        assert await running.client.cancel(job.name) == ended
