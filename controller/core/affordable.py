@@ -2,18 +2,19 @@
 
 from collections.abc import Iterable
 
+from controller.core.amounts import requests_of
 from controller.core.book import Book
 from controller.core.placement.fit import Place
 from controller.core.projects import NOTHING
 from headrace.changes import replace
-from headrace.jobs import AcceleratorRequest, Job
+from headrace.jobs import Job
 from headrace.projects import Amount
 
 
 def affordable(book: Book, job: Job) -> Job:
     """The job with those alone, as far as can be told; as it is where that is all of them, or none."""
     kept = _kept(book, job)
-    wants, asked = job.spec.resources, _asked(job)
+    wants, asked = job.spec.resources, requests_of(job.spec)
     if not kept or len(kept) == len(asked):
         return job
     first, *others = [asked[one] for one in kept]
@@ -25,7 +26,9 @@ def affordable(book: Book, job: Job) -> Job:
 def alone(job: Job) -> list[Job]:
     """The job, or a task of one, with each of its alternatives alone, the first one first; none where it has none."""
     spec, wants = job.spec, job.spec.resources
-    each = [replace(wants, accelerators=one, alternatives=()) for one in _asked(job)] if wants.alternatives else []
+    each = (
+        [replace(wants, accelerators=one, alternatives=()) for one in requests_of(spec)] if wants.alternatives else []
+    )
     return [replace(job, spec=replace(spec, resources=one)) for one in each]
 
 
@@ -37,7 +40,7 @@ def numbered(job: Job, which: int, variant: int) -> int:
 def as_asked(book: Book, job: Job, places: Iterable[Place]) -> tuple[Place, ...]:
     """The same places with the numbers that alternatives have for the job itself; theirs are those of `affordable`."""
     kept, numbers = _kept(book, job), len(job.spec.variants) + 1
-    if not kept or len(kept) == len(_asked(job)):
+    if not kept or len(kept) == len(requests_of(job.spec)):
         return tuple(places)
     counted = [(place, *divmod(place.variant, numbers)) for place in places]
     return tuple([replace(place, variant=numbered(job, kept[which], variant)) for place, which, variant in counted])
@@ -52,14 +55,9 @@ def has_now(book: Book, job: Job) -> Amount:
     return book.projects.amount_at(known, book.nodes.get(known.node), devices)
 
 
-def _asked(job: Job) -> tuple[AcceleratorRequest, ...]:
-    wants = job.spec.resources
-    return (wants.accelerators, *wants.alternatives) if wants.accelerators is not None else ()
-
-
 def _kept(book: Book, job: Job) -> list[int]:
     wants, project = job.spec.resources, job.spec.project
-    asked = _asked(job)
+    asked = requests_of(job.spec)
     if not wants.alternatives or book.projects.of(project).borrows:
         return list(range(len(asked)))
     # What it has where it is, it would have no more.

@@ -12,9 +12,7 @@ from headrace.jobs import Job
 def cautions(book: Book, jobs: Sequence[Job]) -> list[str]:
     """Of each a sentence, or two with a ";" between; empty where it may well start. `book` is a still, for this."""
     see_nodes(book)
-    snapshot = book.snapshot.copy()
-    snapshot.emptied()
-    tables = Tables(snapshot)
+    tables = Tables(book.snapshot.when_empty())
     return ["; ".join(filter(None, (_of_nodes(book, tables, job), _of_its_quota(book, job)))) for job in jobs]
 
 

@@ -12,6 +12,7 @@ from controller.core.placement.snapshot import Integers, Snapshot
 from controller.core.placement.tables import Table, Tables
 from controller.core.placement.tasks import places_for
 from headrace.changes import replace
+from headrace.ids import and_others
 from headrace.jobs import Job
 from headrace.nodes import Drain, Node, NodeState
 
@@ -29,47 +30,41 @@ class Emptied(NamedTuple):
 
 def emptied(book: Book, job: Job) -> Emptied:
     """As if nothing ran anywhere."""
-    able = np.flatnonzero(_table(_empty(book), job).code == 0)
+    able = np.flatnonzero(_table(book.snapshot.when_empty(), job).code == 0)
     awake = np.flatnonzero(_table(_awake(book), job).code == 0)
     return Emptied(able, np.setdiff1d(awake, able))
 
 
 def most_tasks(book: Book, job: Job, *, with_those_away: bool = False) -> int:
     """For how many tasks of a gang there would be places beside each other, up to all."""
-    snapshot = _awake(book) if with_those_away else _empty(book)
+    snapshot = _awake(book) if with_those_away else book.snapshot.when_empty()
     return places_for(Tables(snapshot), demand_of(job), replace(one_of(book, job), exclusions=()), job.spec.task_count)
 
 
 def once_back(book: Book, away: Integers) -> str:
     """Which nodes would have to be back, and how: a part of a sentence, "na, once it reports again"."""
-    how: dict[str, list[str]] = {}
+    how: dict[tuple[str, str], list[str]] = {}
     for slot in away.tolist():
         node = book.snapshot.nodes[slot]
         how.setdefault(_back(node), []).append(node.id)
-    told = []
-    for once, names in sorted(how.items()):
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        told.append(f"{', '.join(sorted(names)[:_NAMED])}{more}, once {'they' if len(names) > 1 else 'it'} {once}")
-    return "; or ".join(told).replace("they is ", "they are ").replace("they reports", "they report")
+    return "; or ".join(
+        f"{and_others(sorted(names), named=_NAMED)}, once {once[len(names) > 1]}" for once, names in sorted(how.items())
+    )
 
 
-def _back(node: Node) -> str:
+def _back(node: Node) -> tuple[str, str]:
+    """What has it back, said of one node and of several."""
     if node.state is not NodeState.READY:
-        return "reports again"
+        return "it reports again", "they report again"
     if node.drain is not Drain.NONE:
-        return f"is uncordoned ({node.drain.name.lower()} now)"
-    return "has an engine that answers"
-
-
-def _empty(book: Book) -> Snapshot:
-    snapshot = book.snapshot.copy()
-    snapshot.emptied()
-    return snapshot
+        closed = f"uncordoned ({node.drain.name.lower()} now)"
+        return f"it is {closed}", f"they are {closed}"
+    return "its engine answers", "their engines answer"
 
 
 def _awake(book: Book) -> Snapshot:
     """As if all nodes that are known took jobs."""
-    snapshot = _empty(book)
+    snapshot = book.snapshot.when_empty()
     for slot, node in enumerate(snapshot.nodes):
         if reasons.standing(node):
             engine = replace(node.engine, reachable=True)

@@ -224,9 +224,7 @@ def _able(book: Book, one: Job) -> Integers:
     able = (snapshot.standing == 0) & (snapshot.whole_cpu_millis >= wants.cpu_millis)
     able &= snapshot.whole_memory_bytes >= wants.memory_bytes
     if not demand.is_choosy:
-        empty = snapshot.copy()
-        empty.emptied()
-        able &= Tables(empty).table(demand, one).code == 0
+        able &= Tables(snapshot.when_empty()).table(demand, one).code == 0
     away = [item for item in one.exclusions if not item.device and book.wall_ms < item.expire_time_ms]
     able[[snapshot.slots[item.node] for item in away if item.node in snapshot.slots]] = False
     return np.flatnonzero(able)

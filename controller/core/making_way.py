@@ -8,12 +8,11 @@ from typing import NamedTuple
 from controller.core import backoff, preempting
 from controller.core.asking import places
 from controller.core.book import Book
+from controller.core.turn_changes import HIGHEST_PRIORITY
 from headrace.changes import replace
 from headrace.explanations import Change, Outlook
 from headrace.ids import listed
 from headrace.jobs import Job
-
-HIGHEST_PRIORITY = 100
 
 
 class Leaving(NamedTuple):

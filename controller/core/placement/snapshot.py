@@ -195,6 +195,12 @@ class Snapshot:
             column.seen = self.clock
             self._columns[schema.noun, where] = column
 
+    def when_empty(self) -> "Snapshot":
+        """A copy, in which nothing is held of any node."""
+        twin = self.copy()
+        twin.emptied()
+        return twin
+
     def emptied(self) -> None:
         """From now on nothing is held of any node. Only for who has the snapshot to himself."""
         count = len(self.nodes)
