@@ -25,8 +25,10 @@ from headrace.sessions import Assignment
 TICK_SECONDS = 0.5
 BATCH = 1000
 # Reports that nobody waits for are judged together with those that come so soon after them, if the batch before began
-# no longer ago: one that comes alone is judged at once.
+# no longer ago: one that comes alone is judged at once. The longer a batch took, the longer this is: of reports without a
+# pause, judging takes a third of the time at most, and the rest is there to read them, of which the newest alone count.
 BUSY_MS = 3
+BUSY_MS_MAX = 30
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +90,7 @@ class Shell:
         self._outboxes: dict[str, dict[int, Outbox]] = {}
         self._callers: dict[int, asyncio.Future[Value]] = {}
         self._asked = asyncio.Event()
-        self._judged_ms = 0
+        self._busy_until_ms = 0
         self._tokens = itertools.count(1)
 
     def tell(self, event: Event) -> None:
@@ -142,9 +144,9 @@ class Shell:
             tasks.create_task(self._tick())
             while True:
                 batch = [await self._queue.get()]
-                if not self._callers and self._clock.now().now_ms < self._judged_ms + BUSY_MS:
+                if not self._callers and (left_ms := self._busy_until_ms - self._clock.now().now_ms) > 0:
                     # Where reports come one after the other, each would have a transaction of its own.
-                    await self._asked_within(BUSY_MS / 1000)
+                    await self._asked_within(left_ms / 1000)
                 while len(batch) < BATCH and not self._queue.empty():
                     batch.append(self._queue.get_nowait())
                 await self._judge([event for event in map(_said, batch) if event is not None])
@@ -163,9 +165,10 @@ class Shell:
     async def _judge(self, batch: list[Event]) -> None:
         effects: list[Effect] = []
         now = self._clock.now()
-        self._judged_ms = now.now_ms
         for event in [now, *(one for one in batch if not isinstance(one, Ticked))]:
             effects += self.cluster.handle(event)
+        judged_ms = self._clock.now().now_ms
+        self._busy_until_ms = judged_ms + min(max(BUSY_MS, 2 * (judged_ms - now.now_ms)), BUSY_MS_MAX)
         saves = [effect.record for effect in effects if isinstance(effect, Save)]
         if saves:
             self.is_saving = True
