@@ -7,9 +7,9 @@ from typing import TypeVar, cast
 
 from controller.core import dependencies
 from controller.core.model import Submitted, SubmittedTogether
+from controller.earlier import Earlier
 from controller.images import Images
 from controller.shell import Shell
-from controller.store import Store
 from controller.submissions import Submissions
 from headrace.changes import replace
 from headrace.ids import job_id
@@ -41,11 +41,11 @@ class Wanted:
 class Creations:
     """Makes jobs, one or several in one transaction. `find` answers with the job of a name that users write."""
 
-    def __init__(self, shell: Shell, store: Store, images: Images, find: Callable[[str], Awaitable[Job]]) -> None:
+    def __init__(self, shell: Shell, earlier: Earlier, images: Images, find: Callable[[str], Awaitable[Job]]) -> None:
         self._shell = shell
         self._images = images
         self._find = find
-        self._earlier = Earlier(store)
+        self._earlier = earlier
         self._submissions = Submissions()
 
     async def one(self, wanted: Wanted) -> Job:
@@ -144,30 +144,6 @@ class Creations:
         except Refusal as refusal:
             message = f"{within}after: {refusal.message}"
             raise Refusal(refusal.code, refusal.reason, message, field="after") from refusal
-
-
-class Earlier:
-    """What requests made before, by the store: those that come while others are looked up are looked up together."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._requests: list[tuple[str, str]] = []
-        self._next: asyncio.Task[tuple[Job | None, ...]] | None = None
-        self._looking = asyncio.Lock()
-
-    async def of(self, *requests: tuple[str, str]) -> tuple[Job | None, ...]:
-        """The job of each request, else the one that has its id."""
-        first = len(self._requests)
-        self._requests += requests
-        if self._next is None:
-            self._next = asyncio.create_task(self._look())
-        found = await asyncio.shield(self._next)
-        return found[first : first + len(requests)]
-
-    async def _look(self) -> tuple[Job | None, ...]:
-        async with self._looking:
-            requests, self._requests, self._next = self._requests, [], None
-            return await asyncio.to_thread(self._store.jobs_of, requests)
 
 
 def _images(spec: JobSpec) -> tuple[str, ...]:

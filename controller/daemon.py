@@ -21,6 +21,7 @@ from controller.core.fairness import Fading
 from controller.core.improving import Improving
 from controller.core.projects import Projects
 from controller.docker_config import DockerConfig
+from controller.earlier import Earlier
 from controller.identifiers import Records, trusted
 from controller.images import Images
 from controller.logs import JobLogs
@@ -100,6 +101,7 @@ class Parts:
     """What a controller is made of."""
 
     store: Store
+    earlier: Earlier
     checkpoints: FolderStore
     checkpoint_service: CheckpointService
     logs: JobLogs
@@ -145,6 +147,7 @@ def _assembled(settings: ControllerSettings, state: Path, store: Store, records:
     shell = Shell(Cluster(book), store, logs)
     return Parts(
         store=store,
+        earlier=Earlier(store),
         checkpoints=checkpoints,
         # Saved epochs alone: what was only decided, a crash may take back.
         checkpoint_service=CheckpointService(checkpoints, partial(_epoch_of, shell.live)),
@@ -188,7 +191,7 @@ async def serve(settings: ControllerSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with parts.images:
-        working = [parts.shell.run(), _sweep(parts), _until_set(stop), *(http.serve([one]) for one in sockets)]
+        working = [parts.shell.run(), _look_after(parts), _until_set(stop), *(http.serve([one]) for one in sockets)]
         tasks = [asyncio.create_task(one) for one in working]
         await server.start()
         _log.info("serves on %s%s", settings.grpc.address, f", HTTP on {settings.web.address}" if sockets else "")
@@ -206,7 +209,9 @@ async def serve(settings: ControllerSettings) -> None:
 
 async def add_services(server: aio.Server, parts: Parts) -> None:
     """Our services, and the standard ones of health and reflection."""
-    add_JobServiceServicer_to_server(JobService(parts.shell, parts.store, parts.images, parts.logs), server)
+    add_JobServiceServicer_to_server(
+        JobService(parts.shell, parts.store, parts.earlier, parts.images, parts.logs), server
+    )
     add_NodeServiceServicer_to_server(NodeService(parts.shell, parts.logs), server)
     add_ProjectServiceServicer_to_server(ProjectService(parts.shell), server)
     add_FindServiceServicer_to_server(FindService(parts.shell), server)
@@ -234,7 +239,8 @@ async def _until_set(stop: asyncio.Event) -> None:
     await stop.wait()
 
 
-async def _sweep(parts: Parts) -> None:
+async def _look_after(parts: Parts) -> None:
+    await parts.earlier.learn()
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         await tidy_up(parts)

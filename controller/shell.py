@@ -24,9 +24,9 @@ from headrace.sessions import Assignment
 
 TICK_SECONDS = 0.5
 BATCH = 1000
-# Reports that nobody waits for are judged together with those that come so soon after them, if the batch before began
-# no longer ago: one that comes alone is judged at once. The longer a batch took, the longer this is: of reports without a
-# pause, judging takes a third of the time at most, and the rest is there to read them, of which the newest alone count.
+# Reports that nobody waits for are judged together with those that come so soon after the batch before: one that comes
+# alone is judged at once. The longer a batch took, the longer that is: of reports without a pause, judging takes a
+# third of the time at most, and the rest is there to read them, of which the newest alone count.
 BUSY_MS = 3
 BUSY_MS_MAX = 30
 

@@ -194,6 +194,14 @@ class Store:
                         by_request[request_id] = by_id[key]
         return tuple(by_request.get(request_id) or by_id.get(job) for request_id, job in requests)
 
+    def job_ids(self, *, after: str, limit: int) -> list[str]:
+        """The ids of jobs that come after that one, in their order, `limit` of them at most."""
+        return self._keys(_JOB.id, after, limit)
+
+    def request_ids(self, *, after: str, limit: int) -> list[str]:
+        """The request ids that come after that one, in their order, `limit` of them at most."""
+        return self._keys(_JOB.request_id, after, limit)
+
     def find_jobs(self, prefix: str, limit: int = 3) -> tuple[str, ...]:
         """Ids that start with `prefix`, in their order, `limit` of them at most."""
         # A range, not LIKE: that would not use the index, and takes small letters and capitals for equal.
@@ -230,6 +238,11 @@ class Store:
     def _reading(self) -> Iterator[Connection]:
         with self._database.refusing(), self._database.reader.connect() as connection:
             yield connection
+
+    def _keys(self, column: ColumnElement[str], after: str, limit: int) -> list[str]:
+        # The index alone is read.
+        with self._reading() as connection:
+            return list(connection.scalars(select(column).where(column > after).order_by(column).limit(limit)))
 
     def _one_job(self, condition: ColumnElement[bool]) -> Job | None:
         with self._reading() as connection:

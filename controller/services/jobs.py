@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from controller.core import arrays, cautions, explanations, stills
 from controller.core.model import CancelAsked, MoveAnswer, MoveAsked
 from controller.creations import Creations, Wanted
+from controller.earlier import Earlier
 from controller.images import Images
 from controller.logs import JobLogs
 from controller.shell import Shell
@@ -31,11 +32,11 @@ BATCH_MAX = 1000
 class JobService(JobServiceServicer):
     """Answers from the store, so that nothing is shown that a crash could take back."""
 
-    def __init__(self, shell: Shell, store: Store, images: Images, logs: JobLogs) -> None:
+    def __init__(self, shell: Shell, store: Store, earlier: Earlier, images: Images, logs: JobLogs) -> None:
         self._shell = shell
         self._store = store
         self._logs = logs
-        self._creations = Creations(shell, store, images, self._job)
+        self._creations = Creations(shell, earlier, images, self._job)
         self._explaining = asyncio.Lock()
 
     async def CreateJob(self, request: pb.CreateJobRequest, context: Any) -> job_pb2.Job:  # noqa: ARG002, N802, D102

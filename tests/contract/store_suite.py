@@ -185,6 +185,15 @@ class StoreSuite:
         assert store.jobs_of([(one.request_id, "") for one in made]) == tuple(made)
         assert store.jobs_of([]) == ()
 
+    def test_ids_and_request_ids_are_listed_page_by_page(self, store: Store) -> None:
+        store.commit([job("a", request_id="r2"), job("b"), job("c", request_id="r1"), job("d", request_id="r3")])
+
+        assert store.job_ids(after="", limit=3) == ["a", "b", "c"]
+        assert store.job_ids(after="c", limit=3) == ["d"]
+        assert store.job_ids(after="d", limit=3) == []
+        assert store.request_ids(after="", limit=2) == ["r1", "r2"]
+        assert store.request_ids(after="r2", limit=2) == ["r3"]
+
     def test_an_id_may_be_shortened(self, store: Store) -> None:
         store.commit([job("train-a1"), job("train-a2"), job("train-b"), job("train-a1", state=JobState.FAILED)])
 

@@ -53,6 +53,7 @@ async def controller(state: Path, *, projects: dict[str, Declared] | None = None
     async with registry_with_an_image() as registry:
         images = ImageSettings(default_registry=registry.host)
         parts = assemble(ControllerSettings(state=state, lease_ms=LEASE_MS, images=images, projects=projects or {}))
+        await parts.earlier.learn()
         server = aio.server(interceptors=[RefusalInterceptor()], options=SERVER_OPTIONS)
         await add_services(server, parts)
         address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
