@@ -1,6 +1,7 @@
 """Looks images up in their registry: which platforms a reference has, and each platform's digest and size."""
 
 import asyncio
+import functools
 import ipaddress
 import logging
 from types import TracebackType
@@ -220,6 +221,8 @@ def _client() -> httpx.AsyncClient:
     return httpx.AsyncClient(timeout=_TIMEOUT, limits=_LIMITS, max_redirects=5, mounts=direct)
 
 
+# Each job's image is asked for again.
+@functools.lru_cache(PINS_KEPT)
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True

@@ -1,5 +1,6 @@
 """Image references as people write them, by the grammar of the distribution project: parsed and completed."""
 
+import functools
 import ipaddress
 import re
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from headrace.refusals import Code, Refusal
 DOCKER_HUB = "docker.io"
 DEFAULT_TAG = "latest"
 REASON = "IMAGE_REFERENCE_INVALID"
+PARSED_KEPT = 1000
 
 _HUB_NAMES = (DOCKER_HUB, "index.docker.io", "registry-1.docker.io")
 _MAX_LENGTH = 600
@@ -48,6 +50,8 @@ class Reference:
         return f"{self.name}{tag}{digest}"
 
 
+# Many jobs name few images.
+@functools.lru_cache(PARSED_KEPT)
 def parse(text: str, *, default_registry: str = "") -> Reference:
     """The reference that `text` means; refuses what is malformed.
 
