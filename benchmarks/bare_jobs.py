@@ -196,7 +196,11 @@ async def _serve(address: str, path: Path) -> None:
 
 
 def _method(kind: Callable[..., Any], behaviour: Callable[..., Any], request: type[Message]) -> Any:
-    return kind(behaviour, request_deserializer=request.FromString, response_serializer=Message.SerializeToString)
+    return kind(behaviour, request_deserializer=request.FromString, response_serializer=_written)
+
+
+def _written(message: Message) -> bytes:
+    return message.SerializeToString()
 
 
 if __name__ == "__main__":

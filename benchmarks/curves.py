@@ -77,7 +77,7 @@ async def _in_the_core(count: int) -> dict[str, float]:
 
 
 async def _whole(scale: "Scale") -> dict[str, float]:
-    jobs = _series(await job_rates.measure(scale))
+    jobs = _series(await job_rates.alone(scale))
     rest = _series(await report_rates.at_rest(scale))
     cores = rest["controller's processor time"].p50 / 100
     found = {"jobs": jobs[f"{job_rates.IN_FLIGHT} in flight"].p50, "back": rest["killed → all are back"].p50}
@@ -151,7 +151,7 @@ async def kept(scale: "Scale") -> Row:
 
 async def _with_kept(scale: "Scale") -> dict[str, float]:
     seconds = [await restarts.until_it_answers(scale, "jobs") for _ in range(ROUNDS)]
-    jobs = _series(await job_rates.measure(scale))
+    jobs = _series(await job_rates.alone(scale))
     rates = {"one": jobs["one at a time"].p50, "many": jobs[f"{job_rates.IN_FLIGHT} in flight"].p50}
     return {"restart": statistics.median(seconds), **rates}
 

@@ -3,11 +3,13 @@
 import asyncio
 import time
 import uuid
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchmarks import restarts, swarm
-from benchmarks.figures import Ratio, Row, Series
+from benchmarks.figures import Ratio, Row, Series, of_rounds
 from benchmarks.report_rates import connected
 from headrace import wire
 from headrace.connection import Connection
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from benchmarks.scale import Scale
 
 IN_FLIGHT = 64
+ROUNDS = 3
 OFFERED_PER_SECOND = 1_000
 # Who offers more than is taken waits at this point, and its time runs on: more calls at once would only cost more.
 OFFERED_AT_ONCE = 512
@@ -88,40 +91,86 @@ WAYS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What came of one way: jobs a second, how long each took to be placed, and the server's processor time a job."""
+
+    per_second: float
+    seconds: tuple[float, ...]
+    cpu_millis: float
+
+
 async def measure(scale: "Scale") -> Row:
-    """Row 3: jobs a second by one, many at a time and in batches, from the first submission to the last end."""
+    """Row 3: jobs a second by one, many at a time and in batches, from the first submission to the last end.
+
+    Beside it, in turn, the same of a server that does the least that can be done (`benchmarks/bare_jobs.py`).
+    """
+    found: list[tuple[Way, Rate, Rate]] = []
+    seconds = scale.seconds / ROUNDS
+    async with swarm.bare("benchmarks.bare_jobs", str(scale.folder / "bare.db")) as bare:
+        with (
+            scale.controller("jobs") as controller,
+            _served(scale, controller.address) as agents,
+            _served(scale, bare.address) as bare_agents,
+        ):
+            await connected(agents, scale.agents)
+            await connected(bare_agents, scale.agents)
+            for way in WAYS:
+                for _ in range(ROUNDS):
+                    floor = await _run(bare, bare_agents, scale.image, way, seconds)
+                    found.append((way, await _run(controller, agents, scale.image, way, seconds), floor))
+    return _row(scale, found)
+
+
+async def alone(scale: "Scale") -> Row:
+    """The same without that server."""
+    with scale.controller("jobs") as controller, _served(scale, controller.address) as agents:
+        await connected(agents, scale.agents)
+        found = [(way, await _run(controller, agents, scale.image, way, scale.seconds), None) for way in WAYS]
+    return _row(scale, found)
+
+
+def _served(scale: "Scale", address: str) -> AbstractContextManager[swarm.Swarm]:
+    return swarm.agents(address, scale.agents, start_seconds=scale.agents / 500)
+
+
+def _row(scale: "Scale", found: Sequence[tuple[Way, Rate, Rate | None]]) -> Row:
     series: list[Series] = []
     ratios: list[Ratio] = []
-    with (
-        scale.controller("jobs") as controller,
-        swarm.agents(controller.address, scale.agents, start_seconds=scale.agents / 500) as agents,
-    ):
-        await connected(agents, scale.agents)
-        for way in WAYS:
-            rate, seconds, cpu = await _run(controller, agents, scale, way)
+    for way in WAYS:
+        ours = [rate for each, rate, _ in found if each is way]
+        floor = [rate for each, _, rate in found if each is way and rate is not None]
+        rates = Series(way.name, "jobs/s", tuple(one.per_second for one in ours))
+        series += (
+            rates,
+            Series(f"{way.name}: submitted → placed", "ms", _millis([each for one in ours for each in one.seconds])),
+            Series(f"{way.name}: controller's processor time, a job", "ms", tuple(one.cpu_millis for one in ours)),
+        )
+        ratios.append(Ratio(way.name, rates.p50, way.goal, at_least=True, unit="jobs/s"))
+        if floor:
+            bare = Series(f"{way.name}: bare", "jobs/s", tuple(one.per_second for one in floor))
             series += (
-                Series(way.name, "jobs/s", (rate,)),
-                Series(f"{way.name}: submitted → placed", "ms", _millis(seconds)),
-                Series(f"{way.name}: controller's processor time, a job", "ms", (cpu,)),
+                bare,
+                Series(f"{way.name}: bare, its processor time, a job", "ms", tuple(one.cpu_millis for one in floor)),
             )
-            ratios.append(Ratio(way.name, rate, way.goal, at_least=True, unit="jobs/s"))
-    notes = ("no TLS: this version has none",)
+            ratios.append(of_rounds(f"{way.name} / bare", rates, bare))
+    notes = (
+        "no TLS: this version has none",
+        "bare: gRPC, SQLite and NumPy, and nothing else (benchmarks/bare_jobs.py)",
+    )
     return Row(3, f"jobs a second, {scale.agents} nodes", tuple(series), tuple(ratios), notes)
 
 
-async def _run(
-    controller: swarm.Measured, agents: swarm.Swarm, scale: "Scale", way: Way
-) -> tuple[float, list[float], float]:
-    """Jobs a second, how long each took to be placed, and what of processor time (ms) the controller needed a job."""
-    async with Connection(controller.address) as connection:
-        submitter = Submitter(connection, scale.image)
+async def _run(server: swarm.Server, agents: swarm.Swarm, image: str, way: Way, last_seconds: float) -> Rate:
+    async with Connection(server.address) as connection:
+        submitter = Submitter(connection, image)
         await submitter.submit()
         await _all_ended(agents, 1)
         submitter.seconds.clear()
-        cpu, since = controller.cpu_seconds, time.monotonic()
+        cpu, since = server.cpu_seconds, time.monotonic()
 
         async def submit() -> None:
-            while time.monotonic() < since + scale.seconds:
+            while time.monotonic() < since + last_seconds:
                 await (submitter.submit() if way.batch == 1 else submitter.submit_all(way.batch))
 
         async with asyncio.TaskGroup() as tasks:
@@ -130,7 +179,7 @@ async def _run(
         made = len(submitter.seconds)
         await _all_ended(agents, made)
         seconds = time.monotonic() - since
-        return made / seconds, submitter.seconds, 1000 * (controller.cpu_seconds - cpu) / made
+        return Rate(made / seconds, tuple(submitter.seconds), 1000 * (server.cpu_seconds - cpu) / made)
 
 
 async def _all_ended(agents: swarm.Swarm, count: int) -> None:
@@ -191,5 +240,5 @@ async def offered(submitter: Submitter, since: float, seconds: float) -> None:
             number += 1
 
 
-def _millis(seconds: list[float]) -> tuple[float, ...]:
+def _millis(seconds: Sequence[float]) -> tuple[float, ...]:
     return tuple(1000 * one for one in seconds)

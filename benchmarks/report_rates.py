@@ -1,15 +1,11 @@
 """Reports: agents at rest (row 7), and streams that report without a pause (row 6), against bare gRPC."""
 
 import asyncio
-import contextlib
-import sys
 import time
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import swarm
 from benchmarks.figures import Ratio, Row, Series, of_rounds
-from deploy.local import cluster
 from headrace.connection import Connection
 from headrace.v1.node_service_pb2 import ListNodesRequest, WatchNodesRequest
 
@@ -115,8 +111,8 @@ async def streams(scale: "Scale") -> Row:
     for number in range(ROUNDS):
         with scale.controller(f"streams-{number}", lease=FLOOD_LEASE) as controller:
             ours.append(await _flooded(controller.address, count))
-        async with _bare() as address:
-            floor.append(await _flooded(address, count))
+        async with swarm.bare("benchmarks.bare_reports") as bare:
+            floor.append(await _flooded(bare.address, count))
     measured = Series("Headrace", "/s", tuple(ours)), Series("bare grpc.aio", "/s", tuple(floor))
     ratio = of_rounds("Headrace / bare grpc.aio", *measured, 0.7, at_least=True)
     micros = Series("Headrace, a report", "µs", tuple(1e6 / one for one in ours))
@@ -133,16 +129,3 @@ async def _flooded(address: str, count: int) -> float:
         await asyncio.sleep(FLOOD_SECONDS)
         acked: int = agents.count()["acked"]
         return acked / (time.monotonic() - since)
-
-
-@contextlib.asynccontextmanager
-async def _bare() -> AsyncIterator[str]:
-    address = cluster.free_address()
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "benchmarks.bare_reports", address)
-    try:
-        async with Connection(address) as connection:
-            await asyncio.wait_for(connection._channel.channel_ready(), 30)  # noqa: SLF001 - no call is needed.
-        yield address
-    finally:
-        process.kill()
-        await process.wait()

@@ -1,18 +1,20 @@
 """Processes of simulated agents, and the one controller that they talk to: started, measured, ended."""
 
+import asyncio
 import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 
 from benchmarks.agents import raise_limit
 from deploy.local import cluster, processes
+from headrace.connection import Connection
 from headrace.settings import Level
 
 # What one process of Python keeps up with.
@@ -71,6 +73,45 @@ def agents(address: str, count: int, *options: str, start_seconds: float = 0.0) 
                         pipe.close()
 
 
+class Server(Protocol):
+    """What agents and clients talk to."""
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What it used of processors, ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """A program of the benchmarks' own that does less than a controller."""
+
+    address: str
+    pid: int
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What it used of processors, ever."""
+        return _cpu_seconds(self.pid)
+
+
+@contextlib.asynccontextmanager
+async def bare(module: str, *arguments: str) -> AsyncIterator[Bare]:
+    """`python -m module ADDRESS …`, once it answers."""
+    address = cluster.free_address()
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", module, address, *arguments)
+    try:
+        async with Connection(address) as connection:
+            await asyncio.wait_for(connection._channel.channel_ready(), 30)  # noqa: SLF001 - no call is needed.
+        yield Bare(address, process.pid)
+    finally:
+        process.kill()
+        await process.wait()
+
+
 @dataclass(slots=True)
 class Measured:
     """A controller that runs, and what it takes of the machine."""
@@ -89,8 +130,7 @@ class Measured:
     @property
     def cpu_seconds(self) -> float:
         """What it used of processors, ever."""
-        times = psutil.Process(self.process.pid).cpu_times()
-        return float(times.user + times.system)
+        return _cpu_seconds(self.process.pid)
 
     def start(self) -> None:
         """Starts it, and waits until its port answers."""
@@ -112,3 +152,8 @@ def controller(folder: Path, *, lease: str) -> Iterator[Measured]:
 def _started(folder: Path, address: str, lease: str, level: Level) -> processes.Process:
     settings = {"lease": lease, "log": {"level": level}}
     return cluster.start_controller(folder, registry="", address=address, settings=settings)
+
+
+def _cpu_seconds(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
