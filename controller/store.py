@@ -35,7 +35,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from controller import schema
 from controller.database import CORRUPT, Database, open_database
-from headrace import stored
+from headrace import many, stored
 from headrace.changes import replace
 from headrace.events import Event
 from headrace.faultpoints import reached
@@ -140,7 +140,7 @@ class Store:
         with self._reading() as connection, no_collections():
             job_rows = connection.execute(live.order_by(*_AGE)).all()
             node_rows = connection.execute(_NODES.order_by(_NODE.id)).all()
-            return self._records(Job, job_rows), self._records(Node, node_rows)
+            return self._many_records(Job, job_rows), self._many_records(Node, node_rows)
 
     def uses(self) -> tuple[Use, ...]:
         """What projects have used, by name, as it was saved last."""
@@ -251,6 +251,11 @@ class Store:
 
     def _records(self, kind: type[Record], rows: Iterable[Sequence[Any]]) -> tuple[Record, ...]:
         return tuple(self._record(kind, *row) for row in rows)
+
+    def _many_records(self, kind: type[Record], rows: Sequence[Sequence[Any]]) -> tuple[Record, ...]:
+        found = many.load(kind, [body for _, body in rows])
+        each = zip(found, rows, strict=True)
+        return tuple([self._record(kind, *row) if record is None else record for record, row in each])
 
     def _record(self, kind: type[Record], key: str, body: bytes) -> Record:
         try:

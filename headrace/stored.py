@@ -24,10 +24,10 @@ from headrace.jobs import JobSpec
 Record = TypeVar("Record")
 
 # What differs between records of a kind that are alike in all else. The rest is read once for all of them.
-_OWN: dict[type, tuple[str, ...]] = {JobSpec: ("display_name", "command", "env")}
+OWN: dict[type, tuple[str, ...]] = {JobSpec: ("display_name", "command", "env")}
 
 # Fields with texts that many records have: one text for all of them.
-_INTERNED = ("node", "image", "project", "gang", "array")
+INTERNED = ("node", "image", "project", "gang", "array")
 
 # Bytes that were read before, and what was read. All of them go when there are too many.
 _KEPT = 4096
@@ -45,10 +45,10 @@ class _Reading(NamedTuple):
     parse: Callable[[bytes], Message]
     fields: dict[Any, tuple[str, Callable[[Any], Any] | None]]
     draft: type
-    # Of kinds in _OWN: the fields by which records differ, and how the others are read.
+    # Of kinds in OWN: the fields by which records differ, and how the others are read.
     own: tuple[str, ...]
     rest: "_Reading | None"
-    # By bytes: what they said; of kinds in _OWN, the values of the other fields.
+    # By bytes: what they said; of kinds in OWN, the values of the other fields.
     known: dict[bytes, Any]
 
 
@@ -141,7 +141,7 @@ def _keep(known: dict[bytes, Any], body: bytes, found: object) -> None:
 def _reading(kind: type, descriptor: Any) -> _Reading:
     # A record's field by the message's.
     names = {wire.field_of(item.name, descriptor).name: item.name for item in fields(kind)}
-    own = [name for name in names if names[name] in _OWN.get(kind, names.values())]
+    own = [name for name in names if names[name] in OWN.get(kind, names.values())]
     others = [name for name in names if name not in own]
     rest = _made(kind, descriptor, {name: names[name] for name in others}) if others else None
     made = _made(kind, descriptor, {name: names[name] for name in own})
@@ -156,17 +156,18 @@ def _made(kind: type, descriptor: Descriptor, names: dict[str, str]) -> _Reading
         its = shallow.DESCRIPTOR.fields_by_name[name]
         field = descriptor.fields_by_name[name]
         part = wire.part_of(kind, its_name)
-        if its_name in _INTERNED:
+        if its_name in INTERNED:
             readers[its] = (its_name, intern)
         elif part is None or field.message_type is None:
             readers[its] = plan.fields[field.number]
         else:
-            read = _part(part, field.message_type)
+            read = part_reader(part, field.message_type)
             readers[its] = (its_name, _several(read) if field.is_repeated else read)
     return _Reading(shallow.FromString, readers, plan.draft, (), None, {})
 
 
-def _part(kind: type, descriptor: Descriptor) -> Callable[[bytes], Any]:
+def part_reader(kind: type, descriptor: Descriptor) -> Callable[[bytes], Any]:
+    """What reads records of that kind which are parts of others."""
     reading = _READINGS.get(kind) or _reading(kind, descriptor)
     if kind not in wire.ALIKE:
         return lambda body: _record(kind, reading, body)
@@ -241,7 +242,8 @@ def _shallow(descriptor: Descriptor, chosen: Container[str], *, reads_times: boo
     for field in whole.field:
         if field.name in chosen:
             made.field.append(_taken_as_it_is(field, whole, made, reads_times=reads_times))
-    file = FileDescriptorProto(name="shallow.proto", package="shallow", message_type=[made])
+    # Of this syntax texts are checked.
+    file = FileDescriptorProto(name="shallow.proto", package="shallow", syntax="proto3", message_type=[made])
     pool = DescriptorPool()
     for common in (timestamp_pb2, duration_pb2):
         pool.AddSerializedFile(common.DESCRIPTOR.serialized_pb)
@@ -254,8 +256,11 @@ def _shallow(descriptor: Descriptor, chosen: Container[str], *, reads_times: boo
 def _taken_as_it_is(
     field: FieldDescriptorProto, whole: DescriptorProto, made: DescriptorProto, *, reads_times: bool
 ) -> FieldDescriptorProto:
-    # Of this older syntax each field is either there or not: an empty part is not the same as none.
     taken = FieldDescriptorProto(name=field.name, number=field.number, label=field.label, type=field.type)
+    if field.label != FieldDescriptorProto.LABEL_REPEATED:
+        # Each field is either there or not: an empty part is not the same as none.
+        taken.proto3_optional, taken.oneof_index = True, len(made.oneof_decl)
+        made.oneof_decl.add(name=f"_{field.name}")
     if field.type == FieldDescriptorProto.TYPE_ENUM:
         taken.type = FieldDescriptorProto.TYPE_INT32
     elif field.type == FieldDescriptorProto.TYPE_MESSAGE:

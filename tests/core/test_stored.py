@@ -61,6 +61,7 @@ def test_a_state_that_this_version_does_not_know_is_refused_with_the_fields_name
 
 def test_what_is_no_record_is_refused_in_its_parts_too() -> None:
     torn = job_pb2.Job(name="jobs/run-1").SerializeToString() + bytes([0x12, 2, 0xFF, 0xFF])
-    for body in (b"\xff\xff", torn):
+    # A name, and a node, that are no texts.
+    for body in (b"\xff\xff", torn, b"\x0a\x01\xff", b"\x32\x01\xff"):
         with pytest.raises(DecodeError):
             stored.load(Job, body)

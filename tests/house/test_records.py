@@ -10,7 +10,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headrace import stored, wire
+from headrace import many, stored, wire
 from headrace.attempts import Platform
 from headrace.jobs import Job, JobSpec
 from headrace.nodes import Device, Health, Node
@@ -68,6 +68,8 @@ def test_a_record_of_every_kind_arrives_as_it_left(kind: type, data: st.DataObje
 
     assert wire.load(kind, message.FromString(raw)) == record
     assert stored.load(kind, raw) == record
+    # What is read of many at once is that, or it is left.
+    assert all(one in (record, None) for one in many.load(kind, [raw, raw]))
     # What was read before is not read again.
     assert stored.load(kind, raw) == record
     assert message.FromString(stored.dump(record)) == wire.dump(record)
