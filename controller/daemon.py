@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from socket import socket
+from typing import TYPE_CHECKING
 
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -33,8 +35,6 @@ from controller.services.nodes import NodeService
 from controller.services.projects import ProjectService
 from controller.shell import Shell
 from controller.store import Store, no_collections
-from controller.web import app
-from controller.web import server as web
 from headrace.disks import refused_by_setting
 from headrace.jobs import Job
 from headrace.refusals import Code, Refusal
@@ -54,6 +54,9 @@ from headrace.v1.identifier_service_pb2_grpc import add_IdentifierServiceService
 from headrace.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
 from headrace.v1.node_service_pb2_grpc import add_NodeServiceServicer_to_server
 from headrace.v1.project_service_pb2_grpc import add_ProjectServiceServicer_to_server
+
+if TYPE_CHECKING:
+    from controller.web.server import Server
 
 SWEEP_SECONDS = 600.0
 # What an upload under way has brought is named by no job yet.
@@ -181,23 +184,26 @@ async def serve(settings: ControllerSettings) -> None:
         # everything up for a third of a second where there are 100,000 jobs.
         gc.freeze()
     gc.set_threshold(*COLLECTED)
+    gc.enable()
     server = aio.server(interceptors=[RefusalInterceptor()], options=SERVER_OPTIONS)
     await add_services(server, parts)
     _bind(server, settings.grpc.address)
-    http = web.server(app.application(parts.records))
-    sockets = [web.bound(settings.web.address)] if settings.web.address else []
+    served = _web(settings, parts)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with parts.images:
-        working = [parts.shell.run(), _look_after(parts), _until_set(stop), *(http.serve([one]) for one in sockets)]
+        working = [parts.shell.run(), _look_after(parts), _until_set(stop), *(http.serve([at]) for http, at in served)]
         tasks = [asyncio.create_task(one) for one in working]
         await server.start()
-        _log.info("serves on %s%s", settings.grpc.address, f", HTTP on {settings.web.address}" if sockets else "")
+        _log.info("serves on %s%s", settings.grpc.address, f", HTTP on {settings.web.address}" if served else "")
+        # Not before: the first job would wait for it, and whoever lists them would as well.
+        await parts.images.opened()
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         await server.stop(STOP_SECONDS)
-        http.should_exit = True
+        for http, _ in served:
+            http.should_exit = True
         for task in tasks:
             task.cancel()
         # The next controller may open the store once it is closed: nobody may be at work with it then.
@@ -233,6 +239,15 @@ def _bind(server: aio.Server, address: str) -> None:
     if not bound and not address.startswith("unix:"):
         message = f"grpc.address: {address} cannot be had; another program may use it, or it is not this machine's"
         raise Refusal(Code.UNAVAILABLE, "ADDRESS_IN_USE", message)
+
+
+def _web(settings: ControllerSettings, parts: Parts) -> list[tuple["Server", socket]]:
+    """What serves HTTP, and where, if anywhere."""
+    if not settings.web.address:
+        return []
+    from controller.web import app, server  # noqa: PLC0415 - many need it not, and it costs start-up time.
+
+    return [(server.server(app.application(parts.records)), server.bound(settings.web.address))]
 
 
 async def _until_set(stop: asyncio.Event) -> None:

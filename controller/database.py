@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy import Connection, Engine, String, column, create_engine, event, inspect, select, table
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
+from controller import schema
 from headrace.refusals import Code, Refusal
 
 BUSY_MILLIS = 10_000
@@ -23,6 +20,8 @@ BUSY_MILLIS = 10_000
 LOG_KEPT_BYTES = 64 << 20
 # Threads that read at one time; more of them wait for each other.
 READERS = 16
+
+_REVISION = select(column("version_num", String)).select_from(table(schema.REVISIONS))
 
 
 class Trouble(NamedTuple):
@@ -186,22 +185,21 @@ def _locked(url: URL) -> TextIO | None:
 
 
 def _migrate(connection: Connection, database: Database) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    script = ScriptDirectory.from_config(config)
-    revision = MigrationContext.configure(connection).get_current_revision()
-    if revision == script.get_current_head():
+    found = inspect(connection)
+    revision = connection.scalar(_REVISION) if found.has_table(schema.REVISIONS) else None
+    if revision == schema.REVISION:
         return
-    if revision is None and (tables := inspect(connection).get_table_names()):
+    from controller import upgrading  # noqa: PLC0415 - seldom needed, and it costs start-up time.
+
+    if revision is None and (tables := found.get_table_names()):
         foreign = Trouble(
             Code.FAILED_PRECONDITION, "STORE_FOREIGN", "name an empty or a new one in the setting `store`"
         )
         raise database.refusal(foreign, f"this database is another program's: it has the table {tables[0]}")
-    if revision is not None and revision not in [known.revision for known in script.walk_revisions()]:
+    if revision is not None and revision not in upgrading.revisions():
         newer = Trouble(Code.FAILED_PRECONDITION, "STORE_NEWER", "start that version again, or put back an older copy")
         raise database.refusal(newer, f"a newer version of Headrace wrote it (schema {revision})")
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    upgrading.upgrade(connection)
 
 
 def _trouble(error: DatabaseError) -> Trouble | None:

@@ -5,9 +5,7 @@ import functools
 import ipaddress
 import logging
 from types import TracebackType
-from typing import Self
-
-import httpx
+from typing import TYPE_CHECKING, Self
 
 from controller import manifests
 from controller.docker_config import Credentials, DockerConfig
@@ -20,6 +18,9 @@ from headrace.platforms import normalised
 from headrace.references import Reference
 from headrace.refusals import Code, Refusal
 
+if TYPE_CHECKING:
+    import httpx
+
 DEADLINE_SECONDS = 10.0
 CONCURRENT_REQUESTS = 4
 # An index in an index is legal, and nobody goes deeper.
@@ -29,8 +30,8 @@ MAX_INDEX_ENTRIES = 100
 PINS_KEPT = 1000
 
 # Three tries at a host that swallows packets must end within the deadline.
-_TIMEOUT = httpx.Timeout(5.0, connect=2.5, pool=DEADLINE_SECONDS)
-_LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=8)
+_ANSWER_SECONDS, _CONNECT_SECONDS = 5.0, 2.5
+_MOST_CONNECTIONS, _MOST_IDLE_CONNECTIONS = 32, 8
 _LINUX = "linux"
 
 _log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class Images:
         default_registry: str = "",
         insecure_registries: tuple[str, ...] = (),
         credentials: Credentials | None = None,
-        client: httpx.AsyncClient | None = None,
+        client: "httpx.AsyncClient | None" = None,
         *,
         deadline_seconds: float = DEADLINE_SECONDS,
     ) -> None:
@@ -58,7 +59,8 @@ class Images:
         )
         self._credentials = credentials or DockerConfig()
         self._own_client = client is None
-        self._client = client or _client()
+        self._client = client
+        self._opening = asyncio.Lock()
         self._deadline_seconds = deadline_seconds
         self._kept = Kept()
         # By reference: the document that they were made of, while it is kept.
@@ -74,8 +76,15 @@ class Images:
 
     async def close(self) -> None:
         """Ends the connections to registries."""
-        if self._own_client:
+        if self._own_client and self._client is not None:
             await self._client.aclose()
+
+    async def opened(self) -> "httpx.AsyncClient":
+        """What registries are spoken to by. It costs 0.1 s to have it, which is not spent before it is wanted."""
+        async with self._opening:
+            if self._client is None:
+                self._client = await asyncio.to_thread(_client)
+            return self._client
 
     async def resolve(self, reference: str) -> tuple[ImagePin, ...]:
         """The image of each Linux platform that `reference` has, in the order of its index; at least one.
@@ -85,7 +94,7 @@ class Images:
         """
         parsed = references.parse(reference, default_registry=self._default_registry)
         registry = Registry(
-            self._client,
+            self._client or await self.opened(),
             self._credentials,
             text=reference,
             reference=parsed,
@@ -215,10 +224,14 @@ class _Lookup:
         )
 
 
-def _client() -> httpx.AsyncClient:
+def _client() -> "httpx.AsyncClient":
+    import httpx  # noqa: PLC0415 - as in `controller.registry`.
+
     # A proxy of the environment leads out; registries on this machine are not behind it.
     direct = dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]"))
-    return httpx.AsyncClient(timeout=_TIMEOUT, limits=_LIMITS, max_redirects=5, mounts=direct)
+    timeout = httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS, pool=DEADLINE_SECONDS)
+    limits = httpx.Limits(max_connections=_MOST_CONNECTIONS, max_keepalive_connections=_MOST_IDLE_CONNECTIONS)
+    return httpx.AsyncClient(timeout=timeout, limits=limits, max_redirects=5, mounts=direct)
 
 
 # Each job's image is asked for again.

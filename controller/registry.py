@@ -7,15 +7,16 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from controller import manifests
 from controller.challenges import challenges
 from controller.docker_config import Credential, Credentials
 from headrace.references import DOCKER_HUB, Reference
 from headrace.refusals import Code, Refusal
+
+if TYPE_CHECKING:
+    import httpx
 
 MAX_BODY_BYTES = 4 << 20
 KEPT_BYTES = 16 << 20
@@ -34,7 +35,7 @@ class Answer:
     """What a registry answered, read to its end."""
 
     status: int
-    headers: httpx.Headers
+    headers: "httpx.Headers"
     body: bytes
 
     @property
@@ -95,7 +96,7 @@ class Registry:
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
+        client: "httpx.AsyncClient",
         credentials: Credentials,
         *,
         text: str,
@@ -195,6 +196,8 @@ class Registry:
 
     async def _once(self, method: str, url: str, **request: Any) -> Answer | Refusal:
         """The answer, or why there is none yet; what another try would not change is raised."""
+        import httpx  # noqa: PLC0415 - it costs start-up time, and is loaded once the controller answers.
+
         try:
             # What is posted is a secret, and stays with whom it was meant for.
             async with self._client.stream(method, url, follow_redirects=method == "GET", **request) as response:
@@ -205,7 +208,7 @@ class Registry:
                 raise self._tls(cause) from error
             return self.unreachable(f"does not answer ({str(error) or type(error).__name__})")
 
-    async def _body(self, response: httpx.Response) -> bytes:
+    async def _body(self, response: "httpx.Response") -> bytes:
         body = bytearray()
         async for chunk in response.aiter_bytes():
             body += chunk
@@ -244,6 +247,8 @@ class Registry:
             answer = await self._patiently("POST", realm, data=form)
         else:
             auth = (credential.username, credential.secret) if credential is not None else None
+            import httpx  # noqa: PLC0415 - as in `_once`.
+
             url = str(httpx.URL(realm).copy_merge_params(asked))
             answer = await self._patiently("GET", url, auth=auth)
         if answer.status in (400, 401, 403):
@@ -252,6 +257,8 @@ class Registry:
         return self._token_in(answer.body)
 
     def _realm(self, challenge: dict[str, str]) -> str:
+        import httpx  # noqa: PLC0415 - as in `_once`.
+
         try:
             realm = httpx.URL(challenge.get("realm", ""))
         except httpx.InvalidURL:

@@ -1,6 +1,6 @@
 """The tables of the store: whole records as protobuf, beside them the columns that are searched.
 
-A change here comes with a migration in `controller/migrations/versions`; a test compares the two.
+A change here comes with a migration in `controller/migrations/versions`, and its number; a test compares them.
 """
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
@@ -9,6 +9,9 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary,
 _ID = String().with_variant(String(collation="C"), "postgresql")
 # SQLite keeps rows by this key, without an index of its own, only where the type is spelled INTEGER.
 _ROW_NUMBER = BigInteger().with_variant(Integer(), "sqlite")
+
+# The migration that made them last, and where Alembic keeps which that is.
+REVISION, REVISIONS = "0003", "alembic_version"
 
 metadata = MetaData()
 

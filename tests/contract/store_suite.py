@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.exc import IntegrityError
 
-from controller import schema
+from controller import schema, upgrading
 from controller.store import ASKED_AT_ONCE, EVENTS_DROPPED_AT_ONCE, JobCursor, Store
 from headrace.attempts import Checkpoint, Outputs
 from headrace.events import Event
@@ -295,3 +295,4 @@ class StoreSuite:
             context = MigrationContext.configure(connection)
 
             assert compare_metadata(context, schema.metadata) == []
+            assert context.get_current_revision() == schema.REVISION == upgrading.revisions()[0]

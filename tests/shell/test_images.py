@@ -297,3 +297,13 @@ async def test_the_images_of_an_index_are_read_side_by_side(registry: Registry) 
 async def test_a_registry_is_not_flooded_by_one_index(registry: Registry) -> None:
     with pytest.raises(Refusal, match="did not answer in full within 1 s"):
         await read_in_groups_of(registry, CONCURRENT_REQUESTS + 1, deadline_seconds=1)
+
+
+async def test_what_speaks_to_registries_is_made_once_and_not_before_it_is_wanted(registry: Registry) -> None:
+    async with Images(registry.host, credentials=Known()) as images:
+        assert images._client is None
+
+        one, other = await asyncio.gather(images.opened(), images.opened())
+
+        assert one is other
+    assert one.is_closed
