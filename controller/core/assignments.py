@@ -1,6 +1,6 @@
 """What a node should run, derived from the jobs: never kept on its own."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from controller.core.placement.fit import Usage, bound
 from headrace.changes import replace
@@ -71,6 +71,19 @@ def nodes_of(job: Job) -> tuple[str, ...]:
         checks = ((is_coming, move.target), (is_left_behind, move.source))
         found += [node for holds, node in checks if node not in found and holds(job, node)]
     return tuple(found)
+
+
+def by_node(jobs: Mapping[str, Job]) -> dict[str, dict[str, None]]:
+    """The ids of the jobs of each node, as `nodes_of` has them."""
+    found: dict[str, dict[str, None]] = {}
+    for job_id, job in jobs.items():
+        # Most have their own alone.
+        for node in nodes_of(job) if job.migrations else (job.node,):
+            if node in found:
+                found[node][job_id] = None
+            elif node:
+                found[node] = {job_id: None}
+    return found
 
 
 def placements(node: Node, jobs: Iterable[Job]) -> tuple[Placement, ...]:

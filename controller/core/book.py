@@ -133,19 +133,20 @@ class Book:
             self.improvements.recall(job)
         for node in self.nodes.values():
             self.projects.yardstick.put(node)
-        self.projects.take_over(jobs, self.nodes)
-        for job in jobs:
-            job_id = job.id
-            self.jobs[job_id] = job
-            if job.request_id:
-                self._requests[job.request_id] = job_id
-            for node_id in assignments.nodes_of(job):
-                self._at.setdefault(node_id, {})[job_id] = None
-            self._sort_in(job)
+        # One text of each id for all that is kept by it.
+        self.jobs.update({job.id: job for job in jobs})
+        self._requests.update({job.request_id: job_id for job_id, job in self.jobs.items() if job.request_id})
+        self._at.update(assignments.by_node(self.jobs))
+        self.projects.take_over(self.jobs, self.nodes)
+        self.watchlist.take_over(jobs)
+        self.turns.take_over(jobs)
+        self.queue.take_over(jobs)
+        self.relations.take_over(self.jobs)
+        for job in [one for one in jobs for attempt in one.attempts if attempt.steps is not None]:
             self.learned.paced(job, least_ms=self.policy.improving.pace_ms)
+        for job in [one for one in jobs if one.migrations]:
             self.improvements.recall(job)
-            if job.is_gang:
-                self.gangs_changed[job_id] = None
+        self.gangs_changed.update({job.id: None for job in jobs if job.spec.task_count > 1 and job.is_gang})
         self.foresight.recall([*past, *jobs])
 
     def lengths(self) -> Lengths:

@@ -60,12 +60,11 @@ class Foresight:
 
     def recall(self, jobs: Iterable[Job]) -> None:
         """What jobs' records tell, each job's once: what began last counts as the newest, whosever it is."""
-        ran: list[tuple[int, Job, Attempt]] = []
-        moves: list[tuple[int, Job, Migration]] = []
-        for job in jobs:
-            ran += [(one.start_time_ms, job, one) for one in job.attempts if one.start_time_ms is not None]
-            moves += [(one.request_time_ms or 0, job, one) for one in job.migrations]
-        self.paths.recall([(job, attempt) for _, job, attempt in sorted(ran, key=itemgetter(0))])
+        each = list(jobs)
+        ran = [(job, one) for job in each for one in job.attempts if one.start_time_ms is not None]
+        ran.sort(key=_start_ms)
+        self.paths.recall(ran)
+        moves = [(one.request_time_ms or 0, job, one) for job in each for one in job.migrations]
         for _, job, move in sorted(moves, key=itemgetter(0)):
             self.moved(job, move)
 
@@ -148,6 +147,10 @@ class Foresight:
             if found:
                 return (like or found)[-_NEWEST:], kind.text
         return [], ""
+
+
+def _start_ms(ran: tuple[Job, Attempt]) -> int:
+    return ran[1].start_time_ms or 0
 
 
 def _median(values: Iterable[int]) -> int:

@@ -47,18 +47,26 @@ class Projects:
 
     # What there is.
 
-    def take_over(self, jobs: Iterable[Job], nodes: Mapping[str, Node]) -> None:
-        """The jobs are there as a controller starts: as if each was put, before any time is known."""
+    def take_over(self, jobs: Mapping[str, Job], nodes: Mapping[str, Node]) -> None:
+        """The jobs are there, by id, as a controller starts: as if each was put, before any time is known."""
         sums: dict[str, list[int]] = {}
-        for job in jobs:
-            if job.node and not job.is_gang:
-                project = job.spec.project
-                amount = self.amount_at(job, nodes.get(job.node), _devices(job))
-                self._holdings[job.id] = Holding(project, job.node, job.epoch, amount)
-                held = sums.setdefault(project, [0, 0, 0])
-                held[0] += amount.unit_millis
-                held[1] += amount.device_millis
-                held[2] += amount.cpu_millis
+        without_devices: dict[int, Amount] = {}
+        for job_id, job in jobs.items():
+            spec, node, attempts = job.spec, job.node, job.attempts
+            if not node or (spec.task_count > 1 and not job.gang):
+                continue
+            if attempts and attempts[-1].devices:
+                amount = self.amount_at(job, nodes.get(node), _devices(job))
+            else:
+                # What many ask for is one and the same.
+                known = without_devices.get(id(spec.resources))
+                amount = known or self.yardstick.amount(spec.resources, ())
+                without_devices[id(spec.resources)] = amount
+            self._holdings[job_id] = Holding(spec.project, node, job.epoch, amount)
+            held = sums.get(spec.project) or sums.setdefault(spec.project, [0, 0, 0])
+            held[0] += amount.unit_millis
+            held[1] += amount.device_millis
+            held[2] += amount.cpu_millis
         self.held = {project: Amount(*held) for project, held in sums.items()}
 
     def job_put(self, job: Job, nodes: Mapping[str, Node], wall_ms: int) -> None:

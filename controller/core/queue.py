@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, insort
 from collections import Counter, deque
-from collections.abc import Collection, Container, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from heapq import heappop, heappush
 from itertools import islice
 from operator import le
@@ -14,7 +14,7 @@ from controller.core.fairness import Rank, rank
 from controller.core.placement.demand import Demand, demand_of, least
 from controller.core.placement.names import Name, kept_apart, name_of
 from controller.core.placement.snapshot import Integers, Snapshot
-from headrace.jobs import Exclusion, Job
+from headrace.jobs import Exclusion, Job, JobState
 
 # Where more nodes have changed, each line is looked at.
 MANY_NODES = 64
@@ -102,6 +102,11 @@ class Queue:
         if not job.gang:
             self._remove(job.id)
             self._fresh[job.id] = job
+
+    def take_over(self, jobs: Iterable[Job]) -> None:
+        """The jobs are there as a controller starts: as if each was put."""
+        for job in [one for one in jobs if one.state is JobState.QUEUED or one.spec.neighbours is not None]:
+            self.put(job)
 
     def __bool__(self) -> bool:
         return bool(self._fresh or self._entries)

@@ -1,5 +1,7 @@
 """Which live jobs are whose elements, and which wait for what becomes of which: found without a look at all."""
 
+from collections.abc import Mapping
+
 from headrace.jobs import Job, JobState
 
 # So many elements of an array that were on no node yet wait beside each other.
@@ -68,6 +70,13 @@ class Relations:
             self.dependents.setdefault(one.job, {})[job.id] = None
         if job.id in self.dependents:
             self.news[job.id] = job
+
+    def take_over(self, jobs: Mapping[str, Job]) -> None:
+        """The jobs are there, by id, as a controller starts: as if each was put."""
+        dependents = self.dependents
+        for job_id, job in jobs.items():
+            if job.array or job.waits_for or job.spec.element_count > 1 or job_id in dependents:
+                self.put(job)
 
     def _array(self, job: Job) -> None:
         if job.ended:

@@ -1,6 +1,6 @@
 """What is kept for jobs whose turn it is, until they have it: of no consequence for what is written down."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -138,6 +138,11 @@ class Turns:
             self.ahead[job.id] = None
         else:
             self.ahead.pop(job.id, None)
+
+    def take_over(self, jobs: Iterable[Job]) -> None:
+        """The jobs are there as a controller starts: as if each was put."""
+        for job in [one for one in jobs if one.ahead_of]:
+            self.put(job)
 
     def promised(self, node: str, *, but: str = "") -> list[JobSpec]:
         """For whom others were asked to leave room at a node, `but` for this one."""

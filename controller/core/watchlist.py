@@ -1,6 +1,7 @@
 """Which live jobs time alone may change something for: found without a look at all that there are."""
 
 import heapq
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from controller.core import backoff, limits
@@ -47,6 +48,21 @@ class Watchlist:
         _keep(self.limited, job, holds=is_looked_at)
         self._put_limit(job.id, None if is_looked_at else _reached_ms(job))
         _keep(self.paced, job, holds=attempt is not None and job.spec.timeouts.progress_ms is not None)
+
+    def take_over(self, jobs: Iterable[Job]) -> None:
+        """The jobs are there as a controller starts: as if each was put."""
+        for job in jobs:
+            spec, attempts = job.spec, job.attempts
+            limits_of = spec.timeouts
+            if (
+                job.migrations
+                or spec.task_count > 1
+                or limits_of.queue_ms is not None
+                or limits_of.run_ms is not None
+                or limits_of.progress_ms is not None
+                or (attempts and attempts[-1].devices)
+            ):
+                self.put(job)
 
     def due(self, what: str, now_ms: int, *, every_ms: int) -> bool:
         """Whether something is to be looked at again, no more often than so: where much happens, time passes often."""

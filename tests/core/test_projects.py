@@ -81,7 +81,7 @@ def test_devices_of_which_a_node_tells_nothing_after_a_restart_are_held_all_the_
     job = Job("jobs/train", spec(project="p", resources=Requests(1000, GIB, AcceleratorRequest(2))), JobState.RUNNING)
     job = replace(job, epoch=1, node="a", attempts=(Attempt("train", 1, "a", devices=("0", "1")),))
 
-    projects.take_over([job], {"a": node})
+    projects.take_over({job.id: job}, {"a": node})
 
     assert projects.held["p"].device_millis == 2_000
     assert projects.over_quota("p", Amount(device_millis=1_000))

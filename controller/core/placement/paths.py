@@ -68,7 +68,8 @@ class Paths:
             self._image_count += 1
             while self._image_count > _IMAGES_KEPT:
                 self._image_count -= len(self.images.pop(next(iter(self.images))))
-        self.brought(attempt.node, attempt.phases)
+        if attempt.phases:
+            self.brought(attempt.node, attempt.phases)
 
     def moved(self, move: Migration) -> None:
         """A move has succeeded: its target brought what it lacked ahead."""
