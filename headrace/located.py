@@ -26,6 +26,8 @@ _HIGHEST = 2047
 NUMBER, FRACTION, LENGTH = 0, 1, 2
 FRACTION_BYTES = 8
 
+_ALL = slice(None)
+
 
 class Messages(NamedTuple):
     """The bytes of many messages, one after the other: as numbers, as they are, and as text with a letter for each."""
@@ -87,16 +89,18 @@ def located(tags: Sequence[Tag], messages: Messages, spans: Spans) -> tuple[list
         parts: list[Found] = []
         rows = np.flatnonzero(next_tags == tag.written)
         while rows.size:
-            begins, last = at[rows], ends[rows]
+            # All of them are had without a look at each.
+            these: Integers | slice = rows if rows.size < at.size else _ALL
+            begins, last = at[these].copy(), ends[these]
             numbers, after, fits = _values(tag, messages.numbers, begins + tag.length, last)
             if not fits.all():
                 is_other[rows[~fits]] = True
-                rows, begins, numbers, after = rows[fits], begins[fits], numbers[fits], after[fits]
+                these = rows = rows[fits]
+                begins, last, numbers, after = begins[fits], last[fits], numbers[fits], after[fits]
             beyond = after if tag.what == NUMBER else after + numbers
             parts.append(Found(rows, begins, after, beyond, numbers))
-            at[rows] = beyond
-            following = _tags(messages.numbers, beyond, ends[rows])
-            next_tags[rows] = following
+            following = _tags(messages.numbers, beyond, last)
+            at[these], next_tags[these] = beyond, following
             rows = rows[following == tag.written] if tag.is_repeated else rows[:0]
         places.append(_by_message(parts))
     # What is left is not known, or is there twice, or in another order.
@@ -146,22 +150,22 @@ def _tags(numbers: NDArray[np.uint8], at: Integers, ends: Integers) -> Integers:
     tags = numbers[at].astype(np.int64)
     is_long = tags >= _MORE
     if is_long.any():
-        tags[is_long] += numbers[at[is_long] + 1].astype(np.int64) << 8
-    tags[at >= ends] = 0
+        tags += (numbers[at + 1].astype(np.int64) << 8) * is_long
+    tags *= at < ends
     return tags
 
 
 def _numbers(numbers: NDArray[np.uint8], at: Integers) -> tuple[Integers, Integers]:
     """The numbers that begin there, and where each of them is over: beyond all where it is too long."""
-    first = numbers[at]
-    values, after = (first & (_MORE - 1)).astype(np.int64), at + 1
-    rows = np.flatnonzero(first >= _MORE)
+    byte = numbers[at]
+    values, after = (byte & (_MORE - 1)).astype(np.int64), at + 1
+    goes_on = byte >= _MORE
     for shift in range(7, 7 * _LONGEST, 7):
-        if not rows.size:
+        if not goes_on.any():
             return values, after
-        more = numbers[after[rows]]
-        values[rows] |= (more & (_MORE - 1)).astype(np.int64) << shift
-        after[rows] += 1
-        rows = rows[more >= _MORE]
-    after[rows] = np.iinfo(np.int64).max
+        byte = numbers[after]
+        values |= ((byte & (_MORE - 1)).astype(np.int64) << shift) * goes_on
+        after += goes_on
+        goes_on &= byte >= _MORE
+    after[goes_on] = np.iinfo(np.int64).max
     return values, after

@@ -24,6 +24,7 @@ from headrace.located import (
     NUMBER,
     Booleans,
     Found,
+    Integers,
     Messages,
     Spans,
     Tag,
@@ -140,9 +141,7 @@ def _filled(column: _Column, found: Found, messages: Messages, is_other: Boolean
         is_other[found.rows[failed]] = True
     count = len(is_other)
     if column.collect is not None:
-        counts = np.bincount(found.rows, minlength=count)
-        ends = np.cumsum(counts)
-        several = sliced(tuple(values), Spans(ends - counts, ends))
+        several = _several(values, np.bincount(found.rows, minlength=count))
         return several if column.collect is tuple else list(map(column.collect, several))
     if len(values) == count:
         return values
@@ -152,6 +151,14 @@ def _filled(column: _Column, found: Found, messages: Messages, is_other: Boolean
     for row, value in zip(found.rows.tolist(), values, strict=True):
         filled[row] = value
     return filled
+
+
+def _several(values: Sequence[Any], counts: Integers) -> list[tuple[Any, ...]]:
+    """So many of the values for each message."""
+    if (counts == counts[0]).all():
+        return list(zip(*[iter(values)] * int(counts[0]), strict=True))
+    ends = np.cumsum(counts)
+    return sliced(tuple(values), Spans(ends - counts, ends))
 
 
 def _absent(column: _Column, is_other: Booleans, lacks: Booleans | None = None) -> list[Any]:
