@@ -1,11 +1,12 @@
-"""A busy controller judges reports together, and keeps nobody waiting for that."""
+"""A busy controller judges together what comes together, and keeps nobody waiting for that."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from controller.core.model import CancelAsked, Reported
+from controller.core.model import CancelAsked, Event, Reported, Ticked
 from headrace.jobs import JobState
 from headrace.refusals import Refusal
 from tests.shell.running_controller import SPEC, Running, agent, attempt, controller
@@ -32,3 +33,22 @@ async def test_a_busy_controller_judges_a_report_with_what_comes_next_and_at_onc
 
         await asked(running)
         assert (await running.client.job(placement.job)).state is JobState.RUNNING
+
+
+async def test_what_comes_turn_by_turn_is_judged_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with controller(tmp_path) as running:
+        shell, together = running.parts.shell, []
+        judge = shell._judge
+
+        async def judged(batch: list[Event]) -> None:
+            together.append(len([one for one in batch if not isinstance(one, Ticked)]))
+            await judge(batch)
+
+        monkeypatch.setattr(shell, "_judge", judged)
+        asking = []
+        for _ in range(5):
+            asking.append(asyncio.create_task(asked(running)))
+            await asyncio.sleep(0)
+        await asyncio.gather(*asking)
+
+        assert max(together) == 5
