@@ -153,8 +153,9 @@ class BareJobs:
 
     def _place(self, job: job_pb2.Job) -> _Node:
         wanted = np.array([[job.spec.resources.cpu_millis], [job.spec.resources.memory_bytes]])
-        fits = (self._free >= wanted).all(axis=0)
-        column = int(np.where(fits, self._running, np.inf).argmin())
+        nodes = len(self._columns)
+        fits = (self._free[:, :nodes] >= wanted).all(axis=0)
+        column = int(np.where(fits, self._running[:nodes], np.inf).argmin())
         self._free[:, column] -= wanted[:, 0]
         self._running[column] += 1
         node = self._columns[column]

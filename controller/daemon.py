@@ -199,7 +199,7 @@ async def serve(settings: ControllerSettings) -> None:
         await server.start()
         _log.info("serves on %s%s", settings.grpc.address, f", HTTP on {settings.web.address}" if served else "")
         # Not before: the first job would wait for it, and whoever lists them would as well.
-        await parts.images.opened()
+        await _registries_opened(parts.images)
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         await server.stop(STOP_SECONDS)
         for http, _ in served:
@@ -248,6 +248,14 @@ def _web(settings: ControllerSettings, parts: Parts) -> list[tuple["Server", soc
     from controller.web import app, server  # noqa: PLC0415 - many need it not, and it costs start-up time.
 
     return [(server.server(app.application(parts.records)), server.bound(settings.web.address))]
+
+
+async def _registries_opened(images: Images) -> None:
+    try:
+        await images.opened()
+    except Refusal as refusal:
+        # What runs goes on. Jobs whose images have to be looked up are refused with the same words.
+        _log.error("%s", refusal.message)
 
 
 async def _until_set(stop: asyncio.Event) -> None:

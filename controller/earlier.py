@@ -10,7 +10,7 @@ from controller.store import Store
 from headrace.jobs import Job
 from headrace.refusals import Refusal
 
-# 8 MiB: of a million jobs, each with an id and a request id, one in 300 new ones is looked up in vain.
+# 8 MiB: of a million jobs, each with an id and a request id, one in 150 new ones is looked up in vain.
 BITS = 1 << 26
 _PLACES = (0, 32)
 # So many of the store's keys are learned at a time.

@@ -80,10 +80,16 @@ class Images:
             await self._client.aclose()
 
     async def opened(self) -> "httpx.AsyncClient":
-        """What registries are spoken to by. It costs 0.1 s to have it, which is not spent before it is wanted."""
+        """What registries are spoken to by. It costs 0.1 s to have it, which is not spent before it is wanted.
+
+        Raises Refusal where the environment does not allow it.
+        """
         async with self._opening:
             if self._client is None:
-                self._client = await asyncio.to_thread(_client)
+                try:
+                    self._client = await asyncio.to_thread(_client)
+                except (OSError, ValueError, ImportError) as error:
+                    raise _unusable(error) from error
             return self._client
 
     async def resolve(self, reference: str) -> tuple[ImagePin, ...]:
@@ -222,6 +228,14 @@ class _Lookup:
         return self._registry.refusal(
             Code.FAILED_PRECONDITION, "IMAGE_NO_PLATFORM", f"it is {has}; name an image for Linux"
         )
+
+
+def _unusable(error: Exception) -> Refusal:
+    message = (
+        f"the controller cannot speak to registries ({error}); see to SSL_CERT_FILE, SSL_CERT_DIR and the proxies"
+        " (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY) in the environment that it is started with"
+    )
+    return Refusal(Code.FAILED_PRECONDITION, "REGISTRY_CLIENT_UNUSABLE", message)
 
 
 def _client() -> "httpx.AsyncClient":

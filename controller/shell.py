@@ -26,7 +26,8 @@ TICK_SECONDS = 0.5
 BATCH = 1000
 # Reports that nobody waits for are judged together with those that come so soon after the batch before: one that comes
 # alone is judged at once. The longer a batch took, the longer that is: of reports without a pause, judging takes a
-# third of the time at most, and the rest is there to read them, of which the newest alone count.
+# third of the time, if a batch takes no more than half of the most; the rest is there to read them, and of those of a
+# session the newest alone counts.
 BUSY_MS = 3
 BUSY_MS_MAX = 30
 # For so long what was sent is read before what has been read is judged: together it costs less.

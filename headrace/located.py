@@ -1,7 +1,7 @@
 """Finds where fields are in the bytes of many messages: with one step of NumPy's for that field of all of them.
 
 It finds what a controller writes: fields in the order of their numbers, each once unless it is repeated, none that it
-does not know. Messages in which anything is otherwise are told apart.
+does not know. Messages in which anything is otherwise, or very much, are told apart.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,8 @@ Booleans = NDArray[np.bool_]
 _MORE = 0x80
 # A number of more bytes is negative, or none.
 _LONGEST = 9
+# A message in which a field is there more often is told apart: each time is a step for all.
+_MOST_TIMES = 256
 # So much is looked at beyond the last message.
 _MARGIN = bytes(_LONGEST + 2)
 # Two bytes are enough for the tags of fields up to this number.
@@ -88,7 +90,7 @@ def located(tags: Sequence[Tag], messages: Messages, spans: Spans) -> tuple[list
     for tag in tags:
         parts: list[Found] = []
         rows = np.flatnonzero(next_tags == tag.written)
-        while rows.size:
+        while rows.size and len(parts) < _MOST_TIMES:
             # All of them are had without a look at each.
             these: Integers | slice = rows if rows.size < at.size else _ALL
             begins, last = at[these].copy(), ends[these]
@@ -103,7 +105,7 @@ def located(tags: Sequence[Tag], messages: Messages, spans: Spans) -> tuple[list
             at[these], next_tags[these] = beyond, following
             rows = rows[following == tag.written] if tag.is_repeated else rows[:0]
         places.append(_by_message(parts))
-    # What is left is not known, or is there twice, or in another order.
+    # What is left is not known, or is there twice, or too often, or in another order.
     is_other |= at < ends
     return places, is_other
 

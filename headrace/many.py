@@ -4,7 +4,7 @@
 which anything is as a controller does not write it (see `headrace.located`), it leaves alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, Field, field, fields, make_dataclass
 from functools import cache
 from itertools import starmap
@@ -35,8 +35,9 @@ from headrace.located import (
 
 Record = TypeVar("Record")
 
-# So many records are read together: what is made for them meanwhile is to stay small.
+# So many records, of so many bytes, are read together: what is made for them meanwhile is to stay small.
 AT_ONCE = 2048
+BYTES_AT_ONCE = 16 << 20
 
 # More seconds than that are milliseconds of more than 64 bits.
 _MOST_SECONDS = 2**50
@@ -93,8 +94,7 @@ def load(kind: type[Record], bodies: Sequence[bytes]) -> list[Record | None]:
     descriptor: Any = wire.MESSAGES[kind].DESCRIPTOR
     plan = _plan(kind, descriptor)
     records: list[Record | None] = []
-    for first in range(0, len(bodies), AT_ONCE):
-        several = bodies[first : first + AT_ONCE]
+    for several in _together(bodies):
         lengths = np.array([len(one) for one in several], np.int64)
         ends = np.cumsum(lengths)
         found, is_other = _records(plan, Messages.of(several), Spans(ends - lengths, ends))
@@ -102,6 +102,19 @@ def load(kind: type[Record], bodies: Sequence[bytes]) -> list[Record | None]:
             found[row] = None
         records += found
     return records
+
+
+def _together(bodies: Sequence[bytes]) -> Iterator[list[bytes]]:
+    several: list[bytes] = []
+    size = 0
+    for body in bodies:
+        if several and (len(several) == AT_ONCE or size + len(body) > BYTES_AT_ONCE):
+            yield several
+            several, size = [], 0
+        several.append(body)
+        size += len(body)
+    if several:
+        yield several
 
 
 def _records(plan: _Plan, messages: Messages, spans: Spans) -> tuple[list[Any], Booleans]:

@@ -1,4 +1,4 @@
-"""Turns records into protobuf messages and back: the only place that does.
+"""Turns records into protobuf messages and back: what `stored` and `many` read and write faster is as it says.
 
 A record and its message have the same field names; a test holds them to it. What differs is read from the types:
 `x_ms: int` is the Timestamp or Duration `x`, an Enum is the enum's value of the same name (UNKNOWN and NONE are the

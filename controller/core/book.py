@@ -142,7 +142,7 @@ class Book:
         self.turns.take_over(jobs)
         self.queue.take_over(jobs)
         self.relations.take_over(self.jobs)
-        for job in [one for one in jobs for attempt in one.attempts if attempt.steps is not None]:
+        for job in [one for one in jobs if any(attempt.steps is not None for attempt in one.attempts)]:
             self.learned.paced(job, least_ms=self.policy.improving.pace_ms)
         for job in [one for one in jobs if one.migrations]:
             self.improvements.recall(job)

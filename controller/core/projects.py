@@ -60,8 +60,9 @@ class Projects:
             else:
                 # What many ask for is one and the same.
                 known = without_devices.get(id(spec.resources))
-                amount = known or self.yardstick.amount(spec.resources, ())
-                without_devices[id(spec.resources)] = amount
+                if known is None:
+                    known = without_devices[id(spec.resources)] = self.yardstick.amount(spec.resources, ())
+                amount = known
             self._holdings[job_id] = Holding(spec.project, node, job.epoch, amount)
             held = sums.get(spec.project) or sums.setdefault(spec.project, [0, 0, 0])
             held[0] += amount.unit_millis

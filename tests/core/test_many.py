@@ -1,5 +1,6 @@
 """Records that are read together: what is read of them is what is read of each alone."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from headrace import many, stored
 from headrace.attempts import Attempt, AttemptState, Checkpoint, Phase, Platform, Steps
+from headrace.changes import replace
 from headrace.jobs import (
     CheckpointPolicy,
     Dependency,
@@ -29,6 +31,7 @@ from headrace.jobs import (
     Variant,
     Work,
 )
+from headrace.located import Messages
 from headrace.nodes import Capacity, Cpu, Device, Engine, Node, NodeDescription, NodeState
 
 AMD64 = Platform("linux", "amd64")
@@ -155,6 +158,27 @@ def test_what_may_be_changed_of_a_record_is_its_own() -> None:
 )
 def test_what_is_otherwise_is_left_and_those_beside_it_are_read(other: bytes) -> None:
     assert many.load(Job, [BODIES[0], other, BODIES[1]]) == [PLAIN, None, RUNNING]
+
+
+def test_of_what_is_there_very_often_the_rest_is_read_alone() -> None:
+    many_words = replace(PLAIN, spec=replace(PLAIN.spec, command=("x",) * 100_000))
+
+    assert many.load(Job, [BODIES[0], stored.dump(many_words), BODIES[1]]) == [PLAIN, None, RUNNING]
+
+
+def test_records_are_read_some_at_a_time_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def counted(bodies: Sequence[bytes]) -> Messages:
+        sizes.append(len(bodies))
+        return of(bodies)
+
+    of = Messages.of
+    monkeypatch.setattr(many.Messages, "of", counted)
+    monkeypatch.setattr(many, "BYTES_AT_ONCE", 2 * len(BODIES[0]))
+
+    assert many.load(Job, BODIES[:1] * 5 + BODIES[1:2]) == [PLAIN] * 5 + [RUNNING]
+    assert sizes == [2, 2, 1, 1]
 
 
 @settings(max_examples=300)

@@ -1,6 +1,7 @@
 """Image look-ups: what a registry holds, in every form that is about, and the pins or the refusal that come of it."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -307,3 +308,15 @@ async def test_what_speaks_to_registries_is_made_once_and_not_before_it_is_wante
 
         assert one is other
     assert one.is_closed
+
+
+async def test_an_environment_in_which_no_registry_can_be_spoken_to_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+
+    async with Images() as images:
+        with pytest.raises(Refusal, match="SSL_CERT_FILE") as refused:
+            await images.resolve("registry.example/team/train:1")
+
+    assert refused.value.reason == "REGISTRY_CLIENT_UNUSABLE"
