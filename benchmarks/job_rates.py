@@ -154,11 +154,10 @@ def _row(scale: "Scale", found: Sequence[tuple[Way, Rate, Rate | None]]) -> Row:
                 Series(f"{way.name}: bare, its processor time, a job", "ms", tuple(one.cpu_millis for one in floor)),
             )
             ratios.append(of_rounds(f"{way.name} / bare", rates, bare))
-    notes = (
-        "no TLS: this version has none",
-        "bare: gRPC, SQLite and NumPy, and nothing else (benchmarks/bare_jobs.py)",
-    )
-    return Row(3, f"jobs a second, {scale.agents} nodes", tuple(series), tuple(ratios), notes)
+    notes = ["no TLS: this version has none"]
+    if any(floor is not None for _, _, floor in found):
+        notes.append("bare: gRPC, SQLite and NumPy, and nothing else (benchmarks/bare_jobs.py)")
+    return Row(3, f"jobs a second, {scale.agents} nodes", tuple(series), tuple(ratios), tuple(notes))
 
 
 async def _run(server: swarm.Server, agents: swarm.Swarm, image: str, way: Way, last_seconds: float) -> Rate:

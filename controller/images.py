@@ -86,10 +86,7 @@ class Images:
         """
         async with self._opening:
             if self._client is None:
-                try:
-                    self._client = await asyncio.to_thread(_client)
-                except (OSError, ValueError, ImportError) as error:
-                    raise _unusable(error) from error
+                self._client = await asyncio.to_thread(_client)
             return self._client
 
     async def resolve(self, reference: str) -> tuple[ImagePin, ...]:
@@ -245,7 +242,10 @@ def _client() -> "httpx.AsyncClient":
     direct = dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]"))
     timeout = httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS, pool=DEADLINE_SECONDS)
     limits = httpx.Limits(max_connections=_MOST_CONNECTIONS, max_keepalive_connections=_MOST_IDLE_CONNECTIONS)
-    return httpx.AsyncClient(timeout=timeout, limits=limits, max_redirects=5, mounts=direct)
+    try:
+        return httpx.AsyncClient(timeout=timeout, limits=limits, max_redirects=5, mounts=direct)
+    except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
+        raise _unusable(error) from error
 
 
 # Each job's image is asked for again.

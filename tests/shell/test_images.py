@@ -1,7 +1,6 @@
 """Image look-ups: what a registry holds, in every form that is about, and the pins or the refusal that come of it."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -310,13 +309,21 @@ async def test_what_speaks_to_registries_is_made_once_and_not_before_it_is_wante
     assert one.is_closed
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SSL_CERT_FILE", "/none/none.pem"),
+        ("HTTPS_PROXY", "none://proxy.example"),
+        ("HTTPS_PROXY", "http://proxy.example:none"),
+    ],
+)
 async def test_an_environment_in_which_no_registry_can_be_spoken_to_is_told_of(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    monkeypatch.setenv(variable, value)
 
     async with Images() as images:
-        with pytest.raises(Refusal, match="SSL_CERT_FILE") as refused:
+        with pytest.raises(Refusal, match=variable) as refused:
             await images.resolve("registry.example/team/train:1")
 
     assert refused.value.reason == "REGISTRY_CLIENT_UNUSABLE"
