@@ -8,7 +8,7 @@ import multiprocessing
 from collections.abc import AsyncIterator
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import grpc
 from cryptography import x509
@@ -21,7 +21,7 @@ from agent.assembly import CHANNEL_OPTIONS
 from controller.checkpoint_store import FolderStore
 from controller.daemon import SERVER_OPTIONS
 from controller.services.checkpoints import CheckpointService
-from headrace.status import RefusalInterceptor
+from headrace.status import RefusingServer
 from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceStub, add_CheckpointServiceServicer_to_server
 
 _DAY = dt.timedelta(days=1)
@@ -57,9 +57,10 @@ async def served(folder: Path, *, job: str) -> AsyncIterator[CheckpointServiceSt
 
 def _serve(folder: Path, job: str, keys: Keys, told: Connection) -> None:
     async def forever() -> None:
-        server = aio.server(interceptors=[RefusalInterceptor()], options=SERVER_OPTIONS)
+        server = aio.server(options=SERVER_OPTIONS)
         service = CheckpointService(FolderStore(folder), {job: 1}.get)
-        add_CheckpointServiceServicer_to_server(service, server)
+        refusing: Any = RefusingServer(server)
+        add_CheckpointServiceServicer_to_server(service, refusing)
         pair = (keys.key, keys.certificate)
         credentials = grpc.ssl_server_credentials([pair], keys.authority, require_client_auth=True)
         port = server.add_secure_port("127.0.0.1:0", credentials)

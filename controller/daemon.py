@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from socket import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -39,7 +39,7 @@ from headrace.disks import refused_by_setting
 from headrace.jobs import Job
 from headrace.refusals import Code, Refusal
 from headrace.settings import ControllerSettings
-from headrace.status import RefusalInterceptor
+from headrace.status import RefusingServer
 from headrace.v1 import (
     checkpoint_service_pb2,
     find_service_pb2,
@@ -185,7 +185,7 @@ async def serve(settings: ControllerSettings) -> None:
         gc.freeze()
     gc.set_threshold(*COLLECTED)
     gc.enable()
-    server = aio.server(interceptors=[RefusalInterceptor()], options=SERVER_OPTIONS)
+    server = aio.server(options=SERVER_OPTIONS)
     await add_services(server, parts)
     _bind(server, settings.grpc.address)
     served = _web(settings, parts)
@@ -213,8 +213,9 @@ async def serve(settings: ControllerSettings) -> None:
             ended.result()
 
 
-async def add_services(server: aio.Server, parts: Parts) -> None:
+async def add_services(to: aio.Server, parts: Parts) -> None:
     """Our services, and the standard ones of health and reflection."""
+    server: Any = RefusingServer(to)
     add_JobServiceServicer_to_server(
         JobService(parts.shell, parts.store, parts.earlier, parts.images, parts.logs), server
     )

@@ -1,4 +1,4 @@
-"""Turns refusals into google.rpc.Status and back: one interceptor on the server, one function for clients."""
+"""Turns refusals into google.rpc.Status and back: one wrapper on the server, one function for clients."""
 
 # gRPC's classes take type parameters in their stubs alone.
 from __future__ import annotations
@@ -7,9 +7,9 @@ import inspect
 import logging
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterable
 from contextlib import aclosing
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -28,8 +28,6 @@ MESSAGE_MAX_BYTES = 1200
 METADATA_MAX_BYTES = 1000
 MIB = 1 << 20
 
-_Request = TypeVar("_Request")
-_Response = TypeVar("_Response")
 _Method = Callable[[Any, Any], Any]
 
 _log = logging.getLogger(__name__)
@@ -86,28 +84,23 @@ def refusal_of(error: grpc.RpcError, *, address: str = "") -> Refusal:
     return _foreign(error, f"the controller at {address}" if address else "the controller")
 
 
-class RefusalInterceptor(aio.ServerInterceptor):
-    """Answers a Refusal raised by any handler as its status, and anything else as a bug: logged and counted."""
+class RefusingServer:
+    """Services are added to this instead of a server: it answers a Refusal raised by any handler as its status.
 
-    def __init__(self) -> None:
+    Anything else that is raised is answered as a bug: logged and counted. Every handler is a coroutine function or an
+    async generator.
+    """
+
+    def __init__(self, server: aio.Server) -> None:
         self.bugs = 0
-        # By method: gRPC asks with each call, and is given the same handler each time.
-        self._wrapped: dict[str, tuple[Any, Any]] = {}
+        self._server = server
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[_Request, _Response] | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[_Request, _Response] | None:
-        """The handler of this call, wrapped. Every handler is a coroutine function or an async generator."""
-        inner = await continuation(handler_call_details)
-        if inner is None:
-            return None
-        name = handler_call_details.method
-        if name not in self._wrapped or self._wrapped[name][0] is not inner:
-            self._wrapped[name] = (inner, self._wrap(inner, name))
-        found: grpc.RpcMethodHandler[_Request, _Response] = self._wrapped[name][1]
-        return found
+    def add_generic_rpc_handlers(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
+        """As a server's own; each handler is wrapped once, where an interceptor would be asked with each call."""
+        self._server.add_generic_rpc_handlers([_Wrapped(one, self._wrap) for one in handlers])
+
+    def add_registered_method_handlers(self, service: str, handlers: dict[str, Any]) -> None:
+        """Nothing: these were added above, too, and with each call gRPC would wait for all that are registered."""
 
     def _wrap(self, inner: Any, name: str) -> Any:
         make: Any
@@ -164,6 +157,25 @@ class RefusalInterceptor(aio.ServerInterceptor):
         _log.error("bug %s in %s", bug, method, exc_info=error)
         message = f"a bug of Headrace's, not of yours: look for {bug} in the log of the daemon, and report what it says"
         return Refusal(Code.INTERNAL, BUG, message, bug=bug)
+
+
+class _Wrapped(grpc.GenericRpcHandler):
+    """The handlers of another one, wrapped by method."""
+
+    def __init__(self, inner: grpc.GenericRpcHandler, wrap: Callable[[Any, str], Any]) -> None:
+        self._inner = inner
+        self._wrap = wrap
+        self._known: dict[str, Any] = {}
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """The handler of this call; None where there is none."""
+        name = handler_call_details.method
+        if name not in self._known:
+            found = self._inner.service(handler_call_details)
+            if found is None:
+                return None
+            self._known[name] = self._wrap(found, name)
+        return self._known[name]
 
 
 def _only(error: Exception) -> Exception:

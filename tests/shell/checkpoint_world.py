@@ -14,7 +14,7 @@ from controller.checkpoint_store import CheckpointStore, FolderStore
 from controller.services.checkpoints import CheckpointService
 from headrace.attempts import Checkpoint
 from headrace.refusals import Code, Refusal
-from headrace.status import RefusalInterceptor
+from headrace.status import RefusingServer
 from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceStub, add_CheckpointServiceServicer_to_server
 
 # As the daemons set it: manifests travel in one message.
@@ -88,8 +88,8 @@ class World:
 async def world_in(folder: Path) -> AsyncIterator[World]:
     store = FolderStore(folder / "store")
     service = CutService(store, EPOCHS.get)
-    server = aio.server(interceptors=[RefusalInterceptor()], options=OPTIONS)
-    add_CheckpointServiceServicer_to_server(service, server)
+    server = aio.server(options=OPTIONS)
+    add_CheckpointServiceServicer_to_server(service, RefusingServer(server))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with aio.insecure_channel(f"127.0.0.1:{port}", options=OPTIONS) as channel:

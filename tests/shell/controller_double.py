@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.message import Message
 
 from headrace.refusals import Refusal
-from headrace.status import RefusalInterceptor
+from headrace.status import RefusingServer
 from headrace.v1 import (
     checkpoint_service_pb2,
     checkpoint_service_pb2_grpc,
@@ -49,7 +49,7 @@ class Controller:
 
     async def start(self) -> None:
         """Begins to answer: again on the port that it had."""
-        server = grpc.aio.server(interceptors=[RefusalInterceptor()])
+        server = grpc.aio.server()
         for module, stubs in (
             (job_service_pb2, job_service_pb2_grpc),
             (node_service_pb2, node_service_pb2_grpc),
@@ -57,7 +57,7 @@ class Controller:
             (find_service_pb2, find_service_pb2_grpc),
         ):
             for service in module.DESCRIPTOR.services_by_name.values():
-                getattr(stubs, f"add_{service.name}Servicer_to_server")(self._servicer(service), server)
+                getattr(stubs, f"add_{service.name}Servicer_to_server")(self._servicer(service), RefusingServer(server))
         self.address = f"127.0.0.1:{server.add_insecure_port(self.address or '127.0.0.1:0')}"
         await server.start()
         self._server = server

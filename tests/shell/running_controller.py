@@ -19,7 +19,6 @@ from headrace.nodes import Capacity, Engine, NodeDescription
 from headrace.projects import Declared
 from headrace.sessions import Assignment, Placement, Report
 from headrace.settings import ControllerSettings, ImageSettings
-from headrace.status import RefusalInterceptor
 from headrace.v1.node_service_pb2_grpc import NodeServiceStub
 from tests.shell.registry_double import AMD64, ARM64, Registry, serving
 
@@ -54,7 +53,7 @@ async def controller(state: Path, *, projects: dict[str, Declared] | None = None
         images = ImageSettings(default_registry=registry.host)
         parts = assemble(ControllerSettings(state=state, lease_ms=LEASE_MS, images=images, projects=projects or {}))
         await parts.earlier.learn()
-        server = aio.server(interceptors=[RefusalInterceptor()], options=SERVER_OPTIONS)
+        server = aio.server(options=SERVER_OPTIONS)
         await add_services(server, parts)
         address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
         judging = asyncio.create_task(parts.shell.run())

@@ -9,7 +9,7 @@ from grpc import aio
 from agent.core.model import Connected, Disconnected, Event
 from agent.session import Session
 from headrace.refusals import Code, Refusal
-from headrace.status import RefusalInterceptor
+from headrace.status import RefusingServer
 from headrace.v1.node_service_pb2_grpc import NodeServiceServicer, NodeServiceStub, add_NodeServiceServicer_to_server
 
 
@@ -27,8 +27,8 @@ class Unwilling(NodeServiceServicer):
 
 async def told_by(refusal: Refusal) -> list[Event]:
     """What the agent's core is told of a session that ends like this."""
-    server = aio.server(interceptors=[RefusalInterceptor()])
-    add_NodeServiceServicer_to_server(Unwilling(refusal), server)
+    server = aio.server()
+    add_NodeServiceServicer_to_server(Unwilling(refusal), RefusingServer(server))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     told: list[Event] = []

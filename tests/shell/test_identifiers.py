@@ -22,7 +22,7 @@ from headrace.identifiers import device_label, parse_prefix
 from headrace.nodes import Capacity, Device, Load, NodeDescription
 from headrace.refusals import Refusal
 from headrace.settings import IdentifierSettings
-from headrace.status import RefusalInterceptor, refusal_of
+from headrace.status import RefusingServer, refusal_of
 from headrace.v1 import identifier_service_pb2 as pb
 from headrace.v1.identifier_service_pb2_grpc import (
     IdentifierServiceStub,
@@ -82,8 +82,8 @@ class World:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["World"]:
-        server = aio.server(interceptors=[RefusalInterceptor()])
-        add_IdentifierServiceServicer_to_server(IdentifierService(self.records), server)
+        server = aio.server()
+        add_IdentifierServiceServicer_to_server(IdentifierService(self.records), RefusingServer(server))
         self.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
         await server.start()
         async with aio.insecure_channel(self.address) as channel:

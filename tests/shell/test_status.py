@@ -15,7 +15,7 @@ from grpc_status import rpc_status
 
 from headrace import status
 from headrace.refusals import Code, Refusal
-from headrace.status import RefusalInterceptor, refusal_of, to_status
+from headrace.status import RefusingServer, refusal_of, to_status
 
 NO_SUCH_NODE = Refusal(Code.NOT_FOUND, "NODE_NOT_FOUND", "no node is called “öst”; see: headrace nodes", node="öst")
 
@@ -24,22 +24,22 @@ Call = Callable[[Any], Awaitable[Any]]
 
 
 class Served(NamedTuple):
-    """A running server, its interceptor and a channel to it."""
+    """A running server, what its handlers were added to and a channel to it."""
 
     channel: Any
-    interceptor: RefusalInterceptor
+    refusing: RefusingServer
 
 
 @asynccontextmanager
 async def serving(handler: Any) -> AsyncIterator[Served]:
-    interceptor = RefusalInterceptor()
-    server = aio.server(interceptors=[interceptor])
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t.S", {"M": handler}),))
+    server = aio.server()
+    refusing = RefusingServer(server)
+    refusing.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t.S", {"M": handler}),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
         async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield Served(channel, interceptor)
+            yield Served(channel, refusing)
     finally:
         await server.stop(None)
 
@@ -105,7 +105,7 @@ async def test_a_refusal_raised_in_a_handler_is_the_refusal_that_the_caller_read
 
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
         assert refusal_of(caught.value) == NO_SUCH_NODE
-        assert served.interceptor.bugs == 0
+        assert served.refusing.bugs == 0
 
 
 @pytest.mark.parametrize(("kind", "style", "call"), KINDS)
@@ -122,7 +122,7 @@ async def test_any_other_exception_is_a_bug_that_is_counted_and_found_in_the_log
         assert refusal.metadata["bug"] in refusal.message
         assert f"bug {refusal.metadata['bug']} in /t.S/M" in caplog.text
         assert "KeyError: 'secret'" in caplog.text
-        assert served.interceptor.bugs == 1
+        assert served.refusing.bugs == 1
 
 
 async def test_messages_written_before_a_refusal_arrive() -> None:
@@ -134,12 +134,19 @@ async def test_messages_written_before_a_refusal_arrive() -> None:
             await anext(answers)
 
 
-async def test_a_handler_that_raises_nothing_answers_as_if_there_were_no_interceptor() -> None:
+async def test_a_handler_that_raises_nothing_answers_as_if_it_were_not_wrapped() -> None:
     async def joined(requests: AsyncIterator[bytes], _context: Context) -> bytes:
         return b"+".join([request async for request in requests])
 
     async with serving(grpc.stream_unary_rpc_method_handler(joined)) as served:
         assert await stream_unary(served.channel) == b"x+y"
+
+
+async def test_a_method_that_there_is_not_is_unknown_each_time() -> None:
+    async with serving(grpc.unary_unary_rpc_method_handler(raises(NO_SUCH_NODE))) as served:
+        for _ in range(2):
+            with pytest.raises(aio.AioRpcError, match="UNIMPLEMENTED"):
+                await served.channel.unary_unary("/t.S/Other")(b"x")
 
 
 async def test_serialisers_of_a_handler_are_kept() -> None:
@@ -178,7 +185,7 @@ async def test_an_abort_by_a_handler_is_passed_on_and_is_no_bug() -> None:
             await unary_unary(served.channel)
 
         assert refusal_of(caught.value).message == "the controller answered: beyond the end"
-        assert served.interceptor.bugs == 0
+        assert served.refusing.bugs == 0
 
 
 async def test_a_caller_that_leaves_closes_the_handler_at_once_and_is_no_bug() -> None:
@@ -198,7 +205,7 @@ async def test_a_caller_that_leaves_closes_the_handler_at_once_and_is_no_bug() -
 
         async with asyncio.timeout(10):
             await closed.wait()
-        assert served.interceptor.bugs == 0
+        assert served.refusing.bugs == 0
 
 
 async def test_a_call_that_the_caller_cancels_while_the_handler_waits_is_cancelled_there() -> None:
@@ -219,7 +226,7 @@ async def test_a_call_that_the_caller_cancels_while_the_handler_waits_is_cancell
             await waiting.wait()
             call.cancel()
             await cancelled.wait()
-        assert served.interceptor.bugs == 0
+        assert served.refusing.bugs == 0
 
 
 @pytest.mark.parametrize("letter", ["x", "%", "ü", "語", "\udcff"])
