@@ -16,6 +16,8 @@ GOALS = {
     JobState.CANCELLING: Goal.CANCEL,
 }
 
+Wanted = tuple[tuple[Placement, ...], tuple[Prefetch, ...]]
+
 # A node's generation is written down once in so many, not with each job: a controller that starts counts on from as
 # many above what was written.
 GENERATIONS_AHEAD = 256
@@ -86,23 +88,37 @@ def by_node(jobs: Mapping[str, Job]) -> dict[str, dict[str, None]]:
     return found
 
 
-def placements(node: Node, jobs: Iterable[Job]) -> tuple[Placement, ...]:
-    """All attempts that the node should have."""
+def wanted(node: Node, jobs: Sequence[Job], told: Wanted | None) -> Wanted:
+    """What the node should run, and what it may soon need, after it was `told` that."""
+    return placements(node, jobs, told[0] if told is not None else ()), prefetches(node, jobs)
+
+
+def placements(node: Node, jobs: Iterable[Job], told: Iterable[Placement] = ()) -> tuple[Placement, ...]:
+    """All attempts that the node should have. Those that are as it was `told` are not made again."""
+    before = {(one.job, one.epoch): one for one in told}
     found = []
     for job in jobs:
         if job.node == node.id and job.state in GOALS:
-            found.append(_placement(node, job, job.epoch, GOALS[job.state]))
+            found.append(_placement(node, job, job.epoch, GOALS[job.state], before))
         move = job.migration
         if move is not None and is_left_behind(job, node.id):
-            found.append(_placement(node, job, move.source_epoch, Goal.FREEZE))
+            found.append(_placement(node, job, move.source_epoch, Goal.FREEZE, before))
     return tuple(found)
 
 
-def _placement(node: Node, job: Job, epoch: int, goal: Goal) -> Placement:
+def _placement(node: Node, job: Job, epoch: int, goal: Goal, before: Mapping[tuple[str, int], Placement]) -> Placement:
     attempt = next(one for one in reversed(job.attempts) if one.epoch == epoch)
     if attempt.platform is None:
         raise ValueError(f"{job.name} epoch {epoch} was placed without a platform")
     restore = job.checkpoint.digest if job.checkpoint is not None and job.checkpoint.epoch < epoch else ""
+    spec = settled(bound(job.spec, attempt.variant), _memory_bytes(node, attempt.devices))
+    told = before.get((job.id, epoch))
+    if told is not None:
+        now = goal, restore, job.rendezvous, attempt.image, attempt.platform, attempt.devices, spec
+        then = told.goal, told.restore, told.rendezvous, told.image, told.platform, told.devices, told.spec
+        # The rest no job has otherwise later on.
+        if now == then:
+            return told
     return Placement(
         job=job.id,
         task=job.task,
@@ -114,7 +130,7 @@ def _placement(node: Node, job: Job, epoch: int, goal: Goal) -> Placement:
         goal=goal,
         image=attempt.image,
         platform=attempt.platform,
-        spec=settled(bound(job.spec, attempt.variant), _memory_bytes(node, attempt.devices)),
+        spec=spec,
         restore=restore,
         devices=attempt.devices,
     )

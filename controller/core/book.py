@@ -35,7 +35,7 @@ from headrace.jobs import Exclusion, Job, JobState
 from headrace.nodes import Drain, Node
 from headrace.projects import Use
 from headrace.refusals import Refusal
-from headrace.sessions import Assignment, Placement, Prefetch
+from headrace.sessions import Assignment
 
 __all__ = ["Book", "Policy"]
 
@@ -91,7 +91,7 @@ class Book:
         # The jobs of each node: another dict when they are others, so that who looks at a still sees no change.
         self._at: dict[str, dict[str, None]] = {}
         self._requests: dict[str, str] = {}
-        self._told: dict[str, tuple[tuple[Placement, ...], tuple[Prefetch, ...]]] = {}
+        self._told: dict[str, assignments.Wanted] = {}
         self._effects: list[Effect] = []
         self._saves: dict[str, Job | Node | Use] = {}
         self._doubtful: dict[str, None] = {}
@@ -327,7 +327,9 @@ class Book:
         if node is None:
             return
         told = self._told.get(node_id)
-        wanted = self._wanted(node) if told is None or node_id in self._doubtful else told
+        wanted = told
+        if wanted is None or node_id in self._doubtful:
+            wanted = assignments.wanted(node, self.jobs_at(node_id), told)
         if wanted != told:
             self._told[node_id] = wanted
             node = replace(node, generation=node.generation + 1)
@@ -354,10 +356,6 @@ class Book:
     def _answered_lately(self, node_id: str) -> bool:
         answered_ms = self._answered_ms.get(node_id)
         return answered_ms is not None and self.heard_ms[node_id] < answered_ms + self.policy.answer_ms
-
-    def _wanted(self, node: Node) -> tuple[tuple[Placement, ...], tuple[Prefetch, ...]]:
-        jobs = self.jobs_at(node.id)
-        return assignments.placements(node, jobs), assignments.prefetches(node, jobs)
 
     def _doubt(self, job: Job | None) -> None:
         for node in assignments.nodes_of(job) if job is not None else ():

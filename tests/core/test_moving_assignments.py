@@ -1,12 +1,13 @@
 """Laws of the two nodes of a move: what each of them is told, and what the job holds of each meanwhile."""
 
 from dataclasses import replace
+from itertools import permutations, product
 
 from controller.core import assignments
 from controller.core.placement.fit import Usage
 from headrace.attempts import Attempt, Checkpoint
 from headrace.jobs import AcceleratorRequest, Job, JobState, Level, Migration, MigrationState, Requests, Variant
-from headrace.nodes import Node
+from headrace.nodes import Device, Node
 from headrace.sessions import Goal, Placement, Prefetch
 from tests.core.small_world import AMD64, ARM64, GIB, PINS, spec
 
@@ -94,6 +95,46 @@ def test_the_target_starts_from_what_the_source_saved() -> None:
     [placement] = assignments.placements(TARGET, (committed(),))
 
     assert placement.restore == SAVED.digest
+
+
+def test_what_a_node_was_told_is_not_made_again() -> None:
+    told = assignments.placements(TARGET, (committed(),))
+
+    again = assignments.placements(TARGET, (replace(committed(), state=JobState.RUNNING),), told)
+
+    assert again == told
+    assert again[0] is told[0]
+
+
+def test_what_a_node_is_told_is_the_same_whatever_it_was_told_before() -> None:
+    job = committed()
+    last = job.attempts[-1]
+    part = spec(resources=Requests(accelerators=AcceleratorRequest(1, share_millis=500)))
+    others = [
+        replace(job, state=JobState.CANCELLING),
+        replace(job, rendezvous="b:1"),
+        replace(job, checkpoint=None),
+        *(
+            replace(job, attempts=(last_one,))
+            for last_one in (
+                replace(last, image="other"),
+                replace(last, platform=AMD64),
+                replace(last, devices=("d",)),
+            )
+        ),
+        replace(job, spec=part, attempts=(replace(last, devices=("d",)),)),
+        replace(job, spec=replace(job.spec, variants=(Variant("true", command=("y",)),))),
+        replace(
+            job,
+            spec=replace(job.spec, variants=(Variant("true", command=("y",)),)),
+            attempts=(replace(last, variant=1),),
+        ),
+    ]
+    nodes = (TARGET, replace(TARGET, devices=(Device("d", "gpu", "nvidia", "H100", memory_bytes=4 * GIB),)))
+    for first, then in permutations(product((job, *others), nodes), 2):
+        told = assignments.placements(first[1], (first[0],))
+
+        assert assignments.placements(then[1], (then[0],), told) == assignments.placements(then[1], (then[0],))
 
 
 def test_what_an_attempt_saves_itself_is_not_what_it_starts_from() -> None:
