@@ -10,7 +10,7 @@ from controller.core.placement import defragmentation
 from controller.core.placement.chains import Left
 from controller.core.placement.columns import WHOLE, Columns, Host, Integers, Shape
 from controller.core.placement.defragmentation import Move, Placed
-from controller.core.placement.packing import Packing
+from controller.core.placement.packing import NOWHERE, Packing
 from controller.core.placement.rooms import Floats, Mix
 from controller.core.placement.snapshot import UNKNOWN, Booleans, Snapshot
 from headrace import shares
@@ -47,23 +47,32 @@ class Costs:
         packing = self._packing.copy(mix) if self._packing is not None else None
         return with_its_own(self, _snapshot=snapshot, _mix=mix, _packing=packing)
 
-    def refresh(self) -> None:
-        """Follows what has changed."""
+    def refresh(self, *, roughly: bool = False) -> None:
+        """Follows what has changed; `roughly`, only once many nodes have: until then they cost infinitely much."""
         snapshot = self._snapshot
         if self._packing is None or self._are_others():
             self._begin()
         elif self._seen < snapshot.clock:
-            slots = np.flatnonzero((snapshot.changed > self._seen) & (snapshot.device_count > 0))
+            late = snapshot.changed > self._seen
+            if roughly and len(self._hosts) > MANY_HOSTS and np.count_nonzero(late) < TOGETHER:
+                return
+            slots = np.flatnonzero(late & (snapshot.device_count > 0))
             if len(slots):
                 free = self._free(slots)
                 self._packing.put_all(slots, snapshot.cpu_millis[slots], snapshot.memory_bytes[slots], free)
         self._seen = snapshot.clock
 
     def of(self, shape: Shape, slots: Integers) -> Floats:
-        """What a job of the shape costs on each of these nodes; infinite where that is not known yet."""
+        """What a job of the shape costs on each of these nodes; infinite where that is not known yet. Of some it is."""
         if self._packing is None:
             return np.zeros(len(slots), dtype=np.float32)
-        return self._packing.costs(shape, slots)
+        costs = self._packing.costs(shape, slots)
+        if self._seen < self._snapshot.clock:
+            costs = np.where(self._snapshot.changed[slots] > self._seen, NOWHERE, costs)
+            if costs.min() == NOWHERE:
+                self.refresh()
+                costs = self._packing.costs(shape, slots)
+        return costs
 
     def then(self, shape: Shape, slots: Integers, left: Left) -> Floats:
         """What a job of the shape would cost on these nodes if only so much were left of them."""

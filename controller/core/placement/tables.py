@@ -207,7 +207,8 @@ class Table:
         if not len(slots):
             return None
         if self._costs is not None and snapshot.device_count[slots[0]] and len(slots) > 1:
-            self._costs.refresh()
+            # Whoever takes devices takes the best beside others; CPU and memory alone are had in many places as good.
+            self._costs.refresh(roughly=self._spec.resources.accelerators is None)
             costs = self._cost(self._costs, slots)
             slots = slots[costs == costs.min()]
         key = key[slots]
