@@ -25,6 +25,7 @@ ROUNDS = 3
 OFFERED_PER_SECOND = 1_000
 # Who offers more than is taken waits at this point, and its time runs on: more calls at once would only cost more.
 OFFERED_AT_ONCE = 512
+_BARE = "bare: gRPC, SQLite and NumPy, and nothing else (benchmarks/bare_jobs.py)"
 # As many as devices are full of, so that which nodes fit is not the same for all.
 SHAPES = tuple(
     Requests(cpu_millis=100 * cpu, memory_bytes=memory << 28) for cpu in range(1, 9) for memory in range(1, 9)
@@ -156,7 +157,7 @@ def _row(scale: "Scale", found: Sequence[tuple[Way, Rate, Rate | None]]) -> Row:
             ratios.append(of_rounds(f"{way.name} / bare", rates, bare))
     notes = ["no TLS: this version has none"]
     if any(floor is not None for _, _, floor in found):
-        notes.append("bare: gRPC, SQLite and NumPy, and nothing else (benchmarks/bare_jobs.py)")
+        notes.append(_BARE)
     return Row(3, f"jobs a second, {scale.agents} nodes", tuple(series), tuple(ratios), tuple(notes))
 
 
@@ -195,28 +196,37 @@ def waiting(image: str) -> list[JobSpec]:
 
 
 async def queued(scale: "Scale") -> Row:
-    """Row 5: from a submission to its place, at a rate that is offered, where many wait for what is not there."""
+    """Row 5: from a submission to its place, at a rate that is offered, where many wait for what is not there.
+
+    Before it, the same of a server that does the least that can be done, with as many agents and none that wait.
+    """
+    async with swarm.bare("benchmarks.bare_jobs", str(scale.folder / "bare-queue.db")) as server:
+        floor, floor_rate = await _taken(scale, server.address)
     folder = scale.folder / "queue"
     restarts.seed_queued(folder, scale.queued, waiting(scale.image))
-    with (
-        scale.controller("queue") as controller,
-        swarm.agents(controller.address, scale.agents, "--run-seconds=-1", start_seconds=scale.agents / 500) as agents,
-    ):
+    with scale.controller("queue") as controller:
+        ours, rate = await _taken(scale, controller.address)
+    placed = Series("submitted → placed", "ms", _millis(ours.seconds))
+    bare = Series("bare: submitted → placed", "ms", _millis(floor.seconds))
+    series = (placed, Series("answered", "jobs/s", (rate,)), bare, Series("bare: answered", "jobs/s", (floor_rate,)))
+    ratios = (Ratio("p50", placed.p50, 20.0, unit="ms"), Ratio("p99", placed.p99, 100.0, unit="ms"))
+    title = f"{OFFERED_PER_SECOND} submissions a second, {scale.agents} nodes, {scale.queued} queued"
+    notes = (f"{ours.placed} of {len(ours.seconds) + 1} were placed at once; jobs run on: no place is given up", _BARE)
+    return Row(5, title, series, ratios, notes)
+
+
+async def _taken(scale: "Scale", address: str) -> tuple[Submitter, float]:
+    """What came of the submissions that were offered, and how many a second were answered."""
+    started = swarm.agents(address, scale.agents, "--run-seconds=-1", start_seconds=scale.agents / 500)
+    with started as agents:
         await connected(agents, scale.agents)
-        async with Connection(controller.address) as connection:
+        async with Connection(address) as connection:
             submitter = Submitter(connection, scale.image)
             await submitter.submit()
             submitter.seconds.clear()
             since = time.monotonic()
             await offered(submitter, since, scale.seconds)
-            done = len(submitter.seconds) / (time.monotonic() - since)
-    placed = Series("submitted → placed", "ms", _millis(submitter.seconds))
-    ratios = (Ratio("p50", placed.p50, 20.0, unit="ms"), Ratio("p99", placed.p99, 100.0, unit="ms"))
-    title = f"{OFFERED_PER_SECOND} submissions a second, {scale.agents} nodes, {scale.queued} queued"
-    notes = (
-        f"{submitter.placed} of {len(submitter.seconds) + 1} were placed at once; jobs run on: no place is given up",
-    )
-    return Row(5, title, (placed, Series("answered", "jobs/s", (done,))), ratios, notes)
+            return submitter, len(submitter.seconds) / (time.monotonic() - since)
 
 
 async def offered(submitter: Submitter, since: float, seconds: float) -> None:
