@@ -15,6 +15,8 @@ Pattern = dict[int, int]
 Row = tuple[object, ...]
 # A pattern is worth adding if a device cut so is worth that much more than a device costs.
 TOLERANCE = 1e-7
+# So many requests are tried together first.
+AT_ONCE = 1024
 
 
 def bound_percent(hosts: Sequence[Host], arrived: Sequence[Shape]) -> float:
@@ -38,6 +40,43 @@ def bound_percent(hosts: Sequence[Host], arrived: Sequence[Shape]) -> float:
         if not added:
             return 100 * value / (WHOLE * sum(host.devices * count for host, count in kinds.items()))
         patterns += [one for number, one in enumerate(added) if one not in added[:number]]
+
+
+def moved_percents(hosts: Sequence[Host], arrivals: Sequence[Shape], levels: Sequence[int]) -> list[float]:
+    """What any number of moves come to, once requests for so many percent of the devices have arrived.
+
+    None is turned away that fits after moving all others at will; as above they may be split. One that was turned away
+    does not fit later, since nothing ends.
+    """
+    capacity = WHOLE * sum(host.devices for host in hosts)
+    placed: list[Shape] = []
+    refused: set[Shape] = set()
+    given: list[float] = []
+    arrived = begin = millis = 0
+    several = AT_ONCE
+    while begin < len(arrivals):
+        coming = arrivals[begin : begin + several]
+        new = [shape for shape in coming if shape not in refused]
+        if new and not _fit(hosts, placed + new, millis + sum(shape.millis for shape in new)):
+            if several > 1:
+                several //= 2
+                continue
+            refused.add(new[0])
+        for shape in coming:
+            if shape not in refused:
+                placed.append(shape)
+                millis += shape.millis
+            arrived += shape.millis
+            while len(given) < len(levels) and arrived >= levels[len(given)] / 100 * capacity:
+                given.append(100 * millis / capacity)
+        begin += len(coming)
+        several = min(2 * several, AT_ONCE)
+    return given + [100 * millis / capacity] * (len(levels) - len(given))
+
+
+def _fit(hosts: Sequence[Host], shapes: Sequence[Shape], millis: int) -> bool:
+    percent = bound_percent(hosts, shapes)
+    return percent * WHOLE * sum(host.devices for host in hosts) / 100 >= millis - 1
 
 
 class _Program:

@@ -9,7 +9,7 @@ from controller.core.placement.columns import WHOLE, Host, Shape
 pytest.importorskip("scipy")
 
 from benchmarks import openb, traces
-from benchmarks.bounds import bound_percent
+from benchmarks.bounds import bound_percent, moved_percents
 
 GIB = 1 << 30
 HOSTS = tuple(Host(16_000, 64 * GIB, 4, "a" if number % 2 else "b") for number in range(6))
@@ -62,6 +62,22 @@ def test_the_bound_knows_cores_and_models() -> None:
     host = Host(4000, 100, 4, "a")
     assert bound_percent([host], [Shape(2000, 1, 1)] * 4) == pytest.approx(50.0)
     assert bound_percent([host], [Shape(1, 1, 1, models=("b",))] * 4) == 0.0
+
+
+def test_any_number_of_moves_makes_room_for_what_fits_but_turns_nothing_away_for_what_comes_later() -> None:
+    hosts = [Host(100, 100, 2, "a")]
+    large, small = Shape(1, 1, 1, 700), Shape(1, 1, 1, 300)
+
+    assert moved_percents(hosts, [small, small, large, large, small], (50, 130)) == [65.0, 100.0]
+    assert moved_percents(hosts, [small, small, small, large, large, small], (130,)) == [95.0]
+
+
+def test_any_number_of_moves_are_as_good_as_any_policy_at_what_all_could_place() -> None:
+    arrivals = traces.arrivals(TRACE, 0)[:20]
+    [moved] = moved_percents(HOSTS, arrivals, (130,))
+    asked = 100 * sum(shape.millis for shape in arrivals) / TRACE.capacity_millis
+
+    assert moved == pytest.approx(min(asked, bound_percent(HOSTS, arrivals)))
 
 
 def test_a_trace_is_read_and_what_was_published_of_it(tmp_path: Path) -> None:
