@@ -4,7 +4,6 @@ import asyncio
 import time
 import uuid
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -104,35 +103,32 @@ class Rate:
 async def measure(scale: "Scale") -> Row:
     """Row 3: jobs a second by one, many at a time and in batches, from the first submission to the last end.
 
-    Beside it, in turn, the same of a server that does the least that can be done (`benchmarks/bare_jobs.py`).
+    Beside it, in turn, the same of a server that does the least that can be done (`benchmarks/bare_jobs.py`): each with
+    agents of its own, which are gone before the other begins.
     """
     found: list[tuple[Way, Rate, Rate]] = []
     seconds = scale.seconds / ROUNDS
-    async with swarm.bare("benchmarks.bare_jobs", str(scale.folder / "bare.db")) as bare:
-        with (
-            scale.controller("jobs") as controller,
-            _served(scale, controller.address) as agents,
-            _served(scale, bare.address) as bare_agents,
-        ):
-            await connected(agents, scale.agents)
-            await connected(bare_agents, scale.agents)
-            for way in WAYS:
-                for _ in range(ROUNDS):
-                    floor = await _run(bare, bare_agents, scale.image, way, seconds)
-                    found.append((way, await _run(controller, agents, scale.image, way, seconds), floor))
+    for number in range(ROUNDS):
+        async with swarm.bare("benchmarks.bare_jobs", str(scale.folder / f"bare-{number}.db")) as bare:
+            floor = await _rates(scale, bare, seconds)
+        with scale.controller("jobs") as controller:
+            ours = await _rates(scale, controller, seconds)
+        found += zip(WAYS, ours, floor, strict=True)
     return _row(scale, found)
 
 
 async def alone(scale: "Scale") -> Row:
     """The same without that server."""
-    with scale.controller("jobs") as controller, _served(scale, controller.address) as agents:
+    with scale.controller("jobs") as controller:
+        rates = await _rates(scale, controller, scale.seconds)
+    return _row(scale, [(way, rate, None) for way, rate in zip(WAYS, rates, strict=True)])
+
+
+async def _rates(scale: "Scale", server: swarm.Server, seconds: float) -> list[Rate]:
+    """What comes of each way."""
+    with swarm.agents(server.address, scale.agents, start_seconds=scale.agents / 500) as agents:
         await connected(agents, scale.agents)
-        found = [(way, await _run(controller, agents, scale.image, way, scale.seconds), None) for way in WAYS]
-    return _row(scale, found)
-
-
-def _served(scale: "Scale", address: str) -> AbstractContextManager[swarm.Swarm]:
-    return swarm.agents(address, scale.agents, start_seconds=scale.agents / 500)
+        return [await _run(server, agents, scale.image, way, seconds) for way in WAYS]
 
 
 def _row(scale: "Scale", found: Sequence[tuple[Way, Rate, Rate | None]]) -> Row:
