@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.core.placement.costs import Costs
+from controller.core.placement.costs import MANY_HOSTS, Costs
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, Usage
 from controller.core.placement.snapshot import Snapshot
@@ -143,6 +143,20 @@ def test_a_job_without_devices_leaves_cores_where_free_devices_need_them() -> No
     without = Job("jobs/c", spec(resources=Requests(40_000, GIB)), images=PINS)
 
     assert cluster.place(without) == full
+
+
+def test_where_all_that_a_job_without_devices_could_go_to_have_just_changed_it_goes_to_the_best_of_these() -> None:
+    cluster = Cluster(*(node(f"n-{number:03d}") for number in range(MANY_HOSTS)), node("a"), node("b"))
+    usual = Job("jobs/u", spec(resources=Requests(30_000, GIB, AcceleratorRequest(4))), images=PINS)
+    for _ in range(30):
+        cluster.tables.asked(demand_of(usual), usual)
+    plain = Job("jobs/c", spec(resources=Requests(1000, GIB), where='name == "a"'), images=PINS)
+    full = replace(job(4), spec=replace(job(4).spec, where='name == "b"'))
+    assert [cluster.place(plain), cluster.place(full)] == ["a", "b"]
+
+    without = Job("jobs/c", spec(resources=Requests(40_000, GIB), where='name == "a" or name == "b"'), images=PINS)
+
+    assert cluster.place(without) == "b"
 
 
 def test_of_alternatives_each_place_costs_what_it_would_be_given_there() -> None:
