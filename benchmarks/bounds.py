@@ -43,10 +43,11 @@ def bound_percent(hosts: Sequence[Host], arrived: Sequence[Shape]) -> float:
 
 
 def moved_percents(hosts: Sequence[Host], arrivals: Sequence[Shape], levels: Sequence[int]) -> list[float]:
-    """What any number of moves come to, once requests for so many percent of the devices have arrived.
+    """What moving all others at will, with each request that comes, would give away of devices at these levels.
 
-    None is turned away that fits after moving all others at will; as above they may be split. One that was turned away
-    does not fit later, since nothing ends.
+    None is turned away that fits then; as above they may be split, and those without devices weigh nothing. That is no
+    bound: whoever has to turn one away for want of moves may have room for better ones that come later. One that was
+    turned away does not fit later, since nothing ends.
     """
     capacity = WHOLE * sum(host.devices for host in hosts)
     placed: list[Shape] = []

@@ -111,7 +111,7 @@ async def measure(scale: "Scale") -> Row:
     for number in range(ROUNDS):
         async with swarm.bare("benchmarks.bare_jobs", str(scale.folder / f"bare-{number}.db")) as bare:
             floor = await _rates(scale, bare, seconds)
-        with scale.controller("jobs") as controller:
+        with scale.controller(f"jobs-{number}") as controller:
             ours = await _rates(scale, controller, seconds)
         found += zip(WAYS, ours, floor, strict=True)
     return _row(scale, found)

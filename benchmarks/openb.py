@@ -146,7 +146,9 @@ def main() -> int:
     if arguments.any_moves:
         moved = moved_percents(trace.hosts, first, LEVELS)
         levels = ", ".join(f"{level} %: {percent:.2f}" for level, percent in zip(LEVELS, moved, strict=True))
-        print(f"any number of moves, tasks split at will, none turned away that fits then, first seed: {levels}")
+        print(
+            f"all moved at will with each request, tasks split, none turned away that fits then, first seed: {levels}"
+        )
     told = record.run(record.command("benchmarks.openb", sys.argv[1:]), before, record.load()[0])
     openb_results.keep(lines, told, publish=arguments.publish)
     return 0
@@ -182,7 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--controller", action="store_true", help="the controller's own way of placing as well, which learns"
     )
-    parser.add_argument("--any-moves", action="store_true", help="what any number of moves come to; takes minutes")
+    parser.add_argument("--any-moves", action="store_true", help="what moving all at will comes to; takes minutes")
     record.add_publish(parser)
     return parser
 

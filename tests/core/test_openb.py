@@ -72,7 +72,7 @@ def test_any_number_of_moves_makes_room_for_what_fits_but_turns_nothing_away_for
     assert moved_percents(hosts, [small, small, small, large, large, small], (130,)) == [95.0]
 
 
-def test_any_number_of_moves_are_as_good_as_any_policy_at_what_all_could_place() -> None:
+def test_moving_all_at_will_places_all_that_any_policy_could_place() -> None:
     arrivals = traces.arrivals(TRACE, 0)[:20]
     [moved] = moved_percents(HOSTS, arrivals, (130,))
     asked = 100 * sum(shape.millis for shape in arrivals) / TRACE.capacity_millis

@@ -22,7 +22,7 @@ WORDS_THAT_MEAN_SOMETHING = {
 
 # How many handlers of everything a file may have that do not raise again.
 CATCHES_ALL = {
-    # The interceptor: a bug in one call is answered, logged and counted, and ends no other call.
+    # What wraps each call: a bug in one call is answered, logged and counted, and ends no other call.
     "headrace/status.py": 2,
     # A thread's exception, whatever it is, is raised where its result is awaited.
     "agent/accelerators/deadline.py": 1,
@@ -166,7 +166,7 @@ def test_everything_public_says_what_it_is_for() -> None:
     assert findings(code_rules.undocumented, [one for one in sources if not one.below("controller/migrations")]) == []
 
 
-def test_everything_is_caught_in_the_interceptor_alone() -> None:
+def test_everything_is_caught_where_calls_are_wrapped_alone() -> None:
     found = [one for source in modules() for one in effect_rules.swallowed_exceptions(source)]
     counts = {one.path: sum(other.path == one.path for other in found) for one in found}
     assert off_the_ratchet(counts, CATCHES_ALL) == []
