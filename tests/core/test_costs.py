@@ -6,13 +6,19 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.core import model
+from controller.core.asking import places
 from controller.core.placement.costs import MANY_HOSTS, Costs
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, Usage
 from controller.core.placement.snapshot import Snapshot
 from controller.core.placement.tables import Tables
+from controller.core.stills import still
+from headrace.attempts import Attempt, AttemptState
 from headrace.jobs import AcceleratorRequest, Job, Preference, Requests
 from headrace.nodes import Capacity, Device, Engine, Health, Node, NodeDescription, NodeState
+from headrace.sessions import Report
+from tests.core.lone_controller import Controller
 from tests.core.small_world import AMD64, GIB, PINS, spec
 
 DEVICES = 4
@@ -169,3 +175,33 @@ def test_of_alternatives_each_place_costs_what_it_would_be_given_there() -> None
 
     assert cluster.place(either) == "b"
     assert cluster.place(job(1, 'model == "H100"')) == "a"
+
+
+def test_among_many_nodes_a_job_starts_where_explain_would_have_it_start() -> None:
+    world = Controller()
+    described = NodeDescription(platforms=(AMD64,), capacity=Capacity(64_000, 512 * GIB))
+    for number in range(MANY_HOSTS + 44):
+        world.node(f"n-{number:03d}", described, node(f"n-{number:03d}").devices)
+    for _ in range(20):
+        world.submit(spec(resources=Requests(30_000, GIB, AcceleratorRequest(4))))
+    running: list[Job] = []
+    for number in range(120):
+        count = (1, 4)[number % 20 // 10] if number % 10 == 0 else 0
+        devices = AcceleratorRequest(count) if count else None
+        wanted = spec(resources=Requests((1000, 34_000, 40_000)[number % 3], GIB, devices))
+        world.tick()
+        found = places(still(world.book), Job("", wanted, images=PINS[:1]))
+
+        begun = world.submit(wanted)
+
+        assert [one.node for one in found if isinstance(one, Place)] == [begun.node]
+        running.append(begun)
+        if number >= 40:
+            exited(world, running.pop(number % 7))
+
+
+def exited(world: Controller, job: Job) -> None:
+    at, ended = world.book.nodes[job.node], Attempt(job.id, 1, job.node, state=AttemptState.EXITED, exit_code=0)
+    sequence = world.book.newest[at.id][1] + 1
+    report = Report(at.id, 1, sequence, at.description, at.devices, engine=at.engine, attempts=(ended,))
+    world.cluster.handle(model.Reported(report))
