@@ -32,7 +32,7 @@ def places(book: Book, job: Job) -> tuple[Place, ...] | str:
         # Of places that are as good it takes the one that costs least: by what is usual once it has asked, too.
         if len(book.nodes) > MANY_HOSTS:
             # To begin anew each time would take long. As closely as it will when it has come.
-            tables.costs.refresh(roughly=job.spec.resources.accelerators is None)
+            tables.costs.refresh(job.spec.resources)
         tables = Tables(book.snapshot, tables.costs.copy(book.snapshot), tables.lengths)
         tables.asked(demand_of(job), job)
     precedence.begin_with(book, job)

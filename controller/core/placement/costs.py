@@ -47,13 +47,18 @@ class Costs:
         packing = self._packing.copy(mix) if self._packing is not None else None
         return with_its_own(self, _snapshot=snapshot, _mix=mix, _packing=packing)
 
-    def refresh(self, *, roughly: bool = False) -> None:
-        """Follows what has changed; `roughly`, only once many nodes have: until then they cost infinitely much."""
+    def refresh(self, wants: Requests | None = None) -> None:
+        """Follows what has changed: all of it, unless somebody `wants` CPU and memory alone.
+
+        These are had in many places that are as good. So only once many nodes have changed they are followed; until
+        then they cost infinitely much.
+        """
         snapshot = self._snapshot
         if self._packing is None or self._are_others():
             self._begin()
         elif self._seen < snapshot.clock:
             late = snapshot.changed > self._seen
+            roughly = wants is not None and wants.accelerators is None
             if roughly and len(self._hosts) > MANY_HOSTS and np.count_nonzero(late) < TOGETHER:
                 return
             slots = np.flatnonzero(late & (snapshot.device_count > 0))

@@ -207,8 +207,7 @@ class Table:
         if not len(slots):
             return None
         if self._costs is not None and snapshot.device_count[slots[0]] and len(slots) > 1:
-            # Whoever takes devices takes the best beside others; CPU and memory alone are had in many places as good.
-            self._costs.refresh(roughly=self._spec.resources.accelerators is None)
+            self._costs.refresh(self._spec.resources)
             costs = self._cost(self._costs, slots)
             slots = slots[costs == costs.min()]
         key = key[slots]
