@@ -34,17 +34,20 @@ from headrace.disks import refused_by_setting
 from headrace.nodes import Capacity
 from headrace.refusals import Code, Refusal
 from headrace.settings import AgentSettings
+from headrace.transport import WINDOWS
 from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceStub
 from headrace.v1.node_service_pb2_grpc import NodeServiceStub
 
 CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", 64 << 20),
     ("grpc.max_send_message_length", 64 << 20),
-    ("grpc.keepalive_time_ms", 10_000),
+    # A controller is heard each 10 s, after each report: where all is well, no ping is needed.
+    ("grpc.keepalive_time_ms", 12_000),
     # Not keepalive_timeout_ms: see headrace/connection.py.
     ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
+    *WINDOWS,
     ("grpc.initial_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 10_000),
 )

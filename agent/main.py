@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from headrace import faultpoints, logs
+from headrace import faultpoints, logs, transport
 from headrace.refusals import Refusal
 from headrace.settings import AgentSettings, is_local, load_agent
 
@@ -36,6 +36,7 @@ def main() -> int:
         if settings.insecure and not is_local(settings.controller):
             _log.warning("insecure = true: whoever answers as %s may run anything here", settings.controller)
         _speak_no_tls(settings.engine.host or os.environ.get("DOCKER_HOST", ""))
+        transport.read_in_one_thread(os.environ)
         # Each command loads what it needs: what an agent that works does not need, it would hold for ever.
         from agent.assembly import run  # noqa: PLC0415
 

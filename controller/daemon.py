@@ -40,6 +40,7 @@ from headrace.jobs import Job
 from headrace.refusals import Code, Refusal
 from headrace.settings import ControllerSettings
 from headrace.status import RefusingServer
+from headrace.transport import WINDOWS
 from headrace.v1 import (
     checkpoint_service_pb2,
     find_service_pb2,
@@ -86,6 +87,7 @@ SERVER_OPTIONS = (
     ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.so_reuseport", 0),
+    *WINDOWS,
     # Of calls that nobody has taken up yet gRPC cancels some from 1,000 on, and all from 3,000 on: here ten thousand
     # nodes come back at one time. The first number is where it begins to draw lots, the second where it takes no more.
     ("grpc.server.max_pending_requests", PENDING_CALLS),

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from headrace import faultpoints, logs
+from headrace import faultpoints, logs, transport
 from headrace.refusals import Refusal
 from headrace.settings import is_local, load_controller
 
@@ -28,6 +28,7 @@ def main() -> int:
     arguments = parser.parse_args()
     # Of what is loaded until it serves nothing is garbage: to look for some, over and over, costs a tenth of a second.
     gc.disable()
+    transport.read_in_one_thread(os.environ)
     from controller.daemon import serve  # noqa: PLC0415 - as that, it comes after it.
 
     try:

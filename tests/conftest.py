@@ -1,9 +1,15 @@
 """What holds for all tests: asked to leave, they tidy up; and an example that takes long on a busy machine may."""
 
+import os
 import signal
 from types import FrameType
 
 from hypothesis import HealthCheck, settings
+
+from headrace.transport import read_in_one_thread
+
+# What tests serve and ask by themselves is to use gRPC as the programs do.
+read_in_one_thread(os.environ)
 
 settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # One commit has one verdict: what is drawn follows from the test. Others are drawn with --hypothesis-profile=explore.
