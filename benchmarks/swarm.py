@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -17,7 +16,6 @@ from benchmarks.agents import raise_limit
 from deploy.local import cluster, processes
 from headrace.connection import Connection
 from headrace.settings import Level
-from headrace.transport import read_in_one_thread
 
 # What one process of Python keeps up with.
 AGENTS_PER_PROCESS = 2_500
@@ -63,7 +61,7 @@ def agents(address: str, count: int, *options: str, start_seconds: float = 0.0) 
             several = min(swarm.per_process, count - first)
             argv = [sys.executable, "-m", "benchmarks.agents", f"--controller={address}", f"--first={first}"]
             argv += [f"--count={several}", f"--start-seconds={start_seconds}", *options]
-            swarm.processes.append(_begun(argv))
+            swarm.processes.append(subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
         yield swarm
     finally:
         for process in swarm.processes:
@@ -104,8 +102,7 @@ class Bare:
 async def bare(module: str, *arguments: str) -> AsyncIterator[Bare]:
     """`python -m module ADDRESS …`, once it answers."""
     address = cluster.free_address()
-    argv = [sys.executable, "-m", module, address, *arguments]
-    process = await asyncio.create_subprocess_exec(*argv, env=_environment())
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", module, address, *arguments)
     try:
         async with Connection(address) as connection:
             await asyncio.wait_for(connection._channel.channel_ready(), 30)  # noqa: SLF001 - no call is needed.
@@ -155,17 +152,6 @@ def controller(folder: Path, *, lease: str) -> Iterator[Measured]:
 def _started(folder: Path, address: str, lease: str, level: Level) -> processes.Process:
     settings = {"lease": lease, "log": {"level": level}}
     return cluster.start_controller(folder, registry="", address=address, settings=settings)
-
-
-def _begun(argv: list[str]) -> "subprocess.Popen[str]":
-    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_environment())
-
-
-def _environment() -> dict[str, str]:
-    """With which a process uses gRPC as agents and controllers do."""
-    environment = dict(os.environ)
-    read_in_one_thread(environment)
-    return environment
 
 
 def _cpu_seconds(pid: int) -> float:
