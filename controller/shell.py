@@ -6,7 +6,7 @@ import itertools
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import assert_never
+from typing import assert_never, cast
 
 from controller.clock import Clock
 from controller.core.cluster import Cluster
@@ -46,28 +46,32 @@ class Outbox:
     def __init__(self) -> None:
         self.refusal: Refusal | None = None
         self._assignment: Assignment | None = None
-        self._filled = asyncio.Event()
+        # An asyncio.Event would look for its loop with each of some thousands a second.
+        self._awaited: asyncio.Future[None] | None = None
 
     def put(self, assignment: Assignment) -> None:
         """Replaces what was not sent yet."""
         self._assignment = assignment
-        self._filled.set()
+        self._wake()
 
     def close(self, refusal: Refusal) -> None:
         """Ends the session."""
         self.refusal = refusal
-        self._filled.set()
+        self._wake()
 
     async def next(self) -> Assignment:
-        """The next assignment to send. Raises the Refusal that ended the session."""
-        while True:
-            await self._filled.wait()
-            self._filled.clear()
-            if self.refusal is not None:
-                raise self.refusal
-            if self._assignment is not None:
-                assignment, self._assignment = self._assignment, None
-                return assignment
+        """The next assignment to send, for the one who sends. Raises the Refusal that ended the session."""
+        while self.refusal is None and self._assignment is None:
+            self._awaited = asyncio.get_running_loop().create_future()
+            await self._awaited
+        if self.refusal is not None:
+            raise self.refusal
+        assignment, self._assignment = self._assignment, None
+        return cast("Assignment", assignment)
+
+    def _wake(self) -> None:
+        if self._awaited is not None and not self._awaited.done():
+            self._awaited.set_result(None)
 
 
 class Shell:

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import fields, make_dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-__all__ = ["replace"]
+__all__ = ["made", "replace"]
+
+_Record = TypeVar("_Record")
 
 
 class _Copying(NamedTuple):
@@ -38,6 +40,13 @@ else:
                 raise TypeError(f"{kind.__name__} has no field {name}") from None
         copy.__class__ = kind
         return copy
+
+
+def made(kind: type[_Record], values: tuple[Any, ...]) -> _Record:
+    """As `kind(*values)`, with a value for each field in their order, for the same classes, and as fast."""
+    record: Any = (_COPYINGS.get(kind) or _copying(kind)).draft(*values)
+    record.__class__ = kind
+    return cast("_Record", record)
 
 
 def _copying(kind: type) -> _Copying:

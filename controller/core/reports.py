@@ -9,7 +9,7 @@ from controller.core.gangs import TIMED_OUT
 from controller.core.model import aborted, moved
 from controller.core.outcome import Verdict, is_retried, outcome, with_failure
 from headrace.attempts import Attempt, AttemptState, Checkpoint
-from headrace.changes import replace
+from headrace.changes import made, replace
 from headrace.jobs import Job, JobState, MigrationState, RetryCause
 from headrace.nodes import READ_ANEW, Device, Engine, Node, NodeState
 from headrace.refusals import Code, Refusal
@@ -75,7 +75,7 @@ def _devices(book: Book, report: Report) -> tuple[Device, ...] | None:
     known = {one.id: one for one in node.devices} if node is not None and node.session == report.session else {}
     if any(one.id not in known for one in report.devices):
         return None
-    return tuple(Device(*_in_order((*_kept(known[one.id]), *_read_anew(one)))) for one in report.devices)
+    return tuple([made(Device, _in_order((*_kept(known[one.id]), *_read_anew(one)))) for one in report.devices])
 
 
 def _superseded(book: Book, node: str, newest: int) -> Refusal:

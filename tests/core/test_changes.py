@@ -54,3 +54,20 @@ def test_a_class_that_works_out_fields_of_its_own_is_an_error() -> None:
 
     with pytest.raises(TypeError, match=r"take dataclasses\.replace"):
         changes.replace(Summed(1, 2), one=2)
+
+
+@pytest.mark.parametrize("kind", [jobs.Job, nodes.Device])
+def test_what_is_made_of_values_is_what_the_class_makes(kind: type) -> None:
+    values = tuple(object() for _ in dataclasses.fields(kind))
+
+    found = changes.made(kind, values)
+
+    assert found == kind(*values)
+    assert type(found) is kind
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(found, dataclasses.fields(kind)[0].name, None)
+
+
+def test_a_value_for_each_field_is_needed() -> None:
+    with pytest.raises(TypeError, match="missing"):
+        changes.made(nodes.Device, ("one", "two"))
