@@ -62,8 +62,10 @@ class Lengths:
         Where it never ran, an optimist's guess is taken: that is how speeds are learned, and it may be moved again. A
         place of which nothing is known is as good as the best. `which` says for each slot what alternative it gives.
         """
+        if not self.matters(job):
+            return key
         best, differs = key.max(), self._differs(job)
-        if best == NOWHERE or not self.matters(job):
+        if best == NOWHERE:
             return key
         alike = np.flatnonzero(key >= level * (best // level))
         if not differs and not self._are_of_several_makes(alike):
