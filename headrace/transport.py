@@ -3,8 +3,9 @@
 Loads nothing of gRPC: what it is to do is told before it is there.
 """
 
+import re
 from collections.abc import MutableMapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 # From this version on gRPC for Python reads sockets in a pool of threads of its own, unless it is told not to.
 POOLED_SINCE = (1, 80)
@@ -13,7 +14,7 @@ UNPOOLED = "-event_engine_listener,-event_engine_client"
 
 # So much of a stream may be on its way, so that a path of 100 ms carries 160 MB/s. gRPC would find out by itself how
 # much is of use, from a ping with what it reads: of 10,000 connections with a small report each, now and then, that
-# is a fifth of all work, and of a connection that moves much it makes no more (docs/decisions/0021).
+# is a seventh of all work, and of a connection that moves much it makes no more (docs/decisions/0021).
 WINDOW_BYTES = 16 << 20
 WINDOWS = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", WINDOW_BYTES))
 
@@ -23,5 +24,10 @@ def read_in_one_thread(environment: MutableMapping[str, str]) -> None:
 
     `environment` is that of this process, or of one to be started. A choice that is in it already stands.
     """
-    if tuple(int(number) for number in version("grpcio").split(".")[:2]) >= POOLED_SINCE:
+    try:
+        installed = re.match(r"(\d+)\.(\d+)", version("grpcio"))
+    except PackageNotFoundError:
+        # Put there by hand. It works as it does by default.
+        return
+    if installed is not None and (int(installed[1]), int(installed[2])) >= POOLED_SINCE:
         environment.setdefault(VARIABLE, UNPOOLED)

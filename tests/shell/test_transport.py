@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError
 
 import grpc
 import pytest
@@ -50,12 +51,24 @@ def test_what_the_operator_chose_stands() -> None:
 
 @pytest.mark.parametrize(
     ("installed", "told"),
-    [("1.51.1", {}), ("1.79.0", {}), ("1.80.0rc1", {VARIABLE: UNPOOLED}), ("2.0", {VARIABLE: UNPOOLED})],
+    [
+        ("1.51.1+ds", {}),
+        ("1.79.0", {}),
+        ("1.80rc1", {VARIABLE: UNPOOLED}),
+        ("2.0", {VARIABLE: UNPOOLED}),
+        ("unknown", {}),
+        (None, {}),
+    ],
 )
-def test_a_grpc_that_has_no_pool_is_told_nothing(
-    installed: str, told: dict[str, str], monkeypatch: pytest.MonkeyPatch
+def test_a_grpc_that_has_no_pool_or_no_number_is_told_nothing(
+    installed: str | None, told: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headrace.transport.version", {"grpcio": installed}.__getitem__)
+    def version(_: str) -> str:
+        if installed is None:
+            raise PackageNotFoundError
+        return installed
+
+    monkeypatch.setattr("headrace.transport.version", version)
     environment: dict[str, str] = {}
 
     read_in_one_thread(environment)
