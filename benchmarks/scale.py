@@ -133,8 +133,7 @@ def _begin() -> None:
     told = os.environ.get(VARIABLE)
     read_in_one_thread(os.environ)
     if os.environ.get(VARIABLE) != told:
-        again = [sys.executable, "-m", "benchmarks.scale", *sys.argv[1:]]
-        os.execv(sys.executable, again)  # noqa: S606 - this program itself.
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this program itself.
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ class Outbox:
         self._wake()
 
     async def next(self) -> Assignment:
-        """The next assignment to send, for the one who sends. Raises the Refusal that ended the session."""
+        """The next assignment to send. Raises the Refusal that ended the session. One at a time may wait for it."""
         while self.refusal is None and self._assignment is None:
             self._awaited = asyncio.get_running_loop().create_future()
             await self._awaited

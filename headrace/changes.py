@@ -43,7 +43,7 @@ else:
 
 
 def made(kind: type[_Record], values: tuple[Any, ...]) -> _Record:
-    """As `kind(*values)`, with a value for each field in their order, for the same classes, and as fast."""
+    """As `kind(*values)`, with a value for each field in their order: for the classes of `replace`, and as fast."""
     record: Any = (_COPYINGS.get(kind) or _copying(kind)).draft(*values)
     record.__class__ = kind
     return cast("_Record", record)

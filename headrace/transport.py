@@ -12,9 +12,9 @@ POOLED_SINCE = (1, 80)
 VARIABLE = "GRPC_EXPERIMENTS"
 UNPOOLED = "-event_engine_listener,-event_engine_client"
 
-# So much of a stream may be on its way, so that a path of 100 ms carries 160 MB/s. gRPC would find out by itself how
-# much is of use, from a ping with what it reads: of 10,000 connections with a small report each, now and then, that
-# is a seventh of all work, and of a connection that moves much it makes no more (docs/decisions/0021).
+# So much of a stream may be on its way: for 160 MB/s on a path of 100 ms, if TCP's own buffers are as large. gRPC would
+# find out by itself how much is of use, from a ping with what it reads; with 10,000 connections, and a small report now
+# and then on each, it goes on with that for ever (docs/decisions/0021).
 WINDOW_BYTES = 16 << 20
 WINDOWS = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", WINDOW_BYTES))
 
@@ -25,7 +25,8 @@ def read_in_one_thread(environment: MutableMapping[str, str]) -> None:
     `environment` is that of this process, or of one to be started. A choice that is in it already stands.
     """
     try:
-        installed = re.match(r"(\d+)\.(\d+)", version("grpcio"))
+        # None where what tells of the package is incomplete.
+        installed = re.match(r"(\d+)\.(\d+)", version("grpcio") or "")
     except PackageNotFoundError:
         # Put there by hand. It works as it does by default.
         return

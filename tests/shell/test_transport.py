@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 
 import grpc
 import pytest
@@ -57,14 +58,15 @@ def test_what_the_operator_chose_stands() -> None:
         ("1.80rc1", {VARIABLE: UNPOOLED}),
         ("2.0", {VARIABLE: UNPOOLED}),
         ("unknown", {}),
+        ("", {}),
         (None, {}),
     ],
 )
 def test_a_grpc_that_has_no_pool_or_no_number_is_told_nothing(
     installed: str | None, told: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def version(_: str) -> str:
-        if installed is None:
+    def version(_: str) -> str | None:
+        if installed == "":
             raise PackageNotFoundError
         return installed
 
@@ -76,11 +78,31 @@ def test_a_grpc_that_has_no_pool_or_no_number_is_told_nothing(
     assert environment == told
 
 
-def test_programs_tell_it_before_grpc_is_there() -> None:
-    for program in ("controller", "agent"):
-        found = f"import sys, {program}.main; print('grpc' in sys.modules)"
-        told = subprocess.run([sys.executable, "-c", found], capture_output=True, text=True, check=True)
-        assert told.stdout == "False\n", program
+@pytest.mark.parametrize(("program", "loaded"), [("controller", "daemon"), ("agent", "assembly")])
+def test_programs_tell_it_before_grpc_is_there(program: str, loaded: str, tmp_path: Path) -> None:
+    # In place of what loads gRPC, a module that looks at what has been told by then.
+    config = tmp_path / "settings.toml"
+    config.write_text("")
+    watched = f"""
+import importlib.abc, importlib.machinery, os, sys
+
+class Watching(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def find_spec(self, name, path, target=None):
+        return importlib.machinery.ModuleSpec(name, self) if name == "{program}.{loaded}" else None
+
+    def exec_module(self, module):
+        sys.stdout.write(str((os.environ.get("{VARIABLE}"), "grpc" in sys.modules)))
+        sys.stdout.flush()
+        os._exit(0)
+
+sys.meta_path.insert(0, Watching())
+sys.argv = ["{program}", "--config", {str(config)!r}]
+import {program}.main
+{program}.main.main()
+"""
+    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    done = subprocess.run([sys.executable, "-c", watched], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == str((UNPOOLED, False)), done.stderr
 
 
 class Relay:
@@ -139,18 +161,20 @@ async def test_a_checkpoint_need_not_wait_for_what_the_other_side_says() -> None
         for _ in range(count):
             yield PIECE
 
-    async with (
-        asyncio.timeout(PATIENCE_SECONDS),
-        relay.listening(port) as relayed,
-        channel_to(f"127.0.0.1:{relayed}") as channel,
-    ):
-        put = channel.stream_unary("/Test/Put")
-        assert await put(several(1)) == str(len(PIECE)).encode()
-        relay.answers.clear()
-        relay.awaited_bytes = relay.sent_bytes + pieces * len(PIECE)
-        relay.come.clear()
-        call = put(several(pieces))
-        await relay.come.wait()
-        relay.answers.set()
-        assert await call == str(pieces * len(PIECE)).encode()
-    await server.stop(None)
+    try:
+        async with (
+            asyncio.timeout(PATIENCE_SECONDS),
+            relay.listening(port) as relayed,
+            channel_to(f"127.0.0.1:{relayed}") as channel,
+        ):
+            put = channel.stream_unary("/Test/Put")
+            assert await put(several(1)) == str(len(PIECE)).encode()
+            relay.answers.clear()
+            relay.awaited_bytes = relay.sent_bytes + pieces * len(PIECE)
+            relay.come.clear()
+            call = put(several(pieces))
+            await relay.come.wait()
+            relay.answers.set()
+            assert await call == str(pieces * len(PIECE)).encode()
+    finally:
+        await server.stop(None)
