@@ -105,76 +105,117 @@ import {program}.main
     assert done.stdout == str((UNPOOLED, False)), done.stderr
 
 
-class Relay:
-    """Between a client and a server: counts what the client sends, and can keep back what the server says."""
+class Way:
+    """What a relay passes on in one direction, unless that is kept back."""
 
     def __init__(self) -> None:
-        self.sent_bytes = 0
-        self.awaited_bytes = 0
-        self.come = asyncio.Event()
-        self.answers = asyncio.Event()
-        self.answers.set()
+        self.passed_bytes = 0
+        self.open = asyncio.Event()
+        self.open.set()
+        self._awaited_bytes = 0
+        self._come = asyncio.Event()
 
-    @asynccontextmanager
-    async def listening(self, port: int) -> AsyncIterator[int]:
-        """The port where it listens; `port` is the server's."""
-        writers: list[asyncio.StreamWriter] = []
+    async def more(self, count: int) -> None:
+        """Until so many bytes more have come."""
+        self._awaited_bytes = self.passed_bytes + count
+        self._come.clear()
+        await self._come.wait()
 
-        async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
-            writers.extend((writer, to_server))
-            await asyncio.gather(self._requests(reader, to_server), self._answers(from_server, writer))
-
-        async with await asyncio.start_server(relay, "127.0.0.1", 0) as server:
-            yield server.sockets[0].getsockname()[1]
-            for writer in writers:
-                writer.close()
-                await writer.wait_closed()
-
-    async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Until there is no more."""
         while data := await reader.read(1 << 16):
-            self.sent_bytes += len(data)
-            if self.sent_bytes >= self.awaited_bytes:
-                self.come.set()
-            writer.write(data)
-
-    async def _answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(1 << 16):
-            await self.answers.wait()
+            self.passed_bytes += len(data)
+            if self.passed_bytes >= self._awaited_bytes:
+                self._come.set()
+            await self.open.wait()
             writer.write(data)
 
 
-async def test_a_checkpoint_need_not_wait_for_what_the_other_side_says() -> None:
-    # On a path of 200 ms, with 64 KiB on their way, it would take an hour for each gigabyte.
-    async def taken(pieces: AsyncIterator[bytes], _: object) -> bytes:
-        return str(sum([len(piece) async for piece in pieces])).encode()
+@asynccontextmanager
+async def relayed(port: int, up: Way, down: Way) -> AsyncIterator[int]:
+    """A port from which all is passed on to that one, and what is answered back."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
+        writers.extend((writer, to_server))
+        await asyncio.gather(up.relay(reader, to_server), down.relay(from_server, writer))
+
+    async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+        for writer in writers:
+            writer.close()
+            await writer.wait_closed()
+
+
+async def several(count: int) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield PIECE
+
+
+async def length(pieces: AsyncIterator[bytes]) -> int:
+    return sum([len(piece) async for piece in pieces])
+
+
+@asynccontextmanager
+async def checkpoints() -> AsyncIterator[int]:
+    """The port of a server, with a controller's options, to which pieces are sent, and from which they come."""
+
+    async def put(pieces: AsyncIterator[bytes], _: object) -> bytes:
+        return str(await length(pieces)).encode()
+
+    async def get(count: bytes, _: object) -> AsyncIterator[bytes]:
+        async for piece in several(int(count)):
+            yield piece
 
     server = aio.server(options=SERVER_OPTIONS)
-    handlers = {"Put": grpc.stream_unary_rpc_method_handler(taken)}
+    handlers = {"Put": grpc.stream_unary_rpc_method_handler(put), "Get": grpc.unary_stream_rpc_method_handler(get)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("Test", handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    relay = Relay()
-    pieces = WINDOW_BYTES // len(PIECE) - 1
-
-    async def several(count: int) -> AsyncIterator[bytes]:
-        for _ in range(count):
-            yield PIECE
-
     try:
-        async with (
-            asyncio.timeout(PATIENCE_SECONDS),
-            relay.listening(port) as relayed,
-            channel_to(f"127.0.0.1:{relayed}") as channel,
-        ):
-            put = channel.stream_unary("/Test/Put")
-            assert await put(several(1)) == str(len(PIECE)).encode()
-            relay.answers.clear()
-            relay.awaited_bytes = relay.sent_bytes + pieces * len(PIECE)
-            relay.come.clear()
-            call = put(several(pieces))
-            await relay.come.wait()
-            relay.answers.set()
-            assert await call == str(pieces * len(PIECE)).encode()
+        yield port
     finally:
         await server.stop(None)
+
+
+# On a path of 200 ms, with 64 KiB on their way, a checkpoint would take an hour for each gigabyte.
+ON_THEIR_WAY = WINDOW_BYTES // len(PIECE) - 1
+
+
+@asynccontextmanager
+async def channel_through(up: Way, down: Way) -> AsyncIterator[aio.Channel]:
+    """An agent's channel to such a server, through a relay."""
+    async with (
+        asyncio.timeout(PATIENCE_SECONDS),
+        checkpoints() as port,
+        relayed(port, up, down) as relay,
+        channel_to(f"127.0.0.1:{relay}") as channel,
+    ):
+        yield channel
+
+
+async def test_an_agent_sends_a_checkpoint_on_while_nothing_is_heard_of_the_controller() -> None:
+    up, down = Way(), Way()
+    async with channel_through(up, down) as channel:
+        put = channel.stream_unary("/Test/Put")
+        assert int(await put(several(1))) == len(PIECE)
+        down.open.clear()
+        call = put(several(ON_THEIR_WAY))
+        await up.more(ON_THEIR_WAY * len(PIECE))
+        down.open.set()
+        assert int(await call) == ON_THEIR_WAY * len(PIECE)
+
+
+async def test_a_controller_sends_a_checkpoint_on_while_nothing_is_heard_of_the_agent() -> None:
+    up, down = Way(), Way()
+    async with channel_through(up, down) as channel:
+        get = channel.unary_stream("/Test/Get")
+        assert await length(aiter(get(b"1"))) == len(PIECE)
+        call = get(str(ON_THEIR_WAY).encode())
+        coming = asyncio.create_task(down.more(ON_THEIR_WAY * len(PIECE)))
+        first = len(await anext(aiter(call)))
+        up.open.clear()
+        await coming
+        up.open.set()
+        assert first + await length(aiter(call)) == ON_THEIR_WAY * len(PIECE)
