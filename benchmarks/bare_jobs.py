@@ -26,7 +26,6 @@ from controller.daemon import SERVER_OPTIONS
 from headrace.v1 import attempt_pb2, job_pb2, job_service_pb2, session_pb2
 
 NODES_MAX = 10_000
-LEASE_MILLIS = 30_000
 # As the controller's own.
 SQL = (
     "PRAGMA journal_mode = WAL",
@@ -62,7 +61,8 @@ class _Call:
 class BareJobs:
     """The jobs and the nodes, in memory and in one table."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lease_millis: int) -> None:
+        self._lease_millis = lease_millis
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         for statement in SQL:
             self._database.execute(statement)
@@ -125,7 +125,7 @@ class BareJobs:
                     session=node.session,
                     generation=node.generation,
                     acked_sequence=node.sequence,
-                    lease_millis=LEASE_MILLIS,
+                    lease_millis=self._lease_millis,
                     placements=node.placements.values(),
                 )
         finally:
@@ -179,8 +179,8 @@ class BareJobs:
         self._database.execute("COMMIT")
 
 
-async def _serve(address: str, path: Path) -> None:
-    bare = BareJobs(path)
+async def _serve(address: str, path: Path, lease_millis: int) -> None:
+    bare = BareJobs(path, lease_millis)
     server = aio.server(options=SERVER_OPTIONS)
     jobs = {
         "CreateJob": _method(grpc.unary_unary_rpc_method_handler, bare.create, job_service_pb2.CreateJobRequest),
@@ -206,4 +206,4 @@ def _written(message: Message) -> bytes:
 
 if __name__ == "__main__":
     raise_limit()
-    asyncio.run(_serve(sys.argv[1], Path(sys.argv[2])))
+    asyncio.run(_serve(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])))

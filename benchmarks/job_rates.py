@@ -4,6 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -109,12 +110,17 @@ async def measure(scale: "Scale") -> Row:
     found: list[tuple[Way, Rate, Rate]] = []
     seconds = scale.seconds / ROUNDS
     for number in range(ROUNDS):
-        async with swarm.bare("benchmarks.bare_jobs", str(scale.folder / f"bare-{number}.db")) as bare:
+        async with _bare(scale, f"bare-{number}.db") as bare:
             floor = await _rates(scale, bare, seconds)
         with scale.controller(f"jobs-{number}") as controller:
             ours = await _rates(scale, controller, seconds)
         found += zip(WAYS, ours, floor, strict=True)
     return _row(scale, found)
+
+
+def _bare(scale: "Scale", name: str) -> AbstractAsyncContextManager[swarm.Bare]:
+    """That server, whose agents report as often as the controller's."""
+    return swarm.bare("benchmarks.bare_jobs", str(scale.folder / name), str(scale.lease_millis))
 
 
 async def alone(scale: "Scale") -> Row:
@@ -151,7 +157,7 @@ def _row(scale: "Scale", found: Sequence[tuple[Way, Rate, Rate | None]]) -> Row:
                 Series(f"{way.name}: bare, its processor time, a job", "ms", tuple(one.cpu_millis for one in floor)),
             )
             ratios.append(of_rounds(f"{way.name} / bare", rates, bare))
-    notes = ["no TLS: this version has none"]
+    notes = [f"a lease of {scale.lease_millis / 1000:g} s; no TLS: this version has none"]
     if any(floor is not None for _, _, floor in found):
         notes.append(_BARE)
     return Row(3, f"jobs a second, {scale.agents} nodes", tuple(series), tuple(ratios), tuple(notes))
@@ -196,7 +202,7 @@ async def queued(scale: "Scale") -> Row:
 
     Before it, the same of a server that does the least that can be done, with as many agents and none that wait.
     """
-    async with swarm.bare("benchmarks.bare_jobs", str(scale.folder / "bare-queue.db")) as server:
+    async with _bare(scale, "bare-queue.db") as server:
         floor, floor_rate = await _taken(scale, server.address)
     folder = scale.folder / "queue"
     restarts.seed_queued(folder, scale.queued, waiting(scale.image))
@@ -207,7 +213,11 @@ async def queued(scale: "Scale") -> Row:
     series = (placed, Series("answered", "jobs/s", (rate,)), bare, Series("bare: answered", "jobs/s", (floor_rate,)))
     ratios = (Ratio("p50", placed.p50, 20.0, unit="ms"), Ratio("p99", placed.p99, 100.0, unit="ms"))
     title = f"{OFFERED_PER_SECOND} submissions a second, {scale.agents} nodes, {scale.queued} queued"
-    notes = (f"{ours.placed} of {len(ours.seconds) + 1} were placed at once; jobs run on: no place is given up", _BARE)
+    notes = (
+        f"a lease of {scale.lease_millis / 1000:g} s",
+        f"{ours.placed} of {len(ours.seconds) + 1} were placed at once; jobs run on: no place is given up",
+        _BARE,
+    )
     return Row(5, title, series, ratios, notes)
 
 

@@ -22,8 +22,11 @@ CONNECT_SECONDS = 180.0
 
 
 async def at_rest(scale: "Scale") -> Row:
-    """Row 7: what agents that only report cost, how soon a change is seen, and how soon all are back."""
-    with scale.controller("rest") as controller:
+    """Row 7: what agents that only report cost, how soon a change is seen, and how soon all are back.
+
+    It asks for a report each ten seconds, of however many nodes.
+    """
+    with scale.controller("rest", reports_per_second=0) as controller:
         empty_bytes = controller.rss_bytes
         with swarm.agents(controller.address, scale.agents, start_seconds=max(10.0, scale.agents / 500)) as agents:
             came = await connected(agents, scale.agents)

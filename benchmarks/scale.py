@@ -25,9 +25,13 @@ from benchmarks import (
     table,
 )
 from benchmarks.figures import Row
+from controller.core.leases import lease_of
+from controller.core.policy import Policy
 from deploy.local import places
 from headrace.refusals import Refusal
+from headrace.settings import ControllerSettings
 from headrace.transport import VARIABLE, read_in_one_thread
+from headrace.units import parse_duration
 
 LEASE = "30s"
 Part = Callable[["Scale"], Awaitable[Row]]
@@ -46,10 +50,16 @@ class Scale:
     folder: Path
     image: str
 
+    @property
+    def lease_millis(self) -> int:
+        """For how long a controller has agents go on without an answer: a third of that lies between two reports."""
+        policy = Policy(lease_ms=parse_duration(LEASE), reports_per_second=ControllerSettings().reports_per_second)
+        return lease_of(policy, self.agents).agent_ms
+
     @contextmanager
-    def controller(self, name: str, *, lease: str = LEASE) -> Iterator[swarm.Measured]:
-        """A controller with the state of that name."""
-        with swarm.controller(self.folder / name, lease=lease) as started:
+    def controller(self, name: str, **told: object) -> Iterator[swarm.Measured]:
+        """A controller with the state of that name, and these settings."""
+        with swarm.controller(self.folder / name, **{"lease": LEASE, **told}) as started:
             yield started
 
 

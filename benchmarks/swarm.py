@@ -15,7 +15,6 @@ import psutil
 from benchmarks.agents import raise_limit
 from deploy.local import cluster, processes
 from headrace.connection import Connection
-from headrace.settings import Level
 
 # What one process of Python keeps up with.
 AGENTS_PER_PROCESS = 2_500
@@ -118,9 +117,8 @@ class Measured:
 
     folder: Path
     address: str
-    lease: str
+    settings: cluster.Settings
     process: processes.Process
-    level: Level = "warning"
 
     @property
     def rss_bytes(self) -> int:
@@ -134,23 +132,23 @@ class Measured:
 
     def start(self) -> None:
         """Starts it, and waits until its port answers."""
-        self.process = _started(self.folder, self.address, self.lease, self.level)
+        self.process = _started(self.folder, self.address, self.settings)
 
 
 @contextlib.contextmanager
-def controller(folder: Path, *, lease: str) -> Iterator[Measured]:
-    """A controller with that lease; what its store has already, it starts from."""
+def controller(folder: Path, **told: object) -> Iterator[Measured]:
+    """A controller that is told that, by the names of its settings; what its store has already, it starts from."""
     raise_limit()
     address = cluster.free_address()
-    measured = Measured(folder, address, lease, _started(folder, address, lease, "warning"))
+    settings = {"log": {"level": "warning"}, **told}
+    measured = Measured(folder, address, settings, _started(folder, address, settings))
     try:
         yield measured
     finally:
         measured.process.stop()
 
 
-def _started(folder: Path, address: str, lease: str, level: Level) -> processes.Process:
-    settings = {"lease": lease, "log": {"level": level}}
+def _started(folder: Path, address: str, settings: cluster.Settings) -> processes.Process:
     return cluster.start_controller(folder, registry="", address=address, settings=settings)
 
 

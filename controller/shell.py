@@ -10,7 +10,19 @@ from typing import assert_never, cast
 
 from controller.clock import Clock
 from controller.core.cluster import Cluster
-from controller.core.model import Answer, Assign, Changed, Effect, Event, Reject, Reported, Save, Ticked, Value
+from controller.core.model import (
+    Answer,
+    Assign,
+    Changed,
+    Effect,
+    Event,
+    Reject,
+    Reported,
+    Save,
+    SessionOver,
+    Ticked,
+    Value,
+)
 from controller.feeds import Feed
 from controller.logs import JobLogs
 from controller.store import Store
@@ -138,6 +150,7 @@ class Shell:
         sessions = self._outboxes.get(node, {})
         if sessions.get(session) is outbox:
             del sessions[session]
+            self.tell(SessionOver(node, session))
         if not sessions:
             self._outboxes.pop(node, None)
 

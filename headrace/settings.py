@@ -38,6 +38,7 @@ DEFAULT_ENGINE = "unix:///var/run/docker.sock"
 MIN_LEASE_MS, MAX_LEASE_MS = 1000, 3_600_000
 NETWORKS_MAX = 1000
 MOVES_MAX = 100_000
+REPORTS_MAX = 1_000_000
 
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -89,6 +90,12 @@ def _host(value: object) -> str:
 def _moves(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOVES_MAX:
         raise WrongSetting(f"is a whole number from 0 (none) to {MOVES_MAX}, e.g. 10")
+    return value
+
+
+def _reports(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= REPORTS_MAX:
+        raise WrongSetting(f"is a whole number from 0 (however many) to {REPORTS_MAX}, e.g. 300")
     return value
 
 
@@ -276,6 +283,7 @@ class ControllerSettings:
     web: WebSettings = field(default_factory=WebSettings)
     identifiers: TrustSettings = field(default_factory=TrustSettings)
     lease_ms: int = setting(15_000, _lease, key="lease")
+    reports_per_second: int = setting(300, _reports)
     store: str = ""
     checkpoints: Path | None = setting(None, _folder)  # noqa: RUF009 - setting() makes a field.
     images: ImageSettings = field(default_factory=ImageSettings)

@@ -11,6 +11,7 @@ from controller.core.fairness import Fading
 from controller.core.foresight import Foresight
 from controller.core.history import kept
 from controller.core.improving import Improvements
+from controller.core.leases import Leases
 from controller.core.model import Answer, Assign, Changed, Effect, Reject, Save, Value, aborted, begun, moved
 from controller.core.past_runs import PastRuns
 from controller.core.placement.arrivals import Arrivals
@@ -74,7 +75,7 @@ class Book:
         self.starting_since_ms: dict[str, int] = {}
         # Since when a job's device is in no report: job, device.
         self.missing_since_ms: dict[tuple[str, str], int] = {}
-        self.endings = Endings(policy.ends_ms)
+        self.endings, self.leases = Endings(policy.ends_ms), Leases(policy, len(nodes))
         self.foresight, self.past_runs = Foresight(), PastRuns()
         self.learned, self.improvements = Learned(self.nodes), Improvements()
         self.watchlist, self.relations = Watchlist(), Relations()
@@ -96,8 +97,8 @@ class Book:
         self._saves: dict[str, Job | Node | Use] = {}
         self._doubtful: dict[str, None] = {}
         self._acked: dict[str, None] = {}
-        # When the report was heard that was answered last.
-        self._answered_ms: dict[str, int] = {}
+        # Since when nodes are without a stream, by this process's own clock, the first one first.
+        self.left_ms: dict[str, int] = {}
         # What a node said last of each job's attempt: most of a report is what the one before said.
         self.heard: dict[str, Attempt] = {}
         # Whether jobs that wait are to be looked at: now, as there may be room, or at the next tick.
@@ -172,6 +173,7 @@ class Book:
         if before is None or _offers(before) != _offers(node):
             self.touch(node.id, is_another=True)
         self.nodes[node.id] = node
+        self.leases.counted(len(self.nodes))
         self.projects.yardstick.put(node)
         self._saves[node.name] = node
         self.written_ms.pop(node.id, None)
@@ -203,6 +205,7 @@ class Book:
         """The node has reported."""
         self.heard_ms.pop(node, None)
         self.heard_ms[node] = self.now_ms
+        self.left_ms.pop(node, None)
 
     def note(self, subject: str, reason: str, message: str) -> None:
         """Records that something happened."""
@@ -338,24 +341,20 @@ class Book:
             else:
                 self.nodes[node_id] = node
                 self.changed(node_id)
-        elif node_id not in self._acked or self._answered_lately(node_id):
+        elif node_id not in self._acked or self.leases.needs_no_answer(node_id, self.heard_ms[node_id]):
             return
-        self._answered_ms[node_id] = self.heard_ms.get(node_id, self.now_ms)
+        self.leases.answered(node_id, self.heard_ms.get(node_id, self.now_ms))
         session, sequence = self.newest.get(node_id, (node.session, 0))
         assignment = Assignment(
             cluster=self.name,
             session=session,
             generation=node.generation,
             acked_sequence=sequence,
-            lease_millis=self.policy.lease_ms,
+            lease_millis=self.leases.lease.agent_ms,
             placements=wanted[0],
             prefetches=wanted[1],
         )
         self._effects.append(Assign(node_id, assignment))
-
-    def _answered_lately(self, node_id: str) -> bool:
-        answered_ms = self._answered_ms.get(node_id)
-        return answered_ms is not None and self.heard_ms[node_id] < answered_ms + self.policy.answer_ms
 
     def _doubt(self, job: Job | None) -> None:
         for node in assignments.nodes_of(job) if job is not None else ():

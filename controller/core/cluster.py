@@ -11,6 +11,7 @@ from controller.core.model import (
     Event,
     MoveAsked,
     Reported,
+    SessionOver,
     Submitted,
     SubmittedTogether,
     Ticked,
@@ -35,6 +36,8 @@ class Cluster:
                 ticks.ticked(self.book, now_ms=now_ms, wall_ms=wall_ms)
             case Reported(report):
                 reports.reported(self.book, report)
+            case SessionOver(node, session):
+                reports.left(self.book, node, session)
             case Submitted():
                 _submitted(self.book, event)
             case SubmittedTogether():

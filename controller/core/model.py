@@ -94,6 +94,14 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionOver:
+    """The stream of a node's session is over; what the node runs goes on, and so does its lease."""
+
+    node: str
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
 class Submitted:
     """A user wants a job, or wants to know what it would be; its images are pinned already.
 
@@ -152,7 +160,7 @@ class DrainAsked:
     force: bool = False
 
 
-Event = Ticked | Reported | Submitted | SubmittedTogether | CancelAsked | MoveAsked | DrainAsked
+Event = Ticked | Reported | SessionOver | Submitted | SubmittedTogether | CancelAsked | MoveAsked | DrainAsked
 
 
 # Effects: what the core asks the shell to do. Saves come first, in one transaction for the batch.

@@ -10,8 +10,11 @@ from controller.core.placement.lengths import Terms
 class Policy:
     """The few named numbers of the controller, in milliseconds."""
 
-    # The agent's. The controller waits half as long again before it touches what a node has: the agent gives up first.
+    # The agent's, unless there are so many nodes that more reports came in a second than that (0: however many). So it
+    # becomes no longer than what has a lost node's jobs replaced no later than a job's own `lost_after`, of 5 minutes.
     lease_ms: int = 15_000
+    reports_per_second: int = 0
+    spread_ms_max: int = 180_000
     prefetch_ms: int = 900_000
     # How often jobs whose place depends on what sensors read are looked at again.
     readings_ms: int = 10_000
@@ -22,7 +25,7 @@ class Policy:
     drift_ms: int = 10_000
     # For how long a node may leave out a device that a job has before that counts as lost.
     device_gone_ms: int = 30_000
-    # How long a node that said nothing is not doubted, however often it has to report.
+    # As in Lease; and for how long a node whose stream is over may be without one before it is doubted.
     doubt_ms: int = 9_000
     # What a project has used counts for half as much after so long; and for its turn it counts as it would be that much
     # later, so that what was just given counts at once.
@@ -57,24 +60,3 @@ class Policy:
         """Those by which places are compared."""
         numbers = self.improving
         return Terms(numbers.reluctance.gain_ratio, numbers.matters_ms, self.ms_per_price, self.unknown_run_ms)
-
-    @property
-    def answer_ms(self) -> int:
-        """How long after a report that was answered another one need not be, if there is nothing new to tell.
-
-        What it costs a node of its lease, at worst. Jobs that come and go make it report many times a second.
-        """
-        return self.lease_ms // 10
-
-    @property
-    def node_lease_ms(self) -> int:
-        """How long after its last report a node may still run what it was told to: its agent gives up before."""
-        return self.lease_ms * 3 // 2
-
-    @property
-    def suspect_ms(self) -> int:
-        """How long after its last report a node is SUSPECT: it reports three times a lease, and has missed one.
-
-        It gets no jobs then, and none of its own are touched before `node_lease_ms`.
-        """
-        return min(self.node_lease_ms, max(self.doubt_ms, self.lease_ms * 3 // 5))

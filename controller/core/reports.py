@@ -67,6 +67,12 @@ def reported(book: Book, report: Report) -> None:
     book.acknowledge(report.node)
 
 
+def left(book: Book, node: str, session: int) -> None:
+    """A node's stream is over, unless that was an older one's."""
+    if node in book.nodes and book.nodes[node].session == session:
+        book.left_ms.setdefault(node, book.now_ms)
+
+
 def _devices(book: Book, report: Report) -> tuple[Device, ...] | None:
     """All of its devices, whole; `None` where it counts on what was not heard in this session."""
     if not report.brief:
@@ -86,7 +92,7 @@ def _superseded(book: Book, node: str, newest: int) -> Refusal:
     # Whoever had that session is heard no more, or never was this node: the agent that is there may go on above it.
     # While it is heard, two agents must not put each other out of their jobs.
     silent_ms = book.now_ms - book.heard_ms.get(node, book.now_ms)
-    known = {"session": str(newest)} if silent_ms > book.policy.node_lease_ms else {}
+    known = {"session": str(newest)} if silent_ms > book.leases.lease.node_ms else {}
     return Refusal(Code.ABORTED, "SESSION_SUPERSEDED", message, **known)
 
 

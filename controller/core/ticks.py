@@ -35,14 +35,15 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
     book.now_ms, book.wall_ms = now_ms, wall_ms
     if passed_ms > STOOD_STILL_MS:
         _stood_still(book, passed_ms)
-    for node, silent_ms in _silent_nodes(book, book.policy.suspect_ms):
+    for node, silent_ms in _silent_nodes(book, book.leases.lease.suspect_ms):
         if node.state is NodeState.READY:
             book.put_node(replace(node, state=NodeState.SUSPECT))
             book.note(node.name, "NODE_SUSPECT", f"has not reported for {silent_ms / 1000:.0f} s")
-        if silent_ms <= book.policy.node_lease_ms:
+        if silent_ms <= book.leases.lease.node_ms:
             continue
         for job in book.jobs_at(node.id):
             _silent(book, job, node.id, silent_ms)
+    _doubt_those_that_left(book)
     for job_id in [*book.watchlist.limited, *book.watchlist.over(wall_ms)]:
         if job_id in book.jobs:
             _limits(book, book.jobs[job_id])
@@ -73,6 +74,18 @@ def _silent_nodes(book: Book, millis: int) -> list[tuple[Node, int]]:
     return found
 
 
+def _doubt_those_that_left(book: Book) -> None:
+    """Doubts nodes that have been without a stream for a while: with long leases that is seen before their silence."""
+    for node_id, left_ms in list(book.left_ms.items()):
+        if book.now_ms - left_ms <= book.policy.doubt_ms:
+            return
+        del book.left_ms[node_id]
+        node = book.nodes[node_id]
+        if node.state is NodeState.READY:
+            book.put_node(replace(node, state=NodeState.SUSPECT))
+            book.note(node.name, "NODE_SUSPECT", f"has been cut off for {(book.now_ms - left_ms) / 1000:.0f} s")
+
+
 def _write_report_times(book: Book) -> None:
     """Writes down now and then when nodes reported last, some of them each time: thousands are not saved at once."""
     at_most = len(book.written_ms) // _TICKS_FOR_ALL + 1
@@ -89,6 +102,7 @@ def _write_report_times(book: Book) -> None:
 def _stood_still(book: Book, millis: int) -> None:
     """What nodes said while this process stood still (its disk was full, it was stopped) is heard only now."""
     book.heard_ms = {node: heard_ms + millis for node, heard_ms in book.heard_ms.items()}
+    book.left_ms = {node: left_ms + millis for node, left_ms in book.left_ms.items()}
     progress.stood_still(book)
 
 
@@ -113,9 +127,9 @@ def _silent(book: Book, job: Job, node: str, silent_ms: int) -> None:
 def _held_still_after_ms(book: Book, job: Job) -> int:
     """How long after a node's last report no container of the job runs there: its agent must have given up first."""
     if job.spec.partition is not Partition.STOP:
-        return book.policy.node_lease_ms
+        return book.leases.lease.node_ms
     # Its agent asks it to leave when the lease is over, and waits for that as long as the job may take.
-    return book.policy.node_lease_ms + job.spec.grace_ms
+    return book.leases.lease.node_ms + job.spec.grace_ms
 
 
 def _limits(book: Book, job: Job) -> None:

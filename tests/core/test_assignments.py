@@ -3,9 +3,12 @@
 from controller.core import model as controller
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
+from controller.core.leases import lease_of
 from headrace.attempts import Attempt, AttemptState
 from headrace.sessions import Assignment, Report
 from tests.core.small_world import AMD64, PINS, World, description, spec
+
+ANSWER_MS = lease_of(Policy(), 1).answer_ms
 
 
 def cluster_with_two_jobs() -> Cluster:
@@ -27,7 +30,7 @@ def assignment_in(effects: list[controller.Effect]) -> Assignment:
     return assign.assignment
 
 
-def heard(cluster: Cluster, report: Report, *, after_ms: int = Policy().answer_ms) -> list[controller.Effect]:
+def heard(cluster: Cluster, report: Report, *, after_ms: int = ANSWER_MS) -> list[controller.Effect]:
     """What comes of a report that arrives so long after whatever was before it."""
     book = cluster.book
     cluster.handle(controller.Ticked(book.now_ms + after_ms, book.wall_ms + after_ms))
@@ -62,9 +65,9 @@ def test_reports_that_follow_on_an_answer_are_not_each_answered_with_nothing_new
 
 
 def test_a_report_is_answered_long_before_the_lease_of_an_earlier_answer_is_over() -> None:
-    policy = Policy()
+    lease = lease_of(Policy(), 1)
 
-    assert policy.answer_ms + policy.lease_ms // 3 < policy.lease_ms // 2
+    assert lease.answer_ms + lease.agent_ms // 3 < lease.agent_ms // 2
 
 
 def test_a_job_that_ends_is_taken_out_of_what_its_node_should_run_in_a_new_generation_at_once() -> None:

@@ -5,6 +5,7 @@ from agent.runtimes.runtime import Ref
 from controller.core import model as controller
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
+from controller.core.leases import lease_of
 from headrace.attempts import Attempt, AttemptState, Phase
 from headrace.jobs import Job, JobState, MigrationState
 from headrace.nodes import Node
@@ -255,7 +256,7 @@ def silent_for(cluster: Cluster, millis: int) -> None:
 def test_an_agent_whose_node_has_a_newer_session_that_went_silent_is_told_what_to_go_above() -> None:
     cluster = controller_with_a_job()
     cluster.handle(controller.Reported(report(1, session=2**40)))
-    silent_for(cluster, Policy().node_lease_ms + 1_000)
+    silent_for(cluster, lease_of(Policy(), 1).node_ms + 1_000)
 
     refusal = rejected(cluster.handle(controller.Reported(report(9))))
 

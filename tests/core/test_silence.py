@@ -2,12 +2,13 @@
 
 from controller.core import model as controller
 from controller.core.book import Policy
+from controller.core.leases import lease_of
 from headrace.attempts import AttemptState
 from headrace.jobs import JobState, Partition, Requests, Timeouts
 from headrace.nodes import NodeState
 from tests.core.small_world import AMD64, ARM64, FIRST, GIB, SECOND, SLOW, World
 
-LOST_MS = Policy().node_lease_ms
+LOST_MS = lease_of(Policy(), 1).node_ms
 
 
 def test_a_silent_node_is_doubted_and_its_job_is_not_replaced_before_its_time() -> None:

@@ -7,7 +7,11 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
-from controller.core.book import Policy
+import pytest
+
+from controller.core.leases import REPORTS_A_LEASE, lease_of
+from controller.core.model import Event, SessionOver
+from controller.core.policy import Policy
 from headrace.nodes import Device, Health, Load, Node, NodeState
 from tests.shell.controller_double import begin
 from tests.shell.running_controller import LEASE_MS, agent, controller
@@ -55,17 +59,17 @@ async def test_a_node_that_is_lost_is_doubted(tmp_path: Path) -> None:
         silent_seconds = time.monotonic() - heard
 
     # `say` repeats a report until it is answered: the last one may have come a moment later.
-    assert silent_seconds > Policy(lease_ms=LEASE_MS).suspect_ms / 1000 - SEEN_SECONDS
+    assert silent_seconds > lease_of(Policy(lease_ms=LEASE_MS), 1).suspect_ms / 1000 - SEEN_SECONDS
 
 
 def test_with_the_lease_that_is_shipped_a_lost_node_is_doubted_within_ten_seconds_of_its_last_report() -> None:
-    policy = Policy()
+    lease = lease_of(Policy(), 1)
 
     # The beat of ticks, and the time to save and to tell, come on top.
-    assert policy.suspect_ms <= 9_000
-    assert policy.suspect_ms < policy.node_lease_ms
+    assert lease.suspect_ms <= 9_000
+    assert lease.suspect_ms < lease.node_ms
     # It reports three times a lease: one report may be late.
-    assert policy.suspect_ms > 1.5 * policy.lease_ms / 3
+    assert lease.suspect_ms > 1.5 * lease.agent_ms / REPORTS_A_LEASE
 
 
 async def test_a_change_of_a_device_is_seen_with_the_report_that_tells_it(tmp_path: Path) -> None:
@@ -120,3 +124,23 @@ async def test_the_program_shows_who_joins_and_what_is_wrong_with_devices(tmp_pa
 
     assert first.decode() == "a READY; 1 x H100\n"
     assert second.decode() == "a READY; 1 x H100; nvidia H100 GPU-1 DEGRADED: ECC\n"
+
+
+async def test_that_a_nodes_stream_is_over_is_judged_at_once_and_forgotten_with_its_next_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with controller(tmp_path) as running:
+        told: asyncio.Queue[Event] = asyncio.Queue()
+        shell, book = running.parts.shell, running.parts.shell.cluster.book
+        judge = shell.tell
+        monkeypatch.setattr(shell, "tell", lambda event: (judge(event), told.put_nowait(event)))
+        async with agent(running, "left") as there:
+            await there.say()
+        async with asyncio.timeout(SEEN_SECONDS):
+            while await told.get() != SessionOver("left", 1):
+                pass
+        async with agent(running, "other") as other, agent(running, "left", session=2) as again:
+            await other.say()
+            assert list(book.left_ms) == ["left"]
+            await again.say()
+            assert list(book.left_ms) == []

@@ -75,10 +75,11 @@ class SimulatedController(Process):
             return
         live = tuple(one for one in self.jobs.values() if not one.ended)
         pacing, speeds = self.world.pacing, self.world.speeds
-        policy = POLICY if pacing is None and speeds is None else replace(POLICY, improving=NUMBERS)
+        policy = self.world.policy
+        if pacing is not None or speeds is not None:
+            policy = replace(policy, improving=NUMBERS)
         if speeds is not None:
             policy = replace(policy, ms_per_price=speeds.ms_per_price, unknown_run_ms=UNKNOWN_RUN_MS)
-        policy = replace(policy, few_for_gangs=self.world.few_for_gangs)
         fading = Fading(POLICY.half_life_ms, POLICY.share_ahead_ms)
         projects = Projects(self.world.declared, fading, self.uses.values())
         # As the daemon does, with the newest of all jobs.
@@ -142,6 +143,11 @@ class SimulatedController(Process):
         if waits and (report.session, report.sequence) > self.newest.get(report.node, (0, 0)):
             self.waiting_ms.setdefault(report.node, self.world.now_ms)
         self.tell(controller.Reported(report))
+
+    def is_left(self, node: str, session: int, life: int) -> None:
+        """The stream of a session is over, for the process that had it."""
+        if self.is_up and life == self.life:
+            self.tell(controller.SessionOver(node, session))
 
     def judged(self, event: Any) -> list[Any]:
         """What the core makes of an event. What it decides is looked at, and then counts as what it had decided."""

@@ -47,11 +47,14 @@ class Line:
     def breaks(self) -> None:
         """The stream ends, which the agent notices sooner or later: there is no other one for its session."""
         if self.is_open:
+            self._is_left(NOTICE_MS)
             broken, self.is_open, self.wanted = self.wanted, False, 0
             self.world.after(self.world.draw(NOTICE_MS), partial(self._told, self.site.life, broken, 0))
 
     def open(self, session: int) -> None:
         """The agent leaves its stream, and wants one for this session."""
+        if self.is_open:
+            self._is_left(ON_THE_WAY_MS)
         self.is_open, self.wanted = False, session
         self.connect()
 
@@ -74,6 +77,10 @@ class Line:
         """The controller ends a session."""
         if self.down:
             self.world.after(self.world.draw(ON_THE_WAY_MS), partial(self._told, self.site.life, session, newest))
+
+    def _is_left(self, after_ms: int) -> None:
+        controller = self.world.controller
+        self.world.after(after_ms, partial(controller.is_left, self.site.name, self.wanted, controller.life))
 
     def _carry(self, deliver: Callable[[], None]) -> None:
         world = self.world

@@ -12,7 +12,8 @@ from agent.core.agent import AgentCore
 from agent.core.attempts import Desire
 from agent.daemon import newest
 from controller.core import arrays, assignments, dependencies, gangs, placing, precedence, preemption, reports, ticks
-from controller.core.book import Book, Policy
+from controller.core.book import Book
+from controller.core.leases import Lease
 from controller.core.placement.fit import Place, choose
 from controller.core.projects import Projects
 from controller.services.checkpoints import CheckpointService
@@ -98,8 +99,8 @@ def _started_without_a_lease(desire: Any, held: Any, wanted: Any, **named: Any) 
 _switch(
     "1, agent first",
     "The agent's lease is shorter than the controller's",
-    (Policy, "node_lease_ms"),
-    property(lambda policy: policy.lease_ms // 2),
+    (Lease, "node_ms"),
+    property(lambda lease: lease.agent_ms // 2),
 )
 
 
@@ -232,7 +233,7 @@ def _lost_at_once(silent: Any, book: Book, job: Any, *arguments: Any) -> None:
     STOPPING,
 )
 def _grace_is_not_waited_for(_after: Any, book: Book, _job: Any) -> int:
-    return book.policy.node_lease_ms
+    return book.leases.lease.node_ms
 
 
 @_rule("keep", "A job with `partition: keep` is never replaced", ticks, "_silent", KEEPING)

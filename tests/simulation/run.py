@@ -44,8 +44,14 @@ def run(seed: int, story: Story | None = None, emphasis: Emphasis = ANY) -> str:
     unequal = Random(f"speeds of {seed}")
     is_unequal = emphasis.unequal or (emphasis is ANY and unequal.random() < UNEQUAL)
     speeds = Speeds(unequal) if is_unequal else None
-    few_for_gangs = Random(f"columns of {seed}").choice((1, POLICY.few_for_gangs))
-    world = World(rng, story=story, declared=declared, pacing=pacing, few_for_gangs=few_for_gangs, speeds=speeds)
+    policy = replace(
+        POLICY,
+        # With more nodes or tasks the controller finds room for gangs in columns.
+        few_for_gangs=Random(f"columns of {seed}").choice((1, POLICY.few_for_gangs)),
+        # Where nodes may report no more often, leases become longer with the last ones that join.
+        reports_per_second=Random(f"reports of {seed}").choice((0, 0, 1)),
+    )
+    world = World(rng, story=story, declared=declared, pacing=pacing, policy=policy, speeds=speeds)
     world.faults = replace(Faults.drawn(rng), **emphasis.faults)
     world.wear = Random(f"what becomes of devices in {seed}")
     world.backlog = backlog
@@ -79,7 +85,7 @@ def _calm(world: World) -> None:
     world.controller.disk_is_full = False
     world.controller.start()
     # An operator wants no more moves that nobody asked for.
-    world.controller.book.policy = replace(POLICY, few_for_gangs=world.few_for_gangs)
+    world.controller.book.policy = world.policy
     for site in world.sites.values():
         site.disk_is_full = False
         site.start()

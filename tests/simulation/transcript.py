@@ -55,6 +55,8 @@ class Transcript:
                 return ""
             case controller.Reported(report):
                 return self._news(who, f"report of {report.node}", f"hears {report.node}: {_report(report)}")
+            case controller.SessionOver(node, session):
+                return f"the stream of {node}'s session {session} is over"
             case agent.Assigned(assignment):
                 return self._news(who, "assignment", f"hears: {_assignment(assignment)}")
             case agent.EngineFound(_, containers):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from agent.runtimes.runtime import Ref
 from controller.core.model import Submitted, SubmittedTogether
+from controller.core.policy import Policy
 from headrace.attempts import Platform
 from headrace.ids import task_id
 from headrace.jobs import Job, JobSpec
@@ -74,7 +75,7 @@ class World:
         nodes: dict[str, Platform] | None = None,
         declared: Mapping[str, Declared] | None = None,
         pacing: Pacing | None = None,
-        few_for_gangs: int = POLICY.few_for_gangs,
+        policy: Policy = POLICY,
         speeds: Speeds | None = None,
     ) -> None:
         self.rng = rng
@@ -88,8 +89,7 @@ class World:
         self.wear: Random | None = None
         # Where images take long to come.
         self.backlog: Backlog | None = None
-        # With more nodes or tasks the controller finds room for gangs in columns.
-        self.few_for_gangs = few_for_gangs
+        self.policy = policy
         self.handled = 0
         self.programs: dict[str, Program] = {}
         # Whose elements, or tasks, are whose; and who asked for which job.
