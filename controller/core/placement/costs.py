@@ -50,18 +50,17 @@ class Costs:
     def refresh(self, wants: Requests | None = None) -> None:
         """Follows what has changed: all of it, unless somebody `wants` CPU and memory alone.
 
-        These are had in many places that are as good. So only once many nodes have changed they are followed; until
-        then they cost infinitely much.
+        These are had in many places that are as good. So only after many changes they are followed; until then nodes
+        that have changed cost infinitely much.
         """
         snapshot = self._snapshot
         if self._packing is None or self._are_others():
             self._begin()
         elif self._seen < snapshot.clock:
-            late = snapshot.changed > self._seen
             roughly = wants is not None and wants.accelerators is None
-            if roughly and len(self._hosts) > MANY_HOSTS and np.count_nonzero(late) < TOGETHER:
+            if roughly and len(self._hosts) > MANY_HOSTS and snapshot.clock - self._seen < TOGETHER:
                 return
-            slots = np.flatnonzero(late & (snapshot.device_count > 0))
+            slots = np.flatnonzero((snapshot.changed > self._seen) & (snapshot.device_count > 0))
             if len(slots):
                 free = self._free(slots)
                 self._packing.put_all(slots, snapshot.cpu_millis[slots], snapshot.memory_bytes[slots], free)
@@ -78,6 +77,22 @@ class Costs:
                 self.refresh()
                 costs = self._packing.costs(shape, slots)
         return costs
+
+    def cheapest(self, shape: Shape, among: Booleans) -> Integers:
+        """Those of the nodes that it is `among` where a job costs least, of those of which that is known.
+
+        Of some it is. All of them are as good where it is infinite on each.
+        """
+        found: Integers = np.zeros(0, dtype=np.int64)
+        if self._packing is not None:
+            among = among[: len(self._hosts)]
+            known = among & (self._snapshot.changed[: len(among)] <= self._seen)
+            found = self._packing.cheapest(shape, known)
+            if not len(found):
+                self.refresh()
+                self._packing.catch_up()
+                found = self._packing.cheapest(shape, among)
+        return found if len(found) else np.flatnonzero(among)
 
     def then(self, shape: Shape, slots: Integers, left: Left) -> Floats:
         """What a job of the shape would cost on these nodes if only so much were left of them."""
@@ -122,6 +137,8 @@ class Costs:
     def _are_others(self) -> bool:
         """Whether there are other nodes, or they have something else, than when it began."""
         snapshot = self._snapshot
+        if snapshot.last_described <= self._described:
+            return False
         slots = np.flatnonzero(snapshot.described > self._described).tolist()
         self._described = snapshot.clock
         hosts = [self._host_of(snapshot.nodes[slot]) for slot in slots]

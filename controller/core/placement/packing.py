@@ -90,14 +90,14 @@ class Packing:
         row = self._row(shape)
         node = int(self._cost[row].argmin())
         if self._late and self._cost[row, node] == NOWHERE:
-            self._catch_up()
+            self.catch_up()
             node = int(self._cost[row].argmin())
         return None if self._cost[row, node] == NOWHERE else self._spot(shape, row, node)
 
     def choose_but(self, shape: Shape, node: int) -> tuple[Spot, float] | None:
         """The best place on another node, and what it costs."""
         row = self._row(shape)
-        self._catch_up()
+        self.catch_up()
         costs = self._cost[row].copy()
         costs[node] = NOWHERE
         other = int(costs.argmin())
@@ -106,7 +106,7 @@ class Packing:
     def least_cost(self, shape: Shape) -> float:
         """What a task costs where it costs least; infinite where it fits nowhere."""
         row = self._row(shape)
-        self._catch_up()
+        self.catch_up()
         return float(self._cost[row].min())
 
     def costs(self, shape: Shape, nodes: Integers) -> Floats:
@@ -117,9 +117,20 @@ class Packing:
         row = self._row(shape)
         costs: Floats = self._cost[row, nodes]
         if self._late and costs.min() == NOWHERE:
-            self._catch_up()
+            self.catch_up()
             costs = self._cost[row, nodes]
         return costs
+
+    def cheapest(self, shape: Shape, among: NDArray[np.bool_]) -> Integers:
+        """Those of the nodes that it is `among` where a task costs least.
+
+        None where it fits on none of them, or its costs on each are not worked out yet.
+        """
+        row = self._row(shape)
+        # To go through all nodes takes less time than to gather some, and then these.
+        costs = np.where(among, self._cost[row], NOWHERE)
+        least = costs.min(initial=NOWHERE)
+        return np.flatnonzero(costs == least) if least < NOWHERE else np.zeros(0, dtype=np.int64)
 
     def costs_of(self, shape: Shape, nodes: Integers, left: Left) -> Floats:
         """What a task would cost on these, if only so much were left of them; infinite where it would not fit."""
@@ -221,9 +232,9 @@ class Packing:
                 self._cost[rows, its] = NOWHERE
                 self._late |= dict.fromkeys(its.tolist())
         if len(self._late) >= self._together:
-            self._catch_up()
+            self.catch_up()
 
-    def _catch_up(self) -> None:
+    def catch_up(self) -> None:
         """Works out the costs of the nodes that changed."""
         if not self._late:
             return

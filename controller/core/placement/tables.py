@@ -188,8 +188,6 @@ class Table:
     def _cost(self, costs: Costs, slots: Integers) -> Costed:
         """What it costs on each of these nodes, with the alternative which it would be given there."""
         which = self.which[slots]
-        if not which.any():
-            return costs.of(self.shape(), slots)
         found = np.empty(len(slots), dtype=np.float32)
         for number in np.unique(which).tolist():
             there = which == number
@@ -198,20 +196,35 @@ class Table:
 
     def best(self, key: Floats) -> Integers:
         """The slots that are as good as the best by their keys, but for what they cost and how idle their nodes are."""
+        return np.flatnonzero(self._good(key))
+
+    def _good(self, key: Floats) -> Booleans:
         best = key.max()
         # The whole part of half of it says how good a place is but for how idle the node is.
-        return np.flatnonzero(key >= 2.0 * (best // 2.0)) if best > NOWHERE else np.flatnonzero(key > NOWHERE)
+        good: Booleans = key >= 2.0 * (best // 2.0) if best > NOWHERE else key > NOWHERE
+        return good
 
     def _best(self, key: Floats) -> int | None:
-        snapshot, slots = self.snapshot, self.best(key)
-        if not len(slots):
+        snapshot, good = self.snapshot, self._good(key)
+        first = int(good.argmax())
+        if not good[first]:
             return None
-        if self._costs is not None and snapshot.device_count[slots[0]] and len(slots) > 1:
+        if self._costs is not None and snapshot.device_count[first] and np.count_nonzero(good) > 1:
             self._costs.refresh(self._spec.resources)
-            costs = self._cost(self._costs, slots)
-            slots = slots[costs == costs.min()]
+            slots = self._cheapest(self._costs, good)
+        else:
+            slots = np.flatnonzero(good)
         key = key[slots]
         return snapshot.first(slots[key == key.max()])
+
+    def _cheapest(self, costs: Costs, good: Booleans) -> Integers:
+        """Those of these nodes on which it costs least, with the alternative which it would be given there."""
+        if not self._spec.resources.alternatives:
+            return costs.cheapest(self.shape(), good)
+        slots = np.flatnonzero(good)
+        found = self._cost(costs, slots)
+        cheapest: Integers = slots[found == found.min()]
+        return cheapest
 
     def reason(self, job: Job, *, now_wall_ms: int, but: int | None = None) -> str:
         """Why the job waits that has no place."""
