@@ -16,6 +16,7 @@ from controller.core.model import (
     Changed,
     Effect,
     Event,
+    LeaseTold,
     Reject,
     Reported,
     Save,
@@ -213,7 +214,7 @@ class Shell:
                 self.readings.publish(event.report.node, event.report.node)
         reached("controller.sent", *saves)
 
-    async def _saved(self, saves: Sequence[Job | Node | Use | Happening]) -> tuple[Happening, ...]:
+    async def _saved(self, saves: Sequence[Job | Node | Use | Happening | LeaseTold]) -> tuple[Happening, ...]:
         while True:
             try:
                 loop = asyncio.get_running_loop()

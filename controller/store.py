@@ -34,6 +34,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from controller import schema
+from controller.core.model import LeaseTold
 from controller.database import CORRUPT, Database, open_database
 from headrace import many, stored
 from headrace.changes import replace
@@ -52,6 +53,7 @@ EVENTS_DROPPED_AT_ONCE = 1_000
 
 _TABLES = (schema.jobs, schema.nodes, schema.uses, schema.events, schema.meta)
 _JOB, _NODE, _USE, _EVENT, _META = (table.c for table in _TABLES)
+_LEASE = "lease_ms"
 _JOBS = select(_JOB.id, _JOB.body)
 _NODES = select(_NODE.id, _NODE.body)
 _AGE = (_JOB.create_time_ms, _JOB.id)
@@ -117,6 +119,8 @@ class Store:
         self._save_events = _Saving(database, insert(schema.events))
         with database.refusing(), database.writer.begin() as connection:
             self.cluster = _cluster(connection)
+            # The longest lease that nodes may have been told of; 0: none was.
+            self.lease_ms = int(connection.scalar(select(_META.value).where(_META.key == _LEASE)) or 0)
             self._sequence: int = connection.scalar(select(func.max(_EVENT.sequence))) or 0
 
     @classmethod
@@ -148,7 +152,7 @@ class Store:
             rows = connection.execute(select(_USE.id, _USE.body).order_by(_USE.id)).all()
         return self._records(Use, rows)
 
-    def commit(self, batch: Sequence[Job | Node | Use | Event]) -> tuple[Event, ...]:
+    def commit(self, batch: Sequence[Job | Node | Use | LeaseTold | Event]) -> tuple[Event, ...]:
         """Saves all of the batch, or nothing; of two saves of one record the later counts.
 
         Answers with the events of the batch and the numbers that they got.
@@ -167,6 +171,8 @@ class Store:
                 self._save_jobs.execute(connection, job_rows)
                 self._save_nodes.execute(connection, node_rows)
                 self._save_uses.execute(connection, use_rows)
+                for told in (record for record in batch if isinstance(record, LeaseTold)):
+                    _save_lease(connection, told.agent_ms)
                 if numbered:
                     self._save_events.execute(connection, [_event_row(event) for event in numbered])
                     self._drop_old_events(connection, newest=numbered[-1].sequence)
@@ -318,6 +324,11 @@ def _cluster(connection: Connection) -> str:
     made = str(uuid.uuid4())
     connection.execute(insert(schema.meta).values(key="cluster", value=made))
     return made
+
+
+def _save_lease(connection: Connection, lease_ms: int) -> None:
+    connection.execute(delete(schema.meta).where(_META.key == _LEASE))
+    connection.execute(insert(schema.meta).values(key=_LEASE, value=str(lease_ms)))
 
 
 def _job_row(job: Job) -> dict[str, Any]:

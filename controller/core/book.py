@@ -12,7 +12,7 @@ from controller.core.foresight import Foresight
 from controller.core.history import kept
 from controller.core.improving import Improvements
 from controller.core.leases import Leases
-from controller.core.model import Answer, Assign, Changed, Effect, Reject, Save, Value, aborted, begun, moved
+from controller.core.model import Answer, Assign, Changed, Effect, LeaseTold, Reject, Save, Value, aborted, begun, moved
 from controller.core.past_runs import PastRuns
 from controller.core.placement.arrivals import Arrivals
 from controller.core.placement.costs import Costs
@@ -94,7 +94,7 @@ class Book:
         self._requests: dict[str, str] = {}
         self._told: dict[str, assignments.Wanted] = {}
         self._effects: list[Effect] = []
-        self._saves: dict[str, Job | Node | Use] = {}
+        self._saves: dict[str, Job | Node | Use | LeaseTold] = {}
         self._doubtful: dict[str, None] = {}
         self._acked: dict[str, None] = {}
         # Since when nodes are without a stream, by this process's own clock, the first one first.
@@ -343,6 +343,8 @@ class Book:
                 self.changed(node_id)
         elif node_id not in self._acked or self.leases.needs_no_answer(node_id, self.heard_ms[node_id]):
             return
+        if (told_of := self.leases.to_save()) is not None:
+            self._saves["lease"] = told_of
         self.leases.answered(node_id, self.heard_ms.get(node_id, self.now_ms))
         session, sequence = self.newest.get(node_id, (node.session, 0))
         assignment = Assignment(

@@ -60,7 +60,7 @@ def failed(book: Book, task: Job, cause: RetryCause, message: str) -> None:
 def _blamed(book: Book, task: Job, cause: RetryCause) -> RetryCause:
     """A task that leaves because another one's node is lost does not use up the gang's retries."""
     nodes = [book.nodes[one.node] for one in book.tasks(book.jobs[task.gang]) if one.node]
-    silent = any(book.now_ms - book.heard_ms.get(node.id, book.now_ms) > book.leases.lease.node_ms for node in nodes)
+    silent = any(book.now_ms - book.heard_ms.get(node.id, book.now_ms) > book.leases.longest.node_ms for node in nodes)
     return RetryCause.NODE_LOST if silent else cause
 
 

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from controller.core.model import LeaseTold
 from controller.core.policy import Policy
 
 # An agent reports so many times a lease, if nothing happens.
@@ -56,13 +57,32 @@ def lease_of(policy: Policy, nodes: int) -> Lease:
 
 
 class Leases:
-    """The lease of all nodes, as long as there are so many of them; and when each was answered last."""
+    """The lease of all nodes, as long as there are so many of them; and when each was answered last.
+
+    A process before this one may have told nodes of a longer lease, by which those that cannot be heard still go.
+    """
 
     def __init__(self, policy: Policy, nodes: int) -> None:
         self._policy = policy
         self.lease = lease_of(policy, nodes)
+        before = Lease(policy.lease_before_ms, policy.doubt_ms)
+        self._before = before if before.agent_ms > self.lease.agent_ms else None
+        self._before_until_ms: int | None = None
+        self._saved_ms = policy.lease_before_ms
         # When the report was heard that was answered last.
         self._answered_ms: dict[str, int] = {}
+
+    @property
+    def longest(self) -> Lease:
+        """The longest lease by which a node may go."""
+        return self._before or self.lease
+
+    def to_save(self) -> LeaseTold | None:
+        """What has to be saved before a node is told of its lease, if anything."""
+        if self.longest.agent_ms == self._saved_ms:
+            return None
+        self._saved_ms = self.longest.agent_ms
+        return LeaseTold(self._saved_ms)
 
     def counted(self, nodes: int) -> None:
         """There are so many nodes now: never fewer than before, so that no lease becomes shorter."""
@@ -71,6 +91,17 @@ class Leases:
             self.lease = lease
             # Whoever goes by a shorter one still needs answers as often as that asks for.
             self._answered_ms.clear()
+            if self._before is not None and self._before.agent_ms <= lease.agent_ms:
+                self._before = None
+
+    def ticked(self, now_ms: int) -> None:
+        """Time has passed: what a process before this one told is over once its lease is, from this one's start on."""
+        if self._before is None:
+            return
+        if self._before_until_ms is None:
+            self._before_until_ms = now_ms + self._before.node_ms
+        elif now_ms > self._before_until_ms:
+            self._before = None
 
     def answered(self, node: str, heard_ms: int) -> None:
         """The report that was heard then is answered."""

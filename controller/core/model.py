@@ -167,10 +167,17 @@ Event = Ticked | Reported | SessionOver | Submitted | SubmittedTogether | Cancel
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseTold:
+    """The longest lease that nodes may have been told of: the next process has to know it."""
+
+    agent_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Save:
     """Write down."""
 
-    record: Job | Node | Use | Happening
+    record: Job | Node | Use | Happening | LeaseTold
 
 
 @dataclass(frozen=True, slots=True)

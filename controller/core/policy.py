@@ -15,6 +15,8 @@ class Policy:
     lease_ms: int = 15_000
     reports_per_second: int = 0
     spread_ms_max: int = 180_000
+    # The longest that a process before this one may have told nodes of.
+    lease_before_ms: int = 0
     prefetch_ms: int = 900_000
     # How often jobs whose place depends on what sensors read are looked at again.
     readings_ms: int = 10_000

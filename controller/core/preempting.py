@@ -313,7 +313,7 @@ def _make_room(book: Book, job: Job, victims: tuple[Victim, ...], places: tuple[
     leave = [book.jobs[one.id] for one in victims]
     grace_ms = max(one.spec.grace_ms for one in leave)
     # An agent that hears of it late ends them late.
-    until_ms = book.now_ms + grace_ms + 2 * book.leases.lease.node_ms
+    until_ms = book.now_ms + grace_ms + 2 * book.leases.longest.node_ms
     leaving = tuple(task for one in victims for task in one.tasks)
     nodes, specs = zip(*((place.node, bound(job.spec, place.variant)) for place in places), strict=True)
     book.turns.claims[job.id] = Claim(nodes, specs, until_ms, leaving)

@@ -92,7 +92,7 @@ def _superseded(book: Book, node: str, newest: int) -> Refusal:
     # Whoever had that session is heard no more, or never was this node: the agent that is there may go on above it.
     # While it is heard, two agents must not put each other out of their jobs.
     silent_ms = book.now_ms - book.heard_ms.get(node, book.now_ms)
-    known = {"session": str(newest)} if silent_ms > book.leases.lease.node_ms else {}
+    known = {"session": str(newest)} if silent_ms > book.leases.longest.node_ms else {}
     return Refusal(Code.ABORTED, "SESSION_SUPERSEDED", message, **known)
 
 

@@ -33,13 +33,14 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
     """Time has passed."""
     passed_ms = now_ms - book.now_ms
     book.now_ms, book.wall_ms = now_ms, wall_ms
+    book.leases.ticked(now_ms)
     if passed_ms > STOOD_STILL_MS:
         _stood_still(book, passed_ms)
     for node, silent_ms in _silent_nodes(book, book.leases.lease.suspect_ms):
         if node.state is NodeState.READY:
             book.put_node(replace(node, state=NodeState.SUSPECT))
             book.note(node.name, "NODE_SUSPECT", f"has not reported for {silent_ms / 1000:.0f} s")
-        if silent_ms <= book.leases.lease.node_ms:
+        if silent_ms <= book.leases.longest.node_ms:
             continue
         for job in book.jobs_at(node.id):
             _silent(book, job, node.id, silent_ms)
@@ -127,9 +128,9 @@ def _silent(book: Book, job: Job, node: str, silent_ms: int) -> None:
 def _held_still_after_ms(book: Book, job: Job) -> int:
     """How long after a node's last report no container of the job runs there: its agent must have given up first."""
     if job.spec.partition is not Partition.STOP:
-        return book.leases.lease.node_ms
+        return book.leases.longest.node_ms
     # Its agent asks it to leave when the lease is over, and waits for that as long as the job may take.
-    return book.leases.lease.node_ms + job.spec.grace_ms
+    return book.leases.longest.node_ms + job.spec.grace_ms
 
 
 def _limits(book: Book, job: Job) -> None:

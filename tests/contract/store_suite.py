@@ -11,6 +11,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy.exc import IntegrityError
 
 from controller import schema, upgrading
+from controller.core.model import LeaseTold
 from controller.store import ASKED_AT_ONCE, EVENTS_DROPPED_AT_ONCE, JobCursor, Store
 from headrace.attempts import Checkpoint, Outputs
 from headrace.events import Event
@@ -78,6 +79,17 @@ class StoreSuite:
         again = Store.open(url)
 
         assert again.uses() == (Use("projects/a", 9, 0.5), Use("projects/b", 5, 1.5, 2.0, 0.5, 3.0))
+        again.close()
+
+    def test_the_lease_that_nodes_were_told_of_last_is_known_after_a_restart(self, url: str) -> None:
+        first = Store.open(url)
+        assert first.lease_ms == 0
+        first.commit([LeaseTold(15_000)])
+        first.commit([job("a"), LeaseTold(30_000), LeaseTold(100_000)])
+        first.close()
+
+        again = Store.open(url)
+        assert again.lease_ms == 100_000
         again.close()
 
     def test_jobs_are_loaded_oldest_first_and_ended_ones_not_at_all(self, store: Store) -> None:

@@ -15,6 +15,7 @@ from controller.core.cluster import Cluster
 from controller.core.fairness import Fading
 from controller.core.projects import Projects
 from headrace.attempts import Checkpoint, Outputs, Phase, Platform
+from headrace.events import Event as Happening
 from headrace.jobs import CheckpointPolicy, ImagePin, Job, JobSpec, Requests
 from headrace.nodes import Capacity, Cpu, Drain, Load, Node, NodeDescription
 from headrace.projects import Declared, Use
@@ -92,6 +93,7 @@ class World:
         self.now_ms = 1_000
         self.store: dict[str, Job | Node | Use] = {}
         self.happenings: list[str] = []
+        self.lease_ms = 0
         self.changed: list[str] = []
         self.answers: dict[int, object] = {}
         self.cluster = Cluster(Book("cluster-1", Policy(), (), (), self.projects()))
@@ -235,10 +237,12 @@ class World:
         for effect in effects:
             match effect:
                 case controller.Save(record):
-                    if isinstance(record, (Job, Node, Use)):
-                        self.store[record.name] = record
-                    else:
+                    if isinstance(record, Happening):
                         self.happenings.append(record.reason)
+                    elif isinstance(record, controller.LeaseTold):
+                        self.lease_ms = record.agent_ms
+                    else:
+                        self.store[record.name] = record
                 case controller.Changed(node):
                     self.changed.append(node)
                 case controller.Assign(node, assignment):

@@ -44,6 +44,12 @@ def told(effects: list[controller.Effect]) -> list[Assignment]:
     return [effect.assignment for effect in effects if isinstance(effect, controller.Assign)]
 
 
+def saved(effects: list[controller.Effect]) -> list[int]:
+    """The leases that are written down."""
+    records = [effect.record for effect in effects if isinstance(effect, controller.Save)]
+    return [record.agent_ms for record in records if isinstance(record, controller.LeaseTold)]
+
+
 def state(of: Cluster, node: str = "n0") -> NodeState:
     return of.book.nodes[node].state
 
@@ -147,6 +153,52 @@ def test_the_end_of_a_stream_has_no_job_replaced_before_its_nodes_lease_is_over(
 
     pass_time(left, 1)
     assert left.book.jobs["train-1"].epoch == 2
+
+
+def test_a_lease_is_saved_before_a_node_is_told_of_it_and_only_when_it_is_another() -> None:
+    fresh = cluster(nodes=0)
+
+    first, second = fresh.handle(report(0)), fresh.handle(report(1))
+    others = [fresh.handle(report(number)) for number in range(2, MANY)]
+
+    assert saved(first) == [POLICY.lease_ms]
+    assert saved(second) == []
+    assert [one for effects in others for one in saved(effects)] == [
+        18_000,
+        21_000,
+        24_000,
+        27_000,
+        30_000,
+        33_000,
+        36_000,
+    ]
+    kinds = [type(effect) for effect in first]
+    assert kinds.index(controller.Save) < kinds.index(controller.Assign)
+
+
+def test_a_controller_that_has_shorter_leases_than_the_one_before_waits_for_the_longer_ones_to_be_over() -> None:
+    before = cluster(nodes=MANY)
+    before.handle(controller.Submitted(1, "train-1", spec(lost_after_ms=1), PINS))
+    jobs, nodes = tuple(before.book.jobs.values()), tuple(before.book.nodes.values())
+    longest = before.book.leases.longest
+    shorter = Policy(lease_ms=1_000, lease_before_ms=longest.agent_ms)
+    after = Cluster(Book("cluster-1", shorter, jobs, nodes))
+    pass_time(after, 1)
+
+    pass_time(after, longest.node_ms)
+    assert after.book.jobs["train-1"].epoch == 1
+
+    pass_time(after, 1)
+    assert after.book.jobs["train-1"].epoch == 2
+
+
+def test_what_was_told_before_counts_no_more_once_it_is_over() -> None:
+    short = cluster(Policy(lease_ms=1_000, lease_before_ms=60_000))
+    assert short.book.leases.longest.agent_ms == 60_000
+
+    pass_time(short, 100_000)
+    assert saved(short.handle(report(0, 2))) == [1_000]
+    assert short.book.leases.longest.agent_ms == 1_000
 
 
 def test_the_end_of_a_stream_of_a_node_that_never_reported_says_nothing() -> None:

@@ -53,6 +53,7 @@ class SimulatedController(Process):
         self.nodes: dict[str, Node] = {}
         self.uses: dict[str, Use] = {}
         self.happenings: list[str] = []
+        self.lease_ms = self.starts = 0
         self.sessions: dict[str, int] = {}
         self.decided: dict[str, Job] = {}
         # The newest report of each node that any of its processes heard, and when.
@@ -75,7 +76,11 @@ class SimulatedController(Process):
             return
         live = tuple(one for one in self.jobs.values() if not one.ended)
         pacing, speeds = self.world.pacing, self.world.speeds
-        policy = self.world.policy
+        self.starts += 1
+        policy = replace(self.world.policy, lease_before_ms=self.lease_ms)
+        if self.starts % 2 == 0:
+            # An operator has set it otherwise, and leases are shorter again.
+            policy = replace(policy, reports_per_second=0)
         if pacing is not None or speeds is not None:
             policy = replace(policy, improving=NUMBERS)
         if speeds is not None:
@@ -207,6 +212,8 @@ class SimulatedController(Process):
                 case controller.Save(Node() as node):
                     written.append((Occurrence.NODE_SAVED, None, node))
                     self.nodes[node.id] = node
+                case controller.Save(controller.LeaseTold(agent_ms)):
+                    self.lease_ms = agent_ms
                 case controller.Save(Use() as use):
                     self.uses[use.id] = use
                 case controller.Save(Happening() as happening):

@@ -13,7 +13,7 @@ from agent.core.attempts import Desire
 from agent.daemon import newest
 from controller.core import arrays, assignments, dependencies, gangs, placing, precedence, preemption, reports, ticks
 from controller.core.book import Book
-from controller.core.leases import Lease
+from controller.core.leases import Lease, Leases
 from controller.core.placement.fit import Place, choose
 from controller.core.projects import Projects
 from controller.services.checkpoints import CheckpointService
@@ -233,7 +233,7 @@ def _lost_at_once(silent: Any, book: Book, job: Any, *arguments: Any) -> None:
     STOPPING,
 )
 def _grace_is_not_waited_for(_after: Any, book: Book, _job: Any) -> int:
-    return book.leases.lease.node_ms
+    return book.leases.longest.node_ms
 
 
 @_rule("keep", "A job with `partition: keep` is never replaced", ticks, "_silent", KEEPING)
@@ -245,6 +245,14 @@ def _keep_is_replaced(silent: Any, book: Book, job: Any, *arguments: Any) -> Non
 def _long_silent(init: Any, book: Book, *arguments: Any) -> None:
     init(book, *arguments)
     book.heard_ms = dict.fromkeys(book.nodes, -(10**9))
+
+
+_switch(
+    "older lease",
+    "A controller that has shorter leases waits until those of the one before it are over",
+    (Leases, "longest"),
+    property(lambda leases: leases.lease),
+)
 
 
 @_rule(

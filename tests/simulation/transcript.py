@@ -118,6 +118,8 @@ class Transcript:
                 drain = f", {node.drain.name}" if node.drain.value else ""
                 text = self._news(who, node.name, f"{node.name} {node.state.name}{drain}")
                 return f"saves {text}" if text else ""
+            case controller.Save(controller.LeaseTold(agent_ms)):
+                return f"saves a lease of {agent_ms / 1000:g} s"
             case controller.Save(Use()):
                 return ""
             case controller.Save(Happening() as happening):
