@@ -78,9 +78,9 @@ class SimulatedController(Process):
         pacing, speeds = self.world.pacing, self.world.speeds
         self.starts += 1
         policy = replace(self.world.policy, lease_before_ms=self.lease_ms)
-        if self.starts % 2 == 0:
-            # An operator has set it otherwise, and leases are shorter again.
-            policy = replace(policy, reports_per_second=0)
+        if policy.reports_per_second and self.starts % 2 == 0:
+            # An operator has set it otherwise, and leases are far shorter.
+            policy = replace(policy, reports_per_second=0, lease_ms=POLICY.lease_ms // 2)
         if pacing is not None or speeds is not None:
             policy = replace(policy, improving=NUMBERS)
         if speeds is not None:

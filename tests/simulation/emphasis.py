@@ -71,6 +71,13 @@ RESTARTS = Emphasis(
     {"lost_after_ms": 1, "partition": Partition.KEEP, "checkpoint": _SAVING},
     unrest=0.25,
 )
+SHORTER = Emphasis(
+    "cut lines, restarts of the controller",
+    {"late": 0.4},
+    {"network": 3, "kill_controller": 3},
+    {"lost_after_ms": 1, "partition": Partition.PAUSE},
+    unrest=0.3,
+)
 FULL = Emphasis("full disks, many moves", {}, {"disk": 1, "move": 9}, {"lost_after_ms": 1}, unrest=1.0)
 STALLS = Emphasis("disks that are full for long", {}, {"disk": 1}, {"lost_after_ms": 1}, unrest=0.15)
 FULL_STOPPING = Emphasis(
@@ -176,6 +183,7 @@ EMPHASES = (
     STOPPING,
     KEEPING,
     RESTARTS,
+    SHORTER,
     FULL,
     STALLS,
     FULL_STOPPING,

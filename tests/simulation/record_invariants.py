@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tests.simulation.node import SimulatedNode
     from tests.simulation.world import World
 
-# An agent holds its jobs still before: until then none is anybody else's, however short its `lost_after` is.
-_GIVEN_UP_MS = 9_000
+# Until then no job is anybody else's, however short its `lost_after` is, with the shortest lease in any world.
+_GIVEN_UP_MS = 4_500
 _PLACED = (JobState.STARTING, JobState.RUNNING)
 
 
@@ -188,7 +188,7 @@ def a_result_is_that_of_an_undisturbed_run(world: "World", _before: Job | None, 
 def a_job_is_replaced_only_if_its_attempt_is_over_or_its_node_was_silent_for_its_lost_after(
     world: "World", before: Job | None, after: Job
 ) -> str | None:
-    """A job whose node was unreachable for less than its `lost_after` is still that node's, but a task that is done."""
+    """A job whose node was silent for less than `lost_after`, or has a lease, is still there, unless it is done."""
     if before is None or not before.node or after.epoch == before.epoch:
         return None
     site = world.sites[before.node]
@@ -200,7 +200,11 @@ def a_job_is_replaced_only_if_its_attempt_is_over_or_its_node_was_silent_for_its
     container = site.engine.containers.get(ref)
     over = (held is not None and held.attempt.ended) or (container is not None and container.exit_code is not None)
     done = bool(before.gang) and before.attempt is not None and before.attempt.state is AttemptState.EXITED
-    if over or done or silent_ms > max(before.spec.lost_after_ms, _GIVEN_UP_MS) or before.node in world.past.forgetful:
+    if over or done or before.node in world.past.forgetful:
+        return None
+    # By its own clock, and by what it was told, however long that is.
+    goes_on = site.is_up and site.core.lease.valid(site.core.now_ms)
+    if silent_ms > max(before.spec.lost_after_ms, _GIVEN_UP_MS) and not goes_on:
         return None
     return f"{after.name} leaves {before.node} after {silent_ms} ms, and is {state_of(held.attempt if held else None)}"
 

@@ -8,7 +8,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from tests.simulation import rules_of_turns, rules_unasked  # noqa: F401 - they add rules.
+from tests.simulation import rules_of_leases, rules_of_turns, rules_unasked  # noqa: F401 - they add rules.
 from tests.simulation.rules_off import RULES, Rule
 from tests.simulation.sim import Found, look
 

@@ -13,7 +13,6 @@ from agent.core.attempts import Desire
 from agent.daemon import newest
 from controller.core import arrays, assignments, dependencies, gangs, placing, precedence, preemption, reports, ticks
 from controller.core.book import Book
-from controller.core.leases import Lease, Leases
 from controller.core.placement.fit import Place, choose
 from controller.core.projects import Projects
 from controller.services.checkpoints import CheckpointService
@@ -94,14 +93,6 @@ def _started_without_a_lease(desire: Any, held: Any, wanted: Any, **named: Any) 
     wish: Desire = desire(held, wanted, **named)
     before = held.attempt.state in (AttemptState.PREPARING, AttemptState.STARTING)
     return Desire.RUN if before and wish in (Desire.HOLD, Desire.CONTINUE) else wish
-
-
-_switch(
-    "1, agent first",
-    "The agent's lease is shorter than the controller's",
-    (Lease, "node_ms"),
-    property(lambda lease: lease.agent_ms // 2),
-)
 
 
 @_rule("2", "The lease runs from when the acknowledged report was sent", AgentCore, "_assigned", LATE)
@@ -245,14 +236,6 @@ def _keep_is_replaced(silent: Any, book: Book, job: Any, *arguments: Any) -> Non
 def _long_silent(init: Any, book: Book, *arguments: Any) -> None:
     init(book, *arguments)
     book.heard_ms = dict.fromkeys(book.nodes, -(10**9))
-
-
-_switch(
-    "older lease",
-    "A controller that has shorter leases waits until those of the one before it are over",
-    (Leases, "longest"),
-    property(lambda leases: leases.lease),
-)
 
 
 @_rule(
