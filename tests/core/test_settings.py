@@ -161,6 +161,7 @@ def test_a_controller_is_told_all_that_it_can_be_told(tmp_path: Path) -> None:
         state=Path("/var/lib/headrace"),
         grpc=GrpcSettings("0.0.0.0:7400"),
         lease_ms=90_000,
+        reports_per_second=50,
         store="sqlite:////srv/state.db",
         checkpoints=Path("/srv/check points"),
         images=ImageSettings("registry.example", ("registry.example:5000",), Path("/etc/headrace/docker")),
@@ -228,6 +229,9 @@ def test_a_wrong_setting_is_told_its_file_and_key_and_what_is_allowed(tmp_path: 
         ("[projects.p]\nquota = {units = -1}", "projects: p: quota.units: is a number of 0 or more"),
         ("[projects.p]\nborrow = false", "projects: p: borrow: without a quota there is nothing to keep to"),
         ('[projects.p]\nborrow = "no"', "projects: p: borrow: is true or false"),
+        ("reports_per_second = -1", "reports_per_second: is a whole number from 0 (however many) to "),
+        ("reports_per_second = true", "reports_per_second: is a whole number from 0 (however many) to "),
+        ('reports_per_second = "50"', "reports_per_second: is a whole number from 0 (however many) to "),
         ("placement.speed_moves_per_hour = -1", "placement.speed_moves_per_hour: is a whole number from 0 (none) to "),
         ("placement.seconds_per_price_unit = -1", "placement.seconds_per_price_unit: is a number from 0 (nothing) to"),
         (
