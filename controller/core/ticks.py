@@ -77,7 +77,8 @@ def _silent_nodes(book: Book, millis: int) -> list[tuple[Node, int]]:
 
 def _doubt_those_that_left(book: Book) -> None:
     """Doubts nodes that have been without a stream for a while: with long leases that is seen before their silence."""
-    for node_id, left_ms in list(book.left_ms.items()):
+    while book.left_ms:
+        node_id, left_ms = next(iter(book.left_ms.items()))
         if book.now_ms - left_ms <= book.policy.doubt_ms:
             return
         del book.left_ms[node_id]

@@ -142,6 +142,7 @@ def test_a_controller_is_told_all_that_it_can_be_told(tmp_path: Path) -> None:
         """
         state = "/var/lib/headrace"
         lease = "1m30s"
+        reports_per_second = 50
         store = "sqlite:////srv/state.db"
         checkpoints = "file:///srv/check%20points"
         insecure = true
