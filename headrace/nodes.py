@@ -1,7 +1,9 @@
 """Nodes and their devices. `None` is unknown, never zero."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from enum import Enum
+from operator import attrgetter
 
 from headrace.attempts import Platform
 
@@ -106,6 +108,15 @@ READ_ANEW = (
     "health_reason",
     "holders",
 )
+
+# Of these, what never rests; and all else.
+_READINGS = ("memory_used_bytes", "busy_percent", "temperature_celsius", "power_watts")
+_STILL = attrgetter(*(one.name for one in fields(Device) if one.name not in _READINGS))
+
+
+def still(devices: Iterable[Device]) -> list[object]:
+    """What devices are, and how they are, without the readings of sensors."""
+    return [_STILL(device) for device in devices]
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ from agent.core.told import Told, brief, lasting
 from agent.runtimes.runtime import ContainerStatus, Holder, Ref
 from headrace.attempts import Attempt, AttemptState
 from headrace.changes import replace
-from headrace.nodes import Device, Engine, Load, NodeDescription
+from headrace.nodes import Device, Engine, Load, NodeDescription, still
 from headrace.sessions import Assignment, Placement, Prefetch, Prefetched, Report
 
 _NOT_ASKED = Engine(reachable=False, message="not asked yet")
@@ -144,6 +144,9 @@ class AgentCore:
     def _sensed(self, description: NodeDescription, devices: tuple[Device, ...], load: Load) -> list[Effect]:
         first = self.description is None
         effects: list[Effect] = [Relist()] if devices and self._holders is None else []
+        if (description, still(devices)) != (self.description, still(self.devices)):
+            # With many nodes the next report is far away.
+            self._pace.soon(self.now_ms)
         self.description, self.devices, self.load = description, devices, load
         for ref, held in list(self.held.items()):
             progress = self._progress[ref]

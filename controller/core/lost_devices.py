@@ -2,6 +2,7 @@
 
 from controller.core import gangs, moves
 from controller.core.book import Book
+from controller.core.leases import REPORTS_A_LEASE
 from controller.core.model import moved
 from controller.core.placement.fit import Place, fit
 from headrace.changes import replace
@@ -48,7 +49,9 @@ def _lost(book: Book, job: Job, node: Node, missing: dict[tuple[str, str], int])
         if device is None:
             # An agent that has just started does not know its devices yet.
             since_ms = missing[job.id, one] = book.missing_since_ms.get((job.id, one), book.now_ms)
-            if book.now_ms - since_ms >= book.policy.device_gone_ms:
+            # Nor does one report say that it is gone: with many nodes the next is far away.
+            gone_ms = max(book.policy.device_gone_ms, 2 * book.leases.lease.agent_ms // REPORTS_A_LEASE)
+            if book.now_ms - since_ms >= gone_ms:
                 return f"{_LOST}{one} is lost (its node does not report it any more)"
     return ""
 

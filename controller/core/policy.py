@@ -11,7 +11,8 @@ class Policy:
     """The few named numbers of the controller, in milliseconds."""
 
     # The agent's, unless there are so many nodes that more reports came in a second than that (0: however many). So it
-    # becomes no longer than what has a lost node's jobs replaced no later than a job's own `lost_after`, of 5 minutes.
+    # becomes no longer than what has a lost node's jobs, but for those that stop, replaced no later than the 5 minutes
+    # that `lost_after` is where a job does not say.
     lease_ms: int = 15_000
     reports_per_second: int = 0
     spread_ms_max: int = 180_000
@@ -25,10 +26,12 @@ class Policy:
     ends_ms: int = 60_000
     # For how long a device is held by what is no job before that is told.
     drift_ms: int = 10_000
-    # For how long a node may leave out a device that a job has before that counts as lost.
+    # For how long a node may leave out a device that a job has before that counts as lost; it reports twice meanwhile.
     device_gone_ms: int = 30_000
     # As in Lease; and for how long a node whose stream is over may be without one before it is doubted.
     doubt_ms: int = 9_000
+    # For how long nodes may take to come back to a controller that has just started, before that.
+    return_ms: int = 36_000
     # What a project has used counts for half as much after so long; and for its turn it counts as it would be that much
     # later, so that what was just given counts at once.
     half_life_ms: int = 86_400_000

@@ -11,7 +11,7 @@ from controller.core.outcome import Verdict, is_retried, outcome, with_failure
 from headrace.attempts import Attempt, AttemptState, Checkpoint
 from headrace.changes import made, replace
 from headrace.jobs import Job, JobState, MigrationState, RetryCause
-from headrace.nodes import READ_ANEW, Device, Engine, Node, NodeState
+from headrace.nodes import READ_ANEW, Device, Engine, Node, NodeState, still
 from headrace.refusals import Code, Refusal
 from headrace.sessions import Report
 
@@ -38,8 +38,6 @@ _kept, _read_anew = attrgetter(*_KEPT), attrgetter(*READ_ANEW)
 _in_order = itemgetter(*([*_KEPT, *READ_ANEW].index(name) for name in _DEVICE))
 
 _UNKNOWN_DEVICES = "the report counts on devices that were not told in this session: begin another, and tell all"
-_READINGS = ("memory_used_bytes", "busy_percent", "temperature_celsius", "power_watts")
-_STILL = attrgetter(*(field.name for field in fields(Device) if field.name not in _READINGS))
 
 
 def reported(book: Book, report: Report) -> None:
@@ -121,7 +119,7 @@ def _node_seen(book: Book, report: Report) -> None:
         if before is None or before.state is not NodeState.READY:
             book.note(node.name, "NODE_READY", "reports")
     else:
-        is_another = _shown(node) != _shown(before)
+        is_another = still(node.devices) != still(before.devices)
         if is_another and _usable(node) != _usable(before):
             book.node_changed()
         book.put_readings(node, is_another=is_another or node.engine != before.engine)
@@ -139,11 +137,6 @@ def _usable(node: Node) -> tuple[object, ...]:
         for one in node.devices
     )
     return tuple(devices)
-
-
-def _shown(node: Node) -> list[object]:
-    """What a node's devices are, and how they are, without the readings of sensors, which never rest."""
-    return [_STILL(device) for device in node.devices]
 
 
 def _lasting(node: Node) -> tuple[object, ...]:

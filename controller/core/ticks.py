@@ -65,8 +65,9 @@ def _silent_nodes(book: Book, millis: int) -> list[tuple[Node, int]]:
     """The nodes that have been silent for longer than that, and for how long."""
     if len(book.heard_ms) < len(book.nodes):
         # By this process's own clock: a controller that has just started gives every node a whole lease.
-        for node in book.nodes:
-            book.heard_ms.setdefault(node, book.now_ms)
+        for node in [one for one in book.nodes if one not in book.heard_ms]:
+            book.heard_ms[node] = book.now_ms
+            book.left_ms[node] = book.now_ms + book.policy.return_ms
     found = []
     for node, heard_ms in book.heard_ms.items():
         if book.now_ms - heard_ms <= millis:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from agent.core import model as agent
 from agent.core.pace import SOON_MS, TOGETHER_MS
 from headrace.attempts import AttemptState, Phase
-from headrace.nodes import Load
+from headrace.nodes import Device, Health, Load
 from headrace.sessions import Prefetch, Prefetched, PrefetchState, Report
 from tests.core.one_agent import LEASE_MS, Agent, kinds, placement
 from tests.core.small_world import AMD64, ARM64, FIRST, PINS, SECOND, description
@@ -168,3 +168,20 @@ def test_the_steps_between_are_reported_soon_and_together() -> None:
     [report] = [effect.report for effect in one.pass_time(SOON_MS) if isinstance(effect, agent.Send)]
 
     assert [attempt.state for attempt in report.attempts] == [AttemptState.STARTING]
+
+
+def test_what_a_node_is_and_whether_its_devices_are_well_is_reported_soon_and_a_reading_with_the_next_report() -> None:
+    one = Agent()
+    device = Device("gpu-0", "gpu", "nvidia", "H100", busy_percent=1.0, health=Health.HEALTHY)
+    one.tell(agent.Sensed(description(), (device,), Load()))
+    one.pass_time(SOON_MS)
+    one.assign()
+
+    one.tell(agent.Sensed(description(), (replace(device, busy_percent=99.0),), Load(cpu_percent=50.0)))
+    assert agent.Send not in kinds(one.pass_time(SOON_MS))
+
+    for changed in (replace(device, health=Health.UNHEALTHY), replace(device, holders=("x",)), None):
+        one.tell(agent.Sensed(description(), (changed,) if changed else (), Load()))
+        assert agent.Send in kinds(one.pass_time(SOON_MS))
+    one.tell(agent.Sensed(description(ARM64), (), Load()))
+    assert agent.Send in kinds(one.pass_time(SOON_MS))

@@ -1,5 +1,7 @@
 """Laws of leases that grow with the number of nodes: nobody is believed lost too early, or found out too late."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,14 +10,16 @@ from controller.core.book import Book
 from controller.core.cluster import Cluster
 from controller.core.leases import REPORTS_A_LEASE, lease_of
 from controller.core.policy import Policy
-from headrace.jobs import JobSpec, JobState
-from headrace.nodes import Engine, NodeState
+from headrace.attempts import Attempt, AttemptState
+from headrace.jobs import AcceleratorRequest, JobSpec, JobState, Requests
+from headrace.nodes import Device, Engine, Health, NodeState
 from headrace.sessions import Assignment, Report
-from tests.core.small_world import PINS, description, spec
+from tests.core.small_world import GIB, PINS, description, spec
 
 # More reports a second than this nodes may not send: with one node a lease is 15 s, with 12 it is 36.
 POLICY = Policy(reports_per_second=1)
 MANY = 12
+RUNS = Attempt("train-1", 1, state=AttemptState.RUNNING)
 
 
 def cluster(policy: Policy = POLICY, nodes: int = 1) -> Cluster:
@@ -27,9 +31,9 @@ def cluster(policy: Policy = POLICY, nodes: int = 1) -> Cluster:
     return made
 
 
-def report(number: int, sequence: int = 1, session: int = 1) -> controller.Reported:
+def report(number: int, sequence: int = 1, session: int = 1, **changes: Any) -> controller.Reported:
     engine = Engine(reachable=True, message="test")
-    return controller.Reported(Report(f"n{number}", session, sequence, description(), engine=engine))
+    return controller.Reported(Report(f"n{number}", session, sequence, description(), engine=engine, **changes))
 
 
 def pass_time(passed: Cluster, millis: int) -> None:
@@ -173,7 +177,7 @@ def test_a_lease_is_saved_before_a_node_is_told_of_it_and_only_when_it_is_anothe
         36_000,
     ]
     kinds = [type(effect) for effect in first]
-    assert kinds.index(controller.Save) < kinds.index(controller.Assign)
+    assert first.index(controller.Save(controller.LeaseTold(POLICY.lease_ms))) < kinds.index(controller.Assign)
 
 
 def test_a_controller_that_has_shorter_leases_than_the_one_before_waits_for_the_longer_ones_to_be_over() -> None:
@@ -192,6 +196,18 @@ def test_a_controller_that_has_shorter_leases_than_the_one_before_waits_for_the_
     assert after.book.jobs["train-1"].epoch == 2
 
 
+def test_an_older_lease_is_told_to_nobody_and_counts_no_more_than_one_that_has_grown_beyond_it() -> None:
+    grown = cluster(Policy(reports_per_second=1, lease_ms=1_000, lease_before_ms=20_000), nodes=0)
+
+    [first] = told(grown.handle(report(0)))
+    assert first.lease_millis == 3_000
+    assert grown.book.leases.longest.agent_ms == 20_000
+
+    for number in range(1, MANY):
+        grown.handle(report(number))
+    assert grown.book.leases.longest is grown.book.leases.lease
+
+
 def test_what_was_told_before_counts_no_more_once_it_is_over() -> None:
     short = cluster(Policy(lease_ms=1_000, lease_before_ms=60_000))
     assert short.book.leases.longest.agent_ms == 60_000
@@ -199,6 +215,36 @@ def test_what_was_told_before_counts_no_more_once_it_is_over() -> None:
     pass_time(short, 100_000)
     assert saved(short.handle(report(0, 2))) == [1_000]
     assert short.book.leases.longest.agent_ms == 1_000
+
+
+def test_a_node_that_does_not_come_back_to_a_controller_that_has_just_started_is_doubted() -> None:
+    before = cluster(nodes=2)
+    slow = Policy(lease_ms=180_000)
+    after = Cluster(Book("cluster-1", slow, (), tuple(before.book.nodes.values())))
+    pass_time(after, 1)
+    after.handle(report(1, 1, session=2))
+    pass_time(after, slow.return_ms + slow.doubt_ms)
+    assert state(after) is NodeState.READY
+    pass_time(after, 1)
+    assert (state(after), state(after, "n1")) == (NodeState.SUSPECT, NodeState.READY)
+
+
+def test_one_report_without_a_device_does_not_have_it_lost_however_long_leases_are() -> None:
+    gpu = Device("gpu-0", "gpu", "nvidia", "H100", health=Health.HEALTHY)
+    slow = cluster(Policy(lease_ms=180_000))
+    slow.handle(report(0, 2, devices=(gpu,)))
+    wants = spec(resources=Requests(1000, GIB, AcceleratorRequest(1)))
+    slow.handle(controller.Submitted(1, "train-1", wants, PINS))
+    slow.handle(report(0, 3, devices=(gpu,), attempts=(RUNS,)))
+    slow.handle(report(0, 4, attempts=(RUNS,)))
+    pass_time(slow, 60_000)
+    slow.handle(report(0, 5, attempts=(RUNS,)))
+    pass_time(slow, 59_000)
+    assert slow.book.jobs["train-1"].reason == ""
+
+    slow.handle(report(0, 6, attempts=(RUNS,)))
+    pass_time(slow, 2_000)
+    assert "gpu-0 is lost" in slow.book.jobs["train-1"].reason
 
 
 def test_the_end_of_a_stream_of_a_node_that_never_reported_says_nothing() -> None:

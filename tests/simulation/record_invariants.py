@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tests.simulation.node import SimulatedNode
     from tests.simulation.world import World
 
-# Until then no job is anybody else's, however short its `lost_after` is, with the shortest lease in any world.
-_GIVEN_UP_MS = 4_500
+# Until then no job is anybody else's, however short its `lost_after` is; and where leases become shorter.
+_GIVEN_UP_MS, _GIVEN_UP_SOONER_MS = 9_000, 4_500
 _PLACED = (JobState.STARTING, JobState.RUNNING)
 
 
@@ -204,7 +204,8 @@ def a_job_is_replaced_only_if_its_attempt_is_over_or_its_node_was_silent_for_its
         return None
     # By its own clock, and by what it was told, however long that is.
     goes_on = site.is_up and site.core.lease.valid(site.core.now_ms)
-    if silent_ms > max(before.spec.lost_after_ms, _GIVEN_UP_MS) and not goes_on:
+    given_up_ms = _GIVEN_UP_SOONER_MS if world.policy.reports_per_second else _GIVEN_UP_MS
+    if silent_ms > max(before.spec.lost_after_ms, given_up_ms) and not goes_on:
         return None
     return f"{after.name} leaves {before.node} after {silent_ms} ms, and is {state_of(held.attempt if held else None)}"
 

@@ -50,17 +50,21 @@ class Costs:
     def refresh(self, wants: Requests | None = None) -> None:
         """Follows what has changed: all of it, unless somebody `wants` CPU and memory alone.
 
-        These are had in many places that are as good. So only after many changes they are followed; until then nodes
-        that have changed cost infinitely much.
+        These are had in many places that are as good. So only once many nodes have changed they are followed; until
+        then they cost infinitely much.
         """
         snapshot = self._snapshot
         if self._packing is None or self._are_others():
             self._begin()
         elif self._seen < snapshot.clock:
-            roughly = wants is not None and wants.accelerators is None
-            if roughly and len(self._hosts) > MANY_HOSTS and snapshot.clock - self._seen < TOGETHER:
+            roughly = wants is not None and wants.accelerators is None and len(self._hosts) > MANY_HOSTS
+            # So many cannot have changed: to count those that have takes longer.
+            if roughly and snapshot.clock - self._seen < TOGETHER:
                 return
-            slots = np.flatnonzero((snapshot.changed > self._seen) & (snapshot.device_count > 0))
+            late = snapshot.changed > self._seen
+            if roughly and np.count_nonzero(late) < TOGETHER:
+                return
+            slots = np.flatnonzero(late & (snapshot.device_count > 0))
             if len(slots):
                 free = self._free(slots)
                 self._packing.put_all(slots, snapshot.cpu_millis[slots], snapshot.memory_bytes[slots], free)
@@ -90,6 +94,8 @@ class Costs:
             found = self._packing.cheapest(shape, known)
             if not len(found):
                 self.refresh()
+                found = self._packing.cheapest(shape, among)
+            if not len(found):
                 self._packing.catch_up()
                 found = self._packing.cheapest(shape, among)
         return found if len(found) else np.flatnonzero(among)
