@@ -30,8 +30,8 @@ class Policy:
     device_gone_ms: int = 30_000
     # As in Lease; and for how long a node whose stream is over may be without one before it is doubted.
     doubt_ms: int = 9_000
-    # For how long nodes may take to come back to a controller that has just started, before that.
-    return_ms: int = 36_000
+    # For how long nodes may take to come back to a controller that has just started, before they are doubted.
+    return_ms: int = 45_000
     # What a project has used counts for half as much after so long; and for its turn it counts as it would be that much
     # later, so that what was just given counts at once.
     half_life_ms: int = 86_400_000

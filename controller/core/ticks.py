@@ -36,10 +36,11 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
     book.leases.ticked(now_ms)
     if passed_ms > STOOD_STILL_MS:
         _stood_still(book, passed_ms)
-    for node, silent_ms in _silent_nodes(book, book.leases.lease.suspect_ms):
-        if node.state is NodeState.READY:
-            book.put_node(replace(node, state=NodeState.SUSPECT))
-            book.note(node.name, "NODE_SUSPECT", f"has not reported for {silent_ms / 1000:.0f} s")
+    suspect_ms = book.leases.lease.suspect_ms
+    for node, silent_ms in _silent_nodes(book, min(suspect_ms, book.policy.return_ms)):
+        # Those that have come back to this process may be silent for longer.
+        if silent_ms > suspect_ms or node.id not in book.occupied:
+            _doubt(book, node, f"has not reported for {silent_ms / 1000:.0f} s")
         if silent_ms <= book.leases.longest.node_ms:
             continue
         for job in book.jobs_at(node.id):
@@ -65,9 +66,8 @@ def _silent_nodes(book: Book, millis: int) -> list[tuple[Node, int]]:
     """The nodes that have been silent for longer than that, and for how long."""
     if len(book.heard_ms) < len(book.nodes):
         # By this process's own clock: a controller that has just started gives every node a whole lease.
-        for node in [one for one in book.nodes if one not in book.heard_ms]:
-            book.heard_ms[node] = book.now_ms
-            book.left_ms[node] = book.now_ms + book.policy.return_ms
+        for node in book.nodes:
+            book.heard_ms.setdefault(node, book.now_ms)
     found = []
     for node, heard_ms in book.heard_ms.items():
         if book.now_ms - heard_ms <= millis:
@@ -83,10 +83,13 @@ def _doubt_those_that_left(book: Book) -> None:
         if book.now_ms - left_ms <= book.policy.doubt_ms:
             return
         del book.left_ms[node_id]
-        node = book.nodes[node_id]
-        if node.state is NodeState.READY:
-            book.put_node(replace(node, state=NodeState.SUSPECT))
-            book.note(node.name, "NODE_SUSPECT", f"has been cut off for {(book.now_ms - left_ms) / 1000:.0f} s")
+        _doubt(book, book.nodes[node_id], f"has been cut off for {(book.now_ms - left_ms) / 1000:.0f} s")
+
+
+def _doubt(book: Book, node: Node, why: str) -> None:
+    if node.state is NodeState.READY:
+        book.put_node(replace(node, state=NodeState.SUSPECT))
+        book.note(node.name, "NODE_SUSPECT", why)
 
 
 def _write_report_times(book: Book) -> None:
