@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from controller.core.placement.columns import WHOLE, Columns, Host, OverCapacity, Shape, Spot
 from controller.core.placement.defragmentation import Placed, move
 from controller.core.placement.packing import Packing
-from controller.core.placement.rooms import FGD, Mix, Policy
+from controller.core.placement.rooms import FGD, Mix, Policy, Rooms
 
 GIB = 1 << 30
 MODELS = ("a", "b", "c")
@@ -196,3 +196,12 @@ def test_of_places_that_are_as_good_the_first_is_taken_whatever_else_is_free_the
     hosts = [Host(64_000 + 37 * number, 64 * GIB + number, 4, "a") for number in range(50)]
     packing = Packing(Columns(hosts), FGD, mix)
     assert [packing.place(Shape(1000, GIB, 1, 170)) for _ in range(4)] == [Spot(0, (0,))] * 4
+
+
+@pytest.mark.parametrize("scarcity", [0.0, 1.0, Policy().scarcity])
+def test_the_less_room_a_shape_has_the_more_it_counts(scarcity: float) -> None:
+    typical = [(Shape(1000, GIB, 1, WHOLE), 0.5), (Shape(1000, GIB, 4, WHOLE), 0.5)]
+    rooms = Rooms(Columns([Host(64_000, 64 * GIB, 4, "a")]), typical, Policy(scarcity=scarcity))
+    # A thousandth of all devices is added to either: 4.
+    rooms.weigh(np.array([796_000.0, 36_000.0]), 4_000_000)
+    assert rooms.weights[1] / rooms.weights[0] == pytest.approx(20**scarcity)

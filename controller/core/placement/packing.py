@@ -74,7 +74,7 @@ class Packing:
         """Tasks of that shape are asked for; what is typical, and what is scarce, is found out when it is time."""
         if self._learns:
             self.mix.asked(shape, times)
-        elif not self._policy.scarce:
+        elif not self._policy.scarcity:
             return
         # An array is one request: a thousand equal tasks teach no more than that.
         self._arrived += 1

@@ -20,7 +20,7 @@ REMEMBERED = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How room is measured: which of three readings count, and whether scarce room counts more.
+    """How room is measured: which of three readings count, and how much more scarce room counts.
 
     `first`: what is free of all devices that a task of the shape could be put on. `many`: of as many devices as would
     be used, were all that came of this shape. `filled`: what these tasks would use. They differ where CPU or memory end
@@ -30,13 +30,15 @@ class Policy:
     first: int = 1
     many: int = 1
     filled: int = 1
-    # With it, a shape's weight is divided by how much room it still has: what is best keeps the product of all shapes'
-    # rooms largest, so none is left without before the others.
-    scarce: bool = True
+    # A shape's weight is divided by how much room it still has, to this power. 0: it is not; 1: what is best keeps the
+    # product of all shapes' rooms largest; the higher, the more it is the smallest room that counts (alpha-fairness: Mo
+    # and Walrand, "Fair end-to-end window-based congestion control", IEEE/ACM Transactions on Networking 8.5, 2000).
+    # Above 1, what needs whole nodes keeps some until nearly all is given away.
+    scarcity: float = 1.25
 
 
 # Weng et al., "Beware of Fragmentation with GPU-Sharing Workloads" (USENIX ATC 2023): for comparison.
-FGD = Policy(first=1, many=0, filled=0, scarce=False)
+FGD = Policy(first=1, many=0, filled=0, scarcity=0)
 
 
 class Mix:
@@ -113,10 +115,8 @@ class Rooms:
 
     def weigh(self, room: NDArray[np.float64], capacity_millis: int) -> None:
         """The weights of the shapes, from the room that the whole cluster has for each."""
-        weights = self.asked
-        if self.policy.scarce:
-            # A thousandth of the cluster is as good as none: a shape that has none yet has no boundless weight.
-            weights = weights / (room + max(capacity_millis, WHOLE) / 1000)
+        # A thousandth of the cluster is as good as none: a shape that has none yet has no boundless weight.
+        weights = self.asked / (room + max(capacity_millis, WHOLE) / 1000) ** self.policy.scarcity
         readings = self.policy.first + self.policy.many + self.policy.filled
         self.weights = weights / max(weights.sum() * readings, 1e-300)
 
