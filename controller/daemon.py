@@ -1,7 +1,6 @@
 """Puts the controller together: store, core, shell, services; and serves until told to stop."""
 
 import asyncio
-import gc
 import logging
 import signal
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from controller.core.improving import Improving
 from controller.core.projects import Projects
 from controller.docker_config import DockerConfig
 from controller.earlier import Earlier
+from controller.garbage import Aside, no_collections
 from controller.identifiers import Records, trusted
 from controller.images import Images
 from controller.logs import JobLogs
@@ -34,7 +34,7 @@ from controller.services.jobs import JobService
 from controller.services.nodes import NodeService
 from controller.services.projects import ProjectService
 from controller.shell import Shell
-from controller.store import Store, no_collections
+from controller.store import Store
 from headrace.disks import refused_by_setting
 from headrace.jobs import Job
 from headrace.refusals import Code, Refusal
@@ -63,9 +63,6 @@ SWEEP_SECONDS = 600.0
 # What an upload under way has brought is named by no job yet.
 YOUNG_SECONDS = 3600.0
 STOP_SECONDS = 2.0
-# Garbage is looked for after so many more objects than were let go, among the youngest; after so many times, among
-# older ones. Records have no cycles: with Python's own numbers it cost a sixth of a busy controller's processor time.
-COLLECTED = (50_000, 20, 50)
 
 SERVICES = (
     checkpoint_service_pb2.DESCRIPTOR.services_by_name["CheckpointService"].full_name,
@@ -184,11 +181,7 @@ async def serve(settings: ControllerSettings) -> None:
     """Serves until SIGTERM or SIGINT. A bug in the core ends it with an error; the supervisor starts it again."""
     with no_collections():
         parts = assemble(settings)
-        # What was loaded stays, for the most part: to look through all of it for garbage, be it once, would hold
-        # everything up for a third of a second where there are 100,000 jobs.
-        gc.freeze()
-    gc.set_threshold(*COLLECTED)
-    gc.enable()
+    Aside().begin()
     server = aio.server(options=SERVER_OPTIONS)
     await add_services(server, parts)
     _bind(server, settings.grpc.address)

@@ -6,7 +6,6 @@ is kept whole as its protobuf message; only what is searched has columns.
 
 import base64
 import contextlib
-import gc
 import sys
 import threading
 import uuid
@@ -36,6 +35,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from controller import schema
 from controller.core.model import LeaseTold
 from controller.database import CORRUPT, Database, open_database
+from controller.garbage import no_collections
 from headrace import many, stored
 from headrace.changes import replace
 from headrace.events import Event
@@ -275,18 +275,6 @@ class Store:
         if oldest_kept - self._events_dropped_to >= EVENTS_DROPPED_AT_ONCE:
             connection.execute(delete(schema.events).where(_EVENT.sequence < oldest_kept))
             self._events_dropped_to = oldest_kept
-
-
-@contextlib.contextmanager
-def no_collections() -> Iterator[None]:
-    """Records have no cycles; looking for some in all that is loaded so far, over and over, doubles the time."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
 
 
 class _Saving:

@@ -55,7 +55,6 @@ class _Reading(NamedTuple):
 class _Field(NamedTuple):
     """How a record's field is written; what is empty is left out, unless that says something."""
 
-    name: str
     field: str
     make: Callable[[Any], Any] | None
     says_empty: bool
@@ -65,6 +64,7 @@ class _Writing(NamedTuple):
     """How records of one kind are written."""
 
     message: type[Message]
+    values: Callable[[Any], tuple[Any, ...]]
     fields: tuple[_Field, ...]
 
 
@@ -91,8 +91,7 @@ def _written(record: object) -> bytes:
     kind = type(record)
     writing = _WRITINGS.get(kind) or _writing(kind, wire.MESSAGES[kind].DESCRIPTOR)
     values = {}
-    for name, field, make, says_empty in writing.fields:
-        value = getattr(record, name)
+    for value, (field, make, says_empty) in zip(writing.values(record), writing.fields, strict=True):
         if value or (says_empty and value is not None):
             made = value if make is None else make(value)
             # The first word of an enum is as good as none.
@@ -201,16 +200,17 @@ def _once(kept: dict[int, tuple[object, bytes]], most: int, record: object, make
 
 
 def _writing(kind: type, descriptor: Any) -> _Writing:
-    plans, made = wire.dump_plan(kind, descriptor), []
-    for name, field_name, make, _ in plans:
+    plan, made = wire.dump_plan(kind, descriptor), []
+    for name, (field_name, make, _) in zip(plan.names, plan.fields, strict=True):
         field = descriptor.fields_by_name[field_name]
         if make is not None and field.message_type is not None:
             is_part = wire.part_of(kind, name) is not None
             write = _part_written(field.message_type) if is_part else _time_written(make)
-            made.append(_Field(name, field_name, _each(write) if field.is_repeated else write, field.has_presence))
+            made.append(_Field(field_name, _each(write) if field.is_repeated else write, field.has_presence))
         else:
-            made.append(_Field(name, field_name, make, field.has_presence))
-    _WRITINGS[kind] = _Writing(_shallow(descriptor, [one.field for one in plans], reads_times=False), tuple(made))
+            made.append(_Field(field_name, make, field.has_presence))
+    message_class = _shallow(descriptor, [one.field for one in plan.fields], reads_times=False)
+    _WRITINGS[kind] = _Writing(message_class, plan.values, tuple(made))
     return _WRITINGS[kind]
 
 

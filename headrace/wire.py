@@ -7,6 +7,7 @@ zero value), `None` is absence. The plans are made once a class, so that a repor
 
 import contextlib
 import dataclasses
+import operator
 import types
 import typing
 from collections.abc import Callable
@@ -89,18 +90,25 @@ class LoadPlan(NamedTuple):
     draft: type
 
 
-class DumpPlan(NamedTuple):
-    """How a field of a record is written: the record's name and the message's, and how its value is made, if it is."""
+class FieldDump(NamedTuple):
+    """How a field of a record is written: the message's name for it, and how its value is made, if it is."""
 
-    name: str
     field: str
     make: Callable[[Any], Any] | None
     writes_empty: bool
 
 
+class DumpPlan(NamedTuple):
+    """How records of one class are written: their fields, the values of all at once, and what becomes of each."""
+
+    names: tuple[str, ...]
+    values: Callable[[Any], tuple[Any, ...]]
+    fields: tuple[FieldDump, ...]
+
+
 _PLANS: dict[type, dict[str, FieldPlan]] = {}
 _LOADS: dict[type, LoadPlan] = {}
-_DUMPS: dict[type, tuple[DumpPlan, ...]] = {}
+_DUMPS: dict[type, DumpPlan] = {}
 
 # Small parts that are the same in many records: read once, and shared. All of them go when there are too many.
 ALIKE = (Capacity, Cpu, Engine, ImagePin, Platform, Requests, Retry, Timeouts)
@@ -130,27 +138,32 @@ def load(kind: type[Record], message: Message) -> Record:
 
 def written(record: object, kind: type[Message]) -> Message:
     """The message of that kind of a record, which may be part of another one."""
+    plan = _DUMPS.get(type(record)) or dump_plan(type(record), kind.DESCRIPTOR)
     values = {}
-    for name, field, make, writes_empty in dump_plan(type(record), kind.DESCRIPTOR):
-        value = getattr(record, name)
+    for value, (field, make, writes_empty) in zip(plan.values(record), plan.fields, strict=True):
         if value or (writes_empty and value is not None):
             values[field] = make(value) if make is not None else value
     return kind(**values)
 
 
-def dump_plan(kind: type, descriptor: Any) -> tuple["DumpPlan", ...]:
+def dump_plan(kind: type, descriptor: Any) -> DumpPlan:
     """How records of that kind are written as messages of that descriptor."""
     found = _DUMPS.get(kind)
     if found is None:
-        plans = _plans(kind, descriptor).items()
-        found = tuple(
-            DumpPlan(
-                name, field_of(name, descriptor).name, None if plan.dump is _same else plan.dump, plan.writes_empty
-            )
-            for name, plan in plans
+        plans = _plans(kind, descriptor)
+        fields_of = tuple(
+            FieldDump(field_of(name, descriptor).name, None if plan.dump is _same else plan.dump, plan.writes_empty)
+            for name, plan in plans.items()
         )
-        _DUMPS[kind] = found
+        found = _DUMPS[kind] = DumpPlan(tuple(plans), _values_of(tuple(plans)), fields_of)
     return found
+
+
+def _values_of(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    """The values of these fields of a record, at once: one by one they take a fifth of what a record costs."""
+    if len(names) > 1:
+        return operator.attrgetter(*names)
+    return lambda record: tuple(getattr(record, name) for name in names)
 
 
 def _plans(kind: type, descriptor: Any) -> dict[str, FieldPlan]:
