@@ -69,22 +69,22 @@ def _tell(done: Run, arrived: float, room: Columns | PlacedByController, moves: 
 
 
 def policies(
-    trace: Trace, moves_per_100: float, *, learn: bool, controller: bool = False
+    trace: Trace, moves_per_100: float, *, known: bool = False, controller: bool = False
 ) -> dict[str, Callable[[], tuple[Contender, float]]]:
     """How to begin with each: the columns of an empty cluster, and the moves that are allowed."""
     mix = Mix()
     for shape in trace.requests:
         mix.asked(shape)
-    # FGD's authors let it know the whole workload. Ours does too, or learns from the arrivals so far.
-    known = None if learn else mix
+    # FGD's authors let it know the whole workload. Ours learns from the arrivals so far, unless it is let know as well.
+    told = mix if known else None
     begun: dict[str, Callable[[], tuple[Contender, float]]] = {
         "FGD": lambda: (Packing(Columns(trace.hosts), FGD, mix), 0.0),
-        "ours": lambda: (Packing(Columns(trace.hosts), known=known), 0.0),
+        "ours": lambda: (Packing(Columns(trace.hosts), known=told), 0.0),
     }
     if controller:
         begun["controller"] = lambda: (PlacedByController(trace.hosts), 0.0)
     if moves_per_100:
-        begun["with moves"] = lambda: (Packing(Columns(trace.hosts), known=known), moves_per_100)
+        begun["with moves"] = lambda: (Packing(Columns(trace.hosts), known=told), moves_per_100)
     return begun
 
 
@@ -121,7 +121,7 @@ def main() -> int:
     arguments = _parser().parse_args()
     before = record.load()[0]
     trace = traces.read(arguments.pods, arguments.nodes)
-    begun = policies(trace, arguments.moves_per_100, learn=arguments.learn, controller=arguments.controller)
+    begun = policies(trace, arguments.moves_per_100, known=arguments.known, controller=arguments.controller)
     runs: dict[str, list[Run]] = {name: [] for name in begun}
     for seed in range(arguments.seeds):
         arrivals = traces.arrivals(trace, seed)
@@ -179,7 +179,7 @@ def _parser() -> argparse.ArgumentParser:
         "--moves-per-100", type=float, default=2.0, metavar="N", help="moves for 100 arrivals (2); 0: none"
     )
     parser.add_argument(
-        "--learn", action="store_true", help="ours learns from arrivals, and does not know the workload"
+        "--known", action="store_true", help="ours knows the workload, as FGD does, and does not learn from arrivals"
     )
     parser.add_argument(
         "--controller", action="store_true", help="the controller's own way of placing as well, which learns"

@@ -43,7 +43,7 @@ def test_a_workload_that_asks_for_more_than_130_percent_is_cut() -> None:
 def test_no_policy_gives_away_more_than_the_bound_and_moves_are_within_what_is_allowed() -> None:
     for seed in range(3):
         arrivals = traces.arrivals(TRACE, seed)
-        for name, begin in openb.policies(TRACE, 2.0, learn=seed % 2 == 1, controller=True).items():
+        for name, begin in openb.policies(TRACE, 2.0, known=seed % 2 == 0, controller=True).items():
             packing, moves = begin()
             done = openb.run(packing, arrivals, moves_per_100=moves, progress=quiet)
             assert len(done.percent) == len(traces.LEVELS), name

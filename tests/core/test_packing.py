@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from controller.core.placement.columns import WHOLE, Columns, Host, OverCapacity, Shape, Spot
 from controller.core.placement.defragmentation import Placed, move
 from controller.core.placement.packing import Packing
-from controller.core.placement.rooms import FGD, Mix, Policy, Rooms
+from controller.core.placement.rooms import FGD, Mix, Policy, Rooms, whole_nodes
 
 GIB = 1 << 30
 MODELS = ("a", "b", "c")
@@ -205,3 +205,18 @@ def test_the_less_room_a_shape_has_the_more_it_counts(scarcity: float) -> None:
     # A thousandth of all devices is added to either: 4.
     rooms.weigh(np.array([796_000.0, 36_000.0]), 4_000_000)
     assert rooms.weights[1] / rooms.weights[0] == pytest.approx(20**scarcity)
+
+
+def test_what_nobody_has_asked_for_has_room_kept_by_whoever_may_go_elsewhere() -> None:
+    small, whole = Shape(1_000, GIB, 1, WHOLE), Shape(60_000, 60 * GIB, 4, WHOLE, ("a",))
+    hosts = [Host(64_000, 64 * GIB, 4, "a"), Host(16_000, 16 * GIB, 4, "b"), Host(16_000, 16 * GIB, 4, "b")]
+    told = Mix()
+    told.asked(small)
+    for packing, has_room in ((Packing(Columns(hosts)), True), (Packing(Columns(hosts), FGD, told), False)):
+        assert [packing.place(small) is not None for _ in range(4)] == [True] * 4
+        assert (packing.place(whole) is not None) is has_room
+
+
+def test_a_whole_node_of_a_kind_is_what_the_least_of_them_has() -> None:
+    hosts = [Host(8_000, 9 * GIB, 2, "a"), Host(9_000, 8 * GIB, 2, "a"), Host(1_000, GIB, 4, "a"), Host(1_000, GIB)]
+    assert whole_nodes(hosts) == (Shape(8_000, 8 * GIB, 2, WHOLE, ("a",)), Shape(1_000, GIB, 4, WHOLE, ("a",)))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from controller.core.copies import with_its_own
 from controller.core.placement.chains import Left
 from controller.core.placement.columns import Columns, Integers, Shape, Spot, row_keys
-from controller.core.placement.rooms import Floats, Mix, Policy, Rooms, States
+from controller.core.placement.rooms import Floats, Mix, Policy, Rooms, States, whole_nodes
 from controller.core.placement.ways import Asks, cheapest
 
 # The mix is learned anew when it has doubled, and after as many requests as there are nodes at most, or that many where
@@ -48,6 +48,8 @@ class Packing:
         self.columns = columns
         self.mix = known or learned or Mix()
         self._policy = policy or Policy()
+        whole = self._policy.whole
+        self._whole = {one: whole * one.devices for one in whole_nodes(columns.hosts) if whole}
         self._learns = known is None
         self._together = together
         self._arrived, self._due = 0, 1
@@ -173,7 +175,7 @@ class Packing:
     def learn(self) -> None:
         """Typical shapes and their weights as of now; all costs follow."""
         self._free_then = self.columns.free_millis
-        self._rooms = Rooms(self.columns, self.mix.typical(), self._policy)
+        self._rooms = Rooms(self.columns, self.mix.typical(self._whole), self._policy)
         if self.columns.hosts:
             _, one, many = np.unique(self._number, return_index=True, return_counts=True)
             room = many.astype(np.float64) @ self._rooms.measure(states_of(self.columns, one))

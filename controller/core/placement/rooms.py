@@ -1,6 +1,6 @@
 """How much of a node's free devices those could use who usually ask: the measure of fragmentation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.core.copies import with_its_own
-from controller.core.placement.columns import WHOLE, Columns, Integers, Shape
+from controller.core.placement.columns import WHOLE, Columns, Host, Integers, Shape
 
 Floats = NDArray[np.float32]
 # Beyond that many, shapes are so rare that they do not change what is best.
@@ -35,10 +35,13 @@ class Policy:
     # and Walrand, "Fair end-to-end window-based congestion control", IEEE/ACM Transactions on Networking 8.5, 2000).
     # Above 1, what needs whole nodes keeps some until nearly all is given away.
     scarcity: float = 1.25
+    # Beside what was asked for, a task that takes a whole node of each kind counts as asked for, so often for each of
+    # its devices: what nobody has asked for yet needs room as well, and few nodes are broken into at one time.
+    whole: float = 0.25
 
 
 # Weng et al., "Beware of Fragmentation with GPU-Sharing Workloads" (USENIX ATC 2023): for comparison.
-FGD = Policy(first=1, many=0, filled=0, scarcity=0)
+FGD = Policy(first=1, many=0, filled=0, scarcity=0, whole=0)
 
 
 class Mix:
@@ -60,11 +63,27 @@ class Mix:
             self.counts = {one: count / 2 for one, count in self.counts.items() if count >= 1}
             self.total = sum(self.counts.values())
 
-    def typical(self) -> tuple[tuple[Shape, float], ...]:
-        """The shapes that ask for most of the devices, each with its share of all requests."""
-        wanting = [(shape, count / max(self.total, 1.0)) for shape, count in self.counts.items() if shape.devices]
+    def typical(self, more: Mapping[Shape, float] | None = None) -> tuple[tuple[Shape, float], ...]:
+        """The shapes that ask for most of the devices, each with its share of all requests, to which come `more`."""
+        counts, total = dict(self.counts), self.total
+        for shape, count in (more or {}).items():
+            counts[shape] = counts.get(shape, 0.0) + count
+            total += count
+        wanting = [(shape, count / max(total, 1.0)) for shape, count in counts.items() if shape.devices]
         wanting.sort(key=lambda one: one[1] * one[0].millis, reverse=True)
         return tuple(wanting[:MOST_TYPICAL])
+
+
+def whole_nodes(hosts: Sequence[Host]) -> tuple[Shape, ...]:
+    """For each model and number of devices a task with all of them, and with what the least of such nodes has else."""
+    least: dict[tuple[str, int], Shape] = {}
+    for host in hosts:
+        kind = host.model, host.devices
+        if host.devices:
+            had = least.get(kind, host)
+            cpu_millis, memory_bytes = min(had.cpu_millis, host.cpu_millis), min(had.memory_bytes, host.memory_bytes)
+            least[kind] = Shape(cpu_millis, memory_bytes, host.devices, WHOLE, (host.model,))
+    return tuple(least.values())
 
 
 @dataclass(frozen=True, slots=True)
