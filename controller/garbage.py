@@ -2,13 +2,15 @@
 
 import contextlib
 import gc
+import sys
 from collections.abc import Iterator
 
 # Among the youngest objects after so many more were made than let go; among what came since the look before after more
 # than so many of these; and, once one has not been set aside, among all. Records have no cycles: with Python's own
 # numbers it cost a sixth of a busy controller's processor time.
 THRESHOLDS = (10_000, 2, 0)
-# All are looked at after so many looks at what came. Each may have set aside what was garbage a moment later.
+# All are looked at after so many looks at what came, and not before what has come since is a quarter of all (which is
+# Python's own rule). Each may have set aside what was garbage a moment later.
 LOOKS = 400
 
 
@@ -38,7 +40,9 @@ class Aside:
         """From now on. What was loaded stays, for the most part: with 100,000 jobs it takes a third of a second."""
         gc.freeze()
         gc.set_threshold(*THRESHOLDS)
-        gc.callbacks.append(self.looked)
+        # From 3.14 on Python goes through old objects little by little, and has no look at all of them to wait for.
+        if sys.version_info < (3, 14):
+            gc.callbacks.append(self.looked)
         gc.enable()
 
     def looked(self, phase: str, info: dict[str, int]) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.core.placement.columns import WHOLE, Columns, Host, OverCapacity, Shape, Spot
-from controller.core.placement.defragmentation import Placed, move
+from controller.core.placement.defragmentation import LEAST_GAIN, Placed, best_move, move
 from controller.core.placement.packing import Packing
 from controller.core.placement.rooms import FGD, Mix, Policy, Rooms, whole_nodes
 
@@ -220,3 +220,20 @@ def test_what_nobody_has_asked_for_has_room_kept_by_whoever_may_go_elsewhere() -
 def test_a_whole_node_of_a_kind_is_what_the_least_of_them_has() -> None:
     hosts = [Host(8_000, 9 * GIB, 2, "a"), Host(9_000, 8 * GIB, 2, "a"), Host(1_000, GIB, 4, "a"), Host(1_000, GIB)]
     assert whole_nodes(hosts) == (Shape(8_000, 8 * GIB, 2, WHOLE, ("a",)), Shape(1_000, GIB, 4, WHOLE, ("a",)))
+
+
+@pytest.mark.parametrize("requests", [20, 1_000])
+def test_a_node_of_its_own_kind_that_is_taken_makes_no_move_worth_less(requests: int) -> None:
+    small, alike = Shape(1_000, GIB, 1, WHOLE), [Host(64_000, 64 * GIB, 4, "a") for _ in range(12)]
+    gains = []
+    for hosts in (alike, [*alike, Host(64_000, 64 * GIB, 4, "b")]):
+        packing = Packing(Columns(hosts))
+        packing.asked(small, requests)
+        placed = [Placed(number, small, Spot(number, (0,))) for number in range(len(hosts))]
+        for one in placed:
+            packing.take(one.spot, small)
+        packing.learn()
+        found = best_move(packing, placed[:2])
+        gains.append(found.gain if found else 0.0)
+    assert gains[1] == pytest.approx(gains[0], rel=0.2)
+    assert gains[0] > LEAST_GAIN

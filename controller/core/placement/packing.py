@@ -38,7 +38,7 @@ class Packing:
         learned: Mix | None = None,
         together: int = 1,
     ) -> None:
-        """With `known`, typical shapes are those of that mix; else they are learned from what is asked for.
+        """With `known`, what is asked for is that mix; else it is learned.
 
         What was `learned` before is gone on from.
 
@@ -175,7 +175,8 @@ class Packing:
     def learn(self) -> None:
         """Typical shapes and their weights as of now; all costs follow."""
         self._free_then = self.columns.free_millis
-        self._rooms = Rooms(self.columns, self.mix.typical(self._whole), self._policy)
+        beside = [(shape, count / max(self.mix.total, 1.0)) for shape, count in self._whole.items()]
+        self._rooms = Rooms(self.columns, self.mix.typical(), self._policy, beside)
         if self.columns.hosts:
             _, one, many = np.unique(self._number, return_index=True, return_counts=True)
             room = many.astype(np.float64) @ self._rooms.measure(states_of(self.columns, one))

@@ -1,6 +1,6 @@
 """How much of a node's free devices those could use who usually ask: the measure of fragmentation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -63,13 +63,9 @@ class Mix:
             self.counts = {one: count / 2 for one, count in self.counts.items() if count >= 1}
             self.total = sum(self.counts.values())
 
-    def typical(self, more: Mapping[Shape, float] | None = None) -> tuple[tuple[Shape, float], ...]:
-        """The shapes that ask for most of the devices, each with its share of all requests, to which come `more`."""
-        counts, total = dict(self.counts), self.total
-        for shape, count in (more or {}).items():
-            counts[shape] = counts.get(shape, 0.0) + count
-            total += count
-        wanting = [(shape, count / max(total, 1.0)) for shape, count in counts.items() if shape.devices]
+    def typical(self) -> tuple[tuple[Shape, float], ...]:
+        """The shapes that ask for most of the devices, each with its share of all requests."""
+        wanting = [(shape, count / max(self.total, 1.0)) for shape, count in self.counts.items() if shape.devices]
         wanting.sort(key=lambda one: one[1] * one[0].millis, reverse=True)
         return tuple(wanting[:MOST_TYPICAL])
 
@@ -104,10 +100,22 @@ class States:
 class Rooms:
     """Measures nodes by shapes that are typical."""
 
-    def __init__(self, columns: Columns, typical: Sequence[tuple[Shape, float]], policy: Policy) -> None:
+    def __init__(
+        self,
+        columns: Columns,
+        typical: Sequence[tuple[Shape, float]],
+        policy: Policy,
+        beside: Sequence[tuple[Shape, float]] = (),
+    ) -> None:
+        """With their shares of all requests, the shapes that are typical, and those that count `beside` them."""
         self.policy = policy
-        self.asked = np.array([share for _, share in typical], dtype=np.float64)
-        shapes = [shape for shape, _ in typical]
+        shares = dict(typical)
+        for shape, share in beside:
+            shares[shape] = shares.get(shape, 0.0) + share
+        self.asked = np.array(list(shares.values()), dtype=np.float64)
+        # Those that only count beside come last.
+        self._typical = len(typical)
+        shapes = list(shares)
         kinds = list(dict.fromkeys((shape.device_millis, shape.devices) for shape in shapes))
         self._need: Integers = np.array([need for need, _ in kinds], dtype=np.int64)
         self._devices: Integers = np.array([devices for _, devices in kinds], dtype=np.int64)
@@ -137,7 +145,12 @@ class Rooms:
         # A thousandth of the cluster is as good as none: a shape that has none yet has no boundless weight.
         weights = self.asked / (room + max(capacity_millis, WHOLE) / 1000) ** self.policy.scarcity
         readings = self.policy.first + self.policy.many + self.policy.filled
-        self.weights = weights / max(weights.sum() * readings, 1e-300)
+        # What has no room weighs thousands of times as much as what has, and can lose none: were it counted, all others
+        # would cost next to nothing, and no move would seem to gain anything.
+        counted = weights[: self._typical]
+        if self.policy.scarcity and (room[: self._typical] > 0).any():
+            counted = counted[room[: self._typical] > 0]
+        self.weights = weights / max((counted if len(counted) else weights).sum() * readings, 1e-300)
 
     def measure(self, states: States) -> Floats:
         """For each state a row: how many millis of devices each typical shape could use, the sum of the readings."""
