@@ -116,7 +116,8 @@ async def test_behind_a_job_without_a_limit_nobody_knows(tmp_path: Path) -> None
 
 async def test_jobs_are_found_by_what_they_have(tmp_path: Path) -> None:
     async with two_nodes(tmp_path) as (running, first):
-        submitted = await running.client.create_job(replace(SPEC, resources=Requests(1000, GIB, AcceleratorRequest(1))))
+        wanted = replace(SPEC, resources=Requests(1000, GIB, AcceleratorRequest(1)), where="gpu.count == 2")
+        submitted = await running.client.create_job(wanted)
         await first.takes(submitted.id)
         found = await running.client.find(Search('"g1" in devices and age < 1h', over=Over.JOBS))
         holders = await running.client.find(Search(f'job == "{submitted.id}"', over=Over.DEVICES))
