@@ -72,14 +72,12 @@ class Mix:
 
 def whole_nodes(hosts: Sequence[Host]) -> tuple[Shape, ...]:
     """For each model and number of devices a task with all of them, and with what the least of such nodes has else."""
-    least: dict[tuple[str, int], Shape] = {}
+    least: dict[tuple[str, int], tuple[int, int]] = {}
     for host in hosts:
-        kind = host.model, host.devices
         if host.devices:
-            had = least.get(kind, host)
-            cpu_millis, memory_bytes = min(had.cpu_millis, host.cpu_millis), min(had.memory_bytes, host.memory_bytes)
-            least[kind] = Shape(cpu_millis, memory_bytes, host.devices, WHOLE, (host.model,))
-    return tuple(least.values())
+            cpu_millis, memory_bytes = least.get((host.model, host.devices), (host.cpu_millis, host.memory_bytes))
+            least[host.model, host.devices] = min(cpu_millis, host.cpu_millis), min(memory_bytes, host.memory_bytes)
+    return tuple(Shape(*rest, devices, WHOLE, (model,)) for (model, devices), rest in least.items())
 
 
 @dataclass(frozen=True, slots=True)
