@@ -181,7 +181,7 @@ async def serve(settings: ControllerSettings) -> None:
     """Serves until SIGTERM or SIGINT. A bug in the core ends it with an error; the supervisor starts it again."""
     with no_collections():
         parts = assemble(settings)
-        # Before a first look goes through all that was loaded.
+        # Here, so that no first look goes through all that was loaded.
         Aside().begin()
     server = aio.server(options=SERVER_OPTIONS)
     await add_services(server, parts)

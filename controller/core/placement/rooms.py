@@ -142,13 +142,11 @@ class Rooms:
         """The weights of the shapes, from the room that the whole cluster has for each."""
         # A thousandth of the cluster is as good as none: a shape that has none yet has no boundless weight.
         weights = self.asked / (room + max(capacity_millis, WHOLE) / 1000) ** self.policy.scarcity
+        # What nobody has asked for, and has no room, can lose none. It would outweigh all others: no move would seem to
+        # gain anything but one that makes room for that.
+        weights[self._typical :][room[self._typical :] <= 0] = 0.0
         readings = self.policy.first + self.policy.many + self.policy.filled
-        # What has no room weighs thousands of times as much as what has, and can lose none: were it counted, all others
-        # would cost next to nothing, and no move would seem to gain anything.
-        counted = weights[: self._typical]
-        if self.policy.scarcity and (room[: self._typical] > 0).any():
-            counted = counted[room[: self._typical] > 0]
-        self.weights = weights / max((counted if len(counted) else weights).sum() * readings, 1e-300)
+        self.weights = weights / max(weights.sum() * readings, 1e-300)
 
     def measure(self, states: States) -> Floats:
         """For each state a row: how many millis of devices each typical shape could use, the sum of the readings."""
