@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.core.placement import packing as packing_module
 from controller.core.placement.columns import WHOLE, Columns, Host, OverCapacity, Shape, Spot
 from controller.core.placement.defragmentation import LEAST_GAIN, Placed, best_move, move
 from controller.core.placement.packing import Packing
@@ -116,6 +117,15 @@ def test_what_deltas_left_is_what_a_snapshot_made_anew_says(given_hosts: list[Ho
 def test_the_same_arrivals_are_placed_the_same_again(given_hosts: list[Host], asked: list[Shape]) -> None:
     one, other = Packing(Columns(given_hosts)), Packing(Columns(given_hosts))
     assert placed_all(one, asked) == placed_all(other, asked)
+
+
+@settings(deadline=None, max_examples=40)
+@given(hosts, arrivals)
+def test_the_places_are_the_same_however_few_shapes_are_kept_ready(given_hosts: list[Host], asked: list[Shape]) -> None:
+    with pytest.MonkeyPatch.context() as few:
+        few.setattr(packing_module, "MOST_READY", 2)
+        made_anew = placed_all(Packing(Columns(given_hosts)), asked)
+    assert made_anew == placed_all(Packing(Columns(given_hosts)), asked)
 
 
 @settings(deadline=None, max_examples=40)

@@ -18,7 +18,7 @@ CHANGED_BY = 0.15
 # States of nodes that are known by a number; beyond that, numbers begin anew.
 MOST_STATES = 50_000
 # Shapes of which the costs are kept ready; with one more, these begin anew.
-MOST_READY = 256
+MOST_READY = 1024
 NOWHERE = np.float32(np.inf)
 
 
@@ -53,7 +53,6 @@ class Packing:
         self._learns = known is None
         self._together = together
         self._arrived, self._due = 0, 1
-        self._rows: dict[Shape, int] = {}
         nodes = len(columns.hosts)
         self._cost: Floats = np.full((16, nodes), NOWHERE)
         self._level: NDArray[np.int16] = np.zeros((16, nodes), dtype=np.int16)
@@ -181,8 +180,11 @@ class Packing:
             _, one, many = np.unique(self._number, return_index=True, return_counts=True)
             room = many.astype(np.float64) @ self._rooms.measure(states_of(self.columns, one))
             self._rooms.weigh(room, self.columns.device_millis)
+        # The row of each shape whose costs are kept.
         self._ready: dict[Shape, int] = {}
         self._late: dict[int, None] = {}
+        # All nodes' states while none has changed, what these are worth, and which of them each node is in.
+        self._everywhere: tuple[States, NDArray[np.float64], Integers] | None = None
         self._ready_changed()
 
     def _row(self, shape: Shape) -> int:
@@ -190,26 +192,27 @@ class Packing:
         row = self._ready.get(shape)
         if row is not None:
             return row
-        if len(self._rows) >= MOST_READY and shape not in self._rows:
-            self._rows, self._ready = {}, {}
-        row = self._rows.setdefault(shape, len(self._rows))
+        if len(self._ready) >= MOST_READY:
+            self._ready = {}
+        row = self._ready[shape] = len(self._ready)
         if row == len(self._cost):
             self._cost = np.concatenate([self._cost, np.full_like(self._cost, NOWHERE)])
             self._level = np.concatenate([self._level, np.zeros_like(self._level)])
-        _, one, alike = np.unique(self._number, return_index=True, return_inverse=True)
-        asks = Asks.of([shape], self.columns)
-        ways = cheapest(self._rooms, asks, states_of(self.columns, one))
-        cost: Floats = np.full(len(one), NOWHERE)
-        level = np.zeros(len(one), dtype=np.int16)
+        if self._everywhere is None:
+            _, one, alike = np.unique(self._number, return_index=True, return_inverse=True)
+            states = states_of(self.columns, one)
+            self._everywhere = states, self._rooms.worth(states), alike
+        states, worth, alike = self._everywhere
+        ways = cheapest(self._rooms, Asks.of([shape], self.columns), states, worth)
+        cost: Floats = np.full(len(worth), NOWHERE)
+        level = np.zeros(len(worth), dtype=np.int16)
         cost[ways.state], level[ways.state] = ways.cost, ways.level
         self._cost[row], self._level[row] = cost[alike], level[alike]
-        self._ready[shape] = row
         self._ready_changed()
         return row
 
     def _ready_changed(self) -> None:
-        self._asks = Asks.of(list(self._ready), self.columns)
-        self._ready_rows = np.array(list(self._ready.values()), dtype=np.int64)
+        self._asks: Asks | None = None
         self._columns_known: dict[int, tuple[Floats, NDArray[np.int16]]] = {}
 
     def _changed(self, node: int) -> None:
@@ -217,22 +220,23 @@ class Packing:
 
     def _all_changed(self, nodes: Integers) -> None:
         """Other node states: the costs are those of a node that was in such a state before, or are worked out."""
+        self._everywhere = None
         if len(self._numbers) > MOST_STATES:
             self._renumber()
         numbers = self._number[nodes] = self._numbered(nodes)
         if not self._ready:
             return
-        rows = self._ready_rows[:, None]
+        rows = len(self._ready)
         for number in dict.fromkeys(numbers.tolist()):
             its = nodes[numbers == number] if len(nodes) > 1 else nodes
             known = self._columns_known.get(number)
             if known is not None:
-                self._cost[rows, its], self._level[rows, its] = known[0][:, None], known[1][:, None]
+                self._cost[:rows, its], self._level[:rows, its] = known[0][:, None], known[1][:, None]
                 if self._late:
                     for node in its.tolist():
                         self._late.pop(node, None)
             else:
-                self._cost[rows, its] = NOWHERE
+                self._cost[:rows, its] = NOWHERE
                 self._late |= dict.fromkeys(its.tolist())
         if len(self._late) >= self._together:
             self.catch_up()
@@ -244,12 +248,14 @@ class Packing:
         nodes = np.array(list(self._late), dtype=np.int64)
         self._late = {}
         numbers, one, alike = np.unique(self._number[nodes], return_index=True, return_inverse=True)
+        if self._asks is None:
+            self._asks = Asks.of(list(self._ready), self.columns)
         ways = cheapest(self._rooms, self._asks, states_of(self.columns, nodes[one]))
-        cost: Floats = np.full((len(self._ready), len(one)), NOWHERE)
+        rows = len(self._ready)
+        cost: Floats = np.full((rows, len(one)), NOWHERE)
         level = np.zeros(cost.shape, dtype=np.int16)
         cost[ways.shape, ways.state], level[ways.shape, ways.state] = ways.cost, ways.level
-        rows = self._ready_rows[:, None]
-        self._cost[rows, nodes], self._level[rows, nodes] = cost[:, alike], level[:, alike]
+        self._cost[:rows, nodes], self._level[:rows, nodes] = cost[:, alike], level[:, alike]
         for index, number in enumerate(numbers.tolist()):
             self._columns_known[number] = cost[:, index], level[:, index]
 

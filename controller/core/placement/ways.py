@@ -46,8 +46,11 @@ class Ways:
     level: Integers
 
 
-def cheapest(rooms: Rooms, asks: Asks, states: States) -> Ways:
-    """The cheapest way of each shape in each state; of those that cost the same, on the device with the least free."""
+def cheapest(rooms: Rooms, asks: Asks, states: States, worth: NDArray[np.float64] | None = None) -> Ways:
+    """The cheapest way of each shape in each state; of those that cost the same, on the device with the least free.
+
+    What the states are `worth` is worked out unless it is told.
+    """
     action_state, action_kind, position = np.nonzero(_positions(asks, states))
     counts = np.zeros((len(states.row), len(asks.devices)), dtype=np.int64)
     np.add.at(counts, (action_state, action_kind), 1)
@@ -73,8 +76,9 @@ def cheapest(rooms: Rooms, asks: Asks, states: States) -> Ways:
         states.memory_bytes[state] - asks.memory_bytes[shape],
         states.model[state],
     )
+    before = rooms.worth(states) if worth is None else worth
     # Rounded, so that places that are as good cost the same, in whatever order their rooms were summed.
-    cost = np.round(rooms.worth(states)[state[pair]] - rooms.worth(after), 3).astype(np.float32)
+    cost = np.round(before[state[pair]] - rooms.worth(after), 3).astype(np.float32)
     least = np.minimum.reduceat(cost, begin)
     # The first of a shape's ways that costs as little as its cheapest one.
     equal = np.flatnonzero(cost == least[pair])
