@@ -11,15 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from controller.core import backfill, backoff, keeping, making_way, precedence
+from controller.core import backfill, backoff, keeping, making_way, precedence, those_before
 from controller.core.asking import places
 from controller.core.backfill import Kept
 from controller.core.book import Book
 from controller.core.emptied import Emptied, most_tasks, once_back
 from controller.core.ends import Ends
-from controller.core.fairness import rank
 from controller.core.making_way import Leaving
-from controller.core.order import in_order
 from controller.core.placement.demand import demand_of, least
 from controller.core.placement.fit import Place
 from controller.core.placement.snapshot import Integers
@@ -28,7 +26,7 @@ from controller.core.turns import Patience
 from headrace.changes import replace
 from headrace.explanations import Outlook
 from headrace.ids import listed
-from headrace.jobs import Job, JobState
+from headrace.jobs import Job
 
 # So many nodes are looked at, those first that lack least.
 _FEW = keeping.FEW
@@ -90,7 +88,7 @@ def _never(book: Book, job: Job, empty: Emptied) -> Outlook | None:
 def _once_others_end(book: Book, job: Job, kept: Kept | None, able: Integers, found: str) -> Outlook:
     """`found` is why it waits."""
     ends = Ends(book, job.id)
-    before = _before(book, job)
+    before = those_before.before(book, job)
     left = _left(book, job) if found == precedence.BEHIND else None
     if left is not None:
         return replace(left, jobs_before_count=len(before))
@@ -139,17 +137,6 @@ def _without_room(book: Book, job: Job, able: Integers, ends: Callable[[Job, int
         come, they = ("come", "they end") if len(heads) > 1 else ("comes", "that ends")
         return f"{listed(heads)} {come} before it, and will have the room that it needs until {they}"
     return "of the nodes that lack least for it none would have room"
-
-
-def _before(book: Book, job: Job) -> list[Job]:
-    """The jobs that wait whose turn comes first."""
-    queued = (one for one in book.jobs.values() if one.state is JobState.QUEUED)
-    waiting = [one for one in queued if one.waits_for_place and not one.gang and one.name != job.name]
-    if all(one.spec.project == job.spec.project for one in waiting):
-        own = rank(job)
-        return [one for one in waiting if rank(one) < own]
-    ordered = in_order(book, [*waiting, job])
-    return ordered[: next(number for number, one in enumerate(ordered) if one.id == job.id)]
 
 
 def _earliest(book: Book, job: Job, able: Integers, ends: Callable[[Job, int], int | None]) -> Kept | None:

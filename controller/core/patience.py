@@ -120,7 +120,7 @@ def _faster(book: Book, table: Table, lengths: Lengths, job: Job, here_ms: float
     """
     snapshot = book.snapshot
     known = len(snapshot.nodes)
-    may_do = (snapshot.standing[:known] == 0) & (bool(job.gang) | (table.code[:known] != 0))
+    may_do = (snapshot.standing[:known] == 0) & (bool(job.gang) | (table.code[:known] != 0)) & table.might()
     able = np.flatnonzero(may_do)
     runs_ms = lengths.at_most(job, able)
     runs_ms = {make: millis for make, millis in runs_ms.items() if here_ms > lengths.terms.as_good_ms(millis)}

@@ -265,15 +265,13 @@ def _next_placed(book: Book, line: Line, job: Job, slots: list[int]) -> bool:
     able = [slot for slot in slots if book.queue.may_go_to(line, snapshot, slot)]
     offered = [fit(job, snapshot.nodes[one], snapshot.usages[one], now_wall_ms=book.wall_ms) for one in able]
     places = [one for one in offered if isinstance(one, Place)]
-    if len(places) > 1 and line.demand.company is not None:
-        # Which of them is best hangs on where the others are.
+    if len(places) > 1:
+        # Which of them is best hangs on more than they tell: how soon it would be done, and where others are.
         return _placed(book, line, job)
-    for place_found in sorted(places, key=lambda one: one.score, reverse=True):
-        it = (place_found,)
-        if not precedence.harmed_by(book, job, [job], it) and not precedence.over_quota(book, job, [job], it):
-            book.put(book.begin(precedence.let_ahead(book, job), place_found))
-            return True
     if places:
+        if not precedence.harmed_by(book, job, [job], places) and not precedence.over_quota(book, job, [job], places):
+            book.put(book.begin(precedence.let_ahead(book, job), places[0]))
+            return True
         book.turns.blocked[job.id] = None
     precedence.waits(book, job)
     return False

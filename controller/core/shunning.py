@@ -8,6 +8,7 @@ from controller.core.book import Book
 from controller.core.placement.fit import Place
 from controller.core.placement.names import kept_apart, name_of
 from controller.core.placement.trial import Trial
+from controller.core.those_before import after_them
 from controller.core.turn_changes import change
 from headrace.changes import replace
 from headrace.explanations import Change
@@ -62,5 +63,8 @@ def _without(book: Book, job: Job, head: Job) -> tuple[Place, ...]:
                 if name in shunned:
                     shunned.remove(name)
                     trial.hold(node, replace(usage, shunned=tuple(shunned)))
-        found = places(book, job)
-    return () if isinstance(found, str) else found
+        if isinstance(places(book, job), str):
+            return ()
+        # Others of its name are kept away by the same.
+        found, _ = after_them(book, job, lambda other: name_of(other.spec) == name)
+    return found

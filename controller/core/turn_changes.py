@@ -10,10 +10,12 @@ from controller.core.asking import places
 from controller.core.book import Book
 from controller.core.keeping import one_of
 from controller.core.placement.fit import Place
+from controller.core.projects import NOTHING
+from controller.core.those_before import after_them
 from headrace.changes import replace
 from headrace.explanations import Change
 from headrace.jobs import Job
-from headrace.projects import Amount, Quota
+from headrace.projects import Quota
 
 HIGHEST_PRIORITY = 100
 # Of those before it so many are looked at.
@@ -74,19 +76,24 @@ def more_quota(book: Book, job: Job) -> Iterator[Change]:
     declared = projects.of(project)
     if declared.borrows:
         return
+
+    def is_of_it(one: Job) -> bool:
+        return one.spec.project == project
+
     with _declared(book, project, Quota()):
-        where = _placed(book, job)
+        # Whoever waits for the same quota, and whose turn is before, has of it first.
+        where, theirs = after_them(book, job, is_of_it) if _placed(book, job) else ((), NOTHING)
     if not where:
         return
     tasks = [one_of(book, job)] * len(where)
-    needed = projects.held.get(project, Amount()).plus(precedence.amount(book, tasks, where))
+    needed = projects.held.get(project, NOTHING).plus(theirs).plus(precedence.amount(book, tasks, where))
     raised = Quota(
         _enough(declared.quota.unit_millis, needed.unit_millis),
         _enough(declared.quota.device_millis, needed.device_millis),
         _enough(declared.quota.cpu_millis, needed.cpu_millis),
     )
     with _declared(book, project, raised):
-        where = _placed(book, job)
+        where, _ = after_them(book, job, is_of_it)
     if where and raised != declared.quota:
         yield change(book, f"projects.{project}.quota", _told(declared.quota, raised), where)
 

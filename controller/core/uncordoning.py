@@ -1,22 +1,25 @@
 """What would be of a job that waits if one node took jobs again that an operator had closed. A still is asked."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from controller.core.asking import places
 from controller.core.book import Book
-from controller.core.placement.fit import Place, fit
+from controller.core.placement.demand import Demand, demand_of
+from controller.core.placement.fit import Place, Usage, fit
+from controller.core.those_before import after_them
 from controller.core.turn_changes import change
 from headrace.changes import replace
 from headrace.explanations import Change
 from headrace.jobs import Job
-from headrace.nodes import Drain
+from headrace.nodes import Drain, Node
 
 # Of those where one of its tasks would fit so many are tried.
 MOST_TRIED = 3
 
 
 def changes(book: Book, job: Job) -> Iterator[Change]:
-    """Which one cordoned, or drained, node would have it start if it took jobs again."""
+    """Which one cordoned, or drained, node would have it start if it took jobs again: they come whose turn is first."""
     tried = 0
     for slot, node in enumerate(book.snapshot.nodes):
         if node.drain is Drain.NONE:
@@ -26,10 +29,20 @@ def changes(book: Book, job: Job) -> Iterator[Change]:
         if not isinstance(fit(job, again, usage, now_wall_ms=book.wall_ms), Place):
             continue
         book.snapshot.put(again, usage)
-        where = places(book, job)
+        where: tuple[Place, ...] = ()
+        if not isinstance(places(book, job), str):
+            where, _ = after_them(book, job, partial(_might_go, book, again, usage, {}))
         book.snapshot.put(node, usage)
-        if not isinstance(where, str):
+        if where:
             yield change(book, f"{node.name} drain", (node.drain.name.lower(), "none"), where)
         tried += 1
         if tried == MOST_TRIED:
             return
+
+
+def _might_go(book: Book, node: Node, usage: Usage, known: dict[Demand, bool], job: Job) -> bool:
+    """Whether one of its tasks fits there, as far as its shape tells; many are alike."""
+    demand = demand_of(job)
+    if demand not in known:
+        known[demand] = isinstance(fit(job, node, usage, now_wall_ms=book.wall_ms), Place)
+    return known[demand]

@@ -88,7 +88,8 @@ def _batch(
     codes = _Codes(table, costs, heads, wide, first).found(count)
     turns = _turns(codes, heads, count)
     if table.lengths is not None and table.lengths.matters(job):
-        turns = _until_the_soonest_are_full(slots, table.lengths.millis(job, slots), heads, wide, turns)
+        millis = table.lengths.millis(job, slots)
+        turns = _until_some_are_full(snapshot, slots[millis == millis.min()], heads, wide, turns)
     return _plan(snapshot, job, heads, wide, turns, now_wall_ms)
 
 
@@ -225,16 +226,20 @@ def _turns(codes: Integers, heads: _Heads, count: int) -> _Turns:
     return _Turns(head[order], number[order])
 
 
-def _until_the_soonest_are_full(slots: Integers, millis: Floats, heads: _Heads, wide: Chains, turns: _Turns) -> _Turns:
-    """No further than until none has room where jobs are done soonest: then others may be as good as the best."""
-    soonest = slots[millis == millis.min()]
-    its = np.isin(heads.slots, soonest)
-    if its.sum() < len(soonest):
-        return turns
-    turn = np.flatnonzero(its[turns.head])
-    if len(turn) < wide.room[heads.of_class][its].sum():
-        return turns
-    end = int(turn[-1]) + 1
+def _until_some_are_full(snapshot: Snapshot, soonest: Integers, heads: _Heads, wide: Chains, turns: _Turns) -> _Turns:
+    """No further than until of a make on which jobs are done soonest none has room: then others may be as good.
+
+    Also by that it was the only one of which anything is known: what is not known is taken to be as good as the best.
+    """
+    end, makes = len(turns.head), snapshot.make[soonest]
+    for make in dict.fromkeys(makes.tolist()):
+        such = soonest[makes == make]
+        its = np.isin(heads.slots, such)
+        if its.sum() < len(such):
+            continue
+        turn = np.flatnonzero(its[turns.head])
+        if len(turn) >= wide.room[heads.of_class][its].sum():
+            end = min(end, int(turn[-1]) + 1)
     return _Turns(turns.head[:end], turns.number[:end])
 
 

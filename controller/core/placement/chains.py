@@ -8,6 +8,8 @@ from controller.core.placement.snapshot import UNKNOWN, Booleans, Floats, Intege
 from headrace import shares
 from headrace.jobs import AcceleratorRequest, Requests
 
+_MOST_BYTES = ((1 << 63) - 1) // shares.WHOLE_MILLIS
+
 
 @dataclass(frozen=True, slots=True)
 class Left:
@@ -113,22 +115,24 @@ def parts(
     snapshot: Snapshot, slots: Integers, request: AcceleratorRequest, such: Booleans
 ) -> tuple[Integers, Integers, Integers]:
     """How many parts there are of each device, and what one takes of it: millis and bytes."""
-    has_bytes, held_bytes = snapshot.device_bytes[:, slots], snapshot.held_bytes[:, slots]
+    # More than that, in thousandths, no column holds; no device has so much, whatever is said or asked.
+    has_bytes, held_bytes = np.minimum(snapshot.device_bytes[:, slots], _MOST_BYTES), snapshot.held_bytes[:, slots]
+    asked_bytes = min(request.memory_bytes, _MOST_BYTES)
     known = has_bytes != UNKNOWN
     if request.share_millis:
         millis = np.full_like(has_bytes, request.share_millis)
         its_share = np.where(known, has_bytes * request.share_millis // shares.WHOLE_MILLIS, 0)
-        part_bytes = np.full_like(has_bytes, request.memory_bytes) if request.memory_bytes else its_share
+        part_bytes = np.full_like(has_bytes, asked_bytes) if asked_bytes else its_share
     else:
-        in_millis = np.maximum(1, -(-request.memory_bytes * shares.WHOLE_MILLIS // np.maximum(has_bytes, 1)))
+        in_millis = np.maximum(1, -(-asked_bytes * shares.WHOLE_MILLIS // np.maximum(has_bytes, 1)))
         millis = np.where(has_bytes > 0, in_millis, shares.WHOLE_MILLIS)
-        part_bytes = np.full_like(has_bytes, request.memory_bytes)
+        part_bytes = np.full_like(has_bytes, asked_bytes)
     units = np.maximum(shares.WHOLE_MILLIS - snapshot.held_millis[:, slots], 0) // millis
     bounded = known & (part_bytes > 0)
     by_bytes = np.maximum(has_bytes - held_bytes, 0) // np.maximum(part_bytes, 1)
     units = np.where(bounded, np.minimum(units, by_bytes), units)
     # Where more is held than there is, there is no room for a part that takes no memory either.
     able = such & snapshot.shareable[:, slots] & ~(known & (held_bytes > has_bytes))
-    if request.memory_bytes:
+    if asked_bytes:
         able &= known
     return np.where(able, units, 0), millis, part_bytes

@@ -10,6 +10,7 @@ from headrace.attempts import Platform
 from headrace.capacity import Rate, cpu_rate, devices_rate
 from headrace.jobs import JobSpec, Requests, Work
 from headrace.nodes import Device, Node, Origin
+from headrace.shares import WHOLE_MILLIS, part_of
 
 # Which share of a figure a usual job reaches. A peak leaves out all that keeps a device waiting; what a matrix product
 # reached here does not.
@@ -58,16 +59,19 @@ def by_work(work: Work, requests: Requests, place: Place, node: Node) -> Estimat
     rate = _devices_share(work, requests, place, node) if place.devices else _cpu_share(work, requests, place, node)
     if rate is None:
         return None
-    millis = min(_MOST_MILLIS, round(1000 * work.operation_count / (rate.per_second * EFFICIENCY[rate.origin])))
+    per_second = rate.per_second * EFFICIENCY[rate.origin]
+    # A figure may be so small that it takes longer than any number tells.
+    millis = round(min(_MOST_MILLIS, 1000 * work.operation_count / per_second)) if per_second else _MOST_MILLIS
     source = f" ({rate.source})" if rate.source else ""
     return Estimate(max(1, millis), f"declared work, {rate.origin.name.lower()} figure{source}")
 
 
 def _devices_share(work: Work, requests: Requests, place: Place, node: Node) -> Rate | None:
     granted = [device for device in node.devices if device.id in place.devices]
-    rate = devices_rate(granted, work.precision)
-    share_millis = requests.accelerators.share_millis if requests.accelerators is not None else 0
-    return _part(rate, share_millis / 1000) if share_millis else rate
+    rate, request = devices_rate(granted, work.precision), requests.accelerators
+    if request is None or not request.is_part or not granted:
+        return rate
+    return _part(rate, min(1.0, part_of(request, granted[0].memory_bytes).millis / WHOLE_MILLIS))
 
 
 def _cpu_share(work: Work, requests: Requests, place: Place, node: Node) -> Rate | None:
@@ -75,8 +79,10 @@ def _cpu_share(work: Work, requests: Requests, place: Place, node: Node) -> Rate
     own = node.description.platforms[:1]
     if place.platform.emulated and not (own and own[0].emulated):
         return None
-    threads_millis = node.description.cpu.threads * 1000
-    return _part(cpu_rate(node, work.precision), min(1.0, requests.cpu_millis / threads_millis))
+    threads = node.description.cpu.threads
+    # Figures are those of all threads: of how many an agent need not say.
+    share = min(1.0, requests.cpu_millis / (threads * 1000)) if threads > 0 else None
+    return _part(cpu_rate(node, work.precision), share) if share is not None else None
 
 
 def _part(rate: Rate | None, share: float) -> Rate | None:

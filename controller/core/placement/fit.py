@@ -263,7 +263,7 @@ def _never_devices(wants: Requests, node: Node) -> str:
         such = [device for device in node.devices if _matches(one.where, device)]
         if any(device.shareable for device in such) if one.is_part else len(such) >= one.count:
             return ""
-    return _no_part(request, node) if request.is_part else reasons_given.no_devices(request)
+    return _no_part(request, node) if request.is_part else reasons_given.no_devices(request, *wants.alternatives)
 
 
 def _first_devices(wants: Requests, node: Node, usage: Usage) -> tuple[tuple[Device, ...] | str, int]:

@@ -12,12 +12,16 @@ from controller.core.placement.learned import Learned
 from controller.core.placement.paths import Paths
 from controller.core.placement.profiles import Profile, profile_of
 from controller.core.placement.snapshot import Booleans, Floats, Integers
+from headrace.changes import replace
 from headrace.jobs import Job, Work
+from headrace.nodes import Node
 
 # Of more makes of nodes the first are told apart.
 MOST_MAKES = 64
 # Jobs of one shape that are not alike in what they do, of which it is kept how long they would run.
 _MOST_KEPT = 256
+# Of one make so many nodes are tried until the shape fits on one: they may differ in what is no matter of make.
+_TRIED = 8
 _HOUR_MS = 3_600_000
 _UNKNOWN = float("nan")
 # The key of a place that is none.
@@ -48,8 +52,8 @@ class Lengths:
         self._snapshot = arrivals.snapshot
         self._learned = learned
         self._terms = terms
-        # By make: what the shape would have of such a node.
-        self._places: dict[int, Place | None] = {}
+        # By make: what the shape would have of such a node, and of which.
+        self._places: dict[int, tuple[Node, Place]] = {}
         self._millis: dict[tuple[Profile, Work | None], tuple[int, dict[int, float]]] = {}
 
     def matters(self, job: Job) -> bool:
@@ -207,8 +211,24 @@ class Lengths:
         }
 
     def _place(self, job: Job, make: int, slots: Integers) -> Place | None:
-        """What it would have of an empty node of that make, which those at `slots` are of."""
-        if make not in self._places:
-            found = fit(job, self._snapshot.nodes[int(slots[0])], Usage(), now_wall_ms=0)
-            self._places[make] = found if isinstance(found, Place) else None
-        return self._places[make]
+        """What it would have of an empty node of that make, which those at `slots` are of; None: fits on none tried."""
+        known = self._places.get(make)
+        if known is not None and self._is_still(known[0], make):
+            return known[1]
+        # Jobs of one shape keep away from other nodes, and each for a while.
+        anyone = replace(job, exclusions=()) if job.exclusions else job
+        for slot in slots[:_TRIED].tolist():
+            node = self._snapshot.nodes[slot]
+            found = fit(anyone, node, Usage(), now_wall_ms=0)
+            if isinstance(found, Place):
+                self._places[make] = node, found
+                return found
+        return None
+
+    def _is_still(self, node: Node, make: int) -> bool:
+        """Whether a node is of that make, with the same devices."""
+        slot = self._snapshot.slots.get(node.id)
+        if slot is None or self._snapshot.make[slot] != make:
+            return False
+        now = self._snapshot.nodes[slot]
+        return now.devices is node.devices or [one.id for one in now.devices] == [one.id for one in node.devices]

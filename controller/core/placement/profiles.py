@@ -5,6 +5,7 @@ from typing import NamedTuple
 from headrace.attempts import Platform
 from headrace.jobs import JobSpec
 from headrace.nodes import Device, Node
+from headrace.shares import WHOLE_MILLIS
 
 
 class Profile(NamedTuple):
@@ -26,8 +27,11 @@ class Hardware(NamedTuple):
 def profile_of(spec: JobSpec) -> Profile:
     """By repository, so that a new tag of an image is not a new kind of job."""
     devices = spec.resources.accelerators
-    granted = "" if devices is None else f", {devices.count} devices of {devices.share_millis or 1000} thousandths"
-    resources = f"{spec.resources.cpu_millis} thousandths of a core{granted}"
+    resources = f"{spec.resources.cpu_millis} thousandths of a core"
+    if devices is not None and devices.is_part and not devices.share_millis:
+        resources += f", {devices.memory_bytes} bytes of a device"
+    elif devices is not None:
+        resources += f", {devices.count} devices of {devices.share_millis or WHOLE_MILLIS} thousandths"
     return Profile(_repository(spec.image), spec.display_name, spec.command, resources)
 
 

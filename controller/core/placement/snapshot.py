@@ -40,6 +40,8 @@ class Column:
     unsteady: bool
     # The moment up to which it has been worked out.
     seen: int = UNKNOWN
+    # On which nodes alone, if not on all.
+    answered: Booleans | None = None
 
 
 class Snapshot:
@@ -180,20 +182,29 @@ class Snapshot:
         return self.whereabouts.of(name, self.usages)
 
     def answer_on(self, slots: Integers, wheres: Sequence[str], schema: query.Schema) -> None:
-        """Has these queries worked out on these nodes alone: on all others they will count as if they did not hold.
+        """Has these queries worked out on these nodes: on others, but for those asked before, they hold nowhere.
 
         Only for who has the snapshot to himself, and knows that no other node matters.
         """
         over_nodes = schema is query.NODE_FIELDS
         answer = self._node_matches if over_nodes else self._devices_match
         for where in wheres:
-            if (schema.noun, where) in self._columns:
+            column = self._columns.get((schema.noun, where))
+            if column is None:
+                column = self._columns[schema.noun, where] = self._empty_column(where, schema)
+                answered: Booleans = np.zeros(self.room, dtype=np.bool_)
+            elif column.answered is None:
                 continue
-            column, expression = self._empty_column(where, schema), query.parse(where, schema)
-            for slot in slots.tolist():
+            else:
+                answered = column.answered.copy()
+                # Whoever went by the answers that there were is to look at these nodes again.
+                self.clock += 1
+                self.changed[slots[~answered[slots]]] = self.clock
+            expression = query.parse(where, schema)
+            for slot in slots[~answered[slots] | (self.changed[slots] > column.seen)].tolist():
                 answer(expression, column, slot)
-            column.seen = self.clock
-            self._columns[schema.noun, where] = column
+            answered[slots] = True
+            column.answered, column.seen = answered, self.clock
 
     def when_empty(self) -> "Snapshot":
         """A copy, in which nothing is held of any node."""

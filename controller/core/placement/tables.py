@@ -173,6 +173,18 @@ class Table:
         key[away] = NOWHERE
         return key
 
+    def might(self) -> Booleans:
+        """For each node whether neither its size, its network nor what is asked of it keeps the job away for good."""
+        snapshot, spec = self.snapshot, self._spec
+        known, wants = len(snapshot.nodes), spec.resources
+        able: Booleans = snapshot.whole_cpu_millis[:known] >= wants.cpu_millis
+        able &= snapshot.whole_memory_bytes[:known] >= wants.memory_bytes
+        if spec.network is Network.HOST:
+            able &= snapshot.host_network[:known]
+        if self._where is not None:
+            able &= self._where.values[:known]
+        return able
+
     def shape(self, which: int = 0) -> Shape:
         """What it is in the terms of the measure of what places cost, with that of its alternatives."""
         wants, such = self._spec.resources, self._devices.such
