@@ -10,6 +10,7 @@ from controller.core import backfill, backoff, gang_rooms, limits
 from controller.core.affordable import affordable
 from controller.core.backfill import Kept, Scene, earliest, how_soon
 from controller.core.book import Book
+from controller.core.order import in_order
 from controller.core.placement.demand import least
 from controller.core.placement.fit import Usage, given
 from controller.core.placement.snapshot import Integers
@@ -25,6 +26,8 @@ from headrace.nodes import Node
 # least; and after a pause, as all else waits meanwhile.
 FEW = 200
 LOOK_PAUSE_MS = 200
+# Who could not look, and does not want to again for so long, has no turn.
+WISH_MS = 2_000
 # And where room is kept on no more than so many, whether it is sooner there is looked at each time.
 FEW_KEPT = 16
 # Those that have changed are not looked at at each event then; nor for a gang, for which all are looked at together.
@@ -110,7 +113,7 @@ def keep(book: Book, job: Job) -> None:
     """Room is kept for a job from those that are looked at after it, if there will be any."""
     turns = book.turns
     kept, sought = turns.kept.get(job.id), turns.sought.get(job.id)
-    if kept is None and len(turns.kept) >= book.policy.kept_max:
+    if kept is None and len(turns.kept) >= book.policy.kept_max and not _gave_up_one(book, job):
         return
     patience = turns.patient(job.id, book.wall_ms)
     if _over_quota(book, job):
@@ -133,6 +136,36 @@ def keep(book: Book, job: Job) -> None:
         turns.before.append(job.id)
     elif turns.kept.pop(job.id, None) is not None:
         turns.released = True
+
+
+def _gave_up_one(book: Book, job: Job) -> bool:
+    """Whether room is kept no more for somebody who comes after the job, or has others of its own line before it."""
+    turns = book.turns
+    if book.now_ms - turns.full_ms < LOOK_PAUSE_MS:
+        # Who came before it in its turn a moment ago was not let in either.
+        return False
+    heads = in_order(book, [*(book.jobs[one] for one in turns.kept), job])
+    numbers = {one.id: number for number, one in enumerate(heads)}
+    seen, further = dict[object, None](), list[Job]()
+    for one in heads:
+        line = book.queue.line(one.id)
+        if line in seen:
+            further.append(one)
+        seen[line] = None
+    if job in further:
+        # It is not the first of its line: only those after it give way.
+        further = []
+    after = heads[numbers[job.id] + 1 :]
+    last = after[-1] if after else further[-1] if further else None
+    if last is None:
+        turns.full_ms = book.now_ms
+        return False
+    del turns.kept[last.id]
+    turns.sought.pop(last.id, None)
+    if last.id in turns.before:
+        turns.before.remove(last.id)
+    turns.released = True
+    return True
 
 
 def doubtful(book: Book) -> list[str]:
@@ -164,7 +197,7 @@ def _in_columns(book: Book, job: Job, kept: Kept | None, sought: Sought | None) 
             return _sooner(book, job, kept, sought)
         if rests or (is_same and not is_old):
             return kept
-    if not may_look(book):
+    if not may_look(book, job.id):
         if sought is None:
             book.queue.look_again(job.id, book.wall_ms)
         return kept
@@ -232,11 +265,16 @@ def _over_quota(book: Book, job: Job) -> bool:
     return bool(book.projects.over_quota(job.spec.project, total))
 
 
-def may_look(book: Book) -> bool:
-    """Whether many nodes may be looked at now, and notes that they are."""
+def may_look(book: Book, who: str) -> bool:
+    """Whether many nodes may be looked at now, and notes that they are: by turns, where several want to."""
+    if len(book.nodes) <= FEW:
+        return True
     turns = book.turns
-    if len(book.nodes) > FEW and book.now_ms - turns.looked_ms < LOOK_PAUSE_MS:
+    turns.wishes = {one: last for one, last in turns.wishes.items() if book.now_ms - last < WISH_MS}
+    if book.now_ms - turns.looked_ms < LOOK_PAUSE_MS or next(iter(turns.wishes), who) != who:
+        turns.wishes[who] = book.now_ms
         return False
+    turns.wishes.pop(who, None)
     turns.looked_ms = book.now_ms
     return True
 
@@ -268,7 +306,7 @@ def by_lack(book: Book, job: Job, slots: Integers) -> Integers:
 
 def _among_all(book: Book, job: Job, kept: Kept | None) -> Kept | None:
     turns = book.turns
-    if not may_look(book):
+    if not may_look(book, job.id):
         return kept
     nodes = lacking_least(book, job, turns.looks)
     known = {node.id: None for node in nodes} if kept is not None else {}

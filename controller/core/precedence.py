@@ -44,13 +44,9 @@ def made_free(book: Book, project: str) -> Amount:
 
 def given_back(book: Book, project: str) -> Amount:
     """What jobs of a project have that are about to leave for others, and go nowhere else."""
-    leaving = [book.jobs[one] for claim in book.turns.claims.values() for one in claim.leaving if one in book.jobs]
+    leaving = [book.jobs[one] for one in book.turns.leaving if one in book.jobs]
     return _sum(
-        book.projects.holding(job.id)
-        for job in leaving
-        if job.spec.project == project
-        and job.migration is None
-        and job.state in (JobState.FREEZING, JobState.CANCELLING)
+        book.projects.holding(job.id) for job in leaving if job.spec.project == project and job.migration is None
     )
 
 
@@ -122,6 +118,15 @@ def taken(book: Book, job: Job, tasks: Sequence[Job], look: Look) -> tuple[Place
 
 def harmed_by(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Place]) -> Collection[str]:
     """Nodes where a job would take at these places what is kept for others before it, or what others lack."""
+    kept = kept_for_others(book, job, tasks, places)
+    if kept:
+        return kept
+    heads = _short(book, job)
+    return tuple(place.node for place in places if any(_takes_the_last(book, job, place, one) for one in heads))
+
+
+def kept_for_others(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Place]) -> Collection[str]:
+    """Nodes on which room is kept for one before the job that these places would delay."""
     for name in book.turns.before:
         kept = book.turns.kept[name]
         if name == job.id or not any(place.node in kept.counts for place in places):
@@ -131,8 +136,7 @@ def harmed_by(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Place
             kept, one_of(book, affordable(book, head)), tasks, places, scene(book, head)
         ):
             return kept.counts
-    heads = _short(book, job)
-    return tuple(place.node for place in places if any(_takes_the_last(book, job, place, one) for one in heads))
+    return ()
 
 
 def left_to(book: Book, job: Job, places: Sequence[Place]) -> dict[str, list[str]]:

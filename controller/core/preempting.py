@@ -25,18 +25,26 @@ _PLACED = (JobState.STARTING, JobState.RUNNING)
 MOST_LOOKS = 2_000
 # While others leave for so many, those of the same lines wait until they have their places.
 MOST_CLAIMS = 16
+# How often others are looked for where the places that were found are kept for somebody before the job.
+MOST_AWAY = 4
+# As whom it looks at many nodes.
+_ASKING = "to ask others"
 
 
 def settled(book: Book) -> None:
     """At the end of an event: makes room for the first of the jobs that may have others leave."""
     turns = book.turns
-    for job_id in [one for one, claim in turns.claims.items() if claim.until_ms <= book.now_ms]:
-        # What was to leave did not in time, or its node is no longer good for the job.
+    for job_id, claim in [(one, claim) for one, claim in turns.claims.items() if claim.until_ms <= book.now_ms]:
+        if _are_still_leaving(book, claim):
+            # To save takes as long as it takes. To ask others meanwhile would stop one after the other.
+            turns.claims[job_id] = replace(claim, until_ms=book.now_ms + book.policy.preemption_rest_ms)
+            continue
+        # What was to leave did not, or its node is no longer good for the job.
         for node in turns.claims.pop(job_id).nodes:
             book.touch(node)
         turns.rests_until_ms[job_id] = book.now_ms + book.policy.preemption_rest_ms
         book.capacity_changed()
-    while turns.asking and keeping.may_look(book):
+    while turns.asking and keeping.may_look(book, _ASKING):
         job = book.jobs.get(next(iter(turns.asking)))
         del turns.asking[next(iter(turns.asking))]
         if job is None or job.state is not JobState.QUEUED:
@@ -89,8 +97,24 @@ def _sought(book: Book, job: Job) -> tuple[tuple[Victim, ...], tuple[Place, ...]
 
     Of alternatives the first tasks of a gang may have what is dear, so that of its project's quota nothing is left for
     the others: then it is looked for all of them with each alternative alone.
+
+    Nobody leaves so that it takes what is kept for those before it.
     """
     nodes = keeping.lacking_least(book, job, book.turns.asks)
+    precedence.begin_with(book, job)
+    for _ in range(MOST_AWAY):
+        found = _sought_among(book, job, nodes)
+        # Who finds room though nobody leaves, or once those have left that do, has others leave by no means.
+        if found is None or not found[0]:
+            return None
+        kept = precedence.kept_for_others(book, job, keeping.alike(book, job), found[1])
+        if not kept:
+            return found
+        nodes = [node for node in nodes if node.id not in kept]
+    return None
+
+
+def _sought_among(book: Book, job: Job, nodes: Sequence[Node]) -> tuple[tuple[Victim, ...], tuple[Place, ...]] | None:
     found = _with_room(_Search(book, job, nodes))
     which, others = 0, alone(job) if job.is_gang else []
     while found is None and which < len(others):
@@ -100,8 +124,7 @@ def _sought(book: Book, job: Job) -> tuple[tuple[Victim, ...], tuple[Place, ...]
             numbers = [numbered(job, which, one.variant) for one in places]
             found = victims, tuple(replace(one, variant=number) for one, number in zip(places, numbers, strict=True))
         which += 1
-    # Who finds room though nobody leaves has others leave by no means: it waits for its turn.
-    return found if found is not None and found[0] else None
+    return found
 
 
 def _with_room(search: "_Search") -> tuple[tuple[Victim, ...], tuple[Place, ...]] | None:
@@ -137,6 +160,8 @@ class _Search:
         self._least: dict[str, float] = {}
         self._known: dict[str, _Found] = {}
         self._looks = 0
+        # By node, who leaves it anyway.
+        self._leaving: dict[str, dict[str, None]] = {}
         # Whether who leaves for one task, and where it goes, decides on who may leave for the next, on whatever node.
         project = book.projects.of(job.spec.project)
         self._is_bound = book.projects.has_quotas or not project.borrows
@@ -235,7 +260,9 @@ class _Search:
         return _Found(sum(one.cost for one in chosen), chosen, there) if chosen and there is not None else None
 
     def _usage(self, node: Node, leaving: Sequence[Victim]) -> Usage:
-        gone = {task: None for one in (*self.chosen, *leaving) for task in one.tasks}
+        if node.id not in self._leaving:
+            self._leaving[node.id] = _leaving_anyway(self._book, node)
+        gone = {task: None for one in (*self.chosen, *leaving) for task in one.tasks} | self._leaving[node.id]
         held = self._book.usage_once_gone(node.id, gone, waiting=self._job.id)
         for task, place in zip(self.tasks, self.places, strict=False):
             if place.node == node.id:
@@ -256,6 +283,22 @@ class _Search:
             return projects.owns(project, held)
         declared = projects.of(project)
         return declared.borrows or not declared.quota.exceeded(held)
+
+
+def _leaving_anyway(book: Book, node: Node) -> dict[str, None]:
+    """Who is about to leave a node that reports, for whatever reason: their room is as good as free."""
+    if node.state is not NodeState.READY:
+        return {}
+    here = (one for one in book.jobs_at(node.id) if one.node == node.id)
+    return {one.id: None for one in here if one.state in (JobState.FREEZING, JobState.CANCELLING)}
+
+
+def _are_still_leaving(book: Book, claim: Claim) -> bool:
+    """Whether one of those that were asked is still about to, and all nodes are as good for the job as they were."""
+    if any(node not in book.nodes or book.nodes[node].state is not NodeState.READY for node in claim.nodes):
+        return False
+    asked = [book.jobs[one] for one in claim.leaving if one in book.jobs]
+    return any(one.state is JobState.FREEZING and one.node in claim.nodes for one in asked)
 
 
 def _by_node(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from controller.core import backoff, prospects
+from controller.core import backoff, precedence, prospects
 from controller.core.book import Book
 from controller.core.order import in_order
 from controller.core.placement.columns import Spot
@@ -29,6 +29,7 @@ def looked(book: Book) -> None:
     see_nodes(book)
     movable = _movable(book)
     for job in waiting:
+        precedence.begin_with(book, job)
         found = _for_one(book, job, movable)
         if found is not None:
             mover, place, cost_ms = found
@@ -56,12 +57,20 @@ def _waiting(book: Book) -> Iterator[Job]:
         waits_ms = book.wall_ms - (job.queue_time_ms or book.wall_ms)
         if job.is_gang or job.id in state.room_for or waits_ms < book.policy.improving.look_ms:
             continue
-        if backoff.pause(job, now_wall_ms=book.wall_ms):
+        if backoff.pause(job, now_wall_ms=book.wall_ms) or not _lacks_room(book, job):
             continue
         count += 1
         yield job
         if count == WAITING:
             return
+
+
+def _lacks_room(book: Book, job: Job) -> bool:
+    """Whether it waits for room, and not for its turn or its project's quota; and nobody leaves for it."""
+    turns, projects = book.turns, book.projects
+    if job.id in turns.blocked or job.id in turns.claims or job.id in turns.patience:
+        return False
+    return not projects.over_quota(job.spec.project, projects.expected(job))
 
 
 def _movable(book: Book) -> list[Job]:
@@ -77,8 +86,13 @@ def _for_one(book: Book, waiting: Job, movable: list[Job]) -> tuple[Job, Place, 
     """The job without which the one that waits would have a place, a place for it, and what it costs: the least."""
     best: tuple[Job, Place, int] | None = None
     for job in movable:
-        usage = book.usage_once_gone(job.node, (job.id,), waiting=waiting.id)
-        if not isinstance(fit(waiting, book.nodes[job.node], usage, now_wall_ms=book.wall_ms), Place):
+        node = book.nodes[job.node]
+        usage = book.usage_once_gone(node.id, (job.id,), waiting=waiting.id)
+        found = fit(waiting, node, usage, now_wall_ms=book.wall_ms)
+        if not isinstance(found, Place) or precedence.harmed_by(book, waiting, [waiting], [found]):
+            continue
+        if isinstance(fit(waiting, node, book.usage(node.id, without=waiting.id), now_wall_ms=book.wall_ms), Place):
+            # It is not that one that keeps it away.
             continue
         place = place_elsewhere(book, job)
         cost_ms = prospects.cost_ms(book, job, place.node) if place is not None else 0

@@ -80,6 +80,10 @@ class Turns:
         self.tasks: dict[str, tuple[tuple[Exclusion, ...], int]] = {}
         # When many nodes were last looked at, for room or for whom to ask; and how often that was for nothing.
         self.looked_ms = 0
+        # Who wanted to look at many nodes and could not yet, the first one first; and when each did last.
+        self.wishes: dict[str, int] = {}
+        # When room was last kept for as many as it can be, and for none of them in vain.
+        self.full_ms = 0
         self.looks: dict[str, int] = {}
         self.asks: dict[str, int] = {}
         # By project, jobs that wait: the first of some lines; and when that was found out.
@@ -103,6 +107,8 @@ class Turns:
         self.ahead: dict[str, None] = {}
         # Since when jobs are asked to end, or to save and leave.
         self.leaving_since_ms: dict[str, int] = {}
+        # Those that save and leave, or end: also those that did as the controller started.
+        self.leaving: dict[str, None] = {}
         # When a node, or what is held of it, was last another one, counted; those that were last come last.
         self.touches = 0
         self.touched: dict[str, int] = {}
@@ -141,8 +147,11 @@ class Turns:
 
     def take_over(self, jobs: Iterable[Job]) -> None:
         """The jobs are there as a controller starts: as if each was put."""
-        for job in [one for one in jobs if one.ahead_of]:
-            self.put(job)
+        for job in jobs:
+            if job.ahead_of:
+                self.put(job)
+            if job.state is JobState.CANCELLING or job.state is JobState.FREEZING:
+                self.leaving[job.id] = None
 
     def promised(self, node: str, *, but: str = "") -> list[JobSpec]:
         """For whom others were asked to leave room at a node, `but` for this one."""
@@ -152,10 +161,12 @@ class Turns:
     def waits_no_more(self, job: Job, wall_ms: int) -> tuple[str, ...]:
         """The job has a place, or is over; the same. `wall_ms` is 0 before the first tick."""
         if job.state is JobState.CANCELLING or job.state is JobState.FREEZING:
+            self.leaving[job.id] = None
             # What had to leave before a restart may have been told a moment ago: that time is not known.
             if wall_ms:
                 self.leaving_since_ms.setdefault(job.id, wall_ms)
-        elif self.leaving_since_ms:
+        elif self.leaving:
+            self.leaving.pop(job.id, None)
             self.leaving_since_ms.pop(job.id, None)
         return self.forget(job.id)
 
