@@ -40,6 +40,7 @@ from headrace import many, stored
 from headrace.changes import replace
 from headrace.events import Event
 from headrace.faultpoints import reached
+from headrace.ids import ENDING
 from headrace.jobs import Job
 from headrace.nodes import Node
 from headrace.projects import Use
@@ -208,11 +209,14 @@ class Store:
         """The request ids that come after that one, in their order, `limit` of them at most."""
         return self._keys(_JOB.request_id, after, limit)
 
-    def find_jobs(self, prefix: str, limit: int = 3) -> tuple[str, ...]:
-        """Ids that start with `prefix`, in their order, `limit` of them at most."""
+    def find_jobs(self, prefix: str, limit: int = 3, *, called: bool = False) -> tuple[str, ...]:
+        """Ids that start with `prefix`, in their order, `limit` of them at most; or those of jobs `called` exactly so."""
+        begins = f"{prefix}-" if called else prefix
         # A range, not LIKE: that would not use the index, and takes small letters and capitals for equal.
         # A gang's tasks and an array's elements begin like it; they are named in full.
-        found = select(_JOB.id).where(_JOB.id >= prefix, _JOB.id < prefix + chr(sys.maxunicode), _JOB.gang.is_(None))
+        found = select(_JOB.id).where(_JOB.id >= begins, _JOB.id < begins + chr(sys.maxunicode), _JOB.gang.is_(None))
+        if called:
+            found = found.where(func.length(_JOB.id) == len(prefix) + ENDING)
         with self._reading() as connection:
             return tuple(connection.scalars(found.order_by(_JOB.id).limit(limit)))
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 _LONGEST_NUMBER = 9
+# What an id has after the job's name: a dash, and six characters.
+ENDING = 7
 # So many jobs are named in a sentence.
 _NAMED = 3
 # What an id may be that others name: it is a part of file names and of containers' names.
@@ -18,6 +20,11 @@ def job_id(display_name: str, request_id: str) -> str:
     # As base64.b32encode has it, which takes ten times as long: of each job there is one.
     ending = "".join([_BASE32[digest >> shift & 31] for shift in range(27, 0, -5)])
     return f"{display_name}-{ending}"
+
+
+def is_called(job_id: str, display_name: str) -> bool:
+    """Whether that is the id of a job of this name, and not of one whose name only begins like it."""
+    return len(job_id) == len(display_name) + ENDING and job_id.startswith(f"{display_name}-")
 
 
 def task_id(gang: str, task: int) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from google.protobuf.message import Message
@@ -17,7 +17,7 @@ from controller.shell import Shell
 from controller.store import JobCursor, Store
 from headrace import jobfile, query, stored, wire
 from headrace.changes import replace
-from headrace.ids import element_of, task_id
+from headrace.ids import element_of, is_called, task_id
 from headrace.jobs import Job, JobSpec
 from headrace.refusals import Code, Refusal
 from headrace.v1 import event_pb2, job_pb2
@@ -27,6 +27,8 @@ from headrace.v1.job_service_pb2_grpc import JobServiceServicer
 PAGE_SIZE = 100
 PAGE_SIZE_MAX = 1000
 BATCH_MAX = 1000
+# Of the jobs that a name may mean so many are named.
+_NAMED = 3
 
 
 class JobService(JobServiceServicer):
@@ -215,14 +217,24 @@ class JobService(JobServiceServicer):
         job = await self._known(written) or await self._folded(written)
         if job is not None:
             return job
-        matching = await asyncio.to_thread(self._store.find_jobs, written) if written else ()
+        matching = await asyncio.to_thread(self._meant, written) if written else ()
         if len(matching) > 1:
-            message = f"{written!r} may be {', '.join(matching)} and others; write more of it"
+            others = " and others" if len(matching) > _NAMED else ""
+            message = f"{written!r} may be {', '.join(matching[:_NAMED])}{others}; write more of it"
             raise Refusal(Code.INVALID_ARGUMENT, "NAME_AMBIGUOUS", message)
         job = await self._known(matching[0]) if matching else None
         if job is None:
             raise Refusal(Code.NOT_FOUND, "JOB_NOT_FOUND", f"there is no job {written!r}; `headrace jobs` lists them")
         return job
+
+    def _meant(self, written: str) -> Sequence[str]:
+        """The ids that a shortened name may mean: of jobs that are called so, live ones if any are; else what begins so."""
+        live = [one for one in list(self._shell.live) if is_called(one, written)]
+        return (
+            live
+            or self._store.find_jobs(written, _NAMED + 1, called=True)
+            or self._store.find_jobs(written, _NAMED + 1)
+        )
 
     async def _known(self, job_id: str) -> Job | None:
         return self._shell.live.get(job_id) or await asyncio.to_thread(self._store.job, job_id)

@@ -214,6 +214,13 @@ class StoreSuite:
         assert store.find_jobs("") == ("train-a1", "train-a2", "train-b")
         assert store.find_jobs("train", limit=1) == ("train-a1",)
 
+    def test_jobs_that_are_called_exactly_so_are_found_by_their_name(self, store: Store) -> None:
+        store.commit([job("train-aaaaaa"), job("train-bbbbbb"), job("train-large-cccccc"), job("training-dddddd")])
+
+        assert store.find_jobs("train", called=True) == ("train-aaaaaa", "train-bbbbbb")
+        assert store.find_jobs("train-large", called=True) == ("train-large-cccccc",)
+        assert store.find_jobs("trai", called=True) == ()
+
     def test_the_tasks_of_a_gang_are_listed_and_found_by_name_only_where_they_are_asked_for(self, store: Store) -> None:
         tasks = [replace(job(f"train-a1-{number}"), gang="train-a1", task=number) for number in range(2)]
         store.commit([job("train-a1"), *tasks, job("train-b", created=2)])
