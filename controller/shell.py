@@ -103,6 +103,8 @@ class Shell:
         self.live = dict(cluster.book.jobs)
         # While it is, the core may have decided what the store does not know of yet; for long, where the disk is full.
         self.is_saving = False
+        # Why nothing can be saved just now; None: it can.
+        self._full: Refusal | None = None
         self._store = store
         # Its own thread: others may be long at work on files.
         self._committing = ThreadPoolExecutor(1, "commit")
@@ -122,7 +124,13 @@ class Shell:
         self._queue.put_nowait(inbox)
 
     async def ask(self, event: Callable[[int], Event]) -> Value:
-        """Hands over the event made with a token, and answers once its effects are saved. Raises Refusal."""
+        """Hands over the event made with a token, and answers once its effects are saved. Raises Refusal.
+
+        At once, where nothing can be saved for now: what was asked for is not done then, also not later.
+        """
+        if self._full is not None:
+            message = f"this was not done, as the controller can save nothing: {self._full.message}; then ask again"
+            raise Refusal(self._full.code, self._full.reason, message)
         token = next(self._tokens)
         future: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
         self._callers[token] = future
@@ -218,14 +226,18 @@ class Shell:
         while True:
             try:
                 loop = asyncio.get_running_loop()
-                return await loop.run_in_executor(self._committing, self._store.commit, saves)
+                saved = await loop.run_in_executor(self._committing, self._store.commit, saves)
             except Refusal as refusal:
                 if refusal.code is not Code.RESOURCE_EXHAUSTED:
                     raise
                 # A full disk: nothing is sent, so leases lapse and agents hold their jobs still. Once there is room
                 # again, all goes on from here.
                 _log.error("nothing can be saved, and so nothing is done: %s", refusal.message)
+                self._full = refusal
                 await asyncio.sleep(1)
+            else:
+                self._full = None
+                return saved
 
     def _do(self, effect: Effect) -> None:
         match effect:

@@ -210,7 +210,7 @@ class Store:
         return self._keys(_JOB.request_id, after, limit)
 
     def find_jobs(self, prefix: str, limit: int = 3, *, called: bool = False) -> tuple[str, ...]:
-        """Ids that start with `prefix`, in their order, `limit` of them at most; or those of jobs `called` exactly so."""
+        """Ids that start with `prefix`, in their order, `limit` of them at most; or of jobs `called` exactly so."""
         begins = f"{prefix}-" if called else prefix
         # A range, not LIKE: that would not use the index, and takes small letters and capitals for equal.
         # A gang's tasks and an array's elements begin like it; they are named in full.

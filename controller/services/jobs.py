@@ -228,7 +228,7 @@ class JobService(JobServiceServicer):
         return job
 
     def _meant(self, written: str) -> Sequence[str]:
-        """The ids that a shortened name may mean: of jobs that are called so, live ones if any are; else what begins so."""
+        """The ids that a name may mean: of jobs called so, live ones where there are any; else of what begins so."""
         live = [one for one in list(self._shell.live) if is_called(one, written)]
         return (
             live

@@ -1,12 +1,12 @@
 """A controller whose disk is full: nothing is decided, so jobs are held still; once there is room, all goes on."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from headrace.client import Client
 from headrace.jobs import JobState
+from headrace.refusals import Refusal
 from tests.cluster.chaos.waiting import begun, ended, may_end, waiting
 from tests.cluster.observer import Observer
 from tests.cluster.parts import Parts
@@ -42,12 +42,12 @@ async def eyes(world: World) -> AsyncIterator[Observer]:
 async def test_a_controller_whose_disk_is_full_decides_nothing_and_loses_nothing(eyes: Observer) -> None:
     job = await begun(eyes, "one")
     filler = fill(eyes.world.folder / "controller" / "state")
-    asked = asyncio.create_task(eyes.client.create_job(waiting(eyes, "one", "true")))
     await eyes.comes(lambda: eyes.world.container_state(job.id) == "paused", "it is held still")
-    assert not asked.done()
+    with pytest.raises(Refusal, match="this was not done, as the controller can save nothing"):
+        await eyes.client.create_job(waiting(eyes, "one", "true"))
     filler.unlink()
-    other = await eyes.ended(await asked)
     await eyes.running(job)
+    other = await eyes.ended(await eyes.client.create_job(waiting(eyes, "one", "true")))
     may_end(eyes, job)
 
     assert await ended(eyes, job) == "ended in epoch 1\n"
