@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import assert_never, cast
 
 from controller.clock import Clock
-from controller.core.cluster import Cluster
+from controller.core.cluster import Cluster, is_heard
 from controller.core.model import (
     Answer,
     Assign,
@@ -45,6 +45,9 @@ BUSY_MS = 3
 BUSY_MS_MAX = 30
 # For so long what was sent is read before what has been read is judged: together it costs less.
 READING_MS = 10
+# An agent counts its sessions, and begins no more than so many while it still seems to be in an older one. One without
+# a count begins at the time in seconds: that is another agent, or one that has lost its state.
+SESSIONS_MOST = 64
 
 _log = logging.getLogger(__name__)
 
@@ -142,12 +145,23 @@ class Shell:
             del self._callers[token]
 
     def open_session(self, node: str, session: int) -> Outbox:
-        """Where the assignments for this session will be put. Older sessions of the node are ended."""
+        """Where the assignments for this session will be put. Older sessions of the node are ended.
+
+        Raises a Refusal where another agent has the node, with a state folder of its own.
+        """
+        open_now = self._outboxes.get(node, {})
+        if open_now and session - max(open_now) > SESSIONS_MOST and is_heard(self.cluster.book, node):
+            message = (
+                f"another agent has node {node}, and is heard; give each its own `node`, and its own state folder. "
+                "If that one is no more, this one goes on once it has been silent for one and a half leases"
+            )
+            _log.warning("an agent is refused: %s", message)
+            raise Refusal(Code.ABORTED, "NODE_TAKEN", message)
         message = (
             f"node {node} has begun another session; if two agents have the same `node`, "
             "give each its own, and its own state folder"
         )
-        for older, outbox in self._outboxes.get(node, {}).items():
+        for older, outbox in open_now.items():
             if older <= session:
                 outbox.close(Refusal(Code.ABORTED, "SESSION_SUPERSEDED", message))
         outbox = Outbox()

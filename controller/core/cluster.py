@@ -58,6 +58,12 @@ class Cluster:
         return self.book.settled()
 
 
+def is_heard(book: Book, node: str) -> bool:
+    """Whether the node has reported, and so lately that it is not given up."""
+    heard_ms = book.heard_ms.get(node)
+    return heard_ms is not None and book.now_ms - heard_ms <= book.leases.longest.node_ms
+
+
 def _settle(book: Book) -> None:
     """Brings up to date what follows from jobs that have changed: an end may be another one's, and another one's."""
     gangs.settled(book)
