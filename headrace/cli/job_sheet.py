@@ -105,6 +105,7 @@ def _facts(job: Job) -> list[tuple[str, str]]:
         ("Ended", words.moment(job, "end_time")),
         ("Exit code", str(job.exit_code) if job.HasField("exit_code") else ""),
         ("Retries", _retries(job)),
+        ("Had to leave", _had_to_leave(job)),
         ("Checkpoint", _checkpoint(job)),
         ("Outputs", _outputs(job)),
         ("Digest", job.outputs.digest),
@@ -120,6 +121,12 @@ def _retries(job: Job) -> str:
     retry = job.spec.retry
     within = f" within {units.format_duration(retry.within.ToMilliseconds())}" if retry.HasField("within") else ""
     return f"{job.failures} of {retry.limit} allowed{within}" if job.failures else ""
+
+
+def _had_to_leave(job: Job) -> str:
+    """For whom it had to leave its node last, and how often that was for jobs of higher priority."""
+    times = f"; {job.preemption_count} times for more urgent ones" if job.preemption_count > 1 else ""
+    return f"for jobs/{job.preemptor}{times}" if job.preemptor else ""
 
 
 def _kept_away_from(item: Exclusion) -> str:

@@ -49,7 +49,7 @@ async def test_a_job_shows_the_program_that_it_runs_and_what_it_asks_for(control
     spec.timeouts.run.FromSeconds(7200)
     spec.retry.limit = 2
     spec.retry.on[:] = [job_pb2.Retry.NODE_LOST, job_pb2.Retry.EXIT_NONZERO]
-    shown.failures = 2
+    shown.failures, shown.preemptor, shown.preemption_count = 2, "urgent-1a2b", 2
     controller.answer("GetJob", shown)
 
     ended = await headrace("job", "pi", controller=controller.address)
@@ -68,6 +68,7 @@ async def test_a_job_shows_the_program_that_it_runs_and_what_it_asks_for(control
         ("Timeouts", "run 2h"),
         ("Retry", "2 times, on node-lost, exit-nonzero"),
         ("Retries", "2 of 2 allowed"),
+        ("Had to leave", "for jobs/urgent-1a2b; 2 times for more urgent ones"),
     ]:
         assert fact in facts
 
