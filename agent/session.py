@@ -1,9 +1,10 @@
 """The stream to the controller: the newest report up, assignments down."""
 
 import asyncio
+import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 
 import grpc
@@ -20,6 +21,9 @@ from headrace.v1.node_service_pb2_grpc import NodeServiceStub
 # A controller that restarts must not be met by all of its nodes at the same moment.
 RETRY_SECONDS = 1.0
 RETRY_SECONDS_MAX = 15.0
+# A controller that restarts is away for a moment, which is not worth a word; one that stays away is told seldom.
+UNMET_SECONDS = 5.0
+UNMET_AGAIN_SECONDS = 3600.0
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +72,8 @@ class Session:
         stream = self._stub.Session(self._reports(outbox), wait_for_ready=True)
         newest = ""
         try:
-            await stream.initial_metadata()
+            with self._complaining():
+                await stream.initial_metadata()
             self._tell(Connected(number))
             async for message in stream:
                 self._tell(Assigned(self._loaded(message)))
@@ -92,6 +97,27 @@ class Session:
         self._failures += 1
         _log.warning("session %d is over: %s", number, reason)
         self._tell(Disconnected(number, int(newest) if newest.isdecimal() else 0))
+
+    @contextlib.contextmanager
+    def _complaining(self) -> Iterator[None]:
+        """Says, for as long as this lasts, that the controller does not answer: gRPC tries for ever without a word."""
+        loop = asyncio.get_running_loop()
+        timer: asyncio.TimerHandle
+
+        def complain() -> None:
+            nonlocal timer
+            _log.warning(
+                "the controller at %s does not answer yet; is it running, and is this its [grpc] address (the setting"
+                " `controller` names it), or the end of a tunnel to it? This node goes on trying",
+                self._address,
+            )
+            timer = loop.call_later(UNMET_AGAIN_SECONDS, complain)
+
+        timer = loop.call_later(UNMET_SECONDS, complain)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     async def _reports(self, outbox: _Outbox) -> AsyncIterator[session_pb2.Report]:
         while True:

@@ -1,11 +1,15 @@
 """What an agent's stream makes of a controller that will not have it."""
 
 import asyncio
+import logging
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 from grpc import aio
 
+from agent import session as sessions
 from agent.core.model import Connected, Disconnected, Event
 from agent.session import Session
 from headrace.refusals import Code, Refusal
@@ -72,3 +76,54 @@ async def test_a_session_whose_controller_has_died_leaves_nothing_behind_that_wa
     await asyncio.sleep(0)
 
     assert [one for one in asyncio.all_tasks() if "request_iterator" in repr(one)] == []
+
+
+class Waited(logging.Handler):
+    """Keeps what is logged; `enough` is set with the second line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[str] = []
+        self.enough = asyncio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.told.append(f"{record.levelname} {record.getMessage()}")
+        if len(self.told) == 2:
+            self.enough.set()
+
+
+async def test_a_controller_that_cannot_be_reached_is_told_with_its_address_and_what_to_look_at_and_again_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sessions, "UNMET_SECONDS", 0.01)
+    monkeypatch.setattr(sessions, "UNMET_AGAIN_SECONDS", 0.02)
+    log, waited = logging.getLogger("agent.session"), Waited()
+    log.addHandler(waited)
+    try:
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{nobody.getsockname()[1]}"
+            async with aio.insecure_channel(address) as channel, asyncio.TaskGroup() as tasks:
+                session = Session(NodeServiceStub(channel), lambda _: None, address=address)
+                session.open(1, tasks)
+                await waited.enough.wait()
+                assert session._task is not None
+                session._task.cancel()
+    finally:
+        log.removeHandler(waited)
+
+    assert waited.told[0].startswith(f"WARNING the controller at {address} does not answer yet; is it running, and")
+    assert "`controller`" in waited.told[0]
+
+
+async def test_a_controller_that_answers_is_not_complained_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sessions, "UNMET_SECONDS", 0.0)
+    async with aio.insecure_channel("127.0.0.1:1") as channel:
+        session = Session(NodeServiceStub(channel), lambda _: None, address="here")
+        with session._complaining():
+            pass
+        await asyncio.sleep(0)
+
+    assert caplog.text == ""
