@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -75,7 +75,13 @@ def interactive() -> bool:
 
 
 def prepare() -> None:
-    """Let standard output take any text: what its encoding has no character for is shown as "?"."""
+    """Let standard output take any text: what its encoding has no character for is shown as "?".
+
+    Where it is closed (`>&-`), nobody wants it: what was asked for is done all the same.
+    """
+    # A file of ours, or a connection, would get its number otherwise, and what is printed with it.
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
 
@@ -98,6 +104,10 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _nowhere() -> TextIO:
+    return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
 
 
 def _mapping(message: "Message") -> dict[str, Any]:

@@ -1,7 +1,11 @@
 """headrace logs, events, jobs --watch: what comes one after the other, and how it ends."""
 
+import asyncio
 import json
+import shlex
 import signal
+
+import pytest
 
 from headrace.refusals import Code, Refusal
 from headrace.v1 import event_pb2
@@ -10,7 +14,7 @@ from headrace.v1.job_service_pb2 import (
     ListJobsResponse,
     ReadLogResponse,
 )
-from tests.shell.controller_double import HANG, Controller, begin, headrace, job
+from tests.shell.controller_double import HANG, PROGRAM, ROOT, Controller, begin, headrace, job
 
 NO_JOB = Refusal(Code.NOT_FOUND, "JOB_UNKNOWN", "no job is named pi; headrace jobs lists them")
 
@@ -109,6 +113,24 @@ async def test_a_reader_that_left_is_no_reason_to_complain(controller: Controlle
 
     assert await process.stderr.read() == b""
     assert await process.wait() == 141
+
+
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-"])
+@pytest.mark.parametrize("command", ["logs pi", "jobs", "job pi -o json", "logs pi -o yaml", "version", "jobs --help"])
+async def test_where_standard_output_is_closed_the_same_is_done_in_silence(
+    controller: Controller, command: str, closed: str
+) -> None:
+    controller.answer("ReadLog", [ReadLogResponse(data=b"\xff")])
+    controller.answer("ListJobs", ListJobsResponse(jobs=[job()]))
+    controller.answer("GetJob", job())
+    environment = {"PATH": "/usr/bin:/bin", "HEADRACE_CONTROLLER": controller.address}
+
+    shell = await asyncio.create_subprocess_shell(
+        f"{shlex.join(PROGRAM)} {command} {closed}", cwd=ROOT, env=environment, stderr=asyncio.subprocess.PIPE
+    )
+    _, complaint = await shell.communicate()
+
+    assert (shell.returncode, complaint) == (0, b"")
 
 
 def event(sequence: int) -> event_pb2.Event:
