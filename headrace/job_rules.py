@@ -44,6 +44,10 @@ MAX_WEIGHT = 1000
 MAX_TEXT_BYTES = 1 << 20
 MAX_OPERATIONS = 1e30
 
+# Whole numbers that may be written, in the words of what is told of others.
+PRIORITIES = "from 0 (last) to 100 (first)"
+RETRIES = f"from 0 (never) to {MAX_RETRIES}"
+
 # Words of a node that operators, or its engine, change.
 _CHANGING = ("state", "drain", "engine.reachable")
 
@@ -290,7 +294,7 @@ def _shared(path: str, field: str) -> Iterator[Finding]:
 
 def _limits(spec: JobSpec) -> Iterator[Finding]:
     if not 0 <= spec.priority <= 100:
-        yield "priority", f"{spec.priority} is not from 0 (last) to 100 (first)"
+        yield "priority", f"{spec.priority} is not {PRIORITIES}"
     yield from _duration("lost_after", spec.lost_after_ms)
 
 
@@ -324,7 +328,7 @@ def _after(spec: JobSpec) -> Iterator[Finding]:
 
 def _retry(retry: Retry) -> Iterator[Finding]:
     if not 0 <= retry.limit <= MAX_RETRIES:
-        yield "retry.limit", f"{retry.limit} is not from 0 (never) to {MAX_RETRIES}"
+        yield "retry.limit", f"{retry.limit} is not {RETRIES}"
     if retry.limit and not retry.on:
         yield "retry.on", "is empty, so that nothing is tried again; name a cause, or leave it out: [node-lost]"
     if retry.within_ms is not None:

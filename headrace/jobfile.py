@@ -6,7 +6,7 @@ from typing import Any
 
 from headrace import query, yaml_sections, yaml_tree
 from headrace.changes import replace
-from headrace.job_rules import MAX_ELEMENTS, MAX_TASKS, check, problems
+from headrace.job_rules import MAX_ELEMENTS, MAX_TASKS, PRIORITIES, RETRIES, check, problems
 from headrace.jobs import (
     GANG_STARTS_WITHIN_MS,
     AcceleratorRequest,
@@ -128,7 +128,7 @@ class _Reader:
             "network": one_of(Network),
             "partition": one_of(Partition),
             "lost_after": duration,
-            "priority": whole_number,
+            "priority": whole_number(PRIORITIES),
             "project": text,
             "timeouts": self.timeouts,
             "retry": self.retry,
@@ -247,7 +247,7 @@ class _Reader:
         return Timeouts(**{f"{name}_ms": limit_ms for name, limit_ms in values.items()})
 
     def retry(self, node: Node, path: str) -> Retry:
-        readers: dict[str, Reader] = {"limit": whole_number, "on": self.causes, "within": duration}
+        readers: dict[str, Reader] = {"limit": whole_number(RETRIES), "on": self.causes, "within": duration}
         values = self.findings.section(node, path, readers)
         counted = [one for one in values.get("on", ()) if one is not RetryCause.NODE_LOST]
         if counted and "limit" not in values and not self.findings.is_noted(f"{path}.limit"):
@@ -290,10 +290,13 @@ def _field_of_nodes(node: Node, path: str = "") -> str:
 
 
 def _from_one_to(most: int) -> Reader:
+    allowed = f"from 1 to {most}"
+    written = whole_number(allowed)
+
     def read(node: Node, path: str) -> int:
         # Over the wire 0 is what is not said.
-        if (count := whole_number(node, path)) < 1:
-            raise Wrong(f"{count} is not from 1 to {most}")
+        if (count := written(node, path)) < 1:
+            raise Wrong(f"{count} is not {allowed}")
         return count
 
     return read

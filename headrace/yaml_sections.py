@@ -123,12 +123,16 @@ def text(node: Node, _path: str = "") -> str:
     return node.text
 
 
-def whole_number(node: Node, _path: str) -> int:
-    """A whole number."""
-    written = text(node)
-    if _INTEGER.fullmatch(written) is None:
-        raise Wrong(f"{written!r} is no whole number")
-    return int(written)
+def whole_number(allowed: str) -> Callable[[Node, str], int]:
+    """A reader of a whole number; the rules judge whether it is one that is `allowed`."""
+
+    def read(node: Node, _path: str) -> int:
+        written = text(node)
+        if _INTEGER.fullmatch(written) is None:
+            raise Wrong(f"{written!r} is no whole number {allowed}")
+        return int(written)
+
+    return read
 
 
 def number(node: Node, _path: str) -> float:
