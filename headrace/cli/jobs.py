@@ -83,15 +83,18 @@ def _show(found: Job, members: list[Job], output: str) -> None:
 async def _list(connection: Connection, arguments: Namespace) -> tuple[ListJobsResponse, bool]:
     """The newest jobs, and whether there are more of them than were asked for."""
     limit = arguments.limit
-    size = min(limit, PAGE_SIZE) or PAGE_SIZE
+    # One more than is wanted: a token for a next page is given also where nothing may be on it.
+    size = min(limit + 1, PAGE_SIZE) if limit else PAGE_SIZE
     request = ListJobsRequest(filter=arguments.where, page_size=size, gang=arguments.of or "")
     found, more = ListJobsResponse(), False
     async for page in connection.pages(connection.jobs.ListJobs, request):
         found.jobs.extend(page.jobs)
-        if limit and len(found.jobs) >= limit:
-            more = bool(page.next_page_token) or len(found.jobs) > limit
+        if limit and len(found.jobs) > limit:
+            more = True
             del found.jobs[limit:]
             break
+        if limit:
+            request.page_size = min(limit + 1 - len(found.jobs), PAGE_SIZE)
     return found, more
 
 

@@ -109,6 +109,18 @@ async def test_a_limit_says_that_jobs_were_left_out(controller: Controller) -> N
     assert "--limit 0" in ended.complaint
 
 
+@pytest.mark.parametrize(("limit", "asked"), [("1", [2, 1]), ("1500", [1000, 1000]), ("0", [1000, 1000])])
+async def test_a_limit_that_all_jobs_are_within_says_nothing_of_others(
+    controller: Controller, limit: str, asked: list[int]
+) -> None:
+    controller.answer("ListJobs", ListJobsResponse(jobs=[job("a")], next_page_token=MORE), ListJobsResponse())
+
+    ended = await headrace("jobs", "--limit", limit, controller=controller.address)
+
+    assert (len(ended.lines), ended.complaint) == (2, "")
+    assert [request.page_size for request in controller.requests] == asked
+
+
 async def test_json_has_the_fields_of_the_protocol(controller: Controller) -> None:
     controller.answer("GetJob", job(epoch=3, outputs=attempt_pb2.Outputs(digest="sha256:aa", file_count=2)))
 
