@@ -52,8 +52,14 @@ def _code(argv: Sequence[str]) -> int:
     except SystemExit as end:  # argparse's: help, or wrong usage.
         return end.code if isinstance(end.code, int) else WRONG_USAGE
     except Refusal as refusal:
-        render.complaint("refused", refusal.message, refusal.reason)
+        for mistake in _mistakes(refusal):
+            render.complaint("refused", mistake, refusal.reason)
         return REFUSED
+
+
+def _mistakes(refusal: Refusal) -> list[str]:
+    # Of a job all that is wrong with it is told at once, a line each; elsewhere lines are those of whom we asked.
+    return refusal.message.splitlines() if refusal.metadata.get("fields") else [refusal.message]
 
 
 def _connect(command: Command, arguments: Namespace) -> int:

@@ -160,6 +160,18 @@ async def test_a_refusal_is_one_line_with_its_reason(controller: Controller) -> 
     assert ended.complaint == "refused: no job is named pi; headrace jobs lists them [JOB_UNKNOWN]"
 
 
+async def test_each_mistake_of_a_job_file_has_a_line_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").write_text("name: pi\nimage: registry.example/pi:1\nnmae: pi\ntasks: 0\n")
+
+    ended = await headrace("submit", str(tmp_path / "job.yaml"), controller="127.0.0.1:1")
+
+    first, second = ended.complaint.splitlines()
+    assert ended.code == 1
+    assert first.startswith("refused: ")
+    assert "job.yaml:3: nmae: unknown key" in first
+    assert second.endswith("job.yaml:4: tasks: 0 is not from 1 to 256 [JOB_FILE_INVALID]")
+
+
 async def test_a_controller_that_does_not_answer_is_a_refusal() -> None:
     ended = await headrace("jobs", controller="127.0.0.1:1")
 
