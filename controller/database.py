@@ -57,6 +57,10 @@ _SQLITE_TROUBLES = {
     sqlite3.SQLITE_LOCKED: _BUSY,
 }
 
+# What the schema says is there, and is not: as SQLite words it, and by PostgreSQL's codes for tables and columns.
+_LACKS = ("no such table: ", "no such column: ")
+_LACKING_STATES = ("42P01", "42703")
+
 
 @dataclass(frozen=True)
 class Database:
@@ -204,6 +208,8 @@ def _migrate(connection: Connection, database: Database) -> None:
 
 def _trouble(error: DatabaseError) -> Trouble | None:
     code: Any = getattr(error.orig, "sqlite_errorcode", None)
+    if getattr(error.orig, "sqlstate", None) in _LACKING_STATES or str(error.orig).startswith(_LACKS):
+        return CORRUPT
     if code is not None:
         # The lowest byte is the primary code; the others say more than an operator can use.
         return _SQLITE_TROUBLES.get(code & 0xFF)

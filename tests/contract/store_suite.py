@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from controller import schema, upgrading
@@ -49,6 +50,16 @@ def node(name: str) -> Node:
     return Node(f"nodes/{name}", description=NodeDescription(hostname=name, capacity=Capacity(cpu_millis=4000)))
 
 
+def loaded(url: str) -> None:
+    """What a controller does with a store when it starts."""
+    store = Store.open(url)
+    try:
+        store.load()
+        store.uses()
+    finally:
+        store.close()
+
+
 class StoreSuite:
     """The laws. `url` is a fixture of the subclass."""
 
@@ -57,6 +68,18 @@ class StoreSuite:
         store = Store.open(url)
         yield store
         store.close()
+
+    @pytest.mark.parametrize("table", schema.metadata.tables)
+    def test_a_store_that_lacks_a_table_is_refused_as_damaged(self, url: str, table: str) -> None:
+        store = Store.open(url)
+        with store._database.writer.begin() as connection:
+            connection.execute(text(f"DROP TABLE {table}"))
+        store.close()
+
+        with pytest.raises(Refusal, match="put back a copy") as refused:
+            loaded(url)
+
+        assert refused.value.reason == "STORE_CORRUPT"
 
     def test_what_was_committed_is_there_after_a_restart(self, url: str) -> None:
         first = Store.open(url)
