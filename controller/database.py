@@ -183,7 +183,8 @@ def _locked(url: URL) -> TextIO | None:
         raise Refusal(
             Code.FAILED_PRECONDITION,
             "STORE_IN_USE",
-            f"{_shown(url)}: another controller has it open; end that one, or name another in the setting `store`",
+            f"{_shown(url)}: another controller has it open; end that one, or give this one a folder of its own in the"
+            " setting `state` (or a database of its own in `store`, where that is set)",
         ) from error
     return lock
 

@@ -58,7 +58,7 @@ class TestSqlite(StoreSuite):
         other.close()
 
     def test_a_store_that_another_controller_has_is_refused(self, url: str, store: Store) -> None:
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(Refusal, match="folder of its own in the setting `state`") as refused:
             Store.open(url)
 
         assert refused.value.reason == "STORE_IN_USE"
