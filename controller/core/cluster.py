@@ -158,7 +158,9 @@ def _cancelled(book: Book, token: int, job_id: str) -> None:
     job = book.jobs[job.gang] if job.gang else job
     if job.state is JobState.QUEUED:
         end = gangs.end if job.is_gang else Book.end
-        book.answer(token, end(book, job, JobState.CANCELLED, "cancelled before it had started"))
+        had_run = job.start_time_ms is not None
+        reason = "cancelled while it waited to go on" if had_run else "cancelled before it had started"
+        book.answer(token, end(book, job, JobState.CANCELLED, reason))
         return
     if job.state is not JobState.CANCELLING:
         job = aborted(job, book.wall_ms, "the job was cancelled")

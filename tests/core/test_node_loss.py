@@ -39,6 +39,17 @@ def test_a_lost_nodes_job_goes_on_from_its_last_committed_checkpoint_on_another_
     assert world.running() == {"b": [SECOND]}
 
 
+def test_a_job_that_had_run_and_waits_for_another_node_is_cancelled_as_one_that_was_to_go_on() -> None:
+    world = world_that_saves()
+    world.sites["a"].cut = True
+    world.pass_time(LOST_MS + 5_000)
+    assert world.job().state is JobState.QUEUED
+
+    world.cancel()
+
+    assert (world.job().state, world.job().reason) == (JobState.CANCELLED, "cancelled while it waited to go on")
+
+
 def test_what_was_saved_and_not_heard_of_is_not_what_a_job_goes_on_from() -> None:
     world = world_that_saves()
     saved = committed(world)
