@@ -129,7 +129,8 @@ def assemble(settings: ControllerSettings) -> Parts:
 
 def _assembled(settings: ControllerSettings, state: Path, store: Store, records: Records) -> Parts:
     jobs, nodes = store.load()
-    _log.info("cluster %s: %d jobs, %d nodes", store.cluster, len(jobs), len(nodes))
+    live = sum(not job.gang and not job.array for job in jobs)
+    _log.info("cluster %s: %d live jobs, %d nodes", store.cluster, live, len(nodes))
     bounds = settings.placement
     improving = Improving(
         speed_moves_per_hour=bounds.speed_moves_per_hour, room_moves_per_hour=bounds.room_moves_per_hour
