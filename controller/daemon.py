@@ -145,6 +145,14 @@ def _assembled(settings: ControllerSettings, state: Path, store: Store, records:
     )
     fading = Fading(policy.half_life_ms, policy.share_ahead_ms)
     projects = Projects(settings.projects, fading, store.uses())
+    for project, count in projects.undeclared(jobs).items():
+        _log.warning(
+            "project %s is not among the settings' [projects] any more, and %d of its jobs have not ended: they go on"
+            " with weight 1 and no quota; declare it again, or end them: headrace cancel --where 'project == \"%s\"'",
+            project,
+            count,
+            project,
+        )
     book = Book(store.cluster, policy, jobs, nodes, projects, _recalled(store, jobs))
     with refused_by_setting("checkpoints"):
         checkpoints = FolderStore(settings.checkpoint_folder)

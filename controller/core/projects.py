@@ -161,6 +161,11 @@ class Projects:
         message = f"project: {unknown('project', project, sorted({**self.declared, DEFAULT: None}))}"
         return Refusal(Code.INVALID_ARGUMENT, "PROJECT_UNKNOWN", message, fields="project")
 
+    def undeclared(self, jobs: Iterable[Job]) -> dict[str, int]:
+        """Projects that are declared no longer, with how many of these jobs are theirs; a gang or an array is one."""
+        alone = (job.spec.project for job in jobs if not job.gang and not job.array)
+        return Counter(project for project in alone if self.unknown(project) is not None)
+
     def of(self, project: str) -> Declared:
         """What is declared of it."""
         return self.declared.get(project, _PLAIN)

@@ -1,6 +1,7 @@
 """Projects, from the settings to what users see: against the real controller."""
 
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,28 @@ async def test_a_job_of_a_project_that_is_not_declared_is_refused_with_those_tha
 
     assert (refused.value.code, refused.value.reason) == (Code.INVALID_ARGUMENT, "PROJECT_UNKNOWN")
     assert "physics" in refused.value.message
+
+
+async def test_live_jobs_of_a_project_that_is_no_longer_declared_are_told_as_the_controller_starts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with controller(tmp_path, projects=PROJECTS) as running, agent(running, "a") as node:
+        await node.say()
+        for project in ("physics", "physics", "biology", "default"):
+            await running.client.create_job(replace(SPEC, project=project))
+
+    with caplog.at_level(logging.WARNING):
+        async with controller(tmp_path, projects={"biology": Declared()}):
+            pass
+        told = [one.getMessage() for one in caplog.records if "not among the settings" in one.getMessage()]
+        caplog.clear()
+        async with controller(tmp_path):
+            pass
+
+    assert len(told) == 1
+    assert told[0].startswith("project physics is not")
+    assert "2 of its jobs have not ended" in told[0]
+    assert caplog.text == ""
 
 
 async def test_the_program_shows_what_projects_hold_and_what_they_have_used(tmp_path: Path) -> None:
