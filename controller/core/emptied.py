@@ -57,7 +57,9 @@ def _back(node: Node) -> tuple[str, str]:
     if node.state is not NodeState.READY:
         return "it reports again", "they report again"
     if node.drain is not Drain.NONE:
-        closed = f"uncordoned ({node.drain.name.lower()} now)"
+        # Both words are commands, too.
+        again = "uncordoned" if node.drain is Drain.CORDONED else "undrained"
+        closed = f"{again} ({node.drain.name.lower()} now)"
         return f"it is {closed}", f"they are {closed}"
     return "its engine answers", "their engines answer"
 

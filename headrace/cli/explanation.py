@@ -1,6 +1,7 @@
 """headrace explain."""
 
 import os
+import re
 from argparse import Namespace
 from collections.abc import Sequence
 
@@ -14,6 +15,7 @@ from headrace.v1.job_service_pb2 import Change, Edit, ExplainJobRequest, Explain
 
 _EXACT_MILLIS = 120_000
 _NAMED = 3
+_CLOSED_NODE = re.compile(r"nodes/(.+) drain")
 
 
 async def explain(connection: Connection, arguments: Namespace) -> int:
@@ -83,11 +85,13 @@ def _change(one: Change) -> str:
 
 
 def _edit(one: Change | Edit) -> str:
-    return (
-        f"{one.field} {one.to_value} instead of {one.from_value}"
-        if one.to_value
-        else f"no {one.field}: {one.from_value}"
-    )
+    if not one.to_value:
+        return f"no {one.field}: {one.from_value}"
+    edit = f"{one.field} {one.to_value} instead of {one.from_value}"
+    closed = _CLOSED_NODE.fullmatch(one.field)
+    if closed is None:
+        return edit
+    return f"{edit} (headrace {'uncordon' if one.from_value == 'cordoned' else 'undrain'} {closed[1]})"
 
 
 def _outlook(outlook: Outlook) -> str:

@@ -63,7 +63,7 @@ def test_nodes_that_take_no_jobs_now_are_told_to_be_able_to_and_how_they_are_bac
     assert basis(world, where='name == "nosuch"') == "no node that there is could run it, though it were empty"
     drained("n7", Drain.DRAINING)
     world.tick()
-    assert "n7, once it is uncordoned (drain" in basis(world, where=there)
+    assert "n7, once it is undrained (drain" in basis(world, where=there)
     # A gang that needs both is told so, too.
     drained("n7", Drain.NONE)
     world.tick()

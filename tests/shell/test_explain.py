@@ -89,8 +89,32 @@ async def test_what_would_change_it_and_when_it_starts_fit_on_a_screen(controlle
     assert len(ended.lines) <= 24
 
 
+async def test_a_node_that_would_have_to_take_jobs_again_is_told_with_the_command_for_it(
+    controller: Controller,
+) -> None:
+    closed = [
+        Change(f"nodes/{node} drain", was, "none", (node,), 1) for node, was in (("a", "cordoned"), ("b", "drained"))
+    ]
+    whole = Explanation(
+        job=JobRecord("jobs/pi-1a2b", JobSpec("pi", "registry.example/pi:1")),
+        candidates=(),
+        node_count=2,
+        fitting_count=0,
+        fitting_empty_count=0,
+        changes=tuple(closed),
+    )
+    controller.answer("ExplainJob", wire.dump(whole))
+
+    ended = await headrace("explain", "pi", controller=controller.address)
+
+    assert ended.lines[1:3] == [
+        "  with nodes/a drain none instead of cordoned (headrace uncordon a) it would start now on a",
+        "  with nodes/b drain none instead of drained (headrace undrain b) it would start now on b",
+    ]
+
+
 async def test_a_change_that_has_others_leave_names_them(controller: Controller) -> None:
-    later_ms = round(time.time() * 1000) + 10_400
+    later_ms = round(time.time() * 1000) + 10 * 60_000 + 59_000
     whole = Explanation(
         job=JobRecord("jobs/pi-1a2b", JobSpec("pi", "registry.example/pi:1")),
         candidates=(Candidate("n7", "has less than 1 core free"),),
@@ -104,7 +128,7 @@ async def test_a_change_that_has_others_leave_names_them(controller: Controller)
     ended = await headrace("explain", "pi", controller=controller.address)
 
     assert (
-        ended.lines[1] == "  with priority 80 instead of 60 it would have jobs/dn-1 leave, and start in about 10s on n7"
+        ended.lines[1] == "  with priority 80 instead of 60 it would have jobs/dn-1 leave, and start in about 10m on n7"
     )
 
 
