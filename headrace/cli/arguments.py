@@ -9,6 +9,9 @@ from typing import NamedTuple, NoReturn
 
 from headrace.cli import options
 from headrace.cli.options import Parser
+from headrace.version import __version__
+
+VERSION = f"headrace {__version__}, protocol headrace.v1"
 
 
 class Command(NamedTuple):
@@ -52,6 +55,8 @@ def _overview() -> Parser:
     parser = _parser("headrace", "Brings jobs to compute, and moves them while they run.", _list_commands)
     parser.usage = "headrace [--controller ADDRESS] COMMAND …"
     _add_controller(parser)
+    about = "show this program's version, as the command does"
+    parser.add_argument("--version", action="version", version=VERSION, help=about)
     parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
     return parser
 
@@ -74,10 +79,30 @@ def _parse_command(
         default="table",
         help="how to show it; json and yaml have the fields of the protocol (default: table)",
     )
-    arguments = parser.parse_args(written, namespace)
+    arguments, unknown = parser.parse_known_args(written, namespace)
+    if unknown:
+        _unknown_arguments(parser, written, unknown, command)
     arguments.argv = container_argv or []
     arguments.usage_error = parser.error
     return arguments
+
+
+def _unknown_arguments(parser: Parser, written: list[str], unknown: list[str], command: Command) -> NoReturn:
+    if command.takes_argv and not unknown[0].startswith("-"):
+        import shlex  # noqa: PLC0415 - for a typing error only.
+
+        # As `docker run` takes it; here it would not be clear whose an option is.
+        known: list[str] = []
+        left = list(unknown)
+        for word in reversed(written):
+            if left and word == left[-1]:
+                left.pop()
+            else:
+                known.insert(0, word)
+        parser.error(
+            f"what the container executes stands behind --: {parser.prog} {shlex.join([*known, '--', *unknown])}"
+        )
+    parser.error(f"unrecognized arguments: {' '.join(unknown)}")
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):

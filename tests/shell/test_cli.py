@@ -56,6 +56,13 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         (["migrate", "a", "--where", "\udcff"], "is no text in UTF-8"),
         (["events", "--subject", "jobs/\udcff"], "is no text in UTF-8"),
         (["drain", "a", "--deadline", "soon"], "10m"),
+        (
+            ["run", "img", "--wait", "sh", "-c", "echo hi"],
+            "headrace run img --wait --controller 127.0.0.1:1 -- sh -c 'echo hi'",
+        ),
+        (["run", "img", "img", "--wait"], "headrace run img --wait --controller 127.0.0.1:1 -- img"),
+        (["run", "img", "--wiat", "--", "sh"], "unrecognized arguments: --wiat"),
+        (["jobs", "all"], "unrecognized arguments: all"),
     ],
 )
 def test_wrong_usage_is_told_and_ends_with_2(
@@ -259,3 +266,9 @@ async def test_the_version_needs_no_controller() -> None:
     ended = await headrace("version", "-o", "json", controller="127.0.0.1:1")
 
     assert (ended.code, json.loads(ended.out)["protocol"]) == (0, "headrace.v1")
+
+
+async def test_the_version_is_an_option_too() -> None:
+    as_option, as_command = await headrace("--version"), await headrace("version")
+
+    assert (as_option.code, as_option.out, as_option.complaint) == (0, as_command.out, "")
