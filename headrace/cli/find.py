@@ -22,6 +22,8 @@ _WRITTEN = {
 
 async def find(connection: Connection, arguments: Namespace) -> int:
     """Find nodes, devices or jobs by a query, with sums and groups."""
+    if arguments.limit < 0:
+        arguments.usage_error("--limit: write how many are to be listed, from 1 to 10000; 0 is 100")
     request = FindCapacityRequest(
         filter=arguments.expression,
         over=arguments.over.upper(),

@@ -44,6 +44,7 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         (["jbos"], "did you mean jobs?"),
         (["--verbose", "jobs"], "--verbose"),
         (["jobs", "--limit", "-1"], "--limit"),
+        (["find", "--limit", "-1"], "--limit"),
         (["jobs", "-o", "xml"], "json"),
         (["job", ""], "must not be empty"),
         (["cancel", "jobs/"], "must not be empty"),
