@@ -100,10 +100,7 @@ def start_controller(
 
     `settings` are added to those of its file.
     """
-    if _answers(address):
-        # Whoever it is, agents and clients would take it for ours.
-        message = f"{address} is in use: end what listens there, e.g. by `make down` in another checkout"
-        raise Refusal(Code.UNAVAILABLE, FAILED, message)
+    refuse_in_use(address)
     ours = {
         "state": str(folder / "state"),
         "grpc": {"address": address},
@@ -113,6 +110,13 @@ def start_controller(
     process = _start("controller", folder, ours, settings, variables)
     processes.wait_until(lambda: _answers(address), process, seconds=READY_SECONDS, reason=FAILED)
     return process
+
+
+def refuse_in_use(address: str) -> None:
+    """Refuses an address at which somebody answers: whoever it is, agents and clients would take it for ours."""
+    if _answers(address):
+        message = f"{address} is in use: end what listens there, e.g. by `make down` in another checkout"
+        raise Refusal(Code.UNAVAILABLE, FAILED, message)
 
 
 def start_agent(

@@ -18,6 +18,10 @@ def up(nodes: int) -> None:
     """Starts what does not run yet: a controller, and agents until there are `nodes`."""
     if nodes < 1:
         raise Refusal(Code.INVALID_ARGUMENT, "NODES_INVALID", f"NODES={nodes}: at least 1")
+    if _recorded(CONTROLLER) is None:
+        # To make the images takes minutes, and would be for nothing.
+        for address in (cluster.CONTROLLER_ADDRESS, cluster.WEB_ADDRESS):
+            cluster.refuse_in_use(address)
     local = prepared.prepare()
     started: list[processes.Process] = []
     try:
