@@ -96,7 +96,9 @@ class World:
         self.lease_ms = 0
         self.changed: list[str] = []
         self.answers: dict[int, object] = {}
-        self.cluster = Cluster(Book("cluster-1", Policy(), (), (), self.projects()))
+        # Made with the store; a store that is another one has another.
+        self.cluster_id = "cluster-1"
+        self.cluster = Cluster(Book(self.cluster_id, Policy(), (), (), self.projects()))
         self.sites: dict[str, Site] = {}
         self._queue: deque[tuple[str, object]] = deque()
         self._token = 0
@@ -117,7 +119,16 @@ class World:
         """The agent is killed and started again; its containers went on."""
         site = self.sites[name]
         recollection = agent.Recollection(site.memory, tuple(site.held.values()), dict(site.epochs))
-        site.core = AgentCore(name, recollection, boot_id="boot-1")
+        self._begin_agent(name, recollection)
+
+    def empty_agent(self, name: str) -> None:
+        """The agent is ended, its state folder emptied, and it is started again; its containers went on."""
+        site = self.sites[name]
+        site.memory, site.held, site.epochs = agent.Memory(), {}, {}
+        self._begin_agent(name, agent.Recollection())
+
+    def _begin_agent(self, name: str, recollection: agent.Recollection) -> None:
+        self.sites[name].core = AgentCore(name, recollection, boot_id="boot-1")
         self._queue = deque(one for one in self._queue if one[0] != name)
         self._boot(name)
 
@@ -131,7 +142,7 @@ class World:
         jobs = tuple(one for one in self.store.values() if isinstance(one, Job) and not one.ended)
         nodes = tuple(one for one in self.store.values() if isinstance(one, Node))
         ended = (one for one in self.store.values() if isinstance(one, Job))
-        self.cluster = Cluster(Book("cluster-1", Policy(), jobs, nodes, self.projects(), ended))
+        self.cluster = Cluster(Book(self.cluster_id, Policy(), jobs, nodes, self.projects(), ended))
         self._queue = deque(one for one in self._queue if one[0] != "controller")
         self.pass_time(0)
         for name, site in self.sites.items():
