@@ -1,19 +1,26 @@
 """Many equal jobs placed in one pass have the places that one after the other would have had."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.core.past_runs import PastRun
+from controller.core.placement.arrivals import Arrivals
 from controller.core.placement.batch import choose_many
 from controller.core.placement.costs import Costs
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, Unfit, Usage, fit
+from controller.core.placement.learned import Learned
+from controller.core.placement.lengths import Lengths, Terms
+from controller.core.placement.paths import Paths
+from controller.core.placement.profiles import profile_of
 from controller.core.placement.snapshot import Snapshot
 from controller.core.placement.tables import Tables
 from controller.core.placement.trial import Trial
 from headrace.jobs import AcceleratorRequest, Exclusion, Job, Preference, Requests, Variant
-from headrace.nodes import Capacity, Device, Engine, Node, NodeDescription, NodeState
+from headrace.nodes import Capacity, Cpu, Device, Engine, Node, NodeDescription, NodeState
 from tests.core.small_world import AMD64, GIB, PINS, spec
 from tests.core.test_tables import NOW_MS, for_devices, jobs, near, nodes, usages, well
 
@@ -63,17 +70,34 @@ plain_usages = st.just(Usage()) | st.builds(
     Usage, st.sampled_from((500, 2000)), st.sampled_from((GIB, 4 * GIB)), st.sampled_from(((), ("0",), ("1",)))
 )
 
+ONE_CORE = Job("jobs/j", spec(resources=Requests(1000, GIB)), images=PINS)
+
 
 class World:
-    """The nodes in a snapshot of its own, with costs or without."""
+    """The nodes in a snapshot of its own, with costs or without, and how many seconds jobs have run at some nodes."""
 
-    def __init__(self, given_nodes: list[tuple[Node, Usage]], asked: list[Job], *, costs: bool) -> None:
+    def __init__(
+        self,
+        given_nodes: list[tuple[Node, Usage]],
+        asked: list[Job],
+        *,
+        costs: bool,
+        ran: Mapping[str, int] | None = None,
+    ) -> None:
         self.snapshot = Snapshot()
-        self.tables = Tables(self.snapshot, Costs(self.snapshot) if costs else None)
+        lengths = self._lengths({node.id: node for node, _ in given_nodes}, asked[0], ran) if ran is not None else None
+        self.tables = Tables(self.snapshot, Costs(self.snapshot) if costs else None, lambda: lengths)
         for node, usage in given_nodes:
             self.snapshot.put(node, usage)
         for job in asked:
             self.tables.asked(demand_of(job), job)
+
+    def _lengths(self, known: dict[str, Node], job: Job, ran: Mapping[str, int]) -> Lengths:
+        learned = Learned(known)
+        for name, seconds in ran.items():
+            learned.observe(profile_of(job.spec), PastRun(name, AMD64, (), 1000 * seconds))
+        learned.renew()
+        return Lengths(Arrivals(self.snapshot, Paths()), learned, Terms(1.25, 10_000, 1000.0, 3_600_000))
 
     def hold(self, job: Job, place: Place) -> None:
         slot = self.snapshot.slots[place.node]
@@ -114,8 +138,15 @@ class World:
         return found
 
 
-def compare(given_nodes: list[tuple[Node, Usage]], asked: list[Job], count: int, *, costs: bool) -> None:
-    one_by_one, together = (World(given_nodes, asked, costs=costs) for _ in range(2))
+def compare(
+    given_nodes: list[tuple[Node, Usage]],
+    asked: list[Job],
+    count: int,
+    *,
+    costs: bool,
+    ran: Mapping[str, int] | None = None,
+) -> None:
+    one_by_one, together = (World(given_nodes, asked, costs=costs, ran=ran) for _ in range(2))
     for job in asked:
         assert together.together(job, count) == one_by_one.one_by_one(job, count)
         assert held(together.snapshot) == held(one_by_one.snapshot)
@@ -151,3 +182,52 @@ def test_so_it_is_with_all_that_a_job_may_ask_for_and_a_node_may_be(
     *, given_nodes: list[tuple[Node, Usage]], asked: list[Job], count: int, costs: bool
 ) -> None:
     compare(given_nodes, asked, count, costs=costs)
+
+
+MAKES = ("A", "B", "C", "D")
+of_a_make = st.builds(
+    lambda make, cores, price: NodeDescription(
+        platforms=(AMD64,), capacity=Capacity(cores * 1000, 64 * GIB), cpu=Cpu(make), core_hour_price=price
+    ),
+    st.sampled_from(MAKES),
+    st.sampled_from((2, 4)),
+    st.sampled_from((0.0, 0.0, 100.0, 4000.0)),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    described=st.lists(of_a_make, min_size=2, max_size=8),
+    ran=st.dictionaries(st.sampled_from(MAKES), st.sampled_from((10, 1000, 1100, 3000)), max_size=3),
+    count=st.integers(2, 20),
+)
+def test_so_it_is_where_it_is_known_of_some_makes_of_nodes_how_long_jobs_run(
+    described: list[NodeDescription], ran: dict[str, int], count: int
+) -> None:
+    given_nodes = [
+        Node(f"nodes/{number}", NodeState.READY, description=about, engine=Engine(reachable=True))
+        for number, about in enumerate(described)
+    ]
+    first = {one.description.cpu.model: one.id for one in reversed(given_nodes)}
+    seconds = {first[make]: seconds for make, seconds in ran.items() if make in first}
+
+    compare([(one, Usage()) for one in given_nodes], [ONE_CORE], count, costs=False, ran=seconds)
+
+
+def test_it_ends_when_those_are_full_by_whom_nodes_are_measured_of_which_nothing_is_known() -> None:
+    known, unknown, slow = (
+        Node(
+            f"nodes/{name}",
+            NodeState.READY,
+            description=NodeDescription(platforms=(AMD64,), capacity=Capacity(cores * 1000, 64 * GIB), cpu=Cpu(name)),
+            engine=Engine(reachable=True),
+        )
+        for name, cores in (("known", 1), ("unknown", 4), ("slow", 8))
+    )
+    seconds = {"known": 10, "slow": 1000}
+    dear = replace(known, description=replace(known.description, core_hour_price=1.0))
+
+    for first in (known, dear):
+        world = World([(one, Usage()) for one in (first, unknown, slow)], [ONE_CORE], costs=False, ran=seconds)
+        found = [place if isinstance(place, str) else place.node for place in world.together(ONE_CORE, 4)]
+        assert found[found.index("known") + 1 :][:1] == ["slow"]

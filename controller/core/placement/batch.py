@@ -88,8 +88,7 @@ def _batch(
     codes = _Codes(table, costs, heads, wide, first).found(count)
     turns = _turns(codes, heads, count)
     if table.lengths is not None and table.lengths.matters(job):
-        millis = table.lengths.millis(job, slots)
-        turns = _until_some_are_full(snapshot, slots[millis == millis.min()], heads, wide, turns)
+        turns = _until_full(table.lengths.measures(job, table.best(key)), heads, wide, turns)
     return _plan(snapshot, job, heads, wide, turns, now_wall_ms)
 
 
@@ -226,16 +225,12 @@ def _turns(codes: Integers, heads: _Heads, count: int) -> _Turns:
     return _Turns(head[order], number[order])
 
 
-def _until_some_are_full(snapshot: Snapshot, soonest: Integers, heads: _Heads, wide: Chains, turns: _Turns) -> _Turns:
-    """No further than until of a make on which jobs are done soonest none has room: then others may be as good.
-
-    Also by that it was the only one of which anything is known: what is not known is taken to be as good as the best.
-    """
-    end, makes = len(turns.head), snapshot.make[soonest]
-    for make in dict.fromkeys(makes.tolist()):
-        such = soonest[makes == make]
-        its = np.isin(heads.slots, such)
-        if its.sum() < len(such):
+def _until_full(measures: Sequence[Integers], heads: _Heads, wide: Chains, turns: _Turns) -> _Turns:
+    """No further than until of one of these sets of nodes none has room: then others may be as good as the best."""
+    end = len(turns.head)
+    for some in measures:
+        its = np.isin(heads.slots, some)
+        if its.sum() < len(some):
             continue
         turn = np.flatnonzero(its[turns.head])
         if len(turn) >= wide.room[heads.of_class][its].sum():

@@ -86,6 +86,20 @@ class Lengths:
         found: Booleans = millis <= self._terms.as_good_ms(float(millis.min()))
         return found
 
+    def measures(self, job: Job, slots: Integers) -> list[Integers]:
+        """Of these slots, all as good but for this, those by which the others are measured, in sets.
+
+        Which others are as good as the best stays the same until none of one of these has room.
+        """
+        millis = self.millis(job, slots)
+        found = [slots[millis == millis.min()]]
+        if self._learned.tells_of(job.spec):
+            runs = self._runs_known(job, slots)
+            if runs.min() < runs.max() == np.inf:
+                # What is not known is taken to be as good as the best that is.
+                found.append(slots[runs == runs.min()])
+        return found
+
     @property
     def terms(self) -> Terms:
         """By which they are compared."""
@@ -160,6 +174,15 @@ class Lengths:
 
     def _runs(self, job: Job, slots: Integers) -> Floats | None:
         """How long it runs; where that is not known, as long as where it is done first. None: nothing is known."""
+        runs = self._runs_known(job, slots)
+        best = runs.min()
+        if best == np.inf:
+            return None
+        runs[runs == np.inf] = best
+        return runs
+
+    def _runs_known(self, job: Job, slots: Integers) -> Floats:
+        """How long it runs; without end where that is not known."""
         makes = self._snapshot.make[slots]
         present = np.flatnonzero(np.bincount(makes)).tolist()
         known = self._known(job)
@@ -168,10 +191,6 @@ class Lengths:
         of_make: Floats = np.full(present[-1] + 1, _UNKNOWN)
         of_make[present] = [known.get(make, _UNKNOWN) for make in present]
         of_make[np.isnan(of_make)] = np.inf
-        best = of_make[present].min()
-        if best == np.inf:
-            return None
-        of_make[of_make == np.inf] = best
         runs: Floats = of_make[makes]
         return runs
 
