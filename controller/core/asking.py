@@ -27,6 +27,11 @@ def withdrawn(book: Book, job: Job) -> None:
 
 def places(book: Book, job: Job) -> tuple[Place, ...] | str:
     """Where it would begin, a place for each of its tasks; else why it would wait, as it would say."""
+    return places_by(book, once_asked(book, job), job)
+
+
+def once_asked(book: Book, job: Job) -> Tables:
+    """The tables as they are when it has come: what it asks for counts among what is usual."""
     tables = book.tables
     if book.snapshot.devices and tables.costs is not None:
         # Of places that are as good it takes the one that costs least: by what is usual once it has asked, too.
@@ -35,6 +40,11 @@ def places(book: Book, job: Job) -> tuple[Place, ...] | str:
             tables.costs.refresh(job.spec.resources)
         tables = Tables(book.snapshot, tables.costs.copy(book.snapshot), tables.lengths)
         tables.asked(demand_of(job), job)
+    return tables
+
+
+def places_by(book: Book, tables: Tables, job: Job) -> tuple[Place, ...] | str:
+    """The same, by these tables."""
     precedence.begin_with(book, job)
     tasks = [one_of(book, job)] * (job.spec.task_count if job.is_gang else 1)
     return taken(book, tables, demand_of(job), job, tasks)

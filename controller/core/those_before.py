@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from controller.core import backoff, precedence
-from controller.core.asking import places
+from controller.core.asking import once_asked, places_by
 from controller.core.book import Book
 from controller.core.fairness import rank
 from controller.core.keeping import one_of
@@ -37,6 +37,8 @@ def after_them(book: Book, job: Job, is_helped: Callable[[Job], bool]) -> tuple[
     And what those would have. Nowhere, where more than a few would have to be asked.
     """
     projects, held = book.projects, book.projects.held
+    # Those before it have asked long ago.
+    tables = once_asked(book, job)
     total, asked, fruitless = NOTHING, 0, dict[tuple[object, ...], None]()
     with Trial(book.snapshot) as trial:
         try:
@@ -46,7 +48,7 @@ def after_them(book: Book, job: Job, is_helped: Callable[[Job], bool]) -> tuple[
                 asked += 1
                 if asked > MOST_ASKED:
                     return (), total
-                there = places(book, one)
+                there = places_by(book, tables, one)
                 if isinstance(there, str):
                     fruitless[_shape(book, one)] = None
                     continue
@@ -56,7 +58,7 @@ def after_them(book: Book, job: Job, is_helped: Callable[[Job], bool]) -> tuple[
                 total = total.plus(more)
                 project = one.spec.project
                 projects.held = {**projects.held, project: projects.held.get(project, NOTHING).plus(more)}
-            found = places(book, job)
+            found = places_by(book, tables, job)
         finally:
             projects.held = held
     return (() if isinstance(found, str) else found), total
