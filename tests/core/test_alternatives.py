@@ -16,8 +16,8 @@ from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Requests, 
 from headrace.nodes import Capacity, Device, Engine, Node, NodeDescription
 from headrace.projects import Declared, Quota
 from headrace.sessions import Report
-from tests.core.lone_controller import Controller, wanted
-from tests.core.small_world import AMD64, GIB
+from tests.core.lone_controller import Controller, candidates, wanted
+from tests.core.small_world import AMD64, GIB, PINS
 
 LARGE = NodeDescription(platforms=(AMD64,), capacity=Capacity(16_000, 64 * GIB))
 H100, A100 = (AcceleratorRequest(count, f'model == "{model}"') for count, model in ((1, "H100"), (2, "A100")))
@@ -70,6 +70,17 @@ def test_one_that_finds_nothing_of_all_says_what_it_lacks_of_each() -> None:
     assert job.state is JobState.QUEUED
     lacks = 'no device free with model == "H100" and fewer than 2 devices free with model == "A100"'
     assert job.reason == f"waits: 1 node: has {lacks}"
+
+
+def test_so_it_does_of_a_node_that_has_too_few_cores_besides() -> None:
+    one = cluster(a=cards("A100", 1))
+    spec = replace(EITHER, resources=replace(EITHER.resources, cpu_millis=32_000))
+
+    (found,) = candidates(one.book, Job("", spec, images=PINS))
+
+    lacks = 'no device free with model == "H100" and fewer than 2 devices free with model == "A100"'
+    assert found.reason == f"has {lacks}"
+    assert one.submit(spec).reason == f"waits: 1 node: has {lacks}"
 
 
 def test_it_starts_once_a_node_comes_that_has_the_other() -> None:

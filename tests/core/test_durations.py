@@ -67,6 +67,19 @@ def test_a_part_of_a_device_takes_longer() -> None:
     assert (part and part.millis) == 2 * (whole.millis if whole else 0)
 
 
+def test_a_part_by_memory_is_that_part_of_each_device() -> None:
+    nodes = {
+        name: replace(NODES["a"], devices=(replace(CARDS[0], memory_bytes=gibibytes * GIB),))
+        for name, gibibytes in (("large", 80), ("small", 16))
+    }
+    eight = Requests(1000, GIB, AcceleratorRequest(1, memory_bytes=8 * GIB))
+    whole = estimate(job("bf16"), place("a", "g1"))
+    large, small = (predicted(job("bf16", resources=eight), place(name, "g1"), nodes, ()) for name in nodes)
+
+    assert whole
+    assert (large and large.millis, small and small.millis) == (10 * whole.millis, 2 * whole.millis)
+
+
 def test_a_job_without_devices_has_its_share_of_the_processors() -> None:
     quarter = estimate(job("fp64", 1e11), place("a"))
     all_of_them = estimate(job("fp64", 1e11, resources=Requests(4000, GIB)), place("a"))
@@ -74,6 +87,23 @@ def test_a_job_without_devices_has_its_share_of_the_processors() -> None:
 
     assert quarter == Estimate(round(4000 / EFFICIENCY[Origin.MEASURED]), "declared work, measured figure (NumPy)")
     assert all_of_them == more == Estimate(round(1000 / EFFICIENCY[Origin.MEASURED]), quarter.basis)
+
+
+def of_processors(cpu: Cpu) -> Estimate | None:
+    about = replace(NODES["a"].description, cpu=cpu)
+    return predicted(job("fp64"), place("a"), {"a": replace(NODES["a"], description=about)}, ())
+
+
+def test_processors_that_do_not_say_how_many_threads_they_have_foretell_nothing() -> None:
+    assert of_processors(Cpu("EPYC", threads=0, figures=(MEASURED,))) is None
+
+
+@pytest.mark.parametrize("gflops", [1e-300, 5e-324])
+def test_however_little_a_node_can_do_a_number_says_how_long_that_takes(gflops: float) -> None:
+    found = of_processors(Cpu("EPYC", threads=4, figures=(replace(MEASURED, value=gflops),)))
+
+    assert found is not None
+    assert found.millis == 1 << 53
 
 
 def test_a_precision_that_a_place_does_not_tell_of_foretells_nothing() -> None:

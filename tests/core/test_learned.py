@@ -98,6 +98,9 @@ def test_a_new_tag_is_no_new_kind_of_job_and_other_resources_are() -> None:
         replace(MINE, image="registry.example:5000/team/train@sha256:" + "a" * 64)
     )
     assert profile_of(MINE) != profile_of(spec())
+    assert profile_of(MINE) != profile_of(
+        spec(resources=Requests(1000, 1 << 30, AcceleratorRequest(1, memory_bytes=1)))
+    )
     assert profile_of(MINE).repository == "registry.example/train"
     assert isinstance(profile_of(MINE), Profile)
 

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from controller.core.placement import packing as packing_module
 from controller.core.placement.columns import WHOLE, Columns, Host, OverCapacity, Shape, Spot
 from controller.core.placement.defragmentation import LEAST_GAIN, Placed, best_move, move
 from controller.core.placement.packing import Packing
-from controller.core.placement.rooms import FGD, Mix, Policy, Rooms, whole_nodes
+from controller.core.placement.rooms import FGD, Mix, Policy, Rooms, States, whole_nodes
+from controller.core.placement.ways import Asks, Ways, cheapest
 
 GIB = 1 << 30
 MODELS = ("a", "b", "c")
@@ -126,6 +128,21 @@ def test_the_places_are_the_same_however_few_shapes_are_kept_ready(given_hosts: 
         few.setattr(packing_module, "MOST_READY", 2)
         made_anew = placed_all(Packing(Columns(given_hosts)), asked)
     assert made_anew == placed_all(Packing(Columns(given_hosts)), asked)
+
+
+def test_what_hundreds_of_shapes_cost_is_worked_out_once_while_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    packing, worked_out = Packing(Columns([Host(16_000, 64 * GIB, 4, "a")])), list[Asks]()
+
+    def counted(rooms: Rooms, asks: Asks, states: States, worth: NDArray[np.float64] | None = None) -> Ways:
+        worked_out.append(asks)
+        return cheapest(rooms, asks, states, worth)
+
+    monkeypatch.setattr(packing_module, "cheapest", counted)
+    for _ in range(2):
+        for cpu_millis in range(500):
+            packing.choose(Shape(cpu_millis, GIB, 1, WHOLE))
+
+    assert len(worked_out) == 500
 
 
 @settings(deadline=None, max_examples=40)

@@ -63,6 +63,13 @@ def test_memory_of_a_device_that_does_not_tell_how_much_it_has_is_not_given() ->
     assert given(part(500), silent) == ("gpu-0",)
 
 
+@pytest.mark.parametrize("memory_bytes", [9 << 50, (1 << 63) - 1])
+def test_memory_that_no_device_has_is_waited_for_however_much_is_asked_for(memory_bytes: int) -> None:
+    job = world_with(SHARED).submit(resources=part(0, memory_bytes))
+
+    assert job.reason == "waits: 1 node: has not so much of a device's memory free"
+
+
 def test_a_device_that_its_node_does_not_share_is_given_whole_or_not_at_all() -> None:
     reason = "shares no device (devices.shareable in its agent's settings lets it)"
 
