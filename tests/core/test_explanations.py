@@ -85,6 +85,26 @@ def test_two_changes_that_help_only_together_are_told_where_no_single_one_does(
     assert first.nodes == (node,)
 
 
+def test_of_two_changes_on_either_node_that_condition_alone_is_told_that_is_in_the_way() -> None:
+    world = Controller()
+    for name, cores, memory in (("n1", 4, 64), ("n2", 64, 8)):
+        capacity = Capacity(cores * 1000, memory * GIB)
+        world.node(name, NodeDescription(region="north", platforms=(AMD64,), capacity=capacity))
+    world.tick()
+
+    spec = wanted(resources=asks(20, 20), where='region == "north" and labels.zone == "z1"')
+    found = world.explain(Job("", spec, images=PINS))
+
+    said = [
+        (one.nodes, [(edit.field, edit.from_value, edit.to_value) for edit in one.edits]) for one in found.joint_changes
+    ]
+    without = ("where", 'labels.zone == "z1"', "")
+    assert said == [
+        (("n2",), [("resources.memory", "20GiB", "8GiB"), without]),
+        (("n1",), [("resources.cpu", "20", "4"), without]),
+    ]
+
+
 def test_where_three_things_are_in_the_way_nothing_is_told(world: Controller) -> None:
     found = world.explain(Job("", wanted(resources=asks(20, 24), where='region == "west"'), images=PINS))
 
