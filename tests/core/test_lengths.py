@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ from controller.core.placement.profiles import profile_of
 from controller.core.seen import see_nodes
 from controller.core.stills import still
 from headrace.attempts import Attempt, AttemptState, Steps
-from headrace.jobs import AcceleratorRequest, Emulation, Job, JobSpec, JobState, Preference, Requests, Work
+from headrace.jobs import AcceleratorRequest, Emulation, Exclusion, Job, JobSpec, JobState, Preference, Requests, Work
 from headrace.nodes import Cpu, Device, Engine, Figure, Node, NodeDescription, NodeState, Origin
 from tests.core.lone_controller import candidates
 from tests.core.small_world import AMD64, ARM64, GIB, PINS, description, spec
@@ -75,6 +76,31 @@ def test_where_a_job_is_done_nearly_as_soon_nothing_changes() -> None:
     ran(two, other := spec(display_name="other"), "a", 3_600)
     ran(two, other, "b", 3_000)
     assert chosen(two, other) == "a"
+
+
+def test_what_keeps_one_job_from_a_node_tells_nothing_of_how_long_others_like_it_take_there() -> None:
+    three = book(node("a"), node("b", "Xeon"), node("c", "Xeon"))
+    for where, seconds in (("a", 900), ("b", 300)):
+        ran(three, spec(), where, seconds)
+    see_nodes(three)
+    failed = Job("jobs/failed-1", spec(), images=PINS, exclusions=(Exclusion("b", "failed there", 5),))
+    three.tables.choose(demand_of(failed), failed, now_wall_ms=10)
+
+    assert chosen(three, spec()) == "b"
+
+
+def test_how_long_a_job_takes_on_a_make_is_told_by_nodes_of_it_that_it_fits_on() -> None:
+    small = description(cpu_millis=500)
+    three = book(node("a"), node("b", "Xeon", described=small), node("c", "Xeon"))
+    for where, seconds in (("a", 900), ("c", 300)):
+        ran(three, spec(), where, seconds)
+    see_nodes(three)
+    job = Job("jobs/next-1", spec(), images=PINS)
+    lengths = three.tables.table(demand_of(job), job).lengths
+
+    assert lengths is not None
+    of_both, of_large = (lengths.at_most(job, np.array(slots)) for slots in ((1, 2), (2,)))
+    assert of_both == of_large != {}
 
 
 def test_what_users_prefer_comes_before_how_soon_it_is_done() -> None:

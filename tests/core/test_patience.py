@@ -11,11 +11,14 @@ from controller.core.past_runs import PastRun
 from controller.core.placement.profiles import profile_of
 from headrace.attempts import Attempt, AttemptState
 from headrace.jobs import Job, JobSpec, JobState, Preference, Timeouts
-from headrace.nodes import Cpu, Engine
+from headrace.neighbours import Neighbours
+from headrace.nodes import Cpu, Engine, NodeDescription
 from headrace.projects import Declared, Quota
 from headrace.sessions import Report
 from tests.core.lone_controller import MINUTE_MS, Controller, asks, wanted
 from tests.core.small_world import AMD64, CONTRACT, description
+
+STARTS_SOON = Timeouts(start_ms=15 * MINUTE_MS)
 
 
 class Mixed(Controller):
@@ -28,9 +31,12 @@ class Mixed(Controller):
         *,
         core_price: float = 0.0,
         declared: dict[str, Declared] | None = None,
+        another: NodeDescription | None = None,
     ) -> None:
         super().__init__(declared)
         self.sequence = 1
+        if another is not None:
+            self.node("another", another)
         for name, cpu, minutes, price in (("fast", "EPYC", fast, core_price), ("slow", "Atom", slow, 0.0)):
             about = replace(description(cpu_millis=4_000), cpu=Cpu(cpu, threads=4), core_hour_price=price)
             self.node(name, about)
@@ -137,6 +143,35 @@ def test_else_it_starts_at_once(mixed: Mixed, why: str) -> None:
     }.get(why, {})
 
     assert mixed.at(mixed.wanted(**changes)) == ("slow",)
+
+
+def test_a_node_of_the_same_make_that_is_none_for_it_changes_nothing() -> None:
+    mixed = Mixed(another=replace(description(cpu_millis=4_000), cpu=Cpu("EPYC", threads=4), region="west"))
+    mixed.full_for(5)
+
+    assert mixed.wanted(where='region != "west"').reason.startswith("waits for fast")
+
+
+def test_of_nodes_that_one_end_frees_it_has_the_one_where_it_is_done_soonest() -> None:
+    mixed = Mixed()
+    both = wanted(
+        display_name="both", resources=asks(3), task_count=2, neighbours=Neighbours(("both",)), timeouts=STARTS_SOON
+    )
+    gang = mixed.submit(both)
+    mixed.submit(wanted(display_name="other", resources=asks(1), where='name == "fast"'))
+    mixed.settle()
+    like = wanted(resources=asks(3))
+    for node, minutes in (("fast", 10), ("slow", 60)):
+        mixed.knows(like, node, minutes)
+    job = mixed.submit(like)
+    mixed.settle()
+    assert sorted(mixed.at(gang)) == ["fast", "slow"]
+    assert mixed.at(job) == ()
+
+    for task in mixed.book.tasks(mixed.now(gang)):
+        mixed.ends(task)
+
+    assert mixed.at(job) == ("fast",)
 
 
 def test_one_node_is_waited_for_by_one_job(mixed: Mixed) -> None:
