@@ -1,15 +1,16 @@
 """Those who wait whose turn is before a job's, and what is left for it once they have begun. A still is asked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from controller.core import backoff, precedence
 from controller.core.asking import once_asked, places_by
+from controller.core.backfill import Kept
 from controller.core.book import Book
 from controller.core.fairness import rank
 from controller.core.keeping import one_of
 from controller.core.order import in_order
 from controller.core.placement.demand import demand_of
-from controller.core.placement.fit import Place
+from controller.core.placement.fit import Place, Usage, fit
 from controller.core.placement.names import name_of
 from controller.core.placement.trial import Trial
 from controller.core.projects import NOTHING
@@ -34,12 +35,14 @@ def before(book: Book, job: Job) -> list[Job]:
 def after_them(book: Book, job: Job, is_helped: Callable[[Job], bool]) -> tuple[tuple[Place, ...], Amount]:
     """Where a job would begin once those before it have that begin by the same change, which `is_helped` tells of each.
 
-    And what those would have. Nowhere, where more than a few would have to be asked.
+    And what those would have. Nowhere, where more than a few would have to be asked; or where one that would still find
+    no place may have room kept for it there.
     """
     projects, held = book.projects, book.projects.held
     # Those before it have asked long ago.
     tables = once_asked(book, job)
-    total, asked, fruitless = NOTHING, 0, dict[tuple[object, ...], None]()
+    total, asked, fruitless = NOTHING, 0, dict[tuple[object, ...], Job]()
+    begun = dict[str, list[Job]]()
     with Trial(book.snapshot) as trial:
         try:
             for one in before(book, job):
@@ -50,10 +53,11 @@ def after_them(book: Book, job: Job, is_helped: Callable[[Job], bool]) -> tuple[
                     return (), total
                 there = places_by(book, tables, one)
                 if isinstance(there, str):
-                    fruitless[_shape(book, one)] = None
+                    fruitless[_shape(book, one)] = one
                     continue
                 for place in there:
                     trial.place(one, place)
+                    begun.setdefault(place.node, []).append(one)
                 more = precedence.amount(book, [one_of(book, one)] * len(there), there)
                 total = total.plus(more)
                 project = one.spec.project
@@ -61,7 +65,23 @@ def after_them(book: Book, job: Job, is_helped: Callable[[Job], bool]) -> tuple[
             found = places_by(book, tables, job)
         finally:
             projects.held = held
-    return (() if isinstance(found, str) else found), total
+    if isinstance(found, str) or any(_may_be_kept(book, one, job, found, begun) for one in fruitless.values()):
+        return (), total
+    return found, total
+
+
+def _may_be_kept(book: Book, head: Job, job: Job, places: Sequence[Place], begun: Mapping[str, list[Job]]) -> bool:
+    """Whether room for one that finds no place may be kept from a job at one of these, once others have begun there."""
+    for node in dict.fromkeys(place.node for place in places):
+        there = [*book.jobs_at(node), *begun.get(node, ())]
+        ends = any(book.jobs.get(one.gang, one).spec.timeouts.run_ms is not None for one in there)
+        kept = Kept((node,), (), book.wall_ms if ends else None)
+        if precedence.holds_against(book, kept, head, job) and isinstance(
+            fit(one_of(book, head), book.snapshot.nodes[book.snapshot.slots[node]], Usage(), now_wall_ms=book.wall_ms),
+            Place,
+        ):
+            return True
+    return False
 
 
 def _shape(book: Book, job: Job) -> tuple[object, ...]:
