@@ -136,14 +136,14 @@ class Projects:
         return tuple(found)
 
     def begun(self, wall_ms: int, *, every_ms: int) -> tuple[Use, ...]:
-        """The use of those that had nothing and now have something, where it was saved longer ago than that.
+        """The use of those that had nothing and now have something, unless it was saved no longer ago than that.
 
         It is to be saved with what they have: a controller that starts anew counts that from the time of the use.
         """
         found = []
         for project in self._begun:
             saved = self._saved.get(project)
-            if saved is not None and not 0 <= wall_ms - saved.use_time_ms < every_ms:
+            if saved is None or not 0 <= wall_ms - saved.use_time_ms < every_ms:
                 self._uses[project] = self._saved[project] = self.use(project, wall_ms)
                 found.append(self._uses[project])
         self._begun.clear()

@@ -113,9 +113,20 @@ def test_use_is_kept_over_a_restart_with_what_was_held_meanwhile() -> None:
 def test_use_of_a_project_that_was_never_saved_begins_with_the_new_controller() -> None:
     found = world()
     found.submit("one", project="p", resources=TWO)
+    del found.store["projects/p"]
     found.restart_controller()
     found.pass_time(MINUTE_MS)
     assert use_of(found, "p").unit_seconds <= 2 * (MINUTE_MS / 1000 + 10)
+
+
+def test_what_a_new_project_held_while_the_controller_was_away_is_counted_from_its_first_second_on() -> None:
+    found = world()
+    found.submit("one", project="p", resources=TWO)
+    found.pass_time(30_000)
+    before = use_of(found, "p")
+    found.now_ms += 10 * MINUTE_MS
+    found.restart_controller()
+    assert use_of(found, "p").unit_seconds == pytest.approx(before.unit_seconds + 1200)
 
 
 def test_use_is_written_down_at_most_once_a_minute() -> None:
