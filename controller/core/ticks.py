@@ -126,6 +126,10 @@ def _silent(book: Book, job: Job, node: str, silent_ms: int) -> None:
         return
     # `keep` lets it run on for as long as it likes: there must be no other one.
     if job.spec.partition is Partition.KEEP:
+        whole = book.jobs.get(job.gang, job)
+        # One that leaves is gone after its grace, and has reached no limit by that; of this one nobody hears it.
+        if whole.state is JobState.FREEZING and _ran_too_long(book, whole):
+            _run_over(book, whole)
         return
     reports.failed(book, job, RetryCause.NODE_LOST, f"{node} has not reported for {silent_ms / 1000:.0f} s")
 
@@ -153,16 +157,24 @@ def _limits(book: Book, job: Job) -> None:
         end = gangs.end if job.is_gang else Book.end
         end(book, job, JobState.FAILED, f"{gangs.TIMED_OUT}queue: found no place in time; {job.reason}")
         return
-    over_ms = limits.run_over_ms(job)
-    if job.state in (JobState.STARTING, JobState.RUNNING) and over_ms is not None and book.wall_ms > over_ms:
-        job = aborted(job, book.wall_ms, "the job's time was over")
-        book.put(moved(job, JobState.CANCELLING, reason=f"{gangs.TIMED_OUT}run: ran for longer than it may"))
+    if job.state in (JobState.STARTING, JobState.RUNNING) and _ran_too_long(book, job):
+        _run_over(book, job)
         return
     move = job.migration
     if move is None or move.state is not MigrationState.PREFETCHING:
         return
     if _over(book, move.request_time_ms, book.policy.prefetch_ms):
         book.put(aborted(job, book.wall_ms, f"{move.target} did not bring what it needs in time"))
+
+
+def _ran_too_long(book: Book, job: Job) -> bool:
+    over_ms = limits.run_over_ms(job)
+    return over_ms is not None and book.wall_ms > over_ms
+
+
+def _run_over(book: Book, job: Job) -> None:
+    job = aborted(job, book.wall_ms, "the job's time was over")
+    book.put(moved(job, JobState.CANCELLING, reason=f"{gangs.TIMED_OUT}run: ran for longer than it may"))
 
 
 def _waits_since_ms(book: Book, job: Job) -> int | None:

@@ -1,10 +1,11 @@
 """Laws of partitions and restarts, both cores at work: who is not heard is not failed, and nothing runs twice."""
 
+from agent.runtimes.runtime import Ref
 from controller.core import model as controller
 from controller.core.book import Policy
 from controller.core.leases import lease_of
 from headrace.attempts import AttemptState
-from headrace.jobs import JobState, Partition, Requests, Timeouts
+from headrace.jobs import JobState, Partition, Requests, Retry, RetryCause, Timeouts
 from headrace.nodes import NodeState
 from tests.core.small_world import AMD64, ARM64, FIRST, GIB, SECOND, SLOW, World
 
@@ -135,6 +136,42 @@ def test_a_job_that_ran_too_long_has_failed_even_if_its_node_is_lost_before_it_l
 
     assert world.job().state is JobState.FAILED
     assert "timeouts.run" in world.job().reason
+
+
+def test_a_job_that_keeps_on_and_was_asked_to_leave_has_failed_when_it_may_run_no_longer_and_its_node_is_lost() -> None:
+    world = World(a=AMD64, b=AMD64)
+    world.submit(partition=Partition.KEEP, timeouts=Timeouts(run_ms=120_000), lost_after_ms=60_000, checkpoint=SLOW)
+    source = world.sites[world.job().node]
+    source.engine.obeys = False
+    world.move()
+    source.cut = True
+
+    world.pass_time(100_000)
+    assert world.job().state is JobState.FREEZING
+    world.pass_time(30_000)
+
+    assert (world.job().state, world.job().epoch) == (JobState.FAILED, 1)
+    assert "timeouts.run" in world.job().reason
+
+
+def test_a_gang_that_keeps_on_and_was_to_leave_has_failed_when_it_may_run_no_longer_and_a_node_is_lost() -> None:
+    world = World(a=AMD64, b=AMD64)
+    world.submit(
+        task_count=2,
+        resources=Requests(3000, GIB),
+        partition=Partition.KEEP,
+        timeouts=Timeouts(run_ms=120_000),
+        lost_after_ms=60_000,
+        retry=Retry(1, (RetryCause.EXIT_NONZERO,)),
+    )
+    lost, other = world.job("train-1-0"), world.job("train-1-1")
+    world.sites[lost.node].cut = True
+    world.exit(Ref(other.id, other.task, 1), 1)
+    assert world.job().state is JobState.FREEZING
+
+    world.pass_time(130_000)
+
+    assert (world.job().state, world.job(lost.id).state) == (JobState.FAILED, JobState.FAILED)
 
 
 def test_a_controller_that_stood_still_takes_no_node_for_lost() -> None:
