@@ -74,14 +74,11 @@ def reason(waits_for: Iterable[Dependency]) -> str:
 
 
 def settled(book: Book) -> None:
-    """Looks again at those that wait for a job which has changed."""
-    news, dependents = book.relations.news, book.relations.dependents
-    while news:
-        job_id = next(iter(news))
-        job = news.pop(job_id)
-        # What has ended changes no more, and nobody waits for it from here on.
-        waiting = dependents.pop(job_id, {}) if job.ended else dict(dependents.get(job_id, {}))
-        for one in waiting:
+    """Looks again at those that wait for a job which has started or ended."""
+    relations = book.relations
+    while relations.news:
+        job = relations.news.pop(next(iter(relations.news)))
+        for one in relations.followers(job):
             dependent = book.jobs.get(one)
             if dependent is not None and dependent.state is JobState.QUEUED:
                 _look(book, dependent, job)

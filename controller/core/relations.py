@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from headrace.jobs import Job, JobState
+from headrace.jobs import Condition, Dependency, Job, JobState
 
 # So many elements of an array that were on no node yet wait beside each other.
 FRESH_AT_ONCE = 64
@@ -54,9 +54,11 @@ class Relations:
         # Arrays that have changed, or an element of theirs, and of which the counts are not written down yet.
         self.arrays_changed: dict[str, None] = {}
         self.miscounted: dict[str, None] = {}
-        # By what they wait for.
+        # Those that wait, by what they wait for; of these, those that wait for its start.
         self.dependents: dict[str, dict[str, None]] = {}
-        # What has changed that others wait for, as it was put last.
+        self._for_start: dict[str, dict[str, None]] = {}
+        self._waits_for: dict[str, tuple[Dependency, ...]] = {}
+        # What has started or ended that others wait for, as it was put last.
         self.news: dict[str, Job] = {}
 
     def put(self, job: Job) -> None:
@@ -66,10 +68,30 @@ class Relations:
             self.arrays_changed[job.array] = None
         elif job.is_array:
             self._array(job)
-        for one in job.waits_for:
-            self.dependents.setdefault(one.job, {})[job.id] = None
-        if job.id in self.dependents:
+        if job.waits_for or job.id in self._waits_for:
+            self._register(job)
+        # Whatever else becomes of it is no news: it may report many times a second, and thousands may wait for it.
+        if job.id in self.dependents if job.ended else job.start_time_ms is not None and job.id in self._for_start:
             self.news[job.id] = job
+
+    def followers(self, job: Job) -> list[str]:
+        """Those that wait for what has become of it: for its start alone as long as it has not ended."""
+        return list((self.dependents if job.ended else self._for_start).get(job.id, {}))
+
+    def _register(self, job: Job) -> None:
+        """What has ended, or is to end, waits for nothing any more."""
+        before = self._waits_for.pop(job.id, ())
+        now = job.waits_for if job.state is JobState.QUEUED else ()
+        if now:
+            self._waits_for[job.id] = now
+        for one in before:
+            if one not in now:
+                _forget(self.dependents, one.job, job.id)
+                _forget(self._for_start, one.job, job.id)
+        for one in now:
+            self.dependents.setdefault(one.job, {})[job.id] = None
+            if one.condition is Condition.STARTED:
+                self._for_start.setdefault(one.job, {})[job.id] = None
 
     def take_over(self, jobs: Mapping[str, Job]) -> None:
         """The jobs are there, by id, as a controller starts: as if each was put."""
@@ -85,3 +107,10 @@ class Relations:
             return
         self.families.setdefault(job.id, Family())
         self.arrays_changed[job.id] = None
+
+
+def _forget(followers: dict[str, dict[str, None]], awaited: str, job: str) -> None:
+    some = followers.get(awaited, {})
+    some.pop(job, None)
+    if not some:
+        followers.pop(awaited, None)

@@ -1,11 +1,14 @@
 """Laws of `after`: nothing starts before its conditions hold, and what never can hold ends what waits for it."""
 
+from dataclasses import replace
+
 import pytest
 
 from agent.runtimes.runtime import Ref
 from controller.core.arrays import found_folded
 from controller.core.dependencies import CHANGED, holds, resolved
 from controller.core.model import Submitted
+from controller.core.relations import Relations
 from headrace.jobs import Condition, Dependency, Job, JobSpec, JobState, Requests, Retry, RetryCause, Timeouts
 from tests.core.small_world import AMD64, GIB, PINS, World, refusal, spec
 
@@ -205,6 +208,57 @@ def test_what_follows_an_array_waits_for_all_its_elements() -> None:
     world.pass_time(2_000)
 
     assert state(world) is JobState.RUNNING
+
+
+@pytest.mark.parametrize("condition", Condition)
+def test_only_a_start_or_an_end_is_news_to_those_that_wait_for_it(condition: Condition) -> None:
+    relations = Relations()
+    runs = Job("jobs/first", spec(), JobState.RUNNING, start_time_ms=1)
+    relations.put(replace(runs, state=JobState.STARTING, start_time_ms=None))
+    waits = Job("jobs/train-1", spec(), waits_for=after(condition))
+    relations.put(waits)
+    assert relations.news == {}
+
+    relations.put(runs)
+    assert bool(relations.news) is (condition is Condition.STARTED)
+    relations.put(replace(waits, waits_for=() if condition is Condition.STARTED else waits.waits_for))
+    relations.news.clear()
+    relations.put(replace(runs, reason="has reported"))
+    assert relations.news == {}
+    relations.put(replace(runs, state=JobState.SUCCEEDED))
+
+    assert bool(relations.news) is (condition is not Condition.STARTED)
+
+
+def test_one_that_waits_for_a_start_and_for_the_end_is_told_of_both() -> None:
+    world = World()
+    world.submit("first")
+    both = (*after(Condition.STARTED), *after(Condition.SUCCEEDED))
+    world.submit(after=both)
+
+    world.join("a")
+    world.pass_time(3_000)
+    assert world.job().waits_for == after(Condition.SUCCEEDED)
+    world.exit(FIRST, 0)
+    world.pass_time(2_000)
+
+    assert state(world) is JobState.RUNNING
+
+
+@pytest.mark.parametrize("how", ["it is released", "it never can be", "a cancel", "an array's cancel"])
+def test_nothing_is_kept_of_who_waits_no_more(how: str) -> None:
+    world = world_with(Condition.SUCCEEDED, element_count=2 if "array" in how else 1)
+    assert world.cluster.book.relations.dependents
+
+    match how:
+        case "it is released":
+            world.exit(FIRST, 0)
+        case "it never can be":
+            world.exit(FIRST, 1)
+        case _:
+            world.cancel()
+
+    assert world.cluster.book.relations.dependents == {}
 
 
 def test_a_condition_that_holds_already_is_not_waited_for() -> None:
