@@ -1,7 +1,6 @@
 """Who has to leave so that another job finds room: the cheapest set of those that may be asked to. Pure."""
 
 import heapq
-import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -125,14 +124,28 @@ def cheapest(
     """The cheapest set that costs less than `below`, is `enough` and is `allowed`; None where there is none.
 
     What is enough stays so with more; what is allowed stays so with less. Of few victims it is the cheapest of all
-    sets, where `exact`; of many, one in which nobody is needless.
+    sets, where `exact`, and of those the smallest; of many, one in which nobody is needless.
     """
     ordered = sorted(victims, key=lambda one: (one.cost, one.id))
     if not ordered or not enough(ordered):
         return None
     if exact and len(ordered) <= EXACT:
-        low = itertools.takewhile(lambda one: one[0] < below, _by_cost(ordered))
-        return next((one for _, one in low if allowed(one) and enough(one)), None)
+        return next((one for one in _by_cost(ordered, allowed, below) if enough(one)), None)
+    several = _one_by_one(ordered, enough, allowed)
+    cost = sum(one.cost for one in several) if several is not None else math.inf
+    # Many cheap ones may cost more than one that is enough alone, or as much.
+    alone = (one for one in ordered if several is None or (len(several) > 1 and one.cost <= cost))
+    single = next((one for one in alone if enough([one]) and allowed([one])), None)
+    found = (single,) if single is not None else several
+    return found if found is not None and sum(one.cost for one in found) < below else None
+
+
+def _one_by_one(
+    ordered: Sequence[Victim],
+    enough: Callable[[Sequence[Victim]], bool],
+    allowed: Callable[[Sequence[Victim]], bool],
+) -> tuple[Victim, ...] | None:
+    """The first of them that are enough together, but those that are needless."""
     chosen: list[Victim] = []
     for one in ordered:
         if allowed([*chosen, one]):
@@ -145,18 +158,25 @@ def cheapest(
         fewer = [other for other in chosen if other is not one]
         if fewer and enough(fewer):
             chosen = fewer
-    return tuple(chosen) if sum(one.cost for one in chosen) < below else None
+    return tuple(chosen)
 
 
-def _by_cost(ordered: Sequence[Victim]) -> Iterator[tuple[float, tuple[Victim, ...]]]:
-    """All sets of them but the empty one, the cheapest first, with what each costs."""
+def _by_cost(
+    ordered: Sequence[Victim], allowed: Callable[[Sequence[Victim]], bool], below: float
+) -> Iterator[tuple[Victim, ...]]:
+    """All sets of them that are allowed and cost less than that, the cheapest and smallest first; none is empty."""
+    # In millionths, as integers: else sums that are the same might differ by how they were added.
+    costs = [round(one.cost * 1_000_000) for one in ordered]
     # Each set is reached once: from the one without its last member, or with the one before in that place.
-    heap: list[tuple[float, tuple[int, ...]]] = [(ordered[0].cost, (0,))]
-    while heap:
-        total, members = heapq.heappop(heap)
-        yield total, tuple([ordered[one] for one in members])
+    heap: list[tuple[int, int, tuple[int, ...]]] = [(costs[0], 1, (0,))]
+    while heap and heap[0][0] < below * 1_000_000:
+        total, count, members = heapq.heappop(heap)
+        found = tuple([ordered[one] for one in members])
+        is_allowed = allowed(found)
+        if is_allowed:
+            yield found
         last = members[-1]
         if last + 1 < len(ordered):
-            following = ordered[last + 1].cost
-            heapq.heappush(heap, (total + following, (*members, last + 1)))
-            heapq.heappush(heap, (total - ordered[last].cost + following, (*members[:-1], last + 1)))
+            if is_allowed:
+                heapq.heappush(heap, (total + costs[last + 1], count + 1, (*members, last + 1)))
+            heapq.heappush(heap, (total - costs[last] + costs[last + 1], count, (*members[:-1], last + 1)))

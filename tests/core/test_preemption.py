@@ -149,3 +149,45 @@ def test_of_many_nobody_goes_needlessly(drawn: list[tuple[int, int]], wanted: in
     assert (found is None) is (room(victims) < wanted)
     for one in found or ():
         assert room([other for other in found or () if other is not one]) < wanted
+
+
+@given(st.lists(st.integers(1, 8), min_size=1, max_size=EXACT), st.integers(1, 40))
+def test_of_few_sets_that_cost_the_same_the_smallest_leaves(drawn: list[int], wanted: int) -> None:
+    victims = victims_of([(size, 10 * size) for size in drawn])
+    found = cheapest(victims, enough=lambda chosen: room(chosen) >= wanted, allowed=lambda _chosen: True)
+    sets = chain.from_iterable(combinations(victims, count) for count in range(1, len(victims) + 1))
+    good = [(sum(one.cost for one in chosen), len(chosen)) for chosen in sets if room(chosen) >= wanted]
+    assert (found is None) is (not good)
+    if found is not None:
+        assert (sum(one.cost for one in found), len(found)) == min(good)
+
+
+def test_costs_that_are_the_same_are_so_however_they_are_added() -> None:
+    costs = {1: 0.3, 2: 0.6, 3: 0.9}
+    assert costs[1] + costs[2] < costs[3]
+    victims = [Victim(str(size), (), cost, amount=Amount(0, 0, size)) for size, cost in costs.items()]
+    found = cheapest(victims, enough=lambda chosen: room(chosen) >= 3, allowed=lambda _chosen: True)
+    assert found == (victims[2],)
+
+
+def test_of_many_none_leave_that_cost_as_much_as_one_that_is_enough_alone() -> None:
+    victims = victims_of([(1, 10)] * 12 + [(12, 120)])
+    found = cheapest(victims, enough=lambda chosen: room(chosen) >= 12, allowed=lambda _chosen: True)
+    assert found == (victims[12],)
+
+
+def test_of_many_one_that_is_enough_alone_is_found_where_more_may_not_leave() -> None:
+    victims = victims_of([(1, 1)] * 12 + [(12, 120)])
+    found = cheapest(victims, enough=lambda chosen: room(chosen) >= 12, allowed=lambda chosen: len(chosen) <= 5)
+    assert found == (victims[12],)
+
+
+def test_what_is_not_allowed_is_not_looked_at_with_more() -> None:
+    victims, seen = victims_of([(1, 1)] * EXACT), list[int]()
+
+    def allowed(chosen: Sequence[Victim]) -> bool:
+        seen.append(len(chosen))
+        return len(chosen) <= 1
+
+    assert cheapest(victims, enough=lambda chosen: room(chosen) >= 2, allowed=allowed) is None
+    assert max(seen) == 2

@@ -1,20 +1,25 @@
 """Who has to leave, of all that run on several nodes: the cheapest set of them, found without a look at each set."""
 
+from collections.abc import Sequence
 from itertools import chain, combinations
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.core import preempting
+from controller.core import preempting, preemption
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
+from controller.core.fairness import Fading
 from controller.core.model import Submitted, Ticked
 from controller.core.placement.fit import Place, Unfit, Usage, fit
-from controller.core.preemption import at_least
+from controller.core.preemption import Victim, at_least, gives_back_no_more_than_borrowed
+from controller.core.projects import Projects
 from headrace.attempts import Attempt, AttemptState
 from headrace.jobs import Job, JobState, Requests
 from headrace.nodes import Engine, Node, NodeState
+from headrace.projects import Declared, Quota
 from tests.core.small_world import AMD64, GIB, PINS, description, spec
 
 CORES = 6
@@ -123,3 +128,25 @@ def test_most_nodes_need_no_closer_look(looks: list[object]) -> None:
 def test_a_gang_needs_no_look_at_each_node_for_each_task(looks: list[object]) -> None:
     assert len(asked(cluster(*[[(3, 5)] * 2] * 50), 3, tasks=20)) == 20
     assert len(looks) < 200
+
+
+def test_of_very_many_sets_some_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    sets: list[object] = []
+
+    def counted(chosen: Sequence[Victim], *others: Any) -> bool:
+        sets.append(chosen)
+        return gives_back_no_more_than_borrowed(chosen, *others)
+
+    monkeypatch.setattr(preemption, "gives_back_no_more_than_borrowed", counted)
+    names = [f"n{number:03}" for number in range(60)]
+    jobs = tuple(running(f"{name}-{number}", name, 1, 5) for name in names for number in range(CORES))
+    # Of the cores that are lent, there are too few for a whole node.
+    lender = Declared(quota=Quota(cpu_millis=1000 * (len(jobs) - CORES + 1)))
+    projects = Projects({"p": Declared(quota=Quota(cpu_millis=10**6)), "default": lender}, Fading(1_000, 1_000))
+    found = Cluster(Book("cluster-1", Policy(), jobs, tuple(map(node, names)), projects))
+    found.handle(Ticked(1_000, WALL_MS))
+
+    found.handle(Submitted(1, "owner", spec(project="p", resources=Requests(CORES * 1000, GIB // 64)), PINS))
+
+    assert sets
+    assert len(sets) < preempting.MOST_SETS + 60 * (CORES + 1) * 2
