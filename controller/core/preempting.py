@@ -23,7 +23,8 @@ from headrace.projects import Amount
 _PLACED = (JobState.STARTING, JobState.RUNNING)
 # After so many closer looks for one job, or so many sets that may have had to leave, one in which nobody is needless
 # will do: a look takes 25 microseconds or so, a set 8.
-MOST_LOOKS, MOST_SETS = 2_000, 2000
+MOST_LOOKS = 2_000
+MOST_SETS = 2_000
 # While others leave for so many, those of the same lines wait until they have their places.
 MOST_CLAIMS = 16
 # How often others are looked for where the places that were found are kept for somebody before the job.
