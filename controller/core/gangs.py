@@ -14,10 +14,12 @@ from controller.core.placement.fit import Place
 from controller.core.placement.tasks import choose_all
 from controller.core.placement.trial import Trial
 from controller.core.seen import see_nodes
-from headrace.attempts import AttemptState
+from controller.core.watchlist import Unjudged
+from headrace.attempts import Attempt, AttemptState
 from headrace.changes import replace
 from headrace.ids import task_id
 from headrace.jobs import Job, JobState, RetryCause
+from headrace.nodes import NodeState
 from headrace.refusals import Code, Refusal
 
 TIMED_OUT = "timeouts."
@@ -40,28 +42,50 @@ def is_done(job: Job) -> bool:
     return bool(job.gang) and not job.ended and attempt is not None and attempt.state is AttemptState.EXITED
 
 
+def is_judged_later(book: Book, task: Job, seen: Attempt) -> bool:
+    """Whether a task's failure is not to be judged yet, as a fellow's node may have been lost, which is found out soon.
+
+    A node without power is silent only after a while, but who computes with it may fail at once. So each fellow's node
+    has to report after the failure was heard of, or to be silent. Until then nothing of the failure is taken over: its
+    node tells it again, also to a controller that was started anew meanwhile.
+    """
+    gang, unjudged = book.jobs[task.gang], book.watchlist.unjudged
+    nodes = dict.fromkeys(one.node for one in book.tasks(gang) if one.node and one.node != task.node)
+    if gang.state in _PLACED and _silent(book, gang) is None:
+        known = unjudged.get(task.id)
+        if known is None or known.seen.epoch != seen.epoch:
+            known = Unjudged(seen, {node: book.newest.get(node, (0, 0)) for node in nodes})
+        if any(book.newest.get(node, (0, 0)) <= newest for node, newest in known.newest.items()):
+            unjudged[task.id] = known
+            return True
+    unjudged.pop(task.id, None)
+    return False
+
+
 def failed(book: Book, task: Job, cause: RetryCause, message: str) -> None:
     """An attempt of a task failed: that is the gang's failure, once, whatever its other tasks come to by that."""
     gang = book.jobs[task.gang]
     if gang.state is JobState.FREEZING:
         book.put(book.leave(task, message))
         return
-    cause = _blamed(book, task, cause)
+    silent, node = _silent(book, gang), task.node
+    if silent is not None:
+        # A task that leaves because another one's node is lost does not use up the gang's retries.
+        cause, node = RetryCause.NODE_LOST, silent
     if gang.state is JobState.CANCELLING or not is_retried(gang, cause, wall_ms=book.wall_ms):
         fail(book, task, message)
         return
     if cause is not RetryCause.NODE_LOST:
         gang = with_failure(gang, wall_ms=book.wall_ms)
-    gang = book.excluding(gang, task.node, message, blamed_devices(task, book.nodes.get(task.node), cause))
+    gang = book.excluding(gang, node, message, blamed_devices(task, book.nodes.get(node), cause))
     regroup(book, gang, f"task {task.task} failed, and all begin again: {message}")
     book.put(book.leave(task, f"failed, tries again: {message}"))
 
 
-def _blamed(book: Book, task: Job, cause: RetryCause) -> RetryCause:
-    """A task that leaves because another one's node is lost does not use up the gang's retries."""
-    nodes = [book.nodes[one.node] for one in book.tasks(book.jobs[task.gang]) if one.node]
-    silent = any(book.now_ms - book.heard_ms.get(node.id, book.now_ms) > book.leases.longest.node_ms for node in nodes)
-    return RetryCause.NODE_LOST if silent else cause
+def _silent(book: Book, gang: Job) -> str | None:
+    """A node of a gang that is not heard."""
+    nodes = (book.nodes[one.node] for one in book.tasks(gang) if one.node)
+    return next((node.id for node in nodes if node.state is not NodeState.READY), None)
 
 
 def fail(book: Book, task: Job, message: str) -> None:

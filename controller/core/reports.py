@@ -148,6 +148,8 @@ def attempt_seen(book: Book, node: str, seen: Attempt) -> None:
     known = job.attempt
     if known is None or book.heard.get(job.id) is seen or gangs.is_done(job):
         return
+    if job.gang and _has_failed(job, seen) and gangs.is_judged_later(book, job, seen):
+        return
     book.heard[job.id] = seen
     attempt = _merged(book, known, seen)
     if attempt == known:
@@ -164,6 +166,24 @@ def attempt_seen(book: Book, node: str, seen: Attempt) -> None:
         _exited(book, job, attempt)
     elif attempt.state is AttemptState.REFUSED:
         _refused(book, job, attempt)
+
+
+def judged(book: Book) -> None:
+    """Judges failures of tasks for which it was too early as they were heard of."""
+    for task_id, one in list(book.watchlist.unjudged.items()):
+        task = book.jobs.get(task_id)
+        if task is None or task.epoch != one.seen.epoch:
+            del book.watchlist.unjudged[task_id]
+        else:
+            attempt_seen(book, task.node, one.seen)
+
+
+def _has_failed(job: Job, seen: Attempt) -> bool:
+    """Whether it has ended as one does whose fellow is gone; that it could not be begun has other reasons."""
+    if seen.state is not AttemptState.EXITED or seen.reason in NEVER_RAN:
+        return False
+    found = outcome(seen, job.spec)
+    return found.verdict is Verdict.FAILED and found.cause is not RetryCause.NODE_LOST
 
 
 def _is_newer(seen: Checkpoint, known: Checkpoint | None) -> bool:

@@ -46,6 +46,7 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
         for job in book.jobs_at(node.id):
             _silent(book, job, node.id, silent_ms)
     _doubt_those_that_left(book)
+    reports.judged(book)
     for job_id in [*book.watchlist.limited, *book.watchlist.over(wall_ms)]:
         if job_id in book.jobs:
             _limits(book, book.jobs[job_id])

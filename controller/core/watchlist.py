@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from controller.core import backoff, limits
+from headrace.attempts import Attempt
 from headrace.jobs import Job, JobState
 
 # So many moments that are none any more are kept at least.
@@ -23,6 +24,14 @@ class Seen:
     since_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Unjudged:
+    """A task's failure that is not judged yet, and the last report of each fellow's node as it was heard of."""
+
+    seen: Attempt
+    newest: dict[str, tuple[int, int]]
+
+
 class Watchlist:
     """Jobs by what may become of them. Each is as it was put last."""
 
@@ -38,6 +47,8 @@ class Watchlist:
         # Those that run and have to get further, and how far each of them, or each gang, was when looked at last.
         self.paced: dict[str, Job] = {}
         self.paces: dict[str, Seen] = {}
+        # Tasks that have failed, until it is known whether a fellow's node was lost.
+        self.unjudged: dict[str, Unjudged] = {}
         self._looked_ms: dict[str, int] = {}
 
     def put(self, job: Job) -> None:

@@ -112,7 +112,7 @@ def test_a_task_that_fails_for_good_ends_the_gang_with_its_reason() -> None:
     world = gang(retry=Retry())
 
     world.exit(ref(1), 3)
-    world.pass_time(1_000)
+    world.pass_time(6_000)
 
     assert states(world) == (JobState.FAILED, JobState.CANCELLED, JobState.FAILED)
     assert world.job().reason == "task 1: the container exited with code 3"
@@ -134,18 +134,46 @@ def test_a_gang_whose_node_is_lost_goes_on_from_the_checkpoints_of_its_tasks() -
     assert world.job().failures == 0
 
 
-def test_a_task_that_fails_since_a_fellow_is_unreachable_does_not_use_up_retries() -> None:
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("silent_ms", [0, 3_000, 12_000, 40_000])
+def test_a_task_that_fails_since_a_fellow_is_unreachable_does_not_use_up_retries(
+    silent_ms: int, *, restarts: bool
+) -> None:
     world = gang(retry=Retry(0, (RetryCause.NODE_LOST,)), lost_after_ms=60_000)
     world.join("c")
     first, second = tasks(world)
     world.sites[first.node].cut = True
-    world.pass_time(40_000)
+    world.pass_time(silent_ms)
 
-    world.exit(Ref(second.id, 1, 1), 1)
-    world.pass_time(90_000)
+    world.exit(ref(1), 1)
+    if restarts:
+        world.restart_controller()
+    world.pass_time(120_000)
 
     assert world.job().state is JobState.RUNNING
     assert world.job().failures == 0
+    assert {one.node for one in tasks(world)} == {second.node, "c"}
+
+
+def test_a_failure_of_a_task_is_one_once_all_nodes_of_its_fellows_have_reported_after_it() -> None:
+    world = gang(retry=ALWAYS)
+
+    world.exit(ref(1), 1)
+    assert (world.job().state, world.job().failures) == (JobState.RUNNING, 0)
+    world.pass_time(6_000)
+
+    assert world.job().failures == 1
+
+
+def test_a_gang_that_is_cancelled_before_a_failure_of_its_is_judged_has_ended() -> None:
+    world = gang()
+    world.exit(ref(1), 1)
+
+    world.cancel()
+    world.pass_time(1_000)
+
+    assert states(world) == (JobState.CANCELLED,) * 3
+    assert world.cluster.book.watchlist.unjudged == {}
 
 
 @pytest.mark.parametrize("done", [(), (0,)])

@@ -5,7 +5,7 @@ from controller.core import model as controller
 from controller.core.book import Policy
 from controller.core.leases import lease_of
 from headrace.attempts import AttemptState
-from headrace.jobs import JobState, Partition, Requests, Retry, RetryCause, Timeouts
+from headrace.jobs import JobState, Partition, Requests, Timeouts
 from headrace.nodes import NodeState
 from tests.core.small_world import AMD64, ARM64, FIRST, GIB, SECOND, SLOW, World
 
@@ -162,14 +162,14 @@ def test_a_gang_that_keeps_on_and_was_to_leave_has_failed_when_it_may_run_no_lon
         partition=Partition.KEEP,
         timeouts=Timeouts(run_ms=120_000),
         lost_after_ms=60_000,
-        retry=Retry(1, (RetryCause.EXIT_NONZERO,)),
     )
     lost, other = world.job("train-1-0"), world.job("train-1-1")
     world.sites[lost.node].cut = True
     world.exit(Ref(other.id, other.task, 1), 1)
+    world.pass_time(10_000)
     assert world.job().state is JobState.FREEZING
 
-    world.pass_time(130_000)
+    world.pass_time(120_000)
 
     assert (world.job().state, world.job(lost.id).state) == (JobState.FAILED, JobState.FAILED)
 
