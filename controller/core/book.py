@@ -74,8 +74,6 @@ class Book:
         self.gangs_changed: dict[str, None] = {}
         # Since when, by this process's own clock, a gang that was placed has not run as a whole.
         self.starting_since_ms: dict[str, int] = {}
-        # Since when a job's device is in no report: job, device.
-        self.missing_since_ms: dict[tuple[str, str], int] = {}
         self.endings, self.leases = Endings(policy.ends_ms), Leases(policy, len(nodes))
         self.foresight, self.past_runs = Foresight(), PastRuns()
         self.learned, self.improvements = Learned(self.nodes), Improvements()
@@ -201,6 +199,7 @@ class Book:
         """What may be had of a node is not as it was: because it is another one, or by what is held of it."""
         self.stale[node] = is_another or self.stale.get(node, False)
         self.turns.touch(node)
+        self.watchlist.touch(node, is_another=is_another)
 
     def node_heard(self, node: str) -> None:
         """The node has reported."""

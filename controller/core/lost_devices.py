@@ -14,27 +14,33 @@ LOOKS_MS = 500
 
 
 def ticked(book: Book) -> None:
-    """Looks at what each job runs on, now and then."""
-    if not book.watchlist.due("devices", book.now_ms, every_ms=LOOKS_MS):
+    """Looks at what jobs run on, now and then: at those of nodes with news, and at those of which not all is well."""
+    watchlist = book.watchlist
+    if not watchlist.due("devices", book.now_ms, every_ms=LOOKS_MS):
         return
+    here = (job.id for node in watchlist.nodes_changed() for job in book.jobs_at(node))
+    looked_at = {**watchlist.doubtful, **dict.fromkeys(here)}
+    watchlist.doubtful = {}
     missing: dict[tuple[str, str], int] = {}
     well: dict[str, set[str]] = {}
-    for job in list(book.watchlist.on_devices.values()):
-        node = book.nodes.get(job.node)
-        if node is None:
+    for job_id in looked_at:
+        job = watchlist.on_devices.get(job_id)
+        node = book.nodes.get(job.node) if job is not None else None
+        if job is None or node is None or job.attempt is None or gangs.is_done(job):
             continue
-        if job.node not in well:
-            well[job.node] = {one.id for one in node.devices if one.health is not Health.UNHEALTHY}
-        if job.attempt is None or (not job.reason and well[job.node].issuperset(job.attempt.devices)):
-            continue
-        if gangs.is_done(job):
+        if node.id not in well:
+            well[node.id] = {one.id for one in node.devices if one.health is not Health.UNHEALTHY}
+        if not well[node.id].issuperset(job.attempt.devices):
+            # Until it is well, time and room elsewhere may change what becomes of the job.
+            watchlist.doubtful[job_id] = None
+        elif not job.reason:
             continue
         why = _lost(book, job, node, missing)
         if why and job.migration is None:
             _left(book, job, node, why)
         elif not why and job.reason.startswith(_LOST):
             book.put(replace(job, reason=""))
-    book.missing_since_ms = missing
+    watchlist.missing_since_ms = missing
 
 
 def _lost(book: Book, job: Job, node: Node, missing: dict[tuple[str, str], int]) -> str:
@@ -48,7 +54,7 @@ def _lost(book: Book, job: Job, node: Node, missing: dict[tuple[str, str], int])
             return f"{_LOST}{one} is lost ({device.health_reason or 'it is not well'})"
         if device is None:
             # An agent that has just started does not know its devices yet.
-            since_ms = missing[job.id, one] = book.missing_since_ms.get((job.id, one), book.now_ms)
+            since_ms = missing[job.id, one] = book.watchlist.missing_since_ms.get((job.id, one), book.now_ms)
             # Nor does one report say that it is gone: with many nodes the next is far away.
             gone_ms = max(book.policy.device_gone_ms, 2 * book.leases.lease.agent_ms // REPORTS_A_LEASE)
             if book.now_ms - since_ms >= gone_ms:

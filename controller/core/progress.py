@@ -13,7 +13,7 @@ from headrace import units
 from headrace.attempts import AttemptState
 from headrace.changes import replace
 from headrace.jobs import Job, JobState, RetryCause
-from headrace.nodes import NodeState
+from headrace.nodes import Node, NodeState
 
 # How often it is looked at.
 LOOKS_MS = 1_000
@@ -23,20 +23,43 @@ STALLED = f"{gangs.TIMED_OUT}progress"
 
 def ticked(book: Book) -> None:
     """Ends attempts that get no further, or has all of a gang leave."""
-    if not book.watchlist.due("paces", book.now_ms, every_ms=LOOKS_MS):
+    watchlist = book.watchlist
+    if not watchlist.due("paces", book.now_ms, every_ms=LOOKS_MS):
         return
-    marks: dict[str, dict[str, Mark | None]] = {}
-    for job in book.watchlist.paced.values():
-        if not gangs.is_done(job):
-            marks.setdefault(job.gang or job.id, {})[job.id] = _mark(book, job)
-    before, book.watchlist.paces = book.watchlist.paces, {}
-    for job_id, now in marks.items():
-        since_ms = _since_ms(book, before.get(job_id), now)
-        book.watchlist.paces[job_id] = Seen(now, since_ms)
-        job = book.jobs[job_id]
-        limit_ms = job.spec.timeouts.progress_ms
-        if limit_ms is not None and job.state is JobState.RUNNING and book.now_ms - since_ms > limit_ms:
-            _stalled(book, job, limit_ms)
+    # The others are as they were, and not over their limit.
+    looked_at = {**watchlist.repaced, **dict.fromkeys(watchlist.stalls.over(book.now_ms))}
+    watchlist.repaced = {}
+    for job_id in looked_at:
+        _look(book, job_id)
+
+
+def _look(book: Book, job_id: str) -> None:
+    """At a job, or at a gang."""
+    watchlist, job = book.watchlist, book.jobs.get(job_id)
+    tasks = book.tasks(job) if job is not None and job.is_gang else [job]
+    paced = [one for one in tasks if one is not None and one.id in watchlist.paced and not gangs.is_done(one)]
+    limit_ms = job.spec.timeouts.progress_ms if job is not None else None
+    if job is None or limit_ms is None or not paced:
+        watchlist.paces.pop(job_id, None)
+        watchlist.stalls.put(job_id, None)
+        return
+    now = {one.id: _mark(book, one) for one in paced}
+    since_ms = _since_ms(book, watchlist.paces.get(job_id), now)
+    watchlist.paces[job_id] = Seen(now, since_ms)
+    if job.state is JobState.RUNNING and book.now_ms - since_ms > limit_ms:
+        _stalled(book, job, limit_ms)
+    elif None in now.values():
+        # That its node is heard again is told by no change of the job.
+        watchlist.repaced[job_id] = None
+    elif job_id not in watchlist.stalls and book.now_ms - since_ms <= limit_ms:
+        # A moment that is too early by now is put anew when it is over: jobs may get further many times a minute.
+        watchlist.stalls.put(job_id, since_ms + limit_ms)
+
+
+def doubted(book: Book, node: Node) -> None:
+    """The node is not heard: its jobs have a whole limit again once it is."""
+    here = (job for job in book.jobs_at(node.id) if job.id in book.watchlist.paced)
+    book.watchlist.repaced.update({job.gang or job.id: None for job in here})
 
 
 def _mark(book: Book, job: Job) -> Mark | None:

@@ -91,6 +91,7 @@ def _doubt(book: Book, node: Node, why: str) -> None:
     if node.state is NodeState.READY:
         book.put_node(replace(node, state=NodeState.SUSPECT))
         book.note(node.name, "NODE_SUSPECT", why)
+        progress.doubted(book, node)
 
 
 def _write_report_times(book: Book) -> None:

@@ -32,21 +32,58 @@ class Unjudged:
     newest: dict[str, tuple[int, int]]
 
 
+class Moments:
+    """One moment of each job, told once it is over. It costs no look at those that are to come."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, int] = {}
+        # The same, the next one first, with what was one before.
+        self._next: list[tuple[int, str]] = []
+
+    def __contains__(self, job_id: str) -> bool:
+        return job_id in self._at
+
+    def put(self, job_id: str, moment: int | None) -> None:
+        """That is the moment of the job; None: it has none."""
+        if moment is None:
+            self._at.pop(job_id, None)
+        elif self._at.get(job_id) != moment:
+            self._at[job_id] = moment
+            heapq.heappush(self._next, (moment, job_id))
+            if len(self._next) > 2 * len(self._at) + FEW:
+                self._next = sorted((moment, job) for job, moment in self._at.items())
+
+    def over(self, now: int) -> list[str]:
+        """Jobs whose moment is over by now. Each is told once, until it has another one."""
+        found = []
+        while self._next and self._next[0][0] < now:
+            moment, job_id = heapq.heappop(self._next)
+            if self._at.get(job_id) == moment:
+                del self._at[job_id]
+                found.append(job_id)
+        return found
+
+
 class Watchlist:
     """Jobs by what may become of them. Each is as it was put last."""
 
     def __init__(self) -> None:
         # Those that are looked at each time: gangs, arrays with a limit, and jobs that move.
         self.limited: dict[str, Job] = {}
-        # Of the others, when each of them reaches a limit, if it stays as it is; and the same, the next one first, with
-        # what has been put anew since.
-        self._reached_ms: dict[str, int] = {}
-        self._next: list[tuple[int, str]] = []
-        # Those that run on devices.
+        # Of the others, when each of them reaches a limit, if it stays as it is.
+        self._limits = Moments()
+        # Those that run on devices; of these, those to be looked at, as they have just begun to or a device is not
+        # well; nodes of which all are to be; and since when a job's device is in no report: job, device.
         self.on_devices: dict[str, Job] = {}
-        # Those that run and have to get further, and how far each of them, or each gang, was when looked at last.
+        self.doubtful: dict[str, None] = {}
+        self._nodes_changed: dict[str, None] = {}
+        self.missing_since_ms: dict[tuple[str, str], int] = {}
+        # Those that run and have to get further, and how far each of them, or each gang, was when looked at last; when
+        # each has to have got further; and those of which something has changed since.
         self.paced: dict[str, Job] = {}
         self.paces: dict[str, Seen] = {}
+        self.stalls = Moments()
+        self.repaced: dict[str, None] = {}
         # Tasks that have failed, until it is known whether a fellow's node was lost.
         self.unjudged: dict[str, Unjudged] = {}
         self._looked_ms: dict[str, int] = {}
@@ -54,11 +91,24 @@ class Watchlist:
     def put(self, job: Job) -> None:
         """The job is like this now."""
         attempt = job.attempt if job.state is JobState.RUNNING else None
-        _keep(self.on_devices, job, holds=attempt is not None and bool(attempt.devices))
+        self._put_on_devices(job, holds=attempt is not None and bool(attempt.devices))
         is_looked_at = _is_looked_at(job) and not job.ended
         _keep(self.limited, job, holds=is_looked_at)
-        self._put_limit(job.id, None if is_looked_at else _reached_ms(job))
-        _keep(self.paced, job, holds=attempt is not None and job.spec.timeouts.progress_ms is not None)
+        self._limits.put(job.id, None if is_looked_at else _reached_ms(job))
+        if job.spec.timeouts.progress_ms is not None:
+            _keep(self.paced, job, holds=attempt is not None)
+            self.repaced[job.gang or job.id] = None
+
+    def touch(self, node: str, *, is_another: bool) -> None:
+        """What may be had of a node is not as it was: if it is another one, so may its devices be."""
+        if is_another:
+            self._nodes_changed[node] = None
+
+    def nodes_changed(self) -> list[str]:
+        """The nodes whose devices may be others than at the last call."""
+        found = list(self._nodes_changed)
+        self._nodes_changed.clear()
+        return found
 
     def take_over(self, jobs: Iterable[Job]) -> None:
         """The jobs are there as a controller starts: as if each was put."""
@@ -84,22 +134,13 @@ class Watchlist:
 
     def over(self, wall_ms: int) -> list[str]:
         """Jobs that have reached a limit by now. Each is told once, until it is put again."""
-        found = []
-        while self._next and self._next[0][0] < wall_ms:
-            moment, job_id = heapq.heappop(self._next)
-            if self._reached_ms.get(job_id) == moment:
-                del self._reached_ms[job_id]
-                found.append(job_id)
-        return found
+        return self._limits.over(wall_ms)
 
-    def _put_limit(self, job_id: str, moment: int | None) -> None:
-        if moment is None:
-            self._reached_ms.pop(job_id, None)
-        elif self._reached_ms.get(job_id) != moment:
-            self._reached_ms[job_id] = moment
-            heapq.heappush(self._next, (moment, job_id))
-            if len(self._next) > 2 * len(self._reached_ms) + FEW:
-                self._next = sorted((moment, job) for job, moment in self._reached_ms.items())
+    def _put_on_devices(self, job: Job, *, holds: bool) -> None:
+        before = self.on_devices.get(job.id)
+        _keep(self.on_devices, job, holds=holds)
+        if holds and (before is None or before.epoch != job.epoch):
+            self.doubtful[job.id] = None
 
 
 def _keep(jobs: dict[str, Job], job: Job, *, holds: bool) -> None:

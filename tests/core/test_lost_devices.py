@@ -87,6 +87,33 @@ def test_a_job_that_has_nowhere_to_go_runs_on_and_says_why_until_its_card_is_wel
     assert world.job().reason == ""
 
 
+def test_jobs_are_looked_at_while_a_device_of_theirs_is_not_well_and_no_others() -> None:
+    world = world_with(gpu(0), gpu(1))
+    start(world)
+    world.submit("other", resources=needs(1))
+    watchlist = world.cluster.book.watchlist
+    world.pass_time(1_000)
+    assert (list(watchlist.on_devices), watchlist.doubtful) == (["train-1", "other"], {})
+
+    see(world, lost(gpu(0)), gpu(1))
+    assert watchlist.doubtful == {"train-1": None}
+    see(world, gpu(0), gpu(1))
+
+    assert watchlist.doubtful == {}
+
+
+def test_a_controller_that_starts_knows_which_jobs_are_on_cards_that_were_lost_before() -> None:
+    world = world_with(gpu(0))
+    start(world, checkpoint=None)
+    see(world, lost(gpu(0)))
+    reason = world.job().reason
+
+    world.restart_controller()
+    see(world, gpu(0))
+
+    assert (WHY in reason, world.job().reason) == (True, "")
+
+
 def test_a_job_without_a_contract_is_not_moved_and_says_so() -> None:
     world = world_with(gpu(0))
     start(world, checkpoint=None)

@@ -123,6 +123,35 @@ def test_a_job_of_which_nobody_hears_is_not_said_to_stand_still() -> None:
     assert world.job().state is JobState.RUNNING
 
 
+def test_a_node_that_was_doubted_for_a_moment_begins_the_limit_anew() -> None:
+    world = world_with()
+    world.pass_time(45_000)
+    world.sites["a"].cut = True
+    world.pass_time(11_000)
+    world.sites["a"].cut = False
+
+    world.pass_time(55_000)
+    assert (world.job().state, "NODE_SUSPECT" in world.happenings) == (JobState.RUNNING, True)
+    world.pass_time(15_000)
+
+    assert world.job().state is JobState.FAILED
+
+
+def test_a_job_that_stays_as_it_is_is_looked_at_when_its_time_is_over() -> None:
+    world = world_with()
+    world.pass_time(2_000)
+    watchlist = world.cluster.book.watchlist
+    assert (watchlist.repaced, "train-1" in watchlist.stalls) == ({}, True)
+
+    world.sites["a"].cut = True
+    world.pass_time(12_000)
+    assert watchlist.repaced == {"train-1": None}
+    world.cancel()
+    world.pass_time(2_000)
+
+    assert (watchlist.repaced, "train-1" in watchlist.stalls, watchlist.paces) == ({}, False, {})
+
+
 def test_a_restarted_controller_gives_a_whole_limit() -> None:
     world = world_with()
     world.pass_time(50_000)

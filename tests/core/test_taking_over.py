@@ -14,7 +14,7 @@ from controller.core.placement.fit import Usage
 from controller.core.projects import NOTHING, Projects
 from controller.core.queue import Queue
 from controller.core.relations import Family, Relations
-from controller.core.watchlist import Watchlist
+from controller.core.watchlist import Moments, Watchlist
 from headrace.attempts import Attempt, AttemptState, Platform, Steps
 from headrace.changes import replace
 from headrace.jobs import (
@@ -166,6 +166,6 @@ def are_kept_as_if_each_was_put(jobs: tuple[Job, ...]) -> None:
 
 def told(kept: object) -> object:
     """All that it keeps, as texts."""
-    if isinstance(kept, Watchlist | Relations | Family | Queue | Improvements):
+    if isinstance(kept, Watchlist | Moments | Relations | Family | Queue | Improvements):
         return told(vars(kept))
     return {key: told(value) for key, value in kept.items()} if isinstance(kept, dict) else repr(kept)

@@ -60,7 +60,7 @@ def test_moments_that_are_none_any_more_are_forgotten() -> None:
     watchlist = Watchlist()
     for since in range(10 * FEW):
         watchlist.put(limited(replace(PLAIN, queue_time_ms=since), queue_ms=1_000_000))
-    assert sys.getsizeof(watchlist._next) < 20 * FEW
+    assert sys.getsizeof(watchlist._limits._next) < 20 * FEW
 
 
 def test_a_job_that_runs_on_a_device_is_looked_at_and_one_that_runs_on_none_is_not() -> None:
