@@ -13,7 +13,7 @@ from controller.core.stills import still
 from headrace import query, units
 from headrace.explanations import Change, Edit, Explanation
 from headrace.jobs import AcceleratorRequest, Candidate, Emulation, Job, JobSpec, Network, Requests
-from headrace.nodes import Device, Engine, NodeDescription
+from headrace.nodes import Device, Drain, Engine, NodeDescription
 from headrace.projects import Declared
 from headrace.sessions import Report
 from tests.core.small_world import GIB, IMAGE, PINS
@@ -146,6 +146,9 @@ def made(before: Controller, spec: JobSpec, change: Change | Edit) -> tuple[Cont
             field = {"units": "unit_millis", "devices": "device_millis", "cpu": "cpu_millis"}[name]
             quota = replace(quota, **{field: round(float(value) * 1000)})
         book.projects.declared[project] = replace(book.projects.declared[project], quota=quota)
+    elif change.field.endswith(" drain"):
+        node = change.field.split()[0].removeprefix("nodes/")
+        after.cluster.handle(model.DrainAsked(0, node, Drain[change.to_value.upper()]))
     elif change.field.endswith(" apart_from"):
         head = change.field.split()[0].removeprefix("jobs/")
         others = tuple(one for one in change.to_value.split(", ") if one)

@@ -11,7 +11,7 @@ from controller.core.explanations import explained
 from controller.core.stills import still
 from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Network, Requests, Timeouts
 from headrace.neighbours import Neighbours
-from headrace.nodes import Capacity, Device, Health, NodeDescription
+from headrace.nodes import Capacity, Device, Drain, Health, NodeDescription
 from headrace.projects import Declared, Quota
 from tests.core.lone_controller import MINUTE_MS, Controller, made, wanted
 from tests.core.small_world import AMD64, ARM64, GIB, PINS
@@ -97,12 +97,17 @@ worlds = st.tuples(
 )
 
 
-def world_of(drawn: tuple[list[tuple[NodeDescription, tuple[Device, ...]]], list[JobSpec], bool]) -> Controller:
+def world_of(
+    drawn: tuple[list[tuple[NodeDescription, tuple[Device, ...]]], list[JobSpec], bool], *, closed: int = 0
+) -> Controller:
+    """So many of the nodes are `closed`."""
     nodes, filling, has_quotas = drawn
     world = Controller(QUOTAS if has_quotas else {"p": Declared(), "q": Declared()})
     for number, (description, some) in enumerate(nodes):
         world.node(f"n{number}", description, some)
     world.tick()
+    for node in list(world.book.nodes)[:closed]:
+        world.cluster.handle(model.DrainAsked(0, node, Drain.CORDONED))
     for spec in filling:
         if not world_refuses(world):
             world.submit(spec)
@@ -126,6 +131,29 @@ def test_what_would_have_a_job_start_now_has_it_start_there(drawn: object, spec:
         job = after.submit(other)
         # What has others leave first has a law of its own.
         assert change.leaving or after.at(job) == change.nodes, change
+
+
+# Of one project, so that nothing is left to another that has had less; and no gangs, which have places all at once.
+plain = specs_of(most_cores=6, most_gib=4, limits=(None, 10 * MINUTE_MS)).map(
+    lambda spec: replace(spec, project="p", task_count=1, timeouts=replace(spec.timeouts, start_ms=None))
+)
+crowded = st.tuples(
+    st.lists(st.tuples(descriptions, devices), min_size=1, max_size=4),
+    st.lists(plain, min_size=3, max_size=8),
+    st.booleans(),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(crowded, st.integers(0, 2))
+def test_what_others_would_have_to_change_for_one_that_waits_has_it_start_there(drawn: object, closed: int) -> None:
+    world = world_of(drawn, closed=closed)  # type: ignore[arg-type]
+    for job in [one for one in world.book.jobs.values() if one.state is JobState.QUEUED]:
+        for change in world.explain(job).changes:
+            if change.field.endswith((" drain", " apart_from", ".quota")) and not change.leaving:
+                after, _ = made(world, job.spec, change)
+                after.settle()
+                assert after.at(job) == change.nodes, change
 
 
 # Jobs of which more than one thing is too much, and of a project whose quota is.
