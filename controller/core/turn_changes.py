@@ -52,6 +52,9 @@ def earlier(book: Book, job: Job) -> Iterator[Change]:
 
 
 def _behind(book: Book, job: Job) -> Iterator[Change]:
+    def has_none_kept(one: Job) -> bool:
+        return one.id not in book.turns.kept
+
     precedence.begin_with(book, job)
     for name in book.turns.before[:_AHEAD]:
         head = book.jobs[name]
@@ -59,7 +62,8 @@ def _behind(book: Book, job: Job) -> Iterator[Change]:
         def placed(less: int, head: Job = head) -> tuple[Place, ...]:
             book.jobs[head.id] = replace(head, spec=replace(head.spec, priority=head.spec.priority - less))
             try:
-                return _placed(book, job)
+                # Those between them come first: room that was kept from them, too, is theirs then.
+                return after_them(book, job, has_none_kept)[0] if _placed(book, job) else ()
             finally:
                 book.jobs[head.id] = head
 

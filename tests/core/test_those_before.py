@@ -2,11 +2,11 @@
 
 from controller.core import model
 from headrace.explanations import Change
-from headrace.jobs import Job
+from headrace.jobs import Job, Timeouts
 from headrace.neighbours import Neighbours
 from headrace.nodes import Capacity, Drain, NodeDescription
 from headrace.projects import Declared, Quota
-from tests.core.lone_controller import Controller, asks, wanted
+from tests.core.lone_controller import MINUTE_MS, Controller, asks, wanted
 from tests.core.small_world import AMD64, GIB
 
 SMALL = {"p": Declared(quota=Quota(cpu_millis=4000), borrows=False)}
@@ -75,4 +75,17 @@ def test_that_another_keeps_apart_is_told_to_the_first_of_those_that_it_keeps_aw
     first, second = (waits(by, "kept", priority) for priority in (75, 40))
 
     assert [one.field for one in of_others(by, first)] == [f"{keeper.name} apart_from"]
+    assert of_others(by, second) == []
+
+
+def test_another_s_priority_is_told_to_who_would_start_once_that_one_is_behind() -> None:
+    by = Controller()
+    by.node("n0", NodeDescription(platforms=(AMD64,), capacity=Capacity(4000, 8 * GIB)))
+    by.tick()
+    by.submit(wanted(display_name="runs", resources=asks(1, 4), timeouts=Timeouts(run_ms=10 * MINUTE_MS)))
+    by.settle()
+    head, first, second = (by.submit(wanted(resources=wants)) for wants in (asks(4, 1), asks(1, 1), asks(1, 4)))
+    by.settle()
+
+    assert [one.field for one in of_others(by, first)] == [f"{head.name} priority"]
     assert of_others(by, second) == []
