@@ -30,6 +30,11 @@ class Amount:
             self.cpu_millis - other.cpu_millis,
         )
 
+    @property
+    def figures(self) -> tuple[int, int, int]:
+        """Units, devices and cores."""
+        return self.unit_millis, self.device_millis, self.cpu_millis
+
 
 @dataclass(frozen=True, slots=True)
 class Quota:
@@ -44,16 +49,28 @@ class Quota:
         """Whether it limits anything."""
         return not (self.unit_millis is None and self.device_millis is None and self.cpu_millis is None)
 
-    def exceeded(self, held: Amount) -> str:
-        """Of what there is more than the quota, with its unit, for people; empty where it is kept."""
-        for name, most, had in (
-            ("units", self.unit_millis, held.unit_millis),
-            ("devices", self.device_millis, held.device_millis),
-            ("cores", self.cpu_millis, held.cpu_millis),
+    def exceeded(self, held: Amount, *, by: Amount | None = None) -> str:
+        """Of what there is more than the quota, with its unit, for people; empty where it is kept.
+
+        With `by`, a part of it, only what that has some of counts: of the others there is no more because of it.
+        """
+        for name, most, had, part in (
+            ("units", self.unit_millis, held.unit_millis, by is None or by.unit_millis > 0),
+            ("devices", self.device_millis, held.device_millis, by is None or by.device_millis > 0),
+            ("cores", self.cpu_millis, held.cpu_millis, by is None or by.cpu_millis > 0),
         ):
-            if most is not None and had > most:
+            if most is not None and had > most and part:
                 return f"{most / 1000:g} {name}"
         return ""
+
+    def beyond(self, held: Amount) -> Amount:
+        """How much more than the quota that is, of each."""
+        units, devices, cores = self.unit_millis, self.device_millis, self.cpu_millis
+        return Amount(
+            0 if units is None else max(0, held.unit_millis - units),
+            0 if devices is None else max(0, held.device_millis - devices),
+            0 if cores is None else max(0, held.cpu_millis - cores),
+        )
 
 
 @dataclass(frozen=True, slots=True)

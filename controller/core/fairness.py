@@ -77,14 +77,14 @@ def in_turn(
     *,
     account: Callable[[str], Account],
     expected: Callable[[Job], Amount],
-    own: Callable[[str, Amount], bool],
+    own: Callable[[str, Amount, Amount], bool],
     fading: Fading,
 ) -> list[Job]:
     """The jobs that wait, whose turn it is first.
 
-    Those that their project's quota has room for (`own`: it would keep to its quota holding so much) go before those
-    that would borrow. Of either, the next is always of the project that has had least for its weight, counting what
-    was given before in this very order.
+    Those that their project's quota has room for (`own`: it would keep to its quota with so much, the job's part of
+    which is the last) go before those that would borrow. Of either, the next is always of the project that has had
+    least for its weight, counting what was given before in this very order.
     """
     by_project: dict[str, list[Job]] = {}
     for job in waiting:
@@ -99,9 +99,10 @@ def in_turn(
         held, borrows = known.held, False
         for job in jobs:
             had = fading.mean_ahead(known.use, held.unit_millis) / known.weight
-            held = held.plus(expected(job))
+            more = expected(job)
+            held = held.plus(more)
             # What comes after one that borrows borrows too: within a project the order is its own.
-            borrows = borrows or not own(project, held)
+            borrows = borrows or not own(project, held, more)
             turns.append((borrows, had, rank(job), job))
     turns.sort(key=lambda turn: turn[:3])
     return [turn[3] for turn in turns]

@@ -259,10 +259,10 @@ def _over_quota(book: Book, job: Job) -> bool:
     if book.projects.of(job.spec.project).borrows:
         return False
     all_of_it = [book.jobs[one] for one in book.turns.before if book.jobs[one].spec.project == job.spec.project]
-    total = NOTHING
-    for one in (*all_of_it, job):
-        total = total.plus(book.projects.expected(one))
-    return bool(book.projects.over_quota(job.spec.project, total))
+    theirs = NOTHING
+    for one in all_of_it:
+        theirs = theirs.plus(book.projects.expected(one))
+    return bool(book.projects.over_quota(job.spec.project, book.projects.expected(job), beside=theirs))
 
 
 def may_look(book: Book, who: str) -> bool:

@@ -17,6 +17,6 @@ def in_order(book: Book, waiting: Iterable[Job]) -> list[Job]:
         waiting,
         account=lambda project: book.projects.account(project, book.wall_ms),
         expected=book.projects.expected,
-        own=book.projects.owns,
+        own=lambda project, held, more: book.projects.owns(project, held, more=more),
         fading=book.projects.fading,
     )

@@ -269,9 +269,7 @@ def over_quota(book: Book, job: Job, tasks: Sequence[Job], places: Sequence[Plac
 
 def over_quota_there(book: Book, job: Job, place: Place) -> str:
     """Why a job may not move to a place: it would have more there, for which its project would have to borrow."""
-    more = amount(book, [job], [place]).minus(has_now(book, job))
-    grows = max(more.unit_millis, more.device_millis, more.cpu_millis) > 0
-    return book.projects.over_quota(job.spec.project, more) if grows else ""
+    return book.projects.over_quota(job.spec.project, amount(book, [job], [place]).minus(has_now(book, job)))
 
 
 def amount(book: Book, tasks: Sequence[Job], places: Sequence[Place]) -> Amount:

@@ -152,6 +152,7 @@ class _Search:
         self._book, self._job = book, job
         # What projects give back already: nothing of that changes meanwhile.
         self._given_back = cache(partial(precedence.given_back, book))
+        self._asks = book.projects.expected(job)
         self._nodes = {node.id: node for node in nodes}
         self._victims = _by_node(book, job, list(self._nodes.values()), self._given_back)
         self.tasks = keeping.alike(book, job)
@@ -262,7 +263,7 @@ class _Search:
     def _allowed(self, leaving: Sequence[Victim]) -> bool:
         self._sets += 1
         return preemption.gives_back_no_more_than_borrowed(
-            [*self.chosen, *leaving], self._book.projects, self._given_back
+            [*self.chosen, *leaving], self._book.projects, self._asks, self._given_back
         )
 
     def _usage(self, node: Node, leaving: Sequence[Victim]) -> Usage:
@@ -286,9 +287,9 @@ class _Search:
             if not one.borrower:
                 held = held.minus(one.amount)
         if any(one.borrower for one in all_leave):
-            return projects.owns(project, held)
+            return projects.owns(project, held, more=amount)
         declared = projects.of(project)
-        return declared.borrows or not declared.quota.exceeded(held)
+        return declared.borrows or not declared.quota.exceeded(held, by=amount)
 
 
 def _leaving_anyway(book: Book, node: Node) -> dict[str, None]:
@@ -312,6 +313,7 @@ def _by_node(
 ) -> dict[str, list[Victim]]:
     """Who may be asked to leave, by node; a gang leaves as a whole, and is at all of its nodes."""
     claims_own = preemption.claims_its_own(job, book.projects, precedence.made_free(book, job.spec.project))
+    asks = book.projects.expected(job) if claims_own else NOTHING
     found: dict[str, list[Victim]] = {}
     seen: dict[str, Victim | None] = {}
     for node in nodes:
@@ -322,22 +324,19 @@ def _by_node(
             if here.node != node.id:
                 continue
             if name not in seen:
-                seen[name] = _victim(book, job, book.jobs[name], given_back if claims_own else None)
+                seen[name] = _victim(book, job, book.jobs[name], asks, given_back)
             victim = seen[name]
             if victim is not None and victim not in found.setdefault(node.id, []):
                 found[node.id].append(victim)
     return found
 
 
-def _victim(book: Book, job: Job, other: Job, given_back: Callable[[str], Amount] | None) -> Victim | None:
-    """What having it leave would be; `given_back` is None where only who is less urgent may be asked."""
+def _victim(book: Book, job: Job, other: Job, asks: Amount, given_back: Callable[[str], Amount]) -> Victim | None:
+    """What having it leave would be; the job `asks` for nothing where only who is less urgent may be asked."""
     if other.id == job.preemptor or not _may_leave(book, other):
         return None
     lower = preemption.is_lower(job, other, precedence.rules(book))
-    borrowed = given_back is not None and preemption.has_borrowed(
-        job, other, book.projects, given_back(other.spec.project)
-    )
-    if not lower and not borrowed:
+    if not lower and asks == NOTHING:
         return None
     tasks = book.tasks(other) if other.is_gang else [other]
     amount, cost = NOTHING, 0.0
@@ -345,6 +344,9 @@ def _victim(book: Book, job: Job, other: Job, given_back: Callable[[str], Amount
         its = book.projects.holding(task.id)
         amount = amount.plus(its)
         cost += preemption.cost(task, its, wall_ms=book.wall_ms, rules=precedence.rules(book))
+    theirs = NOTHING if lower else given_back(other.spec.project)
+    if not lower and not preemption.has_borrowed(job, other, book.projects, has=amount, asks=asks, given_back=theirs):
+        return None
     borrower = "" if lower else other.spec.project
     return Victim(other.id, tuple(task.id for task in tasks), cost, borrower, amount)
 

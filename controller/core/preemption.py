@@ -48,9 +48,9 @@ def claims_its_own(job: Job, projects: Projects, beside: Amount = NOTHING) -> bo
     """Whether what it asks for is its project's own, so that whoever has borrowed it has to give it back."""
     if not projects.has_quotas:
         return False
-    project = job.spec.project
+    project, more = job.spec.project, projects.expected(job)
     held = projects.held.get(project, NOTHING).plus(beside)
-    return projects.owns(project, held.plus(projects.expected(job)))
+    return projects.owns(project, held.plus(more), more=more)
 
 
 def is_lower(job: Job, victim: Job, rules: Rules) -> bool:
@@ -63,27 +63,49 @@ def is_lower(job: Job, victim: Job, rules: Rules) -> bool:
     )
 
 
-def has_borrowed(job: Job, victim: Job, projects: Projects, given_back: Amount = NOTHING) -> bool:
-    """Whether `victim` is of a project that has more than its own, and not of the one of `job`.
+def has_borrowed(
+    job: Job, victim: Job, projects: Projects, *, has: Amount, asks: Amount, given_back: Amount = NOTHING
+) -> bool:
+    """Whether `victim` is of another project, and `has` something of which that has more than its own.
 
-    So much is `given_back` by others of its project that are about to leave.
+    And that of a figure of which `job` asks for some. So much is `given_back` by others of its project that are about
+    to leave.
     """
-    return victim.spec.project != job.spec.project and projects.borrows(victim.spec.project, without=given_back)
+    if victim.spec.project == job.spec.project:
+        return False
+    beyond = projects.beyond(victim.spec.project, without=given_back)
+    return any(min(each) > 0 for each in zip(beyond.figures, has.figures, asks.figures, strict=True))
 
 
 def gives_back_no_more_than_borrowed(
-    chosen: Sequence[Victim], projects: Projects, given_back: Callable[[str], Amount] = lambda _: NOTHING
+    chosen: Sequence[Victim], projects: Projects, asks: Amount, given_back: Callable[[str], Amount] = lambda _: NOTHING
 ) -> bool:
-    """Whether each of those that give back goes while its project still has more than its own."""
+    """Whether each of those that give back goes, in some order, while its project still has more than its own.
+
+    And that of something that it has and for which the job for which they go `asks`.
+    """
     for project in dict.fromkeys(one.borrower for one in chosen if one.borrower):
-        amounts = [one.amount for one in chosen if one.borrower == project]
-        # The last to go is the largest: before it, all others have gone.
-        largest = max(amounts, key=lambda amount: amount.unit_millis)
-        others = given_back(project)
-        for amount in amounts:
-            others = others.plus(amount)
-        if not projects.borrows(project, without=others.minus(largest)):
+        beyond = projects.beyond(project, without=given_back(project)).figures
+        asked = [more if ask > 0 else 0 for more, ask in zip(beyond, asks.figures, strict=True)]
+        if not _is_lent([one.amount.figures for one in chosen if one.borrower == project], asked):
             return False
+    return True
+
+
+def _is_lent(amounts: Sequence[tuple[int, int, int]], beyond: Sequence[int]) -> bool:
+    """Whether there is an order in which each of these goes while there is still more of what it has than the own."""
+    while amounts:
+        # If that is so of a figure before the one with most of it goes, as the last, all that have some of it may go
+        # after the others: those need another figure.
+        lent = [
+            which
+            for which, more in enumerate(beyond)
+            if more > sum([one[which] for one in amounts]) - max([one[which] for one in amounts])
+        ]
+        others = [one for one in amounts if not any(one[which] > 0 for which in lent)]
+        if len(others) == len(amounts):
+            return False
+        amounts = others
     return True
 
 

@@ -9,7 +9,7 @@ from controller.core.fairness import Account, Fading, due
 from controller.core.units import Yardstick
 from headrace.jobs import Job, JobState
 from headrace.nodes import Node
-from headrace.projects import DEFAULT, Amount, Declared, Project, Use
+from headrace.projects import DEFAULT, Amount, Declared, Project, Quota, Use
 from headrace.refusals import Code, Refusal
 from headrace.suggestions import unknown
 
@@ -170,28 +170,38 @@ class Projects:
         """What is declared of it."""
         return self.declared.get(project, _PLAIN)
 
-    def owns(self, project: str, held: Amount) -> bool:
-        """Whether so much would be its own: within its quota, or where nobody has one.
+    def owns(self, project: str, held: Amount, *, more: Amount) -> bool:
+        """Whether `more` would be its own, with which it holds so much: within its quota, or where nobody has one.
 
-        Where others have quotas, a project without one has nothing of its own: it borrows all that it has.
+        What it has borrowed of a figure of which that has nothing does not matter. Where others have quotas, a project
+        without one has nothing of its own: it borrows all that it has.
         """
         if not self.has_quotas:
             return True
         quota = self.of(project).quota
-        return quota.stated and not quota.exceeded(held)
+        return quota.stated and not quota.exceeded(held, by=more)
 
-    def borrows(self, project: str, *, without: Amount = NOTHING) -> bool:
-        """Whether it has more than its own, also once it has given back so much."""
-        held = self.held.get(project, NOTHING).minus(without)
-        return held.cpu_millis > 0 and not self.owns(project, held)
+    def beyond(self, project: str, *, without: Amount = NOTHING) -> Amount:
+        """How much more it has than its own, of each figure, also once it has given back so much."""
+        if not self.has_quotas:
+            return NOTHING
+        quota = self.of(project).quota
+        return (quota if quota.stated else _NONE).beyond(self.held.get(project, NOTHING).minus(without))
 
-    def over_quota(self, project: str, more: Amount) -> str:
-        """Why it may not have more: it would have to borrow, and does not. Empty where it may."""
+    def borrows(self, project: str) -> bool:
+        """Whether it has more than its own, of whatever."""
+        return self.beyond(project) != NOTHING
+
+    def over_quota(self, project: str, more: Amount, *, beside: Amount = NOTHING) -> str:
+        """Why it may not have more, `beside` what it is to have: it would have to borrow, and does not.
+
+        Empty where it may.
+        """
         declared = self.of(project)
         if declared.borrows:
             return ""
-        had = self.held.get(project, NOTHING)
-        limit = declared.quota.exceeded(had.plus(more))
+        had = self.held.get(project, NOTHING).plus(beside)
+        limit = declared.quota.exceeded(had.plus(more), by=more)
         return f"waits: its project {project} does not borrow, and has a quota of {limit}" if limit else ""
 
     def account(self, project: str, wall_ms: int) -> Account:
@@ -230,6 +240,7 @@ class Projects:
 
 
 _PLAIN = Declared()
+_NONE = Quota(0, 0, 0)
 
 
 def _devices(job: Job) -> tuple[str, ...]:

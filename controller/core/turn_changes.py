@@ -90,11 +90,12 @@ def more_quota(book: Book, job: Job) -> Iterator[Change]:
     if not where:
         return
     tasks = [one_of(book, job)] * len(where)
-    needed = projects.held.get(project, NOTHING).plus(theirs).plus(precedence.amount(book, tasks, where))
+    more = theirs.plus(precedence.amount(book, tasks, where))
+    lacks = declared.quota.beyond(projects.held.get(project, NOTHING).plus(more))
     raised = Quota(
-        _enough(declared.quota.unit_millis, needed.unit_millis),
-        _enough(declared.quota.device_millis, needed.device_millis),
-        _enough(declared.quota.cpu_millis, needed.cpu_millis),
+        _enough(declared.quota.unit_millis, lacks.unit_millis, more.unit_millis),
+        _enough(declared.quota.device_millis, lacks.device_millis, more.device_millis),
+        _enough(declared.quota.cpu_millis, lacks.cpu_millis, more.cpu_millis),
     )
     with _declared(book, project, raised):
         where, _ = after_them(book, job, is_of_it)
@@ -117,8 +118,8 @@ def _declared(book: Book, project: str, quota: Quota) -> Iterator[None]:
         book.projects.declared = before
 
 
-def _enough(most: int | None, needed: int) -> int | None:
-    return most if most is None or most >= needed else -(-needed // _WHOLE) * _WHOLE
+def _enough(most: int | None, lacks: int, more: int) -> int | None:
+    return most if most is None or lacks <= 0 or more <= 0 else -(-(most + lacks) // _WHOLE) * _WHOLE
 
 
 def _told(before: Quota, after: Quota) -> tuple[str, str]:

@@ -31,7 +31,7 @@ def turns(*jobs: Job, own: int | None = None, **accounts: Account) -> list[str]:
         jobs,
         account=lambda project: accounts.get(project, Account(1.0, use(), NOTHING)),
         expected=lambda _job: Amount(1000, 0, 1000),
-        own=lambda _project, held: own is None or held.unit_millis <= own * 1000,
+        own=lambda _project, held, _more: own is None or held.unit_millis <= own * 1000,
         fading=FADING,
     )
     return [one.id for one in found]

@@ -52,6 +52,11 @@ def projects(*jobs: Job, **quotas: int | None) -> Projects:
     return found
 
 
+def gives_back(claimant: Job, victim: Job, known: Projects) -> bool:
+    """Whether the victim has borrowed what the other asks for."""
+    return has_borrowed(claimant, victim, known, has=known.holding(victim.id), asks=known.expected(claimant))
+
+
 def test_an_urgent_job_has_one_of_lower_priority_leave() -> None:
     assert is_lower(job("j", priority=80), running("v", priority=79), RULES)
 
@@ -80,7 +85,7 @@ def test_who_asks_for_its_own_has_those_leave_that_borrowed() -> None:
     borrower = running("v", "b", priority=100, cores=2)
     known = projects(borrower, a=4, b=1)
     assert claims_its_own(job("j", "a", priority=0, cores=4), known)
-    assert has_borrowed(job("j", "a", priority=0), borrower, known)
+    assert gives_back(job("j", "a", priority=0), borrower, known)
 
 
 def test_who_would_borrow_itself_has_nobody_leave() -> None:
@@ -89,22 +94,23 @@ def test_who_would_borrow_itself_has_nobody_leave() -> None:
 
 def test_who_keeps_to_its_quota_has_not_borrowed() -> None:
     keeps = running("v", "b", cores=2)
-    assert not has_borrowed(job("j", "a"), keeps, projects(keeps, a=4, b=2))
+    assert not gives_back(job("j", "a"), keeps, projects(keeps, a=4, b=2))
 
 
 def test_where_nobody_has_a_quota_nobody_has_borrowed() -> None:
     victim = running("v", "b", cores=60)
     known = projects(victim, a=None, b=None)
     assert not claims_its_own(job("j", "a"), known)
-    assert not has_borrowed(job("j", "a"), victim, known)
+    assert not gives_back(job("j", "a"), victim, known)
 
 
 def test_of_three_jobs_that_borrow_together_only_so_many_go_as_are_beyond_the_quota() -> None:
     jobs = [running(f"v{number}", "b", cores=2) for number in range(3)]
     known = projects(*jobs, a=9, b=3)
     victims = [Victim(one.id, (one.id,), 1.0, "b", known.holding(one.id)) for one in jobs]
-    assert gives_back_no_more_than_borrowed(victims[:2], known)
-    assert not gives_back_no_more_than_borrowed(victims, known)
+    asks = known.expected(job("j", "a"))
+    assert gives_back_no_more_than_borrowed(victims[:2], known, asks)
+    assert not gives_back_no_more_than_borrowed(victims, known, asks)
 
 
 def test_a_job_that_cannot_save_costs_what_it_has_done() -> None:

@@ -46,12 +46,14 @@ def a_job_has_to_leave_only_for_one_that_may_have_it_leave(
         return (
             None if lower and same and after.preemption_count <= MOST_TIMES else f"{after.name} leaves for {who.name}"
         )
-    owns = _held(world, who.spec.project).plus(_least(who))
+    asks = _least(who)
+    owns = _held(world, who.spec.project).plus(asks)
     mine, its = _quota(world, who.spec.project), _quota(world, after.spec.project)
-    if not mine.stated or mine.exceeded(owns) or who.spec.project == after.spec.project:
+    if not mine.stated or mine.exceeded(owns, by=asks) or who.spec.project == after.spec.project:
         return f"{after.name} leaves for {who.name}, whose project has {mine} and would have {owns}"
     had = _held(world, after.spec.project)
-    if its.stated and not its.exceeded(had):
+    has = Amount(*[min(each) for each in zip(_least(after).figures, asks.figures, strict=True)])
+    if its.stated and not its.exceeded(had, by=has):
         return f"{after.name} gives back, and its project has {had} of {its}"
     return None
 
@@ -65,7 +67,7 @@ def a_project_that_does_not_borrow_keeps_to_its_quota(world: "World", before: Jo
     if world.declared.get(project, Declared()).borrows:
         return None
     had, most = _held(world, project), _quota(world, project)
-    return f"{after.name} begins, and {project} has {had} of {most}" if most.exceeded(had) else None
+    return f"{after.name} begins, and {project} has {had} of {most}" if most.exceeded(had, by=_least(after)) else None
 
 
 @at(Occurrence.JOB_DECIDED)

@@ -18,6 +18,7 @@ from controller.core.projects import Projects
 from controller.services.checkpoints import CheckpointService
 from headrace.attempts import AttemptState
 from headrace.jobs import JobState, Partition, RetryCause
+from headrace.projects import Amount
 from headrace.sessions import Goal
 from tests.simulation import node, works
 from tests.simulation.controller import SimulatedController
@@ -355,8 +356,12 @@ def _lower(job: Any, victim: Any, _rules: Any) -> bool:
     return bool(job.spec.project == victim.spec.project)
 
 
+def _all_of_it(*_: Any, **__: Any) -> Amount:
+    return Amount(10**9, 10**9, 10**9)
+
+
 _switch("less urgent", "A job leaves only for a more urgent one", (preemption, "is_lower"), _lower, CROWD)
-_switch("borrowed", "A project gives back only what is borrowed", (Projects, "borrows"), lambda *_, **__: True, CROWD)
+_switch("borrowed", "A project gives back only what is borrowed", (Projects, "beyond"), _all_of_it, CROWD)
 _switch("own quota", "Who does not borrow keeps to its quota", (Projects, "over_quota"), lambda *_: "", CROWD)
 _switch("not delayed", "Nobody starts ahead who would delay others", (precedence, "delays"), lambda *_: False, CROWD)
 
