@@ -12,6 +12,7 @@ from controller.core.fairness import rank
 from controller.core.model import moved
 from controller.core.placement.demand import demand_of, least
 from controller.core.placement.fit import Place, Usage, bound, fit
+from controller.core.placement.gang import count_at
 from controller.core.preemption import Victim
 from controller.core.projects import NOTHING
 from controller.core.turns import Claim
@@ -130,7 +131,10 @@ def _sought_among(book: Book, job: Job, nodes: Sequence[Node]) -> tuple[tuple[Vi
 
 
 def _with_room(search: "_Search") -> tuple[tuple[Victim, ...], tuple[Place, ...]] | None:
-    return (search.chosen, tuple(search.places)) if all(map(search.found, search.tasks)) else None
+    if not all(map(search.found, search.tasks)):
+        return None
+    fewer = search.without_needless()
+    return fewer.chosen, tuple(fewer.places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +195,26 @@ class _Search:
         self.places.append(best.place)
         self._forget(best)
         return True
+
+    def without_needless(self) -> "_Search":
+        """The same with fewer, where for the first tasks some were chosen that are needless since others leave, too."""
+        if len(self.chosen) < 2 or len(self.tasks) < 2:
+            return self
+        nodes: dict[str, list[Victim]] = {place.node: [] for place in self.places}
+        for victim in self.chosen:
+            for name in dict.fromkeys(self._book.jobs[task].node for task in victim.tasks):
+                if name in self._nodes:
+                    nodes.setdefault(name, []).append(victim)
+        fewer, count = _Search(self._book, self._job, [self._nodes[name] for name in nodes]), len(self.tasks)
+
+        def room(name: str, leaving: Sequence[Victim]) -> int:
+            held = fewer._usage(self._nodes[name], leaving)
+            return count_at(self.tasks[0], self._nodes[name], held, count, now_wall_ms=self._book.wall_ms)
+
+        needed = preemption.needed(self.chosen, count, nodes=nodes, room=room, most_looks=MOST_LOOKS)
+        fewer.chosen, fewer._victims = needed, {}
+        is_enough = len(needed) < len(self.chosen) and all(map(fewer.found, fewer.tasks))
+        return fewer if is_enough else self
 
     def _forget(self, taken: _Found) -> None:
         leave = (self._book.jobs[task].node for victim in taken.victims for task in victim.tasks)

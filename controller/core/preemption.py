@@ -2,7 +2,7 @@
 
 import heapq
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from controller.core.projects import NOTHING, Projects
@@ -181,6 +181,34 @@ def _one_by_one(
         if fewer and enough(fewer):
             chosen = fewer
     return tuple(chosen)
+
+
+def needed(
+    chosen: Sequence[Victim],
+    count: int,
+    *,
+    nodes: Mapping[str, Sequence[Victim]],
+    room: Callable[[str, Sequence[Victim]], int],
+    most_looks: int,
+) -> tuple[Victim, ...]:
+    """Those without whom so many tasks have no places on these `nodes`: of the others the dearest stay first.
+
+    Each node has those who leave it; `room` is for how many tasks it has room once some have left. To count a task is a
+    look: after so many of them whoever is left leaves.
+    """
+    rooms = {node: room(node, chosen) for node in nodes}
+    looks, kept = sum(rooms.values()) + len(rooms), list(chosen)
+    for one in sorted(chosen, key=lambda one: (-one.cost, one.id)):
+        fewer = [other for other in kept if other is not one]
+        without = dict(rooms)
+        for node in [node for node, its in nodes.items() if one in its]:
+            if looks >= most_looks:
+                return tuple(kept)
+            without[node] = room(node, fewer)
+            looks += without[node] + 1
+        if sum(without.values()) >= count:
+            kept, rooms = fewer, without
+    return tuple(kept)
 
 
 def _by_cost(

@@ -19,6 +19,7 @@ from controller.core.preemption import (
     has_borrowed,
     is_lower,
     may_ask,
+    needed,
 )
 from controller.core.projects import Projects
 from controller.core.units import Yardstick
@@ -186,6 +187,37 @@ def test_of_many_one_that_is_enough_alone_is_found_where_more_may_not_leave() ->
     victims = victims_of([(1, 1)] * 12 + [(12, 120)])
     found = cheapest(victims, enough=lambda chosen: room(chosen) >= 12, allowed=lambda chosen: len(chosen) <= 5)
     assert found == (victims[12],)
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 3), max_size=4), min_size=1, max_size=3), st.integers(1, 12), st.integers(0, 30)
+)
+def test_of_those_who_leave_several_nodes_nobody_does_needlessly(
+    drawn: list[list[int]], count: int, most_looks: int
+) -> None:
+    nodes = {
+        f"n{number}": [Victim(f"n{number}-{which}", (), float(size)) for which, size in enumerate(some)]
+        for number, some in enumerate(drawn)
+    }
+    chosen = list(chain.from_iterable(nodes.values()))
+    looks = []
+
+    def room(name: str, leaving: Sequence[Victim]) -> int:
+        looks.append(name)
+        return sum(int(one.cost) for one in leaving if one in nodes[name])
+
+    def all_room(leaving: Sequence[Victim]) -> int:
+        return sum(room(name, leaving) for name in nodes)
+
+    count = min(count, all_room(chosen))
+    found = needed(chosen, count, nodes=nodes, room=room, most_looks=1_000)
+    assert all_room(found) >= count
+    assert not any(all_room([one for one in found if one is not other]) >= count for other in found)
+
+    looks.clear()
+    found = needed(chosen, count, nodes=nodes, room=room, most_looks=most_looks)
+    assert len(looks) <= max(most_looks, len(nodes))
+    assert all_room(found) >= count
 
 
 def test_what_is_not_allowed_is_not_looked_at_with_more() -> None:

@@ -274,6 +274,18 @@ def test_an_urgent_gang_finds_room_on_all_its_nodes() -> None:
     assert [found.job(name).state for name in ("one", "two")] == [JobState.QUEUED] * 2
 
 
+def test_who_was_to_leave_for_the_first_task_of_a_gang_stays_where_others_leave_room_for_all() -> None:
+    found = World(a=AMD64, b=AMD64, c=AMD64)
+    found.submit("cheap", resources=ALL)
+    found.submit("gang", resources=ALL, task_count=2)
+    found.pass_time(20_000)
+    found.submit("urgent", resources=ALL, task_count=2, priority=90)
+    found.pass_time(20_000)
+    assert found.job("urgent").state is JobState.RUNNING
+    assert found.job("gang").state is JobState.QUEUED
+    assert (found.job("cheap").state, found.job("cheap").preemption_count) == (JobState.RUNNING, 0)
+
+
 # Backfill.
 
 

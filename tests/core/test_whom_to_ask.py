@@ -88,6 +88,27 @@ def test_they_are_the_cheapest_set_of_all_nodes(nodes: list[list[tuple[int, int]
     assert cost == min(enough)
 
 
+@settings(deadline=None)
+@given(drawn, st.integers(1, CORES), st.integers(2, 5))
+def test_nobody_leaves_for_a_gang_without_whom_all_its_tasks_find_room(
+    nodes: list[list[tuple[int, int]]], cores: int, tasks: int
+) -> None:
+    found = cluster(*nodes)
+    leave = asked(found, cores, tasks)
+
+    def room(gone: list[Job]) -> int:
+        names = dict.fromkeys(one.id for one in gone)
+        stay = [job for job in found.book.jobs.values() if job.node and job.id not in names]
+        cpu = dict.fromkeys(found.book.nodes, CORES * 1000)
+        for job in stay:
+            cpu[job.node] -= job.spec.resources.cpu_millis
+        return sum(left // (cores * 1000) for left in cpu.values())
+
+    assert not leave or room(leave) >= tasks
+    for one in leave:
+        assert room([other for other in leave if other is not one]) < tasks
+
+
 def _seconds(job: Job) -> int:
     assert job.attempt is not None
     assert job.attempt.start_time_ms is not None
