@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from controller.core.amounts import requests_of
 from controller.core.book import Book
+from controller.core.placement.alternatives import alone, numbered
 from controller.core.placement.fit import Place
 from controller.core.projects import NOTHING
 from headrace.changes import replace
@@ -21,20 +22,6 @@ def affordable(book: Book, job: Job) -> Job:
     return replace(
         job, spec=replace(job.spec, resources=replace(wants, accelerators=first, alternatives=tuple(others)))
     )
-
-
-def alone(job: Job) -> list[Job]:
-    """The job, or a task of one, with each of its alternatives alone, the first one first; none where it has none."""
-    spec, wants = job.spec, job.spec.resources
-    each = (
-        [replace(wants, accelerators=one, alternatives=()) for one in requests_of(spec)] if wants.alternatives else []
-    )
-    return [replace(job, spec=replace(spec, resources=one)) for one in each]
-
-
-def numbered(job: Job, which: int, variant: int) -> int:
-    """The number that a variant has for the job itself with that of its alternatives, for which it is `alone`."""
-    return which * (len(job.spec.variants) + 1) + variant
 
 
 def as_asked(book: Book, job: Job, places: Iterable[Place]) -> tuple[Place, ...]:

@@ -5,16 +5,19 @@ from functools import partial
 
 from controller.core import backoff, keeping, patience, precedence, together
 from controller.core.affordable import affordable, as_asked
+from controller.core.amounts import requests_of
 from controller.core.book import Book
 from controller.core.model import begun
 from controller.core.order import in_order
 from controller.core.placement import tasks as whole
+from controller.core.placement.alternatives import alone, numbered
 from controller.core.placement.demand import Demand, demand_of
 from controller.core.placement.fit import Place, fit
-from controller.core.placement.gang import choose_all, meeting_point
+from controller.core.placement.gang import at_each, choose_all, meeting_point
 from controller.core.placement.tables import Tables
 from controller.core.queue import Line
 from controller.core.seen import see_nodes
+from controller.core.turns import Claim
 from headrace.changes import replace
 from headrace.jobs import Job, JobState, Network
 from headrace.nodes import Node
@@ -149,6 +152,7 @@ def _claimed(book: Book) -> None:
         less = affordable(book, job)
         if not found and less is not job:
             found = as_asked(book, job, _there(book, less, nodes))
+        found = found or _as_claimed(book, job, claim)
         if found:
             line = book.queue.line(job_id)
             _begin(book, job, found)
@@ -162,6 +166,24 @@ def _there(book: Book, job: Job, nodes: Sequence[Node]) -> tuple[Place, ...]:
     tasks = keeping.alike(book, job)
     found = choose_all(tasks, nodes, partial(book.usage, without=job.id), now_wall_ms=book.wall_ms)
     return () if isinstance(found, str) or precedence.over_quota(book, job, tasks, found) else found
+
+
+def _as_claimed(book: Book, job: Job, claim: Claim) -> tuple[Place, ...]:
+    """Those that were found when the others were asked, with the same alternatives; none where they are none now."""
+    asked = requests_of(job.spec)
+    if len(asked) < 2:
+        return ()
+    tasks, nodes = keeping.alike(book, job), [book.nodes[node] for node in claim.nodes]
+    which = [
+        asked.index(spec.resources.accelerators) for spec in claim.specs if spec.resources.accelerators is not None
+    ]
+    less = [alone(task)[number] for task, number in zip(tasks, which, strict=True)]
+    found = at_each(less, nodes, partial(book.usage, without=job.id), now_wall_ms=book.wall_ms)
+    if not found:
+        return ()
+    numbers = [numbered(job, number, place.variant) for place, number in zip(found, which, strict=True)]
+    places = tuple([replace(place, variant=number) for place, number in zip(found, numbers, strict=True)])
+    return () if precedence.over_quota(book, job, tasks, places) else places
 
 
 def _walk(book: Book, due: dict[Line, list[int]], most: int) -> dict[Line, list[int]]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 from controller.core import backoff, gangs, keeping, moves, precedence, preemption
-from controller.core.affordable import alone, numbered
 from controller.core.book import Book
 from controller.core.fairness import rank
 from controller.core.model import moved
+from controller.core.placement.alternatives import alone, as_asked_alone, numbered
 from controller.core.placement.demand import demand_of, least
 from controller.core.placement.fit import Place, Usage, bound, fit
 from controller.core.placement.gang import count_at
@@ -124,8 +124,7 @@ def _sought_among(book: Book, job: Job, nodes: Sequence[Node]) -> tuple[tuple[Vi
         found = _with_room(_Search(book, others[which], nodes))
         if found is not None:
             victims, places = found
-            numbers = [numbered(job, which, one.variant) for one in places]
-            found = victims, tuple(replace(one, variant=number) for one, number in zip(places, numbers, strict=True))
+            found = victims, as_asked_alone(job, which, places)
         which += 1
     return found
 

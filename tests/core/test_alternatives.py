@@ -245,6 +245,26 @@ def test_where_the_first_tasks_of_a_gang_would_use_up_its_quota_others_leave_so_
     assert sorted(given_of(one, task) for task in tasks) == [("A100-0",), ("A100-0",)]
 
 
+def test_a_gang_begins_with_those_alternatives_for_which_others_have_left() -> None:
+    first, second = cards("H100", 2), cards("A100", 2)
+    one = cluster(a=first, b=second)
+    one.settle()
+    small, large = AcceleratorRequest(1, 'model == "H100"'), AcceleratorRequest(2)
+    low = [one.submit(wanted(resources=Requests(1000, GIB, small))) for _ in range(2)]
+    low.append(one.submit(wanted(resources=Requests(1000, GIB, large))))
+
+    wants = Requests(1000, GIB, large, (small,))
+    gang = one.submit(wanted(resources=wants, priority=Policy().preempting_priority, task_count=3))
+    one.settle()
+    assert sorted(one.book.turns.claims[gang.id].leaving) == [job.id for job in low]
+
+    # As large as the first may be, there are two such places, and one more of the other.
+    for number, (job, devices) in enumerate(zip(low, (first, first, second), strict=True), 2):
+        has_left(one, job.id, number, devices)
+    tasks = [one.book.jobs[f"{gang.id}-{number}"] for number in range(3)]
+    assert sorted(given_of(one, task) for task in tasks) == [("A100-0", "A100-1"), ("H100-0",), ("H100-1",)]
+
+
 @given(st.integers(0, 3), st.integers(0, 3))
 def test_each_number_stands_for_one_variant_with_one_alternative(variant: int, which: int) -> None:
     variants = tuple(Variant('arch == "amd64"', f"registry.example/{number}:1") for number in range(1, 4))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from controller.core.placement import tasks as tasks_places
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, Usage, choose
-from controller.core.placement.gang import FIRST_PORT, PORTS, choose_all, meeting_point
+from controller.core.placement.gang import FIRST_PORT, PORTS, choose_all, count_at, meeting_point
 from controller.core.placement.snapshot import Snapshot
 from controller.core.placement.tables import Tables
 from headrace.ids import task_id
@@ -129,6 +129,24 @@ def test_all_tasks_have_places_that_there_are_or_none_has_one(
     assert all(placed[f"n{number}"] <= most for number, most in enumerate(room))
     granted = [(place.node, device) for place in found for device in place.devices]
     assert len(granted) == len(set(granted)) == count * gpus
+
+
+@given(nodes_of, st.integers(2, 8), st.lists(st.integers(1, 4), min_size=2, max_size=3))
+def test_of_several_counts_of_devices_all_tasks_have_places_with_those_of_which_there_are_enough(
+    described: list[tuple[object, int, int]], count: int, gpus: list[int]
+) -> None:
+    nodes = [node(number, one) for number, one in enumerate(described)]
+    first, *others = [AcceleratorRequest(number) for number in gpus]
+    tasks = gang(count, Requests(1000, GIB, first, tuple(others)))
+
+    room = [min(one[1], 8, one[2] // min(gpus)) for one in described]
+    for found in (places(tasks, nodes), choose_all(tasks, nodes, lambda _name: Usage(), now_wall_ms=0)):
+        assert isinstance(found, tuple) is (sum(room) >= count)
+        if isinstance(found, tuple):
+            assert [len(place.devices) for place in found] == [gpus[place.variant] for place in found]
+            granted = [(place.node, device) for place in found for device in place.devices]
+            assert len(granted) == len(set(granted))
+    assert [count_at(tasks[0], one, Usage(), 8, now_wall_ms=0) for one in nodes] == room
 
 
 @given(nodes_of, st.integers(2, 4))

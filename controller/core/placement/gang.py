@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from zlib import crc32
 
+from controller.core.placement.alternatives import alone, as_asked_alone
 from controller.core.placement.fit import Place, Unfit, Usage, best_of, fit
 from controller.core.placement.reasons import waits_for_all
 from headrace.jobs import Job
@@ -22,7 +23,38 @@ def choose_all(
     """A place for each task, or one sentence on why there are not so many.
 
     The tasks ask for the same: taking the best place for one after the other finds places for all, where there are any.
+    Not so with alternatives of devices, of which the first tasks may have what is larger: then each is tried for all.
     """
+    there = list(nodes)
+    found = _one_by_one(tasks, there, usage, now_wall_ms=now_wall_ms)
+    if isinstance(found, str) and len(tasks) > 1:
+        for which, less in enumerate(zip(*map(alone, tasks), strict=True)):
+            instead = _one_by_one(less, there, usage, now_wall_ms=now_wall_ms)
+            if not isinstance(instead, str):
+                return as_asked_alone(tasks[0], which, instead)
+    return found
+
+
+def at_each(
+    tasks: Sequence[Job], nodes: Sequence[Node], usage: Callable[[str], Usage], *, now_wall_ms: int
+) -> tuple[Place, ...]:
+    """A place for each task on the node that is its own; none where one of them has none there."""
+    held: dict[str, Usage] = {}
+    places: list[Place] = []
+    for task, node in zip(tasks, nodes, strict=True):
+        there = held[node.id] if node.id in held else usage(node.id)
+        found = fit(task, node, there, now_wall_ms=now_wall_ms)
+        if isinstance(found, Unfit):
+            return ()
+        held[node.id] = there.plus(task.spec, found.devices)
+        places.append(found)
+    return tuple(places)
+
+
+def _one_by_one(
+    tasks: Sequence[Job], nodes: Iterable[Node], usage: Callable[[str], Usage], *, now_wall_ms: int
+) -> tuple[Place, ...] | str:
+    """The best place for one after the other."""
     by_name = {node.id: node for node in nodes}
     held: dict[str, Usage] = {}
     places: list[Place] = []
@@ -50,6 +82,14 @@ def count_at(task: Job, node: Node, usage: Usage, most: int, *, now_wall_ms: int
 
     Nodes have room for as many together as each by itself: what one of them has is no matter to another.
     """
+    count = _count_one_by_one(task, node, usage, most, now_wall_ms=now_wall_ms)
+    for less in alone(task):
+        if count < most:
+            count = max(count, _count_one_by_one(less, node, usage, most, now_wall_ms=now_wall_ms))
+    return count
+
+
+def _count_one_by_one(task: Job, node: Node, usage: Usage, most: int, *, now_wall_ms: int) -> int:
     for count in range(most):
         found = fit(task, node, usage, now_wall_ms=now_wall_ms)
         if isinstance(found, Unfit):

@@ -5,9 +5,10 @@ from collections.abc import Collection, Iterator
 import numpy as np
 
 from controller.core.placement import reasons
+from controller.core.placement.alternatives import alone, as_asked_alone
 from controller.core.placement.batch import choose_many
 from controller.core.placement.chains import chains
-from controller.core.placement.demand import Demand
+from controller.core.placement.demand import Demand, demand_of
 from controller.core.placement.fit import Place
 from controller.core.placement.lengths import NOWHERE
 from controller.core.placement.names import kept_apart, name_of
@@ -26,12 +27,24 @@ def choose_all(
 ) -> tuple[Place, ...] | str:
     """A place for each of so many tasks that ask for the same as this one, but `without` some nodes; else why not.
 
-    Taking the best place for one after the other finds places for all, where there are any.
+    Taking the best place for one after the other finds places for all, where there are any. Not so with alternatives of
+    devices, of which the first tasks may have what is larger: then each is tried for all.
     """
-    table = tables.table(demand, task)
-    too_few = _too_few(table, task, count, now_wall_ms, without)
+    too_few = _too_few(tables.table(demand, task), task, count, now_wall_ms, without)
     if too_few:
         return reasons.waits_for_all(task, count, too_few)
+    found = _one_by_one(tables, demand, task, count, now_wall_ms, without)
+    if isinstance(found, str):
+        for which, less in enumerate(alone(task)):
+            instead = choose_all(tables, demand_of(less), less, count, now_wall_ms=now_wall_ms, without=without)
+            if not isinstance(instead, str):
+                return as_asked_alone(task, which, instead)
+    return found
+
+
+def _one_by_one(
+    tables: Tables, demand: Demand, task: Job, count: int, now_wall_ms: int, without: Collection[str]
+) -> tuple[Place, ...] | str:
     found: list[Place] = []
     with Trial(tables.snapshot) as trial:
         while True:
