@@ -36,6 +36,10 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
         --no-install-recommends "$package" >/dev/null
 fi
 
+if [ -L .venv ]; then
+    echo "prepare: .venv is a link, and what it leads to is not this checkout's: remove the link" >&2
+    exit 1
+fi
 echo "· making .venv …"
 "$python" -m venv --clear .venv
 echo "· installing Headrace and its tools from PyPI …"
