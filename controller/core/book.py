@@ -12,7 +12,6 @@ from controller.core.foresight import Foresight
 from controller.core.history import kept
 from controller.core.improving import Improvements
 from controller.core.leases import Leases
-from controller.core.leaving import left
 from controller.core.model import Answer, Assign, Changed, Effect, LeaseTold, Reject, Save, Value, aborted, begun, moved
 from controller.core.past_runs import PastRuns
 from controller.core.placement.arrivals import Arrivals
@@ -306,7 +305,7 @@ class Book:
     def leave(self, job: Job, reason: str) -> Job:
         """The job without a node. Leaving a node begins an epoch: what the old one still says is not heard."""
         self.capacity_changed()
-        return left(job, self.tasks(job) if job.is_gang else [job], self.wall_ms, reason)
+        return moved(job, JobState.QUEUED, epoch=job.epoch + 1, node="", reason=reason, queue_time_ms=self.wall_ms)
 
     def excluding(self, job: Job, node: str, reason: str, devices: tuple[str, ...] = WHOLE_NODE) -> Job:
         """The job, which keeps away from a node, or from devices of it, for a while."""

@@ -10,9 +10,6 @@ from headrace.jobs import ExitZero, Job, JobSpec, RetryCause
 # What a node says of a failure that was its device's.
 DEVICE_LOST = "DEVICE_LOST"
 
-# What the node's init says when it could not run the image's program: such an exit is a refusal that came late.
-NEVER_RAN = ("IMAGE_NOT_RUNNABLE", "COMMAND_NOT_FOUND", "START_FAILED")
-
 
 class Verdict(Enum):
     """What becomes of the job."""

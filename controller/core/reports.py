@@ -7,7 +7,7 @@ from controller.core import exclusions, gangs, ledger, moves, progress
 from controller.core.book import Book
 from controller.core.gangs import TIMED_OUT
 from controller.core.model import aborted, moved
-from controller.core.outcome import NEVER_RAN, Verdict, is_retried, outcome, with_failure
+from controller.core.outcome import Verdict, is_retried, outcome, with_failure
 from headrace.attempts import Attempt, AttemptState, Checkpoint
 from headrace.changes import made, replace
 from headrace.jobs import Job, JobState, MigrationState, RetryCause
@@ -19,6 +19,9 @@ ALIVE = (AttemptState.RUNNING, AttemptState.PAUSED, AttemptState.STOPPING, Attem
 
 # Refusals that say something of the job, not of the node: another node would say the same.
 _OF_THE_JOB = ("COMMAND_NOT_FOUND",)
+
+# What the node's init says when it could not run the image's program: such an exit is a refusal that came late.
+_NEVER_RAN = ("IMAGE_NOT_RUNNABLE", "COMMAND_NOT_FOUND", "START_FAILED")
 
 # Refusals that say something of the checkpoint. One node's word may come of its own memory or disk; the next one's
 # is believed.
@@ -159,7 +162,7 @@ def attempt_seen(book: Book, node: str, seen: Attempt) -> None:
         book.learned.paced(job, least_ms=book.policy.improving.pace_ms)
     if attempt.checkpoint is not None and _is_newer(attempt.checkpoint, job.checkpoint):
         job = replace(job, checkpoint=attempt.checkpoint)
-    if attempt.state in ALIVE or (attempt.state is AttemptState.EXITED and attempt.reason not in NEVER_RAN):
+    if attempt.state in ALIVE or (attempt.state is AttemptState.EXITED and attempt.reason not in _NEVER_RAN):
         job = _runs(book, job, attempt)
     book.put(job)
     if attempt.state is AttemptState.EXITED:
@@ -225,7 +228,7 @@ def _exited(book: Book, job: Job, attempt: Attempt) -> None:
     if job.state is JobState.CANCELLING:
         cancelled(book, job, job.reason)
         return
-    if attempt.reason in NEVER_RAN and (attempt.reason == "IMAGE_NOT_RUNNABLE" or _ran_before(job)):
+    if attempt.reason in _NEVER_RAN and (attempt.reason == "IMAGE_NOT_RUNNABLE" or _ran_before(job)):
         _refused(book, job, attempt)
         return
     found = outcome(attempt, job.spec)
@@ -316,4 +319,4 @@ def _checkpoint_is_lost(job: Job) -> bool:
 def _ran_before(job: Job, image: str = "") -> bool:
     """Whether an earlier attempt of it ran, with this image if one is named: then it is not the job's own fault."""
     earlier = (one for one in job.attempts if one.epoch < job.epoch and one.start_time_ms is not None)
-    return any(one.reason not in NEVER_RAN and image in ("", one.image) for one in earlier)
+    return any(one.reason not in _NEVER_RAN and image in ("", one.image) for one in earlier)
