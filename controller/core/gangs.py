@@ -19,7 +19,6 @@ from headrace.attempts import Attempt, AttemptState
 from headrace.changes import replace
 from headrace.ids import task_id
 from headrace.jobs import Job, JobState, RetryCause
-from headrace.nodes import NodeState
 from headrace.refusals import Code, Refusal
 
 TIMED_OUT = "timeouts."
@@ -45,8 +44,8 @@ def is_done(job: Job) -> bool:
 def is_judged_later(book: Book, task: Job, seen: Attempt) -> bool:
     """Whether a task's failure is not to be judged yet, as a fellow's node may have been lost, which is found out soon.
 
-    A node without power is silent only after a while, but who computes with it may fail at once. So each fellow's node
-    has to report after the failure was heard of, or to be silent. Until then nothing of the failure is taken over: its
+    A node without power is lost only after a while, but who computes with it may fail at once. So each fellow's node
+    has to report after the failure was heard of, or to be lost. Until then nothing of the failure is taken over: its
     node tells it again, also to a controller that was started anew meanwhile.
     """
     gang, unjudged = book.jobs[task.gang], book.watchlist.unjudged
@@ -55,7 +54,7 @@ def is_judged_later(book: Book, task: Job, seen: Attempt) -> bool:
         known = unjudged.get(task.id)
         if known is None or known.seen.epoch != seen.epoch:
             known = Unjudged(seen, {node: book.newest.get(node, (0, 0)) for node in nodes})
-        if any(book.newest.get(node, (0, 0)) <= newest for node, newest in known.newest.items()):
+        if is_awaited(book, known):
             unjudged[task.id] = known
             return True
     unjudged.pop(task.id, None)
@@ -82,10 +81,27 @@ def failed(book: Book, task: Job, cause: RetryCause, message: str) -> None:
     book.put(book.leave(task, f"failed, tries again: {message}"))
 
 
+def is_awaited(book: Book, one: Unjudged) -> bool:
+    """Whether a fellow's node has not reported since the failure was heard of. Those that have are forgotten."""
+    while one.newest:
+        node, newest = next(iter(one.newest.items()))
+        if book.newest.get(node, (0, 0)) <= newest:
+            return True
+        del one.newest[node]
+    return False
+
+
+def has_silent(book: Book, gang: str) -> bool:
+    """Whether the gang's failures are to be judged now, as a node of it is lost, or it has no places any more."""
+    found = book.jobs.get(gang)
+    return found is None or found.state not in _PLACED or _silent(book, found) is not None
+
+
 def _silent(book: Book, gang: Job) -> str | None:
-    """A node of a gang that is not heard."""
-    nodes = (book.nodes[one.node] for one in book.tasks(gang) if one.node)
-    return next((node.id for node in nodes if node.state is not NodeState.READY), None)
+    """A node of a gang that has been silent for so long that it is lost, and not only doubted."""
+    nodes = dict.fromkeys(one.node for one in book.tasks(gang) if one.node)
+    lost_ms = book.leases.longest.node_ms
+    return next((one for one in nodes if book.now_ms - book.heard_ms.get(one, book.now_ms) > lost_ms), None)
 
 
 def fail(book: Book, task: Job, message: str) -> None:

@@ -26,8 +26,8 @@ from headrace.nodes import Node
 # least; and after a pause, as all else waits meanwhile.
 FEW = 200
 LOOK_PAUSE_MS = 200
-# Who could not look, and does not want to again for so long, has no turn.
-WISH_MS = 2_000
+# Who could not look, and has not wanted to again for so long, has no turn: a little more than from tick to tick.
+WISH_MS = 600
 # And where room is kept on no more than so many, whether it is sooner there is looked at each time.
 FEW_KEPT = 16
 # Those that have changed are not looked at at each event then; nor for a gang, for which all are looked at together.
@@ -113,8 +113,11 @@ def keep(book: Book, job: Job) -> None:
     """Room is kept for a job from those that are looked at after it, if there will be any."""
     turns = book.turns
     kept, sought = turns.kept.get(job.id), turns.sought.get(job.id)
-    if kept is None and len(turns.kept) >= book.policy.kept_max and not _gave_up_one(book, job):
-        return
+    gives_way: Job | None = None
+    if kept is None and len(turns.kept) >= book.policy.kept_max:
+        gives_way = _gives_way(book, job)
+        if gives_way is None:
+            return
     patience = turns.patient(job.id, book.wall_ms)
     if _over_quota(book, job):
         found = None
@@ -132,40 +135,37 @@ def keep(book: Book, job: Job) -> None:
     else:
         found = _anew(book, job, kept, sought)
     if found is not None:
+        if gives_way is not None:
+            _give_up(book, gives_way)
         turns.kept[job.id] = found
         turns.before.append(job.id)
     elif turns.kept.pop(job.id, None) is not None:
         turns.released = True
 
 
-def _gave_up_one(book: Book, job: Job) -> bool:
-    """Whether room is kept no more for somebody who comes after the job, or has others of its own line before it."""
-    turns = book.turns
-    if book.now_ms - turns.full_ms < LOOK_PAUSE_MS:
-        # Who came before it in its turn a moment ago was not let in either.
-        return False
-    heads = in_order(book, [*(book.jobs[one] for one in turns.kept), job])
-    numbers = {one.id: number for number, one in enumerate(heads)}
-    seen, further = dict[object, None](), list[Job]()
-    for one in heads:
+def _gives_way(book: Book, job: Job) -> Job | None:
+    """For whom room is kept no more if it is kept for the job; None: all others come before it.
+
+    The first ones of their lines come before all others, and each of both in turn: so no two give way to each other.
+    """
+    if book.queue.line(job.id).first(1, without={}) != [job.id]:
+        return None
+    lines, first, further = dict[object, None](), list[Job](), list[Job]()
+    for one in in_order(book, [*(book.jobs[one] for one in book.turns.kept), job]):
         line = book.queue.line(one.id)
-        if line in seen:
-            further.append(one)
-        seen[line] = None
-    if job in further:
-        # It is not the first of its line: only those after it give way.
-        further = []
-    after = heads[numbers[job.id] + 1 :]
-    last = after[-1] if after else further[-1] if further else None
-    if last is None:
-        turns.full_ms = book.now_ms
-        return False
-    del turns.kept[last.id]
-    turns.sought.pop(last.id, None)
-    if last.id in turns.before:
-        turns.before.remove(last.id)
+        (further if line in lines else first).append(one)
+        lines[line] = None
+    last = [*first, *further][-1]
+    return None if last is job else last
+
+
+def _give_up(book: Book, head: Job) -> None:
+    turns = book.turns
+    del turns.kept[head.id]
+    turns.sought.pop(head.id, None)
+    if head.id in turns.before:
+        turns.before.remove(head.id)
     turns.released = True
-    return True
 
 
 def doubtful(book: Book) -> list[str]:
@@ -307,6 +307,8 @@ def by_lack(book: Book, job: Job, slots: Integers) -> Integers:
 def _among_all(book: Book, job: Job, kept: Kept | None) -> Kept | None:
     turns = book.turns
     if not may_look(book, job.id):
+        if kept is None:
+            book.queue.look_again(job.id, book.wall_ms + LOOK_PAUSE_MS)
         return kept
     nodes = lacking_least(book, job, turns.looks)
     known = {node.id: None for node in nodes} if kept is not None else {}

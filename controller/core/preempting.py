@@ -11,7 +11,7 @@ from controller.core.turns import Claim
 from controller.core.whom_to_ask import sought
 from headrace.changes import replace
 from headrace.jobs import Job, JobState
-from headrace.nodes import NodeState
+from headrace.nodes import Drain, NodeState
 
 # While others leave for so many, those of the same lines wait until they have their places.
 MOST_CLAIMS = 16
@@ -22,6 +22,8 @@ _ASKING = "to ask others"
 def settled(book: Book) -> None:
     """At the end of an event: makes room for the first of the jobs that may have others leave."""
     turns = book.turns
+    # Who was put out of its line, as others are kept apart from it now, has another one.
+    book.queue.group()
     for job_id, claim in [(one, claim) for one, claim in turns.claims.items() if claim.until_ms <= book.now_ms]:
         if _are_still_leaving(book, claim):
             # To save takes as long as it takes. To ask others meanwhile would stop one after the other.
@@ -82,10 +84,16 @@ def _next_asks(book: Book, job: Job) -> None:
 
 def _are_still_leaving(book: Book, claim: Claim) -> bool:
     """Whether one of those that were asked is still about to, and all nodes are as good for the job as they were."""
-    if any(node not in book.nodes or book.nodes[node].state is not NodeState.READY for node in claim.nodes):
+    if not all(_takes_jobs(book, node) for node in claim.nodes):
         return False
     asked = [book.jobs[one] for one in claim.leaving if one in book.jobs]
     return any(one.state is JobState.FREEZING and one.node in claim.nodes for one in asked)
+
+
+def _takes_jobs(book: Book, name: str) -> bool:
+    node = book.nodes.get(name)
+    is_there = node is not None and node.state is NodeState.READY and node.engine.reachable
+    return is_there and node is not None and node.drain is Drain.NONE
 
 
 def _make_room(book: Book, job: Job, victims: tuple[Victim, ...], places: tuple[Place, ...]) -> None:

@@ -68,7 +68,7 @@ def _waiting(book: Book) -> Iterator[Job]:
 def _lacks_room(book: Book, job: Job) -> bool:
     """Whether it waits for room, and not for its turn or its project's quota; and nobody leaves for it."""
     turns, projects = book.turns, book.projects
-    if job.id in turns.blocked or job.id in turns.claims or job.id in turns.patience:
+    if job.id in turns.blocked or job.id in turns.claims or turns.patient(job.id, book.wall_ms) is not None:
         return False
     return not projects.over_quota(job.spec.project, projects.expected(job))
 

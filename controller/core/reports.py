@@ -173,17 +173,23 @@ def attempt_seen(book: Book, node: str, seen: Attempt) -> None:
 
 def judged(book: Book) -> None:
     """Judges failures of tasks for which it was too early as they were heard of."""
+    are_due: dict[str, bool] = {}
     for task_id, one in list(book.watchlist.unjudged.items()):
         task = book.jobs.get(task_id)
         if task is None or task.epoch != one.seen.epoch:
             del book.watchlist.unjudged[task_id]
-        else:
+            continue
+        if task.gang not in are_due:
+            are_due[task.gang] = gangs.has_silent(book, task.gang)
+        if are_due[task.gang] or not gangs.is_awaited(book, one):
             attempt_seen(book, task.node, one.seen)
+            # All of the gang may be another one by that.
+            are_due.pop(task.gang)
 
 
 def _has_failed(job: Job, seen: Attempt) -> bool:
     """Whether it has ended as one does whose fellow is gone; that it could not be begun has other reasons."""
-    if seen.state is not AttemptState.EXITED or seen.reason in NEVER_RAN:
+    if seen.state is not AttemptState.EXITED or seen.reason in _NEVER_RAN:
         return False
     found = outcome(seen, job.spec)
     return found.verdict is Verdict.FAILED and found.cause is not RetryCause.NODE_LOST

@@ -82,8 +82,6 @@ class Turns:
         self.looked_ms = 0
         # Who wanted to look at many nodes and could not yet, the first one first; and when each did last.
         self.wishes: dict[str, int] = {}
-        # When room was last kept for as many as it can be, and for none of them in vain.
-        self.full_ms = 0
         self.looks: dict[str, int] = {}
         self.asks: dict[str, int] = {}
         # By project, jobs that wait: the first of some lines; and when that was found out.
@@ -181,6 +179,7 @@ class Turns:
         self.looks.pop(job, None)
         self.asks.pop(job, None)
         self.patience.pop(job, None)
+        self.wishes.pop(job, None)
         if job in self.before:
             self.before.remove(job)
         if self.kept.pop(job, None) is not None:

@@ -166,7 +166,7 @@ def test_a_gang_that_keeps_on_and_was_to_leave_has_failed_when_it_may_run_no_lon
     lost, other = world.job("train-1-0"), world.job("train-1-1")
     world.sites[lost.node].cut = True
     world.exit(Ref(other.id, other.task, 1), 1)
-    world.pass_time(10_000)
+    world.pass_time(30_000)
     assert world.job().state is JobState.FREEZING
 
     world.pass_time(120_000)

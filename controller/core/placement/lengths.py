@@ -54,6 +54,8 @@ class Lengths:
         self._terms = terms
         # By make: what the shape would have of such a node, and of which.
         self._places: dict[int, tuple[Node, Place]] = {}
+        # And where it fits on none that was tried: on which, and when nodes were last other ones then.
+        self._nowhere: dict[int, tuple[int, list[int]]] = {}
         self._millis: dict[tuple[Profile, Work | None], tuple[int, dict[int, float]]] = {}
 
     def matters(self, job: Job) -> bool:
@@ -236,12 +238,16 @@ class Lengths:
             return known[1]
         # Jobs of one shape keep away from other nodes, and each for a while.
         anyone = replace(job, exclusions=()) if job.exclusions else job
-        for slot in slots[:_TRIED].tolist():
+        tried = slots[:_TRIED].tolist()
+        if self._nowhere.get(make) == (self._snapshot.last_described, tried):
+            return None
+        for slot in tried:
             node = self._snapshot.nodes[slot]
             found = fit(anyone, node, Usage(), now_wall_ms=0)
             if isinstance(found, Place):
                 self._places[make] = node, found
                 return found
+        self._nowhere[make] = self._snapshot.last_described, tried
         return None
 
     def _is_still(self, node: Node, make: int) -> bool:

@@ -1,0 +1,138 @@
+"""Heads that give way, claims that hold no more, and failures of gangs beside nodes that are only late."""
+
+import pytest
+
+from agent.runtimes.runtime import Ref
+from controller.core import keeping, model
+from headrace.jobs import Condition, Dependency, Job, JobState, Requests, Retry, RetryCause, Timeouts
+from headrace.neighbours import Neighbours
+from headrace.nodes import Drain
+from headrace.projects import Declared, Quota
+from tests.core.lone_controller import Controller, asks, wanted
+from tests.core.small_world import AMD64, ARM64, GIB, PINS, World, description
+from tests.core.test_room_and_turns import Uploading
+
+MINUTE_MS = 60_000
+WHOLE = Requests(4_000, GIB)
+
+
+def given_up(world: World, patched: pytest.MonkeyPatch, millis: int) -> list[str]:
+    """For whom room is kept no more for the sake of others, in that time."""
+    found: list[str] = []
+    give_up = keeping._give_up
+
+    def noted(book: object, head: Job) -> None:
+        found.append(head.id)
+        give_up(book, head)  # type: ignore[arg-type]
+
+    patched.setattr(keeping, "_give_up", noted)
+    world.pass_time(millis)
+    return found
+
+
+def test_no_two_give_way_to_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(n1=AMD64, n2=AMD64)
+    limit = Timeouts(run_ms=600 * MINUTE_MS)
+    world.submit("long", resources=WHOLE)
+    world.pass_time(2_000)
+    world.submit("small", resources=Requests(2_000, GIB), timeouts=limit)
+    world.submit("gone", resources=Requests(200, GIB // 8), timeouts=limit)
+    world.submit("head", resources=WHOLE, priority=79)
+    world.pass_time(5_000)
+    for number in range(world.cluster.book.policy.kept_max - 1):
+        world.submit(f"arm-{number:02}", resources=Requests(200 + number % 4, GIB // 8), priority=60)
+    world.submit("other", resources=Requests(250, GIB // 8), priority=40)
+    world.pass_time(15_000)
+    world.cancel("gone")
+    world.pass_time(15_000)
+
+    assert given_up(world, monkeypatch, MINUTE_MS) == []
+
+
+def test_nobody_gives_way_to_a_job_for_which_no_room_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = {"p": Declared(weight=100.0, quota=Quota(cpu_millis=1000), borrows=False), "q": Declared()}
+    world = World(declared=declared, n1=AMD64)
+    world.submit("held", project="p", resources=Requests(1_000, GIB))
+    world.submit("fill", project="q", resources=Requests(3_000, GIB))
+    world.pass_time(2_000)
+    for number in range(world.cluster.book.policy.kept_max):
+        world.submit(f"q-{number:02}", project="q", resources=Requests(200 + 10 * number, GIB // 8))
+    world.submit("over", project="p", resources=Requests(500, GIB // 8))
+    world.pass_time(5_000)
+
+    assert given_up(world, monkeypatch, MINUTE_MS) == []
+
+
+@pytest.mark.parametrize("drain", [Drain.CORDONED, Drain.DRAINING])
+def test_a_claim_on_a_node_that_takes_no_jobs_any_more_holds_no_longer(drain: Drain) -> None:
+    world = Uploading(n1=AMD64, n2=AMD64)
+    for number in (1, 2):
+        world.submit(f"v{number}", resources=WHOLE, priority=10 * number)
+    world.pass_time(20_000)
+    world.is_slow = True
+    world.submit("urgent", resources=WHOLE, priority=90)
+    world.pass_time(5_000)
+    [before] = world.cluster.book.turns.claims["urgent"].nodes
+
+    world.drain(before, drain)
+    world.pass_time(5 * MINUTE_MS)
+
+    [after] = world.cluster.book.turns.claims["urgent"].nodes
+    assert after != before
+
+
+def test_who_is_put_into_another_line_while_it_is_to_ask_asks_from_there() -> None:
+    controller = Controller()
+    for number in range(3):
+        controller.node(f"n{number}", description(cpu_millis=4000))
+    controller.settle()
+    low = [controller.submit(wanted(resources=asks(cpu=4), priority=10)) for _ in range(3)]
+    controller.settle()
+
+    def submitted(token: int, name: str, cores: int) -> model.Submitted:
+        return model.Submitted(
+            token, name, wanted(display_name=name, resources=asks(cpu=cores), priority=90), PINS[:1], name
+        )
+
+    controller.cluster.handle(model.SubmittedTogether(3, (submitted(1, "u1", 4), submitted(2, "u2", 3))))
+    assert list(controller.book.turns.asking) == ["u2"]
+
+    after = (Dependency(low[0].id, Condition.ENDED),)
+    shy = wanted(display_name="shy", neighbours=Neighbours(apart_from=("u2",)), after=after)
+    controller.cluster.handle(model.Submitted(4, "s", shy, PINS[:1], "s"))
+
+    assert list(controller.book.turns.claims) == ["u1", "u2"]
+
+
+def test_a_gang_fails_by_its_own_program_beside_a_node_that_is_only_late() -> None:
+    world = World(a=AMD64, b=ARM64)
+    world.submit(task_count=2, resources=Requests(3000, GIB), retry=Retry(3, (RetryCause.EXIT_NONZERO,)))
+    task = next(number for number in range(2) if world.job(f"train-1-{number}").node == "a")
+    world.sites["b"].cut = True
+    world.pass_time(12_000)
+
+    world.exit(Ref(f"train-1-{task}", task, 1), 1)
+    world.pass_time(1_000)
+    assert world.job().state is JobState.RUNNING
+    world.sites["b"].cut = False
+    world.pass_time(30_000)
+
+    gang = world.job()
+    assert (gang.state, gang.failures) != (JobState.FAILED, 0)
+    assert gang.failures == 1
+    assert [one.node for one in gang.exclusions] == ["a"]
+
+
+def test_looks_that_were_refused_are_had_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "FEW", 1)
+    world = World(n1=AMD64, n2=AMD64)
+    for number in range(2):
+        world.submit(f"long-{number}", resources=WHOLE)
+    world.pass_time(5_000)
+
+    for number in range(5):
+        world.submit(f"waits-{number}", resources=Requests(500 + number, GIB))
+    world.pass_time(5_000)
+
+    assert len(world.cluster.book.turns.kept) == 5
+    assert world.cluster.book.turns.wishes == {}
