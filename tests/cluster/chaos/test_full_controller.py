@@ -46,6 +46,8 @@ async def test_a_controller_whose_disk_is_full_decides_nothing_and_loses_nothing
     with pytest.raises(Refusal, match="this was not done, as the controller can save nothing"):
         await eyes.client.create_job(waiting(eyes, "one", "true"))
     filler.unlink()
+    # It has been heard of again once it runs on, and so what was decided is saved.
+    await eyes.comes(lambda: eyes.world.container_state(job.id) == "running", "it runs on")
     await eyes.running(job)
     other = await eyes.ended(await eyes.client.create_job(waiting(eyes, "one", "true")))
     may_end(eyes, job)
