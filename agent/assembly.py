@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import errno
 import fcntl
+import hashlib
 import logging
 import signal
+import socket
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
 
@@ -68,7 +71,8 @@ async def run(settings: AgentSettings) -> None:
     with refused_by_setting("state"):
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         (state / "lock").touch()
-    with _alone(state), contextlib.closing(Journal(state / "journal.db")) as journal:
+    alone = _alone_with(settings.engine.host, settings.node)
+    with _alone(state), alone, contextlib.closing(Journal(state / "journal.db")) as journal:
         recollection = journal.recall()
         await asyncio.to_thread(sweep, state, [held.ref for held in recollection.held])
         senses = _senses(settings)
@@ -172,6 +176,28 @@ async def _until_stopped(daemon: Daemon, beside: Iterable[Coroutine[None, None, 
         loop.add_signal_handler(number, working.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await working
+
+
+@contextlib.contextmanager
+def _alone_with(engine: str, node: str) -> Iterator[None]:
+    """Nobody else on this machine is that node of this engine. Raises a Refusal where somebody is.
+
+    Containers bear their node's name: a second agent, with a state folder of its own, would take the first one's for
+    what was left over, and remove them. A name in the kernel's own space is free as soon as its process is gone.
+    """
+    key = hashlib.sha256(f"{engine}\n{node}".encode()).hexdigest()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as name:
+        try:
+            name.bind(f"\0headrace-agent/{key}")
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            message = (
+                f"node: another agent of node {node} runs here with this engine ({engine}); end that one, or give this "
+                "one its own `node` and its own `state`"
+            )
+            raise Refusal(Code.ALREADY_EXISTS, "NODE_IN_USE", message) from error
+        yield
 
 
 @contextlib.contextmanager

@@ -67,16 +67,16 @@ def failed(book: Book, task: Job, cause: RetryCause, message: str) -> None:
     if gang.state is JobState.FREEZING:
         book.put(book.leave(task, message))
         return
-    silent, node = _silent(book, gang), task.node
+    silent, node, why = _silent(book, gang), task.node, message
     if silent is not None:
         # A task that leaves because another one's node is lost does not use up the gang's retries.
-        cause, node = RetryCause.NODE_LOST, silent
+        cause, node, why = RetryCause.NODE_LOST, silent, f"did not report when task {task.task} failed"
     if gang.state is JobState.CANCELLING or not is_retried(gang, cause, wall_ms=book.wall_ms):
         fail(book, task, message)
         return
     if cause is not RetryCause.NODE_LOST:
         gang = with_failure(gang, wall_ms=book.wall_ms)
-    gang = book.excluding(gang, node, message, blamed_devices(task, book.nodes.get(node), cause))
+    gang = book.excluding(gang, node, why, blamed_devices(task, book.nodes.get(node), cause))
     regroup(book, gang, f"task {task.task} failed, and all begin again: {message}")
     book.put(book.leave(task, f"failed, tries again: {message}"))
 

@@ -91,9 +91,8 @@ def _are_still_leaving(book: Book, claim: Claim) -> bool:
 
 
 def _takes_jobs(book: Book, name: str) -> bool:
-    node = book.nodes.get(name)
-    is_there = node is not None and node.state is NodeState.READY and node.engine.reachable
-    return is_there and node is not None and node.drain is Drain.NONE
+    node = book.nodes[name]
+    return node.state is NodeState.READY and node.engine.reachable and node.drain is Drain.NONE
 
 
 def _make_room(book: Book, job: Job, victims: tuple[Victim, ...], places: tuple[Place, ...]) -> None:

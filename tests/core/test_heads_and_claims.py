@@ -4,12 +4,15 @@ import pytest
 
 from agent.runtimes.runtime import Ref
 from controller.core import keeping, model
+from controller.core.backfill import Kept
+from controller.core.turns import Patience
 from headrace.jobs import Condition, Dependency, Job, JobState, Requests, Retry, RetryCause, Timeouts
 from headrace.neighbours import Neighbours
 from headrace.nodes import Drain
 from headrace.projects import Declared, Quota
 from tests.core.lone_controller import Controller, asks, wanted
 from tests.core.small_world import AMD64, ARM64, GIB, PINS, World, description
+from tests.core.test_relocations import scattered
 from tests.core.test_room_and_turns import Uploading
 
 MINUTE_MS = 60_000
@@ -136,3 +139,14 @@ def test_looks_that_were_refused_are_had_in_turn(monkeypatch: pytest.MonkeyPatch
 
     assert len(world.cluster.book.turns.kept) == 5
     assert world.cluster.book.turns.wishes == {}
+
+
+def test_room_is_made_for_a_job_whose_patience_is_over() -> None:
+    world = scattered()
+    # What is left of one that waited for something better: it does so no more.
+    world.book.turns.patience["large-1"] = Patience(Kept(("a",), (), 0), 0, 1, 1, "was patient once")
+
+    world.pass_time(6 * 60 * MINUTE_MS)
+
+    assert world.moves()
+    assert world.jobs["large-1"].attempts

@@ -118,15 +118,20 @@ def test_nobody_has_others_leave_to_take_what_is_kept_for_somebody_before_it() -
     assert world.job("urgent").state is JobState.QUEUED
 
 
+def wait_elsewhere(world: World, count: int, *, shapes: int, priority: int) -> None:
+    """So many jobs wait for a node of another architecture, which is taken."""
+    world.submit("long", resources=WHOLE, where='arch == "arm64"')
+    world.pass_time(15_000)
+    for number in range(count):
+        request = Requests(200 + number % shapes, GIB // 8)
+        world.submit(f"arm-{number}", resources=request, where='arch == "arm64"', priority=priority)
+    world.pass_time(5_000)
+
+
 def test_room_is_kept_for_the_first_in_turn_though_it_is_kept_for_as_many_others_as_can_be() -> None:
     world = World(n1=AMD64, n2=ARM64)
     most = world.cluster.book.policy.kept_max
-    world.submit("long", resources=WHOLE, where='arch == "arm64"')
-    world.pass_time(15_000)
-    for number in range(most):
-        request = Requests(200 + number, GIB // 8)
-        world.submit(f"arm-{number}", resources=request, where='arch == "arm64"', priority=40)
-    world.pass_time(5_000)
+    wait_elsewhere(world, most, shapes=most, priority=40)
     assert len(world.cluster.book.turns.kept) == most
     world.submit("small", resources=Requests(2_000, GIB), timeouts=Timeouts(run_ms=10 * MINUTE_MS))
     world.pass_time(5_000)
@@ -142,12 +147,8 @@ def test_room_is_kept_for_the_first_in_turn_though_it_is_kept_for_as_many_others
 def test_the_first_of_another_shape_has_room_kept_though_many_of_one_shape_come_before_it() -> None:
     world = World(n1=AMD64, n2=ARM64)
     most = world.cluster.book.policy.kept_max
-    world.submit("long", resources=WHOLE, where='arch == "arm64"')
-    world.pass_time(15_000)
-    for number in range(most):
-        # Of a few shapes, each of which has some before all others.
-        wants = Requests(200 + number % 4, GIB // 8)
-        world.submit(f"arm-{number}", resources=wants, where='arch == "arm64"', priority=60)
+    # Of a few shapes, each of which has some before all others.
+    wait_elsewhere(world, most, shapes=4, priority=60)
     world.submit("gone", resources=WHOLE, where='arch == "amd64"')
     world.pass_time(15_000)
     # Each line is looked at again once there is more room anywhere.

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from grpc import aio
 
+from agent.assembly import _alone_with
+from headrace.refusals import Refusal
 from headrace.status import refusal_of
 from tests.shell.running_controller import HandWritten, agent, attempt, controller
 from tests.shell.test_controller import placed
@@ -53,3 +55,18 @@ async def test_an_agent_without_state_takes_a_node_whose_agent_has_ended(tmp_pat
                     await second.say()
                     return
     pytest.fail("it is refused for ever")
+
+
+def test_one_agent_of_a_node_runs_with_an_engine() -> None:
+    with _alone_with("unix:///run/test-engine.sock", "n1"):
+        with (
+            pytest.raises(Refusal, match="another agent of node n1 runs here") as refused,
+            _alone_with("unix:///run/test-engine.sock", "n1"),
+        ):
+            pass
+        with _alone_with("unix:///run/test-engine.sock", "n2"), _alone_with("unix:///run/other.sock", "n1"):
+            pass
+
+    assert refused.value.reason == "NODE_IN_USE"
+    with _alone_with("unix:///run/test-engine.sock", "n1"):
+        pass
