@@ -35,7 +35,7 @@ class PlacedByController:
             job = Job("jobs/task", JobSpec("task", IMAGE, resources=_requests(shape)), images=PINS)
             self._jobs[shape] = demand_of(job), job
         demand, job = self._jobs[shape]
-        self._tables.asked(demand, job)
+        self._tables.asked(demand, [job])
         found = self._tables.choose(demand, job, now_wall_ms=0)
         if not isinstance(found, Place):
             return False

@@ -39,7 +39,7 @@ def once_asked(book: Book, job: Job) -> Tables:
             # To begin anew each time would take long. As closely as it will when it has come.
             tables.costs.refresh(job.spec.resources)
         tables = Tables(book.snapshot, tables.costs.copy(book.snapshot), tables.lengths)
-        tables.asked(demand_of(job), job)
+        tables.asked(demand_of(job), [job])
     return tables
 
 

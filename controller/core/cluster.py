@@ -1,5 +1,6 @@
 """The controller's judgement: events in, effects out."""
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from controller.core import arrays, dependencies, drains, gangs, moves, placing, preempting, reports, ticks
@@ -74,19 +75,28 @@ def _settle(book: Book) -> None:
 
 
 def _submitted(book: Book, event: Submitted) -> None:
-    checked = _checked(book, event)
-    book.answer(event.token, _made(book, event, checked) if isinstance(checked, tuple) else checked)
+    found = _checked(book, event)
+    book.answer(event.token, _taken_on(book, [(event, found)])[0] if isinstance(found, tuple) else found)
 
 
 def _submitted_together(book: Book, event: SubmittedTogether) -> None:
-    checked = [_checked(book, one) for one in event.jobs]
-    for number, one in enumerate(checked):
-        if isinstance(one, Refusal):
-            book.answer(event.token, one.within(f"requests[{number}]"))
+    taken: list[tuple[Submitted, tuple[Dependency, ...] | Job]] = []
+    for number, one in enumerate(event.jobs):
+        found = _checked(book, one)
+        if isinstance(found, Refusal):
+            book.answer(event.token, found.within(f"requests[{number}]"))
             return
-    both = zip(event.jobs, checked, strict=True)
-    jobs = [_made(book, one, found) if isinstance(found, tuple) else found for one, found in both]
-    book.answer(event.token, tuple(one for one in jobs if isinstance(one, Job)))
+        taken.append((one, found))
+    book.answer(event.token, _taken_on(book, taken))
+
+
+def _taken_on(book: Book, taken: Sequence[tuple[Submitted, tuple[Dependency, ...] | Job]]) -> tuple[Job, ...]:
+    """The jobs, those that are new at their places if they have any; of the others those that were made before."""
+    jobs = [_made(book, one, found) if isinstance(found, tuple) else found for one, found in taken]
+    new = [job for job, (_, found) in zip(jobs, taken, strict=True) if isinstance(found, tuple)]
+    # What is only asked about has no name.
+    placing.came(book, [job for job in new if job.name])
+    return tuple([book.jobs.get(job.id, job) for job in jobs])
 
 
 def _checked(book: Book, event: Submitted) -> tuple[Dependency, ...] | Job | Refusal:
@@ -118,14 +128,11 @@ def _made(book: Book, event: Submitted, waits_for: tuple[Dependency, ...]) -> Jo
     )
     book.note(job.name, "JOB_SUBMITTED", f"image {event.spec.image}")
     book.put(job)
-    placing.expect(book, job)
     if job.is_gang:
         gangs.submitted(book, job)
     elif job.is_array:
         arrays.submitted(book, job)
-    if book.jobs[job.id].waits_for_place:
-        placing.place(book, job)
-    return book.jobs[event.id]
+    return job
 
 
 def _apart_from_an_id(book: Book, spec: JobSpec) -> Refusal | None:

@@ -2,11 +2,13 @@
 
 from collections.abc import Collection, Container, Sequence
 from functools import partial
+from itertools import groupby
 
 from controller.core import backoff, keeping, patience, precedence, together
 from controller.core.affordable import affordable, as_asked
 from controller.core.amounts import requests_of
 from controller.core.book import Book
+from controller.core.fairness import rank
 from controller.core.model import begun
 from controller.core.order import in_order
 from controller.core.placement import tasks as whole
@@ -89,34 +91,61 @@ def place_waiting(book: Book) -> None:
             _told(book, job, line.reason)
 
 
-def place(book: Book, job: Job) -> None:
-    """Finds a place for a job that has just come; the others that wait had none, and have none now."""
+def came(book: Book, jobs: Sequence[Job]) -> None:
+    """Learns from jobs that have just come what is usually asked for, and places those whose turn it is."""
     see_nodes(book)
-    book.queue.group(without=job.id)
-    if book.nodes_changed or book.queue.has_due:
+    of_shape: dict[Demand, list[Job]] = {}
+    for job in jobs:
+        of_shape.setdefault(demand_of(job), []).append(job)
+    for demand, alike in of_shape.items():
+        book.tables.asked(demand, alike)
+    waiting = [job for job in jobs if book.jobs[job.id].waits_for_place]
+    book.queue.group(without=dict.fromkeys(job.id for job in waiting))
+    # Those of one project and priority that came at one time have no order but that of their ids.
+    for _, equal in groupby(sorted(waiting, key=rank), key=lambda job: (job.spec.project, rank(job)[:2])):
+        _place_equal(book, list(equal))
+
+
+def _place_equal(book: Book, jobs: Sequence[Job]) -> None:
+    """Finds places for jobs that have just come, whatever their order: for those of one line in one pass."""
+    if len(jobs) >= together.FEW and not (_is_behind(book) or book.turns.kept):
+        of_line: dict[Line, list[Job]] = {}
+        for job in jobs:
+            of_line.setdefault(book.queue.line(job.id), []).append(job)
+        book.turns.before = []
+        for line, alike in of_line.items():
+            while begun := _placed_together(book, line, alike, dict.fromkeys(job.id for job in alike), {}, {}):
+                del alike[:begun]
+    for job in jobs:
+        if book.jobs[job.id].state is JobState.QUEUED:
+            _place_one(book, book.jobs[job.id])
+
+
+def _is_behind(book: Book) -> bool:
+    """Whether others are to be looked at first, which may come before one that has just come."""
+    return book.nodes_changed or book.queue.has_due
+
+
+def _place_one(book: Book, job: Job) -> None:
+    """Finds a place for a job that has just come; the others that wait had none, and have none now."""
+    if _is_behind(book):
         book.queue.due(job.id)
         place_waiting(book)
         job = book.jobs[job.id]
         if job.state is JobState.QUEUED and not job.reason:
             _told(book, job, "waits for its turn")
-    else:
-        line, gains = book.queue.line(job.id), book.snapshot.gains
-        if line.fruitless_at == gains and not line.is_choosy and line.reason != precedence.BEHIND:
-            _told(book, job, line.reason)
-            return
-        precedence.begin_with(book, job)
-        if _waits_for_better(book, job):
-            return
-        found = _place(book, job)
-        if found:
-            line.looked_at = gains
-            book.queue.said(line, found, by=job.id, gains=gains)
-
-
-def expect(book: Book, job: Job) -> None:
-    """Learns from a job that was submitted, whether its turn is now or later, what is usually asked for."""
-    see_nodes(book)
-    book.tables.asked(demand_of(job), job)
+        return
+    line, gains = book.queue.line(job.id), book.snapshot.gains
+    if line.fruitless_at == gains and not line.is_choosy and line.reason != precedence.BEHIND:
+        _told(book, job, line.reason)
+        return
+    precedence.begin_with(book, job)
+    if _waits_for_better(book, job):
+        return
+    found = _place(book, job)
+    if found:
+        line.looked_at = gains
+        book.queue.said(line, found, by=job.id, gains=gains)
 
 
 def look(book: Book, tables: Tables, demand: Demand, job: Job, without: Collection[str]) -> tuple[Place, ...] | str:

@@ -128,25 +128,26 @@ class Queue:
         """The line of the job is to be looked at, at that moment."""
         heappush(self._moments, (wall_ms, job_id))
 
-    def group(self, *, without: str = "") -> None:
-        """Puts the jobs that have come into their lines, which are due by that (but for one of these jobs)."""
-        many = len(self._fresh) > MANY_JOBS
+    def group(self, *, without: Container[str] = ()) -> None:
+        """Puts the jobs that have come into their lines, which are due by that (but for these jobs)."""
+        many, grouped = len(self._fresh) > MANY_JOBS, dict[Line, None]()
         for job in self._fresh.values():
             line = self._line_for(job)
+            grouped[line] = None
             if many:
                 line.ranks.append(rank(job))
             else:
                 insort(line.ranks, rank(job))
             self._entries[job.id] = (line, job)
             self._named.setdefault(name_of(job.spec), {})[job.id] = None
-            if job.id != without:
+            if job.id not in without:
                 self._due[line] = None
                 if line.reason and line.reason != job.reason:
                     # What the others of the line say by now is no news to it.
                     line.untold.append(job.id)
                     self._untold[line] = None
         if many:
-            for line in self._due:
+            for line in grouped:
                 line.ranks.sort()
         self._fresh = {}
 

@@ -19,7 +19,7 @@ def alike(book: Book, line: Line, ordered: Sequence[Job], shown: Container[str])
     found: list[Job] = []
     for job in ordered:
         is_of_line = job.id in shown and book.queue.line(job.id) is line and not job.is_gang
-        if not is_of_line or not _do_the_same(ordered[0], job) or backoff.until_ms(job) > book.wall_ms:
+        if not is_of_line or not _do_the_same(book, ordered[0], job) or backoff.until_ms(job) > book.wall_ms:
             break
         if patience.may_wait(book, job):
             break
@@ -67,10 +67,10 @@ def _may_be_too_many(book: Book, jobs: Sequence[Job], places: Sequence[Place]) -
     return over or (others_wait and precedence.are_short(book, jobs[0], more))
 
 
-def _do_the_same(one: Job, other: Job) -> bool:
-    """Whether they do the same, too, and bring the same, by which it is told where they would be done soonest."""
+def _do_the_same(book: Book, one: Job, other: Job) -> bool:
+    """Whether they bring the same, and do the same where that tells where they would be done soonest."""
     if one.checkpoint != other.checkpoint:
         return False
-    if one.spec is other.spec:
+    if one.spec is other.spec or not (book.learned.tells_of(one.spec) or book.learned.tells_of(other.spec)):
         return True
     return one.spec.work == other.spec.work and profile_of(one.spec) == profile_of(other.spec)

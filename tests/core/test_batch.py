@@ -90,7 +90,7 @@ class World:
         for node, usage in given_nodes:
             self.snapshot.put(node, usage)
         for job in asked:
-            self.tables.asked(demand_of(job), job)
+            self.tables.asked(demand_of(job), [job])
 
     def _lengths(self, known: dict[str, Node], job: Job, ran: Mapping[str, int]) -> Lengths:
         learned = Learned(known)

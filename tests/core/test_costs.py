@@ -54,7 +54,7 @@ class Cluster:
     def place(self, wanted: Job) -> str:
         """The node where it is now, empty for none."""
         demand = demand_of(wanted)
-        self.tables.asked(demand, wanted)
+        self.tables.asked(demand, [wanted])
         found = self.tables.choose(demand, wanted, now_wall_ms=0)
         if not isinstance(found, Place):
             return ""
@@ -71,7 +71,7 @@ def test_a_job_on_one_device_leaves_a_whole_node_to_those_that_usually_ask_for_o
     cluster.place(job(1))
     first = cluster.place(job(4))
     for _ in range(20):
-        cluster.tables.asked(demand_of(job(4)), job(4))
+        cluster.tables.asked(demand_of(job(4)), [job(4)])
     cluster.end_all(first)
 
     rest = "a" if first == "b" else "b"
@@ -84,7 +84,7 @@ def test_what_a_job_likes_comes_before_what_it_costs_the_others() -> None:
     cluster = Cluster(node("a"), node("b"))
     cluster.place(job(1))
     for _ in range(20):
-        cluster.tables.asked(demand_of(job(4)), job(4))
+        cluster.tables.asked(demand_of(job(4)), [job(4)])
 
     liked = replace(job(1), spec=replace(job(1).spec, prefer=(Preference('name == "b"', 1.0),)))
 
@@ -142,7 +142,7 @@ def test_a_job_without_devices_leaves_cores_where_free_devices_need_them() -> No
     usual = Job("jobs/u", spec(resources=Requests(30_000, GIB, AcceleratorRequest(4))), images=PINS)
     full = cluster.place(small)
     for _ in range(30):
-        cluster.tables.asked(demand_of(usual), usual)
+        cluster.tables.asked(demand_of(usual), [usual])
     assert [cluster.place(small) for _ in range(3)] == [full] * 3
 
     # The other node is the idler one, but would have too few cores left for what is usual.
@@ -155,7 +155,7 @@ def test_where_all_that_a_job_without_devices_could_go_to_have_just_changed_it_g
     cluster = Cluster(*(node(f"n-{number:03d}") for number in range(MANY_HOSTS)), node("a"), node("b"))
     usual = Job("jobs/u", spec(resources=Requests(30_000, GIB, AcceleratorRequest(4))), images=PINS)
     for _ in range(30):
-        cluster.tables.asked(demand_of(usual), usual)
+        cluster.tables.asked(demand_of(usual), [usual])
     plain = Job("jobs/c", spec(resources=Requests(1000, GIB), where='name == "a"'), images=PINS)
     full = replace(job(4), spec=replace(job(4).spec, where='name == "b"'))
     assert [cluster.place(plain), cluster.place(full)] == ["a", "b"]

@@ -222,7 +222,7 @@ def test_what_is_usual_is_learned_from_arrays_too_and_from_what_waits_for_others
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     learned: list[int] = []
-    monkeypatch.setattr(Costs, "asked", lambda _, __, times: learned.append(times))
+    monkeypatch.setattr(Costs, "asked", lambda _, __, times, **_kept: learned.append(times))
     world = Controller()
     world.report("a", GPU)
     world.submit("one", ON_A_GPU)

@@ -115,10 +115,10 @@ class Costs:
         self.refresh()
         return defragmentation.best_move(self._packing, placed) if self._packing is not None else None
 
-    def asked(self, shape: Shape, times: int) -> None:
-        """So many jobs of a shape have come."""
+    def asked(self, shape: Shape, times: int, *, requests: int = 1) -> None:
+        """So many jobs of a shape have come, by so many requests."""
         if self._packing is not None:
-            self._packing.asked(shape, times)
+            self._packing.asked(shape, times, requests=requests)
         else:
             self._mix.asked(shape, times)
 

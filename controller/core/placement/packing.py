@@ -71,14 +71,14 @@ class Packing:
             self.take(spot, shape)
         return spot
 
-    def asked(self, shape: Shape, times: int = 1) -> None:
+    def asked(self, shape: Shape, times: int = 1, *, requests: int = 1) -> None:
         """Tasks of that shape are asked for; what is typical, and what is scarce, is found out when it is time."""
         if self._learns:
             self.mix.asked(shape, times)
         elif not self._policy.scarcity:
             return
         # An array is one request: a thousand equal tasks teach no more than that.
-        self._arrived += 1
+        self._arrived += requests
         free = self.columns.free_millis
         if self._arrived >= self._due or abs(free - self._free_then) > CHANGED_BY * self._free_then:
             self._due = self._arrived + min(self._arrived, max(LEARNED_EVERY, len(self.columns.hosts)))

@@ -52,14 +52,14 @@ class Tables:
         self.lengths = lengths
         self._tables: dict[Demand, Table] = {}
 
-    def asked(self, demand: Demand, job: Job) -> None:
-        """A job of that shape has come."""
+    def asked(self, demand: Demand, jobs: Sequence[Job]) -> None:
+        """Jobs of that shape have come."""
         if self.costs is not None and self.snapshot.devices:
             if not self.costs.begun:
                 # What devices a shape asks for is told once they are known.
                 self.costs.refresh()
-            count = job.spec.task_count * job.spec.element_count
-            self.costs.asked(self.table(demand, job).shape(), count)
+            tasks = [one.spec.task_count * one.spec.element_count for one in jobs]
+            self.costs.asked(self.table(demand, jobs[0]).shape(), sum(tasks), requests=len(tasks))
 
     def table(self, demand: Demand, job: Job) -> "Table":
         """The table of a shape, that of the job; up to date."""
