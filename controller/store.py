@@ -238,6 +238,16 @@ class Store:
             rows = connection.execute(page.order_by(_EVENT.sequence).limit(limit)).mappings().all()
         return tuple(Event(**row) for row in rows)
 
+    def events_begin(self, *, since_ms: int = 0, newest: int = 0, subject: str = "") -> int:
+        """Behind which event those are that happened then or later, and of these the newest so many; 0: no bound."""
+        with self._reading() as connection:
+            after = _last_before(connection, since_ms) if since_ms else 0
+            if newest:
+                of_subject = (_EVENT.subject == subject,) if subject else ()
+                numbers = select(_EVENT.sequence).where(*of_subject).order_by(_EVENT.sequence.desc())
+                after = max(after, connection.scalar(numbers.offset(newest).limit(1)) or 0)
+        return after
+
     def live_manifests(self) -> tuple[str, ...]:
         """The manifests that some job needs: checkpoints of jobs that have not ended, outputs of all."""
         columns = (_JOB.checkpoint_manifest, _JOB.outputs_manifest)
@@ -294,6 +304,23 @@ class _Saving:
         if rows:
             order = self._order
             connection.exec_driver_sql(self._sql, rows if order is None else [_in(order, row) for row in rows])
+
+
+def _last_before(connection: Connection, wall_ms: int) -> int:
+    """The number of the last event before that moment.
+
+    Found by halving, in some 20 looks: times go up with the numbers (but where a machine's clock was set back before a
+    controller started), and an index of them would be paid for with each event that is saved.
+    """
+    earlier, last = 0, connection.scalar(select(func.max(_EVENT.sequence))) or 0
+    while earlier < last:
+        middle = (earlier + last + 1) // 2
+        times = select(_EVENT.create_time_ms).where(_EVENT.sequence <= middle).order_by(_EVENT.sequence.desc())
+        if (connection.scalar(times.limit(1)) or 0) < wall_ms:
+            earlier = middle
+        else:
+            last = middle - 1
+    return earlier
 
 
 def _in(order: Iterable[str], row: dict[str, Any]) -> tuple[Any, ...]:

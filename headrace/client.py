@@ -161,16 +161,22 @@ class Client:
         """Put the job's results into `directory`, which must be absent or empty, verified; or nothing at all."""
         return wire.load(Outputs, await outputs.fetch(self._connection, name, directory))
 
-    async def events(self, subject: str = "") -> AsyncGenerator[Event]:
-        """What happened to `subject` ("jobs/…", "nodes/…"; empty: to all), oldest first."""
-        request = job_pb.ListEventsRequest(subject=subject, page_size=PAGE_SIZE)
+    async def events(self, subject: str = "", *, since_ms: int = 0, newest: int = 0) -> AsyncGenerator[Event]:
+        """What happened to `subject` ("jobs/…", "nodes/…"; empty: to all), oldest first.
+
+        With `since_ms` (since 1970) what happened then or later, with `newest` of that so many that came last.
+        """
+        request = job_pb.ListEventsRequest(subject=subject, page_size=PAGE_SIZE, newest_count=newest)
+        if since_ms:
+            request.since.FromMilliseconds(since_ms)
         async for page in self._connection.pages(self._connection.jobs.ListEvents, request):
             for event in page.events:
                 yield wire.load(Event, event)
 
     def watch_events(self, subject: str = "", *, after_sequence: int = 0) -> AsyncGenerator[Event]:
         """The events after `after_sequence`, then new ones as they come. Does not end by itself."""
-        return _records(Event, self._connection.watch_events(subject=subject, after_sequence=after_sequence))
+        request = job_pb.WatchEventsRequest(subject=subject, after_sequence=after_sequence)
+        return _records(Event, self._connection.watch_events(request))
 
     async def node(self, name: str) -> Node:
         """A node as its last report told."""

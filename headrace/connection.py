@@ -208,12 +208,12 @@ class Connection:
                 request.offset = part.offset + len(part.data)
                 yield LogPart(part.offset - expected, part.offset, part.data)
 
-    async def watch_events(self, *, subject: str = "", after_sequence: int = 0) -> AsyncGenerator[event_pb2.Event]:
-        """The events after `after_sequence`, then new ones as they come. Does not end by itself."""
-        request = WatchEventsRequest(subject=subject, after_sequence=after_sequence)
+    async def watch_events(self, request: WatchEventsRequest) -> AsyncGenerator[event_pb2.Event]:
+        """The events that it asks for, then new ones as they come. Does not end by itself. `request` is written to."""
         async with aclosing(self.stream(lambda: messages_of(self.jobs.WatchEvents(request)))) as events:
             async for event in events:
-                request.after_sequence = event.sequence
+                # Begun anew, it goes on from here, however many have come meanwhile.
+                request.after_sequence, request.newest_count = event.sequence, 0
                 yield event
 
     def watch_nodes(self, where: str = "", *, readings: bool = False) -> "AsyncGenerator[node_pb2.Node]":

@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from controller.core import arrays, cautions, explanations, stills
+from controller.core import arrays, cautions, explanations, moves, stills
 from controller.core.model import CancelAsked, MoveAnswer, MoveAsked
 from controller.creations import Creations, Wanted
 from controller.earlier import Earlier
@@ -190,16 +190,16 @@ class JobService(JobServiceServicer):
 
     async def ListEvents(self, request: pb.ListEventsRequest, context: Any) -> pb.ListEventsResponse:  # noqa: ARG002, N802, D102
         limit = page_size(request.page_size, PAGE_SIZE, PAGE_SIZE_MAX)
-        after = _event_token(request.page_token)
         subject = await self._subject(request.subject)
+        after = _event_token(request.page_token) or await self._events_begin(request, subject)
         found = await asyncio.to_thread(self._store.events, after=after, limit=limit, subject=subject)
         token = str(found[-1].sequence) if len(found) == limit else ""
         return pb.ListEventsResponse(events=[wire.dump(one) for one in found], next_page_token=token)
 
     async def WatchEvents(self, request: pb.WatchEventsRequest, context: Any) -> AsyncIterator[event_pb2.Event]:  # noqa: ARG002, N802, D102
         subject = await self._subject(request.subject)
-        after = request.after_sequence
         with self._shell.events.subscribed(subject) as changes:
+            after = max(request.after_sequence, await self._events_begin(request, subject))
             while page := await asyncio.to_thread(self._store.events, after=after, limit=PAGE_SIZE, subject=subject):
                 for one in page:
                     yield wire.dump(one)
@@ -209,8 +209,25 @@ class JobService(JobServiceServicer):
                 if one.sequence > after:
                     yield wire.dump(one)
 
+    async def _events_begin(self, request: pb.ListEventsRequest | pb.WatchEventsRequest, subject: str) -> int:
+        if request.newest_count < 0:
+            message = f"newest_count: {request.newest_count} is negative; leave it out for all"
+            raise Refusal(Code.INVALID_ARGUMENT, "NEWEST_COUNT_INVALID", message)
+        since_ms = request.since.seconds * 1000 + request.since.nanos // 1_000_000
+        begin = self._store.events_begin
+        return await asyncio.to_thread(begin, since_ms=since_ms, newest=request.newest_count, subject=subject)
+
     async def _subject(self, written: str) -> str:
-        return (await self._job(written)).name if written.startswith("jobs/") else written
+        if written.startswith("jobs/"):
+            return (await self._job(written)).name
+        # Of a node that was forgotten there is what happened while it was known.
+        known = self._shell.cluster.book.nodes
+        if not written or written.removeprefix("nodes/") in known or await self._happened(written):
+            return written
+        return moves.find_node(self._shell.cluster.book, written).name
+
+    async def _happened(self, subject: str) -> bool:
+        return bool(await asyncio.to_thread(self._store.events, after=0, limit=1, subject=subject))
 
     async def _job(self, name: str) -> Job:
         written = name.removeprefix("jobs/")

@@ -185,7 +185,7 @@ COMMANDS: dict[str, Command] = {
         "streams",
         "events",
         "Show what happened, oldest first.",
-        "headrace events --subject jobs/train -f",
+        "headrace events --subject jobs/train --since 2h -f",
         options.events_options,
     ),
     "cancel": Command(

@@ -37,6 +37,24 @@ def _duration_ms(text: str) -> int:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _moment_ms(text: str) -> int:
+    from datetime import datetime  # noqa: PLC0415 - used by one option, as what follows is.
+
+    from headrace.cli import words  # noqa: PLC0415
+    from headrace.units import UnitError, parse_duration  # noqa: PLC0415
+
+    try:
+        return words.now_ms() - parse_duration(text)
+    except UnitError:
+        pass
+    try:
+        # Without a zone it is this machine's, as times are shown.
+        return int(datetime.fromisoformat(text).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        message = f"{text!r} is no time; write e.g. 2h, 7d, '2026-11-30 14:05' or 2026-11-30T14:05:00Z"
+        raise argparse.ArgumentTypeError(message) from None
+
+
 def _subject(text: str) -> str:
     if not text.startswith(("jobs/", "nodes/")):
         raise argparse.ArgumentTypeError(f"{text!r} is no subject; write jobs/NAME or nodes/NAME")
@@ -190,6 +208,9 @@ def logs_options(parser: Parser) -> None:
 def events_options(parser: Parser) -> None:
     """Those of events."""
     parser.add_argument("--subject", metavar="NAME", type=_subject, help="only of jobs/NAME or nodes/NAME")
+    about = "only what happened since: 2h, 7d, or a time such as '2026-11-30 14:05' of this machine's zone"
+    parser.add_argument("--since", metavar="TIME", dest="since_ms", type=_moment_ms, default=None, help=about)
+    parser.add_argument("--limit", metavar="N", type=int, default=1000, help="at most the newest N; 0: all (1000)")
     parser.add_argument("-f", "--follow", action="store_true", help="go on, and show new ones as they come")
 
 

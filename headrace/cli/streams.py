@@ -2,13 +2,17 @@
 
 from argparse import Namespace
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from headrace import units
 from headrace.cli import render, tasks, words
 from headrace.connection import PAGE_SIZE, Connection
 from headrace.v1.event_pb2 import Event
-from headrace.v1.job_service_pb2 import ListEventsRequest, ListEventsResponse, ReadLogResponse
+from headrace.v1.job_service_pb2 import ListEventsRequest, ListEventsResponse, ReadLogResponse, WatchEventsRequest
 
 _HEADINGS = ("TIME", "SUBJECT", "REASON", "MESSAGE")
+# What the wire carries.
+_LIMIT_END = (1 << 31) - 1
 
 
 async def logs(connection: Connection, arguments: Namespace) -> int:
@@ -32,15 +36,30 @@ async def show_log(connection: Connection, job: str, *, follow: bool) -> None:
 
 async def events(connection: Connection, arguments: Namespace) -> int:
     """What happened, oldest first."""
+    limit = arguments.limit
+    if not 0 <= limit < _LIMIT_END:
+        arguments.usage_error("--limit: write a number of events, or 0 for all")
+    since = Timestamp()
+    since.FromMilliseconds(arguments.since_ms or 0)
     if arguments.follow:
-        async for event in connection.watch_events(subject=arguments.subject or ""):
+        watched = WatchEventsRequest(subject=arguments.subject, since=since, newest_count=limit)
+        async for event in connection.watch_events(watched):
             render.show_next(event, arguments.output, "  ".join(_row(event)))
         return 0
-    request = ListEventsRequest(subject=arguments.subject or "", page_size=PAGE_SIZE)
+    # One more than is wanted tells whether there are more.
+    request = ListEventsRequest(
+        subject=arguments.subject, since=since, newest_count=limit and limit + 1, page_size=PAGE_SIZE
+    )
     found = ListEventsResponse()
     async for page in connection.pages(connection.jobs.ListEvents, request):
         found.events.extend(page.events)
+    # What came while the pages were read is beyond the limit as well.
+    left_out = len(found.events) - limit if limit else 0
+    if left_out > 0:
+        del found.events[:left_out]
     render.show(found, arguments.output, _table)
+    if left_out > 0:
+        render.note(f"older events are left out; --limit 0 shows all, not only {limit}")
     return 0
 
 

@@ -198,14 +198,18 @@ class ReadLogResponse(_message.Message):
     def __init__(self, offset: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class ListEventsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "subject")
+    __slots__ = ("page_size", "page_token", "subject", "since", "newest_count")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_COUNT_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     subject: str
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., subject: _Optional[str] = ...) -> None: ...
+    since: _timestamp_pb2.Timestamp
+    newest_count: int
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., subject: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., newest_count: _Optional[int] = ...) -> None: ...
 
 class ListEventsResponse(_message.Message):
     __slots__ = ("events", "next_page_token")
@@ -216,9 +220,13 @@ class ListEventsResponse(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class WatchEventsRequest(_message.Message):
-    __slots__ = ("after_sequence", "subject")
+    __slots__ = ("after_sequence", "subject", "since", "newest_count")
     AFTER_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_COUNT_FIELD_NUMBER: _ClassVar[int]
     after_sequence: int
     subject: str
-    def __init__(self, after_sequence: _Optional[int] = ..., subject: _Optional[str] = ...) -> None: ...
+    since: _timestamp_pb2.Timestamp
+    newest_count: int
+    def __init__(self, after_sequence: _Optional[int] = ..., subject: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., newest_count: _Optional[int] = ...) -> None: ...

@@ -185,6 +185,30 @@ class StoreSuite:
 
         assert [each.sequence for each in store.events(after=0, limit=10, subject="jobs/a")] == [1, 4]
 
+    def test_events_begin_with_the_first_that_is_recent_enough(self, store: Store) -> None:
+        store.commit([replace(happened("jobs/a"), create_time_ms=1000 * second) for second in range(1, 31)])
+
+        begins = [store.events_begin(since_ms=moment) for moment in (1, 1000, 1001, 15_000, 15_001, 30_000, 30_001)]
+
+        assert begins == [0, 0, 1, 14, 15, 29, 30]
+
+    def test_where_old_events_have_gone_those_that_are_left_begin_the_same_way(self, url: str) -> None:
+        store = Store.open(url, events_kept=10)
+        every = 2 * EVENTS_DROPPED_AT_ONCE
+        store.commit([replace(happened("jobs/a"), create_time_ms=second) for second in range(1, every + 1)])
+
+        assert store.events_begin(since_ms=every - 3) == every - 4
+        assert [one.create_time_ms for one in store.events(after=store.events_begin(since_ms=1), limit=1)] == [
+            every - 9
+        ]
+        store.close()
+
+    def test_the_newest_events_are_so_many_of_a_subject(self, store: Store) -> None:
+        store.commit([happened(f"jobs/{name}") for name in "aabab"])
+
+        assert [store.events_begin(newest=many) for many in (1, 4, 5, 9)] == [4, 1, 0, 0]
+        assert [store.events_begin(newest=many, subject="jobs/b") for many in (1, 2)] == [3, 0]
+
     def test_old_events_go_beyond_the_cap(self, url: str) -> None:
         store = Store.open(url, events_kept=10)
         for _ in range(4):

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from headrace.cli import words
 from headrace.refusals import Code, Refusal
 from headrace.v1 import event_pb2
 from headrace.v1.job_service_pb2 import (
@@ -67,9 +68,46 @@ async def test_events_are_shown_oldest_first(controller: Controller) -> None:
     assert controller.requests[0].subject == "jobs/pi"
 
 
+async def test_of_more_events_than_wanted_the_newest_are_shown_and_the_rest_is_told_of(controller: Controller) -> None:
+    controller.answer("ListEvents", ListEventsResponse(events=[event(2), event(3), event(4)]))
+
+    ended = await headrace("events", "--limit", "2", "-o", "json", controller=controller.address)
+
+    assert [one["sequence"] for one in json.loads(ended.out)["events"]] == ["3", "4"]
+    assert ended.complaint == "older events are left out; --limit 0 shows all, not only 2"
+    assert controller.requests[0].newest_count == 3
+
+
+@pytest.mark.parametrize(("written", "seconds"), [("1970-01-01T01:00:07+01:00", 7), ("1970-01-01 00:01", 60)])
+async def test_events_are_asked_for_from_a_time_on(controller: Controller, written: str, seconds: int) -> None:
+    controller.answer("ListEvents", ListEventsResponse())
+
+    await headrace("events", "--since", written, controller=controller.address)
+
+    assert controller.requests[0].since.seconds == seconds
+
+
+async def test_events_are_asked_for_by_how_long_ago_they_were(controller: Controller) -> None:
+    controller.answer("ListEvents", ListEventsResponse())
+    before = words.now_ms()
+
+    await headrace("events", "--since", "2h", "--limit", "0", controller=controller.address)
+
+    assert before - 7_200_000 <= words.millis_of(controller.requests[0].since) <= words.now_ms() - 7_200_000
+    assert controller.requests[0].newest_count == 0
+
+
+@pytest.mark.parametrize("option", [("--since", "yesterday"), ("--limit", "-1"), ("--limit", "9999999999")])
+async def test_a_window_that_is_none_is_wrong_usage(controller: Controller, option: tuple[str, str]) -> None:
+    ended = await headrace("events", *option, controller=controller.address)
+
+    assert ended.code == 2
+    assert option[0] in ended.complaint
+
+
 async def test_followed_events_go_on_after_the_last_one_seen(controller: Controller) -> None:
     controller.answer("WatchEvents", [event(7), HANG], [event(8), Refusal(Code.NOT_FOUND, "ENOUGH", "enough")])
-    process = await begin("events", "-f", "-o", "json", controller=controller.address)
+    process = await begin("events", "-f", "--limit", "5", "-o", "json", controller=controller.address)
     assert process.stdout is not None
     assert json.loads(await process.stdout.readline())["sequence"] == "7"
 
@@ -78,6 +116,7 @@ async def test_followed_events_go_on_after_the_last_one_seen(controller: Control
 
     assert json.loads(await process.stdout.readline())["sequence"] == "8"
     assert await process.wait() == 1
+    assert [one.newest_count for one in controller.requests] == [5, 0]
     assert controller.requests[-1].after_sequence == 7
 
 

@@ -328,6 +328,28 @@ async def test_events_go_on_where_a_watch_had_ended(tmp_path: Path) -> None:
             assert (await anext(watch)).reason == "JOB_CANCELLED"
 
 
+async def test_the_newest_events_are_told_oldest_first_page_by_page(tmp_path: Path) -> None:
+    async with controller(tmp_path) as running:
+        for _ in range(3):
+            await running.client.create_job(SPEC)
+        every = [event.sequence async for event in running.client.events()]
+
+        newest = [event.sequence async for event in running.client.events(newest=2)]
+        watch = running.client.watch_events(after_sequence=every[-2])
+
+        assert newest == every[-2:]
+        assert (await anext(watch)).sequence == every[-1]
+        assert [event async for event in running.client.events(since_ms=1 << 45)] == []
+
+
+async def test_events_of_a_node_that_there_never_was_are_refused(tmp_path: Path) -> None:
+    async with controller(tmp_path) as running:
+        with pytest.raises(Refusal) as caught:
+            [event async for event in running.client.events("nodes/nowhere")]
+
+    assert caught.value.reason == "NODE_NOT_FOUND"
+
+
 async def test_health_and_reflection_answer(tmp_path: Path) -> None:
     async with controller(tmp_path) as running, aio.insecure_channel(running.address) as channel:
         health = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
