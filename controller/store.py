@@ -156,13 +156,14 @@ class Store:
     def commit(self, batch: Sequence[Job | Node | Use | LeaseTold | Event]) -> tuple[Event, ...]:
         """Saves all of the batch, or nothing; of two saves of one record the later counts.
 
-        Answers with the events of the batch and the numbers that they got.
+        A node that is forgotten leaves nothing behind. Answers with the events of the batch and their numbers.
         """
         # Two saves of one row in one statement would be an error, and all but the last are of no use.
         latest_jobs = {record.id: record for record in batch if isinstance(record, Job)}
         latest_nodes = {record.id: record for record in batch if isinstance(record, Node)}
         job_rows = [_job_row(job) for job in latest_jobs.values()]
-        node_rows = [_row(node) for node in latest_nodes.values()]
+        node_rows = [_row(node) for node in latest_nodes.values() if not node.forgotten]
+        forgotten = [node.id for node in latest_nodes.values() if node.forgotten]
         use_rows = [_row(use) for use in {record.id: record for record in batch if isinstance(record, Use)}.values()]
         with self._writing:
             first = self._sequence + 1
@@ -172,6 +173,8 @@ class Store:
                 self._save_jobs.execute(connection, job_rows)
                 self._save_nodes.execute(connection, node_rows)
                 self._save_uses.execute(connection, use_rows)
+                if forgotten:
+                    connection.execute(delete(schema.nodes).where(_NODE.id.in_(forgotten)))
                 for told in (record for record in batch if isinstance(record, LeaseTold)):
                     _save_lease(connection, told.agent_ms)
                 if numbered:

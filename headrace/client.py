@@ -193,7 +193,7 @@ class Client:
     def watch_nodes(self, where: str = "", *, readings: bool = False) -> AsyncGenerator[Node]:
         """The nodes for which `where` holds, all of them now, then each that changed. Does not end by itself.
 
-        With `readings`, each with every report.
+        With `readings`, each with every report. One that is `forgotten` has only its name.
         """
         return _records(Node, self._connection.watch_nodes(where, readings=readings))
 
@@ -226,6 +226,11 @@ class Client:
         if deadline_ms is not None:
             request.deadline.FromMilliseconds(deadline_ms)
         return await self._call(Node, self._connection.nodes.DrainNode, request)
+
+    async def forget(self, name: str) -> Node:
+        """Forget a node that is gone for good; `name` in full. Refused while it may be there, or has jobs."""
+        request = node_pb.ForgetNodeRequest(name=node_name(name))
+        return await self._call(Node, self._connection.nodes.ForgetNode, request)
 
     async def _create(self, request: job_pb.CreateJobRequest) -> Job:
         return await self._call(Job, self._connection.jobs.CreateJob, request, timeout_seconds=CREATE_TIMEOUT_SECONDS)

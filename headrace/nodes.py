@@ -215,6 +215,7 @@ class Node:
     drain_deadline_time_ms: int | None = None
     drifts: tuple[str, ...] = ()
     drift_count: int = 0
+    forgotten: bool = False
 
     @property
     def id(self) -> str:

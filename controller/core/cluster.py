@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import assert_never
 
-from controller.core import arrays, dependencies, drains, gangs, moves, placing, preempting, reports, ticks
+from controller.core import arrays, dependencies, drains, forgetting, gangs, moves, placing, preempting, reports, ticks
 from controller.core.book import Book
 from controller.core.model import (
     CancelAsked,
     DrainAsked,
     Effect,
     Event,
+    ForgetAsked,
     MoveAsked,
     Reported,
     SessionOver,
@@ -49,6 +50,8 @@ class Cluster:
                 moves.asked(self.book, event)
             case DrainAsked():
                 drains.asked(self.book, event)
+            case ForgetAsked():
+                forgetting.asked(self.book, event)
             case other:
                 assert_never(other)
         _settle(self.book)

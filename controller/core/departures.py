@@ -80,6 +80,11 @@ class Departures:
             self._rows_at[node] = rows
         return len(before) + len(rows)
 
+    def forget(self, node: str) -> None:
+        """The node is no more."""
+        self.put(node, _NO_SLOT, ())
+        self.unread.pop(node, None)
+
     def gang_changed(self, gang: Job, end: End) -> None:
         """The gang is this now, and all its tasks go by then."""
         rows = list(self._rows_of[gang.id])

@@ -136,7 +136,7 @@ def keep(book: Book, job: Job) -> None:
         found = _anew(book, job, kept, sought)
     if found is not None:
         if gives_way is not None:
-            _give_up(book, gives_way)
+            give_up(book, gives_way.id)
         turns.kept[job.id] = found
         turns.before.append(job.id)
     elif turns.kept.pop(job.id, None) is not None:
@@ -159,12 +159,13 @@ def _gives_way(book: Book, job: Job) -> Job | None:
     return None if last is job else last
 
 
-def _give_up(book: Book, head: Job) -> None:
+def give_up(book: Book, head: str) -> None:
+    """No room is kept for that job any more."""
     turns = book.turns
-    del turns.kept[head.id]
-    turns.sought.pop(head.id, None)
-    if head.id in turns.before:
-        turns.before.remove(head.id)
+    del turns.kept[head]
+    turns.sought.pop(head, None)
+    if head in turns.before:
+        turns.before.remove(head)
     turns.released = True
 
 

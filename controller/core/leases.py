@@ -64,6 +64,7 @@ class Leases:
 
     def __init__(self, policy: Policy, nodes: int) -> None:
         self._policy = policy
+        self._most_nodes = nodes
         self.lease = lease_of(policy, nodes)
         before = Lease(policy.lease_before_ms, policy.doubt_ms)
         self._before = before if before.agent_ms > self.lease.agent_ms else None
@@ -85,8 +86,9 @@ class Leases:
         return LeaseTold(self._saved_ms)
 
     def counted(self, nodes: int) -> None:
-        """There are so many nodes now: never fewer than before, so that no lease becomes shorter."""
-        lease = lease_of(self._policy, nodes)
+        """There are so many nodes now. It goes by the most that there were, so that no lease becomes shorter."""
+        self._most_nodes = max(self._most_nodes, nodes)
+        lease = lease_of(self._policy, self._most_nodes)
         if lease != self.lease:
             self.lease = lease
             # Whoever goes by a shorter one still needs answers as often as that asks for.
@@ -102,6 +104,10 @@ class Leases:
             self._before_until_ms = now_ms + self._before.node_ms
         elif now_ms > self._before_until_ms:
             self._before = None
+
+    def forget(self, node: str) -> None:
+        """The node is gone for good."""
+        self._answered_ms.pop(node, None)
 
     def answered(self, node: str, heard_ms: int) -> None:
         """The report that was heard then is answered."""

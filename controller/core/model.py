@@ -160,7 +160,16 @@ class DrainAsked:
     force: bool = False
 
 
-Event = Ticked | Reported | SessionOver | Submitted | SubmittedTogether | CancelAsked | MoveAsked | DrainAsked
+@dataclass(frozen=True, slots=True)
+class ForgetAsked:
+    """An operator says that the node of this id is gone for good."""
+
+    token: int
+    node: str
+
+
+Asked = Submitted | SubmittedTogether | CancelAsked | MoveAsked | DrainAsked | ForgetAsked
+Event = Ticked | Reported | SessionOver | Asked
 
 
 # Effects: what the core asks the shell to do. Saves come first, in one transaction for the batch.

@@ -30,10 +30,7 @@ def settled(book: Book) -> None:
             turns.claims[job_id] = replace(claim, until_ms=book.now_ms + book.policy.preemption_rest_ms)
             continue
         # What was to leave did not, or its node is no longer good for the job.
-        for node in turns.claims.pop(job_id).nodes:
-            book.touch(node)
-        turns.rests_until_ms[job_id] = book.now_ms + book.policy.preemption_rest_ms
-        book.capacity_changed()
+        end_claim(book, job_id)
     while turns.asking and keeping.may_look(book, _ASKING):
         job = book.jobs.get(next(iter(turns.asking)))
         del turns.asking[next(iter(turns.asking))]
@@ -46,6 +43,14 @@ def settled(book: Book) -> None:
             _next_asks(book, job)
         # One at an event: to look takes long where there are many nodes.
         return
+
+
+def end_claim(book: Book, job: str) -> None:
+    """What others were asked to leave for a job is kept for it no more."""
+    for node in book.turns.claims.pop(job).nodes:
+        book.touch(node)
+    book.turns.rests_until_ms[job] = book.now_ms + book.policy.preemption_rest_ms
+    book.capacity_changed()
 
 
 def would_leave(book: Book, job: Job) -> tuple[tuple[Victim, ...], tuple[Place, ...]] | None:

@@ -79,6 +79,10 @@ class Yardstick:
         self._count(node, 1)
         self._nodes[node.id] = node
 
+    def forget(self, node: str) -> None:
+        """The node is gone for good."""
+        self._count(self._nodes.pop(node), -1)
+
     def _count(self, node: Node, sign: int) -> None:
         self._latest = None
         self.cpu_millis += sign * node.description.capacity.cpu_millis

@@ -9,7 +9,7 @@ from typing import Any
 from grpc import aio
 
 from controller.core import moves
-from controller.core.model import DrainAsked, Reported
+from controller.core.model import DrainAsked, ForgetAsked, Reported
 from controller.logs import JobLogs
 from controller.services.jobs import page_size
 from controller.shell import Outbox, Shell
@@ -116,14 +116,20 @@ class NodeService(NodeServiceServicer):
 
     async def WatchNodes(self, request: pb.WatchNodesRequest, context: Any) -> AsyncIterator[node_pb2.Node]:  # noqa: ARG002, N802, D102
         feed = self._shell.readings if request.readings else self._shell.nodes
+        told: dict[str, None] = {}
         with feed.subscribed() as changes:
             for node in self._matching(request.filter):
+                told[node.id] = None
                 yield stored.message(node)
             while True:
                 # What changed more than once meanwhile is told once.
                 for changed in dict.fromkeys([await changes.next(), *changes.waiting()]):
                     for node in self._matching(request.filter, only=changed):
+                        told[node.id] = None
                         yield stored.message(node)
+                    if changed in told and changed not in self._book.nodes:
+                        del told[changed]
+                        yield stored.message(Node(f"nodes/{changed}", forgotten=True))
 
     async def CordonNode(self, request: pb.CordonNodeRequest, context: Any) -> node_pb2.Node:  # noqa: ARG002, N802, D102
         return await self._drained(request.name, Drain.CORDONED)
@@ -139,6 +145,15 @@ class NodeService(NodeServiceServicer):
                 message = f"deadline: {deadline_ms} ms is not from 0s to {units.format_duration(units.MAX_DURATION_MS)}"
                 raise Refusal(Code.INVALID_ARGUMENT, "DEADLINE_INVALID", message)
         return await self._drained(request.name, Drain.DRAINING, deadline_ms=deadline_ms, force=request.force)
+
+    async def ForgetNode(self, request: pb.ForgetNodeRequest, context: Any) -> node_pb2.Node:  # noqa: ARG002, N802, D102
+        name = request.name.removeprefix("nodes/")
+        if not NODE_ID.fullmatch(name):
+            message = f"name: {name!r} is no node's id; write it in full, as `headrace nodes` has it"
+            raise Refusal(Code.INVALID_ARGUMENT, "NODE_INVALID", message)
+        forgotten = await self._shell.ask(lambda token: ForgetAsked(token, name))
+        message_of: node_pb2.Node = stored.message(forgotten)
+        return message_of
 
     async def _drained(
         self, name: str, drain: Drain, *, deadline_ms: int | None = None, force: bool = False

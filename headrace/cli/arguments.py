@@ -258,6 +258,13 @@ COMMANDS: dict[str, Command] = {
     "undrain": Command(
         "nodes", "uncordon", "End a drain: give the node jobs again.", "headrace undrain node-b", options.node_options
     ),
+    "forget": Command(
+        "nodes",
+        "forget",
+        "Forget a node that is gone for good.",
+        "headrace forget node-b",
+        options.forget_options,
+    ),
     "resolve": Command(
         "identifiers",
         "resolve",

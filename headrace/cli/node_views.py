@@ -26,6 +26,8 @@ def rows(response: ListNodesResponse, now: int, *, wide: bool) -> list[Sequence[
 
 def state(node: Node) -> str:
     """What a node is and whether it takes jobs: "READY", "READY, DRAINING", "READY, engine unreachable"."""
+    if node.forgotten:
+        return "FORGOTTEN"
     found = [words.enum_name(Node.State, node.state)]
     if node.drain:
         found.append(words.enum_name(Node.Drain, node.drain))
@@ -38,6 +40,14 @@ def change(node: Node) -> str:
     """A line about a node that changed."""
     jobs = f", {words.counted(len(node.jobs), 'job')}" if node.jobs else ""
     return f"{words.id_of(node.name)} {state(node)}{jobs}"
+
+
+def forgotten(node: Node) -> str:
+    """A line about a node that is to be forgotten."""
+    name = words.id_of(node.name)
+    if node.HasField("create_time"):
+        return f"{name} is forgotten; what happened to it is in headrace events --subject {node.name}"
+    return f"there is no node {name}, or no more; headrace nodes lists them"
 
 
 def now(node: Node) -> str:

@@ -1,4 +1,4 @@
-"""headrace nodes, node, cordon, uncordon, drain, undrain."""
+"""headrace nodes, node, cordon, uncordon, drain, undrain, forget."""
 
 import asyncio
 from argparse import Namespace
@@ -11,6 +11,7 @@ from headrace.v1.node_pb2 import Node
 from headrace.v1.node_service_pb2 import (
     CordonNodeRequest,
     DrainNodeRequest,
+    ForgetNodeRequest,
     GetNodeRequest,
     ListNodesRequest,
     ListNodesResponse,
@@ -74,6 +75,14 @@ async def drain(connection: Connection, arguments: Namespace) -> int:
     return 0
 
 
+async def forget(connection: Connection, arguments: Namespace) -> int:
+    """Forget a node that is gone for good."""
+    request = ForgetNodeRequest(name=node_name(arguments.node))
+    forgotten = await connection.call(connection.nodes.ForgetNode, request)
+    render.show(forgotten, arguments.output, lambda node, _wide: [node_views.forgotten(node)])
+    return 0
+
+
 async def _drained(connection: Connection, draining: Node, deadline_ms: int | None) -> Node:
     """The node once it reports that nothing is left. Raises Refusal with what is in the way."""
     latest, told = draining, ""
@@ -81,7 +90,7 @@ async def _drained(connection: Connection, draining: Node, deadline_ms: int | No
     try:
         async with asyncio.timeout(give_up_ms / 1000 if give_up_ms is not None else None):
             async for latest in connection.watch_nodes(f'name == "{words.id_of(draining.name)}"'):
-                if latest.drain == Node.DRAINED:
+                if latest.drain == Node.DRAINED or latest.forgotten:
                     return latest
                 if latest.drain != Node.DRAINING:
                     raise Refusal(

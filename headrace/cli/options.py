@@ -82,6 +82,11 @@ def node_options(parser: Parser) -> None:
     parser.add_argument("node", metavar="NODE", type=_name, help="its name, or the beginning of it")
 
 
+def forget_options(parser: Parser) -> None:
+    """Those of forget."""
+    parser.add_argument("node", metavar="NODE", type=_name, help="its name, in full")
+
+
 def where_options(parser: Parser) -> None:
     """Those of where."""
     about = f"only those for which it holds, {_EXPRESSION}"

@@ -48,6 +48,11 @@ class Board:
 
     def put(self, node: Node) -> None:
         """Takes over a node as it now is."""
+        if node.forgotten:
+            self._nodes.pop(node.name, None)
+            self._ordered = None
+            self.changes += 1
+            return
         lines = tuple(_lines(node))
         self._nodes[node.name] = lines
         for line in lines:

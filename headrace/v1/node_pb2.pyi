@@ -219,7 +219,7 @@ class Engine(_message.Message):
     def __init__(self, reachable: bool = ..., message: _Optional[str] = ...) -> None: ...
 
 class Node(_message.Message):
-    __slots__ = ("name", "state", "drain", "description", "devices", "load", "engine", "free", "jobs", "create_time", "report_time", "session", "generation", "blockers", "drain_deadline_time", "drifts", "drift_count")
+    __slots__ = ("name", "state", "drain", "description", "devices", "load", "engine", "free", "jobs", "create_time", "report_time", "session", "generation", "blockers", "drain_deadline_time", "drifts", "drift_count", "forgotten")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Node.State]
@@ -255,6 +255,7 @@ class Node(_message.Message):
     DRAIN_DEADLINE_TIME_FIELD_NUMBER: _ClassVar[int]
     DRIFTS_FIELD_NUMBER: _ClassVar[int]
     DRIFT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    FORGOTTEN_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: Node.State
     drain: Node.Drain
@@ -272,4 +273,5 @@ class Node(_message.Message):
     drain_deadline_time: _timestamp_pb2.Timestamp
     drifts: _containers.RepeatedScalarFieldContainer[str]
     drift_count: int
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[Node.State, str]] = ..., drain: _Optional[_Union[Node.Drain, str]] = ..., description: _Optional[_Union[NodeDescription, _Mapping]] = ..., devices: _Optional[_Iterable[_Union[Device, _Mapping]]] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., engine: _Optional[_Union[Engine, _Mapping]] = ..., free: _Optional[_Union[Capacity, _Mapping]] = ..., jobs: _Optional[_Iterable[str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., session: _Optional[int] = ..., generation: _Optional[int] = ..., blockers: _Optional[_Iterable[str]] = ..., drain_deadline_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., drifts: _Optional[_Iterable[str]] = ..., drift_count: _Optional[int] = ...) -> None: ...
+    forgotten: bool
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[Node.State, str]] = ..., drain: _Optional[_Union[Node.Drain, str]] = ..., description: _Optional[_Union[NodeDescription, _Mapping]] = ..., devices: _Optional[_Iterable[_Union[Device, _Mapping]]] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., engine: _Optional[_Union[Engine, _Mapping]] = ..., free: _Optional[_Union[Capacity, _Mapping]] = ..., jobs: _Optional[_Iterable[str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., session: _Optional[int] = ..., generation: _Optional[int] = ..., blockers: _Optional[_Iterable[str]] = ..., drain_deadline_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., drifts: _Optional[_Iterable[str]] = ..., drift_count: _Optional[int] = ..., forgotten: bool = ...) -> None: ...

@@ -86,3 +86,9 @@ class DrainNodeRequest(_message.Message):
     deadline: _duration_pb2.Duration
     force: bool
     def __init__(self, name: _Optional[str] = ..., deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., force: bool = ...) -> None: ...
+
+class ForgetNodeRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...

@@ -77,6 +77,11 @@ class NodeServiceStub(object):
                 request_serializer=headrace_dot_v1_dot_node__service__pb2.DrainNodeRequest.SerializeToString,
                 response_deserializer=headrace_dot_v1_dot_node__pb2.Node.FromString,
                 _registered_method=True)
+        self.ForgetNode = channel.unary_unary(
+                '/headrace.v1.NodeService/ForgetNode',
+                request_serializer=headrace_dot_v1_dot_node__service__pb2.ForgetNodeRequest.SerializeToString,
+                response_deserializer=headrace_dot_v1_dot_node__pb2.Node.FromString,
+                _registered_method=True)
 
 
 class NodeServiceServicer(object):
@@ -125,8 +130,8 @@ class NodeServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchNodes(self, request, context):
-        """All nodes now, then each one that changed: its state, its description, a device, but no reading of a sensor. Never
-        ends by itself.
+        """All nodes now, then each one that changed: its state, its description, a device, but no reading of a sensor. Of one
+        that is forgotten then only its name, and that. Never ends by itself.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -149,6 +154,15 @@ class NodeServiceServicer(object):
     def DrainNode(self, request, context):
         """No new jobs, and those that are there are moved away, but for those about to end. Refused where some have nowhere
         to go: NO_ROOM_ELSEWHERE. Of a node that is being drained already, only the deadline is changed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForgetNode(self, request, context):
+        """It is gone for good: nothing is known of it any more, but what happened. Refused while it may be there
+        (NODE_IS_HEARD) or has jobs (NODE_HAS_JOBS). Answers with what it was last; where there is none of that name, as
+        when this was asked before, with its name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -195,6 +209,11 @@ def add_NodeServiceServicer_to_server(servicer, server):
             'DrainNode': grpc.unary_unary_rpc_method_handler(
                     servicer.DrainNode,
                     request_deserializer=headrace_dot_v1_dot_node__service__pb2.DrainNodeRequest.FromString,
+                    response_serializer=headrace_dot_v1_dot_node__pb2.Node.SerializeToString,
+            ),
+            'ForgetNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForgetNode,
+                    request_deserializer=headrace_dot_v1_dot_node__service__pb2.ForgetNodeRequest.FromString,
                     response_serializer=headrace_dot_v1_dot_node__pb2.Node.SerializeToString,
             ),
     }
@@ -414,6 +433,33 @@ class NodeService(object):
             target,
             '/headrace.v1.NodeService/DrainNode',
             headrace_dot_v1_dot_node__service__pb2.DrainNodeRequest.SerializeToString,
+            headrace_dot_v1_dot_node__pb2.Node.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForgetNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace.v1.NodeService/ForgetNode',
+            headrace_dot_v1_dot_node__service__pb2.ForgetNodeRequest.SerializeToString,
             headrace_dot_v1_dot_node__pb2.Node.FromString,
             options,
             channel_credentials,

@@ -41,8 +41,8 @@ class NodeServiceStub:
     ListNodes: _aio.UnaryUnaryMultiCallable[_node_service_pb2.ListNodesRequest, _node_service_pb2.ListNodesResponse]
     """All nodes that ever reported and were not forgotten."""
     WatchNodes: _aio.UnaryStreamMultiCallable[_node_service_pb2.WatchNodesRequest, _node_pb2.Node]
-    """All nodes now, then each one that changed: its state, its description, a device, but no reading of a sensor. Never
-    ends by itself.
+    """All nodes now, then each one that changed: its state, its description, a device, but no reading of a sensor. Of one
+    that is forgotten then only its name, and that. Never ends by itself.
     """
     CordonNode: _aio.UnaryUnaryMultiCallable[_node_service_pb2.CordonNodeRequest, _node_pb2.Node]
     """No new jobs."""
@@ -51,6 +51,11 @@ class NodeServiceStub:
     DrainNode: _aio.UnaryUnaryMultiCallable[_node_service_pb2.DrainNodeRequest, _node_pb2.Node]
     """No new jobs, and those that are there are moved away, but for those about to end. Refused where some have nowhere
     to go: NO_ROOM_ELSEWHERE. Of a node that is being drained already, only the deadline is changed.
+    """
+    ForgetNode: _aio.UnaryUnaryMultiCallable[_node_service_pb2.ForgetNodeRequest, _node_pb2.Node]
+    """It is gone for good: nothing is known of it any more, but what happened. Refused while it may be there
+    (NODE_IS_HEARD) or has jobs (NODE_HAS_JOBS). Answers with what it was last; where there is none of that name, as
+    when this was asked before, with its name.
     """
 
 class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -108,8 +113,8 @@ class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _node_service_pb2.WatchNodesRequest,
         context: _aio.ServicerContext[_node_service_pb2.WatchNodesRequest, _abc.AsyncIterator[_node_pb2.Node]],
     ) -> _abc.AsyncIterator[_node_pb2.Node]:
-        """All nodes now, then each one that changed: its state, its description, a device, but no reading of a sensor. Never
-        ends by itself.
+        """All nodes now, then each one that changed: its state, its description, a device, but no reading of a sensor. Of one
+        that is forgotten then only its name, and that. Never ends by itself.
         """
 
     @_abc_1.abstractmethod
@@ -136,6 +141,17 @@ class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_node_pb2.Node]:
         """No new jobs, and those that are there are moved away, but for those about to end. Refused where some have nowhere
         to go: NO_ROOM_ELSEWHERE. Of a node that is being drained already, only the deadline is changed.
+        """
+
+    @_abc_1.abstractmethod
+    def ForgetNode(
+        self,
+        request: _node_service_pb2.ForgetNodeRequest,
+        context: _aio.ServicerContext[_node_service_pb2.ForgetNodeRequest, _abc.Awaitable[_node_pb2.Node]],
+    ) -> _abc.Awaitable[_node_pb2.Node]:
+        """It is gone for good: nothing is known of it any more, but what happened. Refused while it may be there
+        (NODE_IS_HEARD) or has jobs (NODE_HAS_JOBS). Answers with what it was last; where there is none of that name, as
+        when this was asked before, with its name.
         """
 
 def add_NodeServiceServicer_to_server(servicer: NodeServiceServicer, server: _aio.Server) -> None: ...

@@ -156,6 +156,21 @@ class StoreSuite:
 
         assert event.sequence == 1
 
+    def test_of_a_node_that_is_forgotten_what_happened_is_left(self, store: Store) -> None:
+        store.commit([node("n"), node("other"), happened("nodes/n")])
+
+        store.commit([replace(node("n"), forgotten=True)])
+
+        assert store.load() == ((), (node("other"),))
+        assert len(store.events(after=0, limit=10, subject="nodes/n")) == 1
+
+    def test_a_node_that_comes_back_once_it_is_forgotten_is_a_new_one(self, store: Store) -> None:
+        store.commit([node("n")])
+
+        store.commit([replace(node("n"), forgotten=True), replace(node("n"), session=1)])
+
+        assert store.load() == ((), (replace(node("n"), session=1),))
+
     def test_events_are_numbered_in_their_order(self, store: Store) -> None:
         first = store.commit([happened("jobs/a", "ONE"), job("a"), happened("jobs/a", "TWO")])
         second = store.commit([happened("jobs/a", "THREE")])

@@ -252,6 +252,8 @@ class World:
                         self.happenings.append(record.reason)
                     elif isinstance(record, controller.LeaseTold):
                         self.lease_ms = record.agent_ms
+                    elif isinstance(record, Node) and record.forgotten:
+                        self.store.pop(record.name, None)
                     else:
                         self.store[record.name] = record
                 case controller.Changed(node):

@@ -6,7 +6,7 @@ from agent.runtimes.runtime import Ref
 from controller.core import keeping, model
 from controller.core.backfill import Kept
 from controller.core.turns import Patience
-from headrace.jobs import Condition, Dependency, Job, JobState, Requests, Retry, RetryCause, Timeouts
+from headrace.jobs import Condition, Dependency, JobState, Requests, Retry, RetryCause, Timeouts
 from headrace.neighbours import Neighbours
 from headrace.nodes import Drain
 from headrace.projects import Declared, Quota
@@ -22,13 +22,13 @@ WHOLE = Requests(4_000, GIB)
 def given_up(world: World, patched: pytest.MonkeyPatch, millis: int) -> list[str]:
     """For whom room is kept no more for the sake of others, in that time."""
     found: list[str] = []
-    give_up = keeping._give_up
+    give_up = keeping.give_up
 
-    def noted(book: object, head: Job) -> None:
-        found.append(head.id)
+    def noted(book: object, head: str) -> None:
+        found.append(head)
         give_up(book, head)  # type: ignore[arg-type]
 
-    patched.setattr(keeping, "_give_up", noted)
+    patched.setattr(keeping, "give_up", noted)
     world.pass_time(millis)
     return found
 

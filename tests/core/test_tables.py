@@ -150,6 +150,7 @@ changes = st.lists(
         st.tuples(st.just("held"), st.sampled_from(NAMES), usages),
         st.tuples(st.just("read"), st.sampled_from(NAMES), loads),
         st.tuples(st.just("asked"), st.integers(0, 2), st.just(None)),
+        st.tuples(st.just("gone"), st.sampled_from(NAMES), st.just(None)),
     ),
     max_size=25,
 )
@@ -207,6 +208,7 @@ changes_of_devices = st.builds(
             st.tuples(st.just("held"), st.sampled_from(NAMES), usages),
             st.tuples(st.just("read"), st.sampled_from(NAMES), loads),
             st.tuples(st.just("asked"), st.integers(0, 2), st.just(None)),
+            st.tuples(st.just("gone"), st.sampled_from(NAMES), st.just(None)),
         ),
         max_size=8,
     ),
@@ -237,6 +239,11 @@ class Both:
                 read = tuple(replace(one, temperature_celsius=50.0) for one in self.nodes[name].devices)
                 self.nodes[name] = replace(self.nodes[name], load=load, devices=read)
                 self.snapshot.put_readings(self.nodes[name])
+
+            case "gone", str(name), None if name in self.nodes:
+                del self.nodes[name], self.usages[name]
+                self.snapshot.forget(name)
+                self.tables = Tables(self.snapshot)
 
     def by_hand(self, job: Job, but: str = "") -> Place | str:
         nodes_then = [node for name, node in self.nodes.items() if name != but]

@@ -79,6 +79,19 @@ async def test_a_node_is_closed_and_opened(controller: Controller, command: str,
     assert controller.requests[0].name == "nodes/east"
 
 
+async def test_a_node_that_is_gone_is_forgotten(controller: Controller) -> None:
+    gone = node(forgotten=True)
+    gone.create_time.seconds = 1
+    controller.answer("ForgetNode", gone, node_pb2.Node(name="nodes/east-1", forgotten=True))
+
+    first = await headrace("forget", "east-1", controller=controller.address)
+    again = await headrace("forget", "east-1", controller=controller.address)
+
+    assert first.lines == ["east-1 is forgotten; what happened to it is in headrace events --subject nodes/east-1"]
+    assert (again.code, again.lines) == (0, ["there is no node east-1, or no more; headrace nodes lists them"])
+    assert controller.requests[0].name == "nodes/east-1"
+
+
 async def test_a_drain_that_is_waited_for_ends_when_the_node_reports_that_nothing_is_left(
     controller: Controller,
 ) -> None:

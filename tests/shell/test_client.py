@@ -231,6 +231,7 @@ async def test_a_move_answers_with_the_job(controller: Controller, client: Clien
         ("CordonNode", Client.cordon),
         ("UncordonNode", Client.uncordon),
         ("DrainNode", Client.drain),
+        ("ForgetNode", Client.forget),
     ],
 )
 async def test_a_node_is_a_record(

@@ -53,6 +53,14 @@ def devices(board: Board) -> list[str]:
     return [f"{line.cells[0]} {line.cells[1]}" for line in board.lines()]
 
 
+def test_a_node_that_is_forgotten_is_not_shown_any_more() -> None:
+    board = board_of(node_pb2.Node(name="nodes/a"), node_pb2.Node(name="nodes/b"))
+
+    board.put(node_pb2.Node(name="nodes/a", forgotten=True))
+
+    assert [line.cells[0] for line in board.lines()] == ["b"]
+
+
 class Watched:
     """A watch of nodes that tells when all of them were taken."""
 

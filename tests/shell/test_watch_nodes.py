@@ -13,6 +13,7 @@ from controller.core.leases import REPORTS_A_LEASE, lease_of
 from controller.core.model import Event, SessionOver
 from controller.core.policy import Policy
 from headrace.nodes import Device, Health, Load, Node, NodeState
+from headrace.refusals import Refusal
 from tests.shell.controller_double import begin
 from tests.shell.running_controller import LEASE_MS, agent, controller
 
@@ -124,6 +125,27 @@ async def test_the_program_shows_who_joins_and_what_is_wrong_with_devices(tmp_pa
 
     assert first.decode() == "a READY; 1 x H100\n"
     assert second.decode() == "a READY; 1 x H100; nvidia H100 GPU-1 DEGRADED: ECC\n"
+
+
+async def test_a_node_that_is_forgotten_is_told_of_once_more_and_what_happened_to_it_stays(tmp_path: Path) -> None:
+    async with controller(tmp_path) as running, agent(running, "other") as other:
+        async with agent(running, "gone") as there:
+            await there.say()
+        await other.say()
+        async with aclosing(running.client.watch_nodes('name != "nobody"')) as watch:
+            await seen(watch, lambda node: node.id == "other")
+            with pytest.raises(Refusal, match="gone is not gone: it has been silent for"):
+                await running.client.forget("gone")
+            running.parts.shell.cluster.book.heard_ms["gone"] -= 10 * LEASE_MS
+
+            assert (await running.client.forget("gone")).forgotten
+            told = await seen(watch, lambda node: node.id == "gone" and node.forgotten)
+
+        assert told == Node("nodes/gone", forgotten=True)
+        assert await running.client.forget("gone") == told
+        assert [node.id async for node in running.client.nodes()] == ["other"]
+        happened = [event.reason async for event in running.client.events("nodes/gone")]
+        assert (happened[0], happened[-1]) == ("NODE_READY", "NODE_FORGOTTEN")
 
 
 async def test_that_a_nodes_stream_is_over_is_judged_at_once_and_forgotten_with_its_next_report(

@@ -209,6 +209,8 @@ class SimulatedController(Process):
                 case controller.Save(Job() as job):
                     written.append((Occurrence.JOB_SAVED, self.jobs.get(job.id), job))
                     self.jobs[job.id] = job
+                case controller.Save(Node(forgotten=True) as node):
+                    del self.nodes[node.id]
                 case controller.Save(Node() as node):
                     written.append((Occurrence.NODE_SAVED, None, node))
                     self.nodes[node.id] = node

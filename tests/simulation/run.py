@@ -14,6 +14,7 @@ from tests.simulation.controller import POLICY
 from tests.simulation.emphasis import ANY, RELATIONS, Emphasis
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import Broken
+from tests.simulation.operators import Operators
 from tests.simulation.pacing import PACED, Pacing
 from tests.simulation.speeds import UNEQUAL, Speeds
 from tests.simulation.tenants import CROWDED, Tenants
@@ -62,8 +63,10 @@ def run(seed: int, story: Story | None = None, emphasis: Emphasis = ANY) -> str:
     is_batched = emphasis is RELATIONS or (emphasis is ANY and together.random() < BATCHED)
     batches = Batches(together) if is_batched else None
     users = Users(world, emphasis, Random(f"gangs of {seed}"), relations, tenants, particular, batches)
+    operators = Operators(Random(f"operators of {seed}"))
     while world.now_ms < ROUGH_MS:
         users.act()
+        operators.act(world)
         world.pass_time(STEP_MS)
     _calm(world)
     return digest(world)

@@ -47,6 +47,15 @@ class Costs:
         packing = self._packing.copy(mix) if self._packing is not None else None
         return with_its_own(self, _snapshot=snapshot, _mix=mix, _packing=packing)
 
+    def forget(self, slot: int, last: int) -> None:
+        """The node of a slot is no more, and that of the last one has it. What is usual stays known."""
+        if len(self._hosts) > last:
+            self._hosts[slot] = self._hosts[last]
+            del self._hosts[last]
+        else:
+            self._hosts, self._described = [], UNKNOWN
+        self._packing, self.begun = None, 0
+
     def refresh(self, wants: Requests | None = None) -> None:
         """Follows what has changed: all of it, unless somebody `wants` CPU and memory alone.
 

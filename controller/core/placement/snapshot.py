@@ -157,6 +157,21 @@ class Snapshot:
             self.clock += 1
             self.read[slot] = self.last_read = self.clock
 
+    def forget(self, node: str) -> None:
+        """The node is no more: the last one has its slot. Whoever keeps anything by slot is to begin anew."""
+        slot, last = self.slots.pop(node), len(self.nodes) - 1
+        moved, usage = self.nodes.pop(), self.usages.pop()
+        if slot < last:
+            self.nodes[slot], self.usages[slot], self.slots[moved.id] = moved, usage, slot
+        self.whereabouts.forget(slot, last)
+        self._rank = None
+        of_slots = [value for value in vars(self).values() if isinstance(value, np.ndarray)]
+        for value in [*of_slots, *(one.values for one in self._columns.values())]:
+            value[..., slot] = value[..., last]
+            value[..., last] = 0
+        self.standing[last] = 1
+        self.changed[last] = self.described[last] = self.read[last] = self.device_bytes[:, last] = UNKNOWN
+
     def hold(self, slot: int, usage: Usage) -> None:
         """What is held of a node is this now."""
         self.put(self.nodes[slot], usage, is_another=False)

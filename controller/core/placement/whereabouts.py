@@ -73,6 +73,20 @@ class Whereabouts:
                 del self._counts[name]
         _count(self._counts, slot, usage.names)
 
+    def forget(self, slot: int, last: int) -> None:
+        """The node of a slot is no more, and that of the last one has it."""
+        self._counts = None
+        for name, there in list(self.shunned.items()):
+            there.pop(slot, None)
+            if last in there:
+                del there[last]
+                there[slot] = None
+            if not there:
+                del self.shunned[name]
+        for one in self._fields.values():
+            one.of_slot[slot] = one.of_slot[last]
+            one.of_slot[last] = NO_VALUE
+
     def emptied(self) -> None:
         """From now on nothing is held."""
         self._counts, self.shunned = {}, {}
