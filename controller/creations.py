@@ -1,7 +1,7 @@
 """How jobs come to be: what a request made before is found, images are pinned, and the core is asked."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -36,6 +36,35 @@ class Wanted:
     def id(self) -> str:
         """What its job is called."""
         return job_id(self.spec.display_name, self.request_id)
+
+
+class _Batch:
+    """Jobs that are asked for together, by what they call each other: by name, or by id."""
+
+    def __init__(self, several: Iterable[tuple[Wanted, Job | None]] = ()) -> None:
+        """With each what its request, or one that took its id, has made before."""
+        self._called: dict[str, dict[str, None]] = {}
+        # The ids of those that are new, and what those are that were made before.
+        self.new: dict[str, None] = {}
+        self._made: dict[str, str] = {}
+        for one, earlier in several:
+            for name in (one.spec.display_name, one.id):
+                self._called.setdefault(name, {})[one.id] = None
+            if earlier is not None and _is_made(one, earlier):
+                self._made[one.id] = earlier.id
+            else:
+                self.new[one.id] = None
+
+    def meant(self, written: str, by: Wanted) -> str:
+        """The id of the other one that `by` names, else what it has written. Raises Refusal where it may be several."""
+        found = [one for one in self._called.get(written.removeprefix("jobs/"), ()) if one != by.id]
+        if len(found) > 1:
+            message = f"{written!r} may be any of {len(found)} jobs that are submitted with it; give each its own name"
+            raise Refusal(Code.INVALID_ARGUMENT, "NAME_AMBIGUOUS", message)
+        return self._made.get(found[0], found[0]) if found else written
+
+
+_ALONE = _Batch()
 
 
 class Creations:
@@ -75,7 +104,7 @@ class Creations:
 
     async def _one(self, wanted: Wanted) -> Job:
         [earlier] = await self._earlier.of((wanted.request_id, wanted.id))
-        if earlier is not None and earlier.request_id == wanted.request_id:
+        if earlier is not None and _is_made(wanted, earlier):
             # What was taken on once is answered without the registry.
             return earlier
         images = await self.pins(wanted.spec)
@@ -90,10 +119,11 @@ class Creations:
         known = await self._earlier.of(*((one.request_id, one.id) for one in several))
         pinned = await self._all_pins(several, known)
         images = [pinned.get(_images(one.spec), ()) for one in several]
+        batch = _Batch(zip(several, known, strict=True))
 
         async def ask() -> tuple[Job, ...]:
             events = [
-                await self._submitted(one, pins, earlier, within=f"requests[{number}]: ")
+                await self._submitted(one, pins, earlier, batch, within=f"requests[{number}]: ")
                 for number, (one, pins, earlier) in enumerate(zip(several, images, known, strict=True))
             ]
             answer = await self._shell.ask(lambda token: SubmittedTogether(token, tuple(events)))
@@ -107,7 +137,7 @@ class Creations:
         """The pins of all that these ask for, some at a time; the Refusal is that of the first that has one."""
         asked: dict[tuple[str, ...], int] = {}
         for number, (one, earlier) in enumerate(zip(several, known, strict=True)):
-            if earlier is None or earlier.request_id != one.request_id:
+            if not _is_made(one, earlier):
                 asked.setdefault(_images(one.spec), number)
         pinned: dict[tuple[str, ...], tuple[ImagePin, ...]] = {}
         refused: dict[int, Refusal] = {}
@@ -132,18 +162,33 @@ class Creations:
         return pinned
 
     async def _submitted(
-        self, wanted: Wanted, images: tuple[ImagePin, ...], earlier: Job | None, *, within: str = ""
+        self,
+        wanted: Wanted,
+        images: tuple[ImagePin, ...],
+        earlier: Job | None,
+        batch: _Batch = _ALONE,
+        *,
+        within: str = "",
     ) -> Submitted:
-        awaited = [await self._awaited(one.job, within) for one in wanted.spec.after]
-        spec = dependencies.resolved(wanted.spec, [job.id for job in awaited]) if awaited else wanted.spec
-        return Submitted(0, wanted.id, spec, images, wanted.request_id, wanted.dry_run, earlier, tuple(awaited))
+        found = [await self._followed(wanted, one.job, batch, within) for one in wanted.spec.after]
+        awaited = tuple(one for one in found if isinstance(one, Job))
+        ids = [one.id if isinstance(one, Job) else one for one in found]
+        spec = dependencies.resolved(wanted.spec, ids) if ids else wanted.spec
+        return Submitted(0, wanted.id, spec, images, wanted.request_id, wanted.dry_run, earlier, awaited)
 
-    async def _awaited(self, name: str, within: str) -> Job:
+    async def _followed(self, wanted: Wanted, name: str, batch: _Batch, within: str) -> Job | str:
+        """The job that another one is to follow; or its id, where both are made together."""
         try:
-            return await self._find(name)
+            meant = batch.meant(name, wanted)
+            return meant if meant in batch.new else await self._find(meant)
         except Refusal as refusal:
             message = f"{within}after: {refusal.message}"
             raise Refusal(refusal.code, refusal.reason, message, field="after") from refusal
+
+
+def _is_made(wanted: Wanted, earlier: Job | None) -> bool:
+    """Whether its request made this job before."""
+    return earlier is not None and earlier.request_id == wanted.request_id
 
 
 def _images(spec: JobSpec) -> tuple[str, ...]:

@@ -1,10 +1,11 @@
 """The controller's judgement: events in, effects out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import assert_never
 
 from controller.core import arrays, dependencies, drains, forgetting, gangs, moves, placing, preempting, reports, ticks
 from controller.core.book import Book
+from controller.core.dependencies import NO_NAMES
 from controller.core.model import (
     CancelAsked,
     DrainAsked,
@@ -83,9 +84,14 @@ def _submitted(book: Book, event: Submitted) -> None:
 
 
 def _submitted_together(book: Book, event: SubmittedTogether) -> None:
+    new = {one.id: one for one in event.jobs if not _is_made(one, _known(book, one))}
+    if circle := dependencies.circle(new):
+        number = next(number for number, one in enumerate(event.jobs) if one.id == circle[0])
+        book.answer(event.token, dependencies.in_a_circle([new[one] for one in circle]).within(f"requests[{number}]"))
+        return
     taken: list[tuple[Submitted, tuple[Dependency, ...] | Job]] = []
     for number, one in enumerate(event.jobs):
-        found = _checked(book, one)
+        found = _checked(book, one, new)
         if isinstance(found, Refusal):
             book.answer(event.token, found.within(f"requests[{number}]"))
             return
@@ -95,28 +101,41 @@ def _submitted_together(book: Book, event: SubmittedTogether) -> None:
 
 def _taken_on(book: Book, taken: Sequence[tuple[Submitted, tuple[Dependency, ...] | Job]]) -> tuple[Job, ...]:
     """The jobs, those that are new at their places if they have any; of the others those that were made before."""
-    jobs = [_made(book, one, found) if isinstance(found, tuple) else found for one, found in taken]
+    # What is only looked at has no id by which others could be told of it, and no name.
+    called = {one.id: one.spec.display_name for one, _ in taken if one.dry_run}
+    jobs = [_made(book, one, found, called) if isinstance(found, tuple) else found for one, found in taken]
     new = [job for job, (_, found) in zip(jobs, taken, strict=True) if isinstance(found, tuple)]
-    # What is only asked about has no name.
     placing.came(book, [job for job in new if job.name])
     return tuple([book.jobs.get(job.id, job) for job in jobs])
 
 
-def _checked(book: Book, event: Submitted) -> tuple[Dependency, ...] | Job | Refusal:
-    """What the job has to wait for; or the one that the request made before; or why there can be none."""
-    known = book.requested(event.request_id, event.id) or event.earlier
+def _known(book: Book, event: Submitted) -> Job | None:
+    """The job that the request made before, else one that has its id."""
+    return book.requested(event.request_id, event.id) or event.earlier
+
+
+def _is_made(event: Submitted, known: Job | None) -> bool:
+    return known is not None and known.request_id == event.request_id
+
+
+def _checked(book: Book, event: Submitted, new: Collection[str] = ()) -> tuple[Dependency, ...] | Job | Refusal:
+    """What the job has to wait for; or the one that the request made before; or why there can be none.
+
+    `new` are those that are made with it.
+    """
+    known = _known(book, event)
     if known is not None:
-        return known if known.request_id == event.request_id else _id_taken(known)
-    waits_for = dependencies.unmet(book, event)
+        return known if _is_made(event, known) else _id_taken(known)
+    waits_for = dependencies.unmet(book, event, new)
     if isinstance(waits_for, Refusal):
         return waits_for
     refusal = book.projects.unknown(event.spec.project) or _apart_from_an_id(book, event.spec)
     return refusal or admission.unrunnable(event.spec, event.images, book.nodes.values()) or waits_for
 
 
-def _made(book: Book, event: Submitted, waits_for: tuple[Dependency, ...]) -> Job:
+def _made(book: Book, event: Submitted, waits_for: tuple[Dependency, ...], called: Mapping[str, str] = NO_NAMES) -> Job:
     if event.dry_run:
-        awaited = dependencies.reason(waits_for)
+        awaited = dependencies.reason(waits_for, called)
         return Job(name="", spec=event.spec, images=event.images, waits_for=waits_for, reason=awaited)
     job = Job(
         name=f"jobs/{event.id}",

@@ -1,6 +1,7 @@
 """Jobs that wait for what becomes of others (`after`): released once it has, ended once it never can."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import assert_never
 
 from controller.core import arrays, gangs
@@ -12,6 +13,8 @@ from headrace.refusals import Code, Refusal
 
 # A job that had not ended when it was looked up, and has by now: it has to be looked up again.
 CHANGED = "DEPENDENCY_CHANGED"
+
+NO_NAMES: Mapping[str, str] = {}
 
 _WANTED = {
     Condition.SUCCEEDED: "has succeeded",
@@ -36,11 +39,14 @@ def holds(condition: Condition, job: Job) -> bool | None:
             assert_never(other)
 
 
-def unmet(book: Book, event: Submitted) -> tuple[Dependency, ...] | Refusal:
-    """What a new job has to wait for; a Refusal where a condition can never hold."""
+def unmet(book: Book, event: Submitted, new: Collection[str] = ()) -> tuple[Dependency, ...] | Refusal:
+    """What a new job has to wait for; a Refusal where a condition can never hold. `new` are made with it."""
     looked_up = {job.id: job for job in event.awaited}
     found = []
     for one in event.spec.after:
+        if one.job in new:
+            found.append(one)
+            continue
         job = _known(book, one.job, looked_up)
         if isinstance(job, Refusal):
             return job
@@ -67,9 +73,30 @@ def _known(book: Book, job_id: str, awaited: Mapping[str, Job]) -> Job | Refusal
     return Refusal(Code.ABORTED, CHANGED, f"after: {looked_up.name} has just ended; submit the job again")
 
 
-def reason(waits_for: Iterable[Dependency]) -> str:
-    """What a job waits for, in a sentence."""
-    wanted = [f"jobs/{one.job} {_WANTED[one.condition]}" for one in waits_for]
+def circle(together: Mapping[str, Submitted]) -> list[str]:
+    """Of jobs that are to be made together, by id, some that would wait for each other for ever, each for the next."""
+    waits = {one: [other.job for other in event.spec.after if other.job in together] for one, event in together.items()}
+    try:
+        TopologicalSorter(waits).prepare()
+    except CycleError as error:
+        # Each is one that the next waits for, and the first is the last, too.
+        found = error.args[1][:0:-1]
+        first = found.index(next(one for one in together if one in found))
+        return [*found[first:], *found[:first]]
+    return []
+
+
+def in_a_circle(jobs: Sequence[Submitted]) -> Refusal:
+    """Why these cannot be made."""
+    first, *others = [one.spec.display_name for one in jobs]
+    then = "".join(f" waits for {name}, which" for name in others)
+    message = f"after: {first}{then} waits for {first}: none of them would ever start; leave one of these out"
+    return Refusal(Code.INVALID_ARGUMENT, "DEPENDENCY_CIRCLE", message, field="after")
+
+
+def reason(waits_for: Iterable[Dependency], called: Mapping[str, str] = NO_NAMES) -> str:
+    """What a job waits for, in a sentence. `called` are those that have no id yet."""
+    wanted = [f"{called.get(one.job) or f'jobs/{one.job}'} {_WANTED[one.condition]}" for one in waits_for]
     return f"waits until {', and '.join(wanted)}" if wanted else ""
 
 

@@ -107,8 +107,9 @@ class JobServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def BatchCreateJobs(self, request, context):
-        """The same for many jobs in one transaction: either all are created, or none and the refusal names the request. Each
-        counts on its own from then on.
+        """The same for many jobs in one transaction: either all are created, or none and the refusal names the request. They
+        may follow each other (`after`), by name and in any order, but in no circle: DEPENDENCY_CIRCLE. Each counts on its
+        own from then on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -23,8 +23,9 @@ class JobServiceStub:
     nodes are known and none of them could ever run any of the images, it is refused: IMAGE_NO_NODE.
     """
     BatchCreateJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.BatchCreateJobsRequest, _job_service_pb2.BatchCreateJobsResponse]
-    """The same for many jobs in one transaction: either all are created, or none and the refusal names the request. Each
-    counts on its own from then on.
+    """The same for many jobs in one transaction: either all are created, or none and the refusal names the request. They
+    may follow each other (`after`), by name and in any order, but in no circle: DEPENDENCY_CIRCLE. Each counts on its
+    own from then on.
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_pb2.Job]
     """The job with its attempts and migrations."""
@@ -66,8 +67,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.BatchCreateJobsRequest,
         context: _aio.ServicerContext[_job_service_pb2.BatchCreateJobsRequest, _abc.Awaitable[_job_service_pb2.BatchCreateJobsResponse]],
     ) -> _abc.Awaitable[_job_service_pb2.BatchCreateJobsResponse]:
-        """The same for many jobs in one transaction: either all are created, or none and the refusal names the request. Each
-        counts on its own from then on.
+        """The same for many jobs in one transaction: either all are created, or none and the refusal names the request. They
+        may follow each other (`after`), by name and in any order, but in no circle: DEPENDENCY_CIRCLE. Each counts on its
+        own from then on.
         """
 
     @_abc_1.abstractmethod

@@ -8,7 +8,7 @@ import pytest
 
 from controller.submissions import Submissions
 from headrace.attempts import AttemptState, Platform
-from headrace.jobs import Job, JobSpec, JobState
+from headrace.jobs import Dependency, Job, JobSpec, JobState
 from headrace.projects import Declared
 from headrace.refusals import Code, Refusal
 from tests.shell.registry_double import AMD64, Request
@@ -165,6 +165,73 @@ async def test_of_jobs_that_are_submitted_together_none_is_created_if_one_cannot
             await running.client.create_jobs([SPEC, second])
 
         assert await jobs(running) == []
+
+
+def following(name: str, *others: str) -> JobSpec:
+    return replace(SPEC, display_name=name, after=tuple(Dependency(one) for one in others))
+
+
+async def test_jobs_that_are_submitted_together_name_each_other_in_any_order(tmp_path: Path) -> None:
+    async with controller(tmp_path) as running:
+        # Of that name there is one that is not meant.
+        other = await running.client.create_job(following("first"))
+        specs = [following("last", "first", "middle", other.id), following("middle", "first"), following("first")]
+
+        last, middle, first = await running.client.create_jobs(specs, request_ids=["1", "2", "3"])
+
+        assert [one.job for one in last.waits_for] == [first.id, middle.id, other.id]
+        assert [one.job for one in middle.waits_for] == [first.id]
+        assert first.waits_for == ()
+        assert await running.client.create_jobs(specs, request_ids=["1", "2", "3"]) == (last, middle, first)
+
+
+async def test_what_a_request_made_before_is_followed_by_name_as_well(tmp_path: Path) -> None:
+    async with controller(tmp_path) as running:
+        await running.client.create_job(following("first"))
+        first = await running.client.create_job(following("first"), request_id="1")
+
+        same, last = await running.client.create_jobs(
+            [following("first"), following("last", "first")], request_ids=["1", "2"]
+        )
+
+        assert same == first
+        assert [one.job for one in last.waits_for] == [first.id]
+
+
+@pytest.mark.parametrize(
+    ("specs", "reason", "why"),
+    [
+        (
+            [following("one", "two"), following("two", "one")],
+            "DEPENDENCY_CIRCLE",
+            "requests.0.: after: one waits for two, which waits for one: none of them would ever start",
+        ),
+        (
+            [following("one"), following("one"), following("two", "one")],
+            "NAME_AMBIGUOUS",
+            "requests.2.: after: 'one' may be any of 2 jobs that are submitted with it; give each its own name",
+        ),
+        ([following("one"), following("two", "three")], "JOB_NOT_FOUND", "requests.1.: after: there is no job 'three'"),
+    ],
+)
+async def test_none_is_created_where_one_follows_what_cannot_be(
+    tmp_path: Path, specs: list[JobSpec], reason: str, why: str
+) -> None:
+    async with controller(tmp_path) as running:
+        with pytest.raises(Refusal, match=why) as refused:
+            await running.client.create_jobs(specs)
+
+        assert refused.value.reason == reason
+        assert await jobs(running) == []
+
+
+async def test_a_job_of_a_name_may_follow_the_one_of_that_name_before_it(tmp_path: Path) -> None:
+    async with controller(tmp_path) as running:
+        before = await running.client.create_job(following("nightly"))
+
+        after, _ = await running.client.create_jobs([following("nightly", "nightly"), following("other")])
+
+        assert [one.job for one in after.waits_for] == [before.id]
 
 
 @pytest.mark.parametrize("count", [0, 1001])
