@@ -160,16 +160,28 @@ def look(book: Book, tables: Tables, demand: Demand, job: Job, without: Collecti
 def taken(book: Book, tables: Tables, demand: Demand, job: Job, tasks: Sequence[Job]) -> tuple[Place, ...] | str:
     """The places that a job may take, one for each of its tasks; else why it waits.
 
-    Of alternatives the best may be more than its project's quota has room for: then it is to have another.
+    Of alternatives the best may be more than its project's quota has room for: then it is to have another, or some of
+    its tasks are.
     """
     found = precedence.taken(book, job, tasks, partial(look, book, tables, demand, job))
     if not isinstance(found, str) or job.id not in book.turns.blocked:
         return found
     less = affordable(book, job)
-    if less is job:
-        return found
-    instead = precedence.taken(book, less, tasks, partial(look, book, tables, demand_of(less), less))
-    return found if isinstance(instead, str) else as_asked(book, job, instead)
+    if less is not job:
+        instead = precedence.taken(book, less, tasks, partial(look, book, tables, demand_of(less), less))
+        if not isinstance(instead, str):
+            return as_asked(book, job, instead)
+    if job.is_gang and job.spec.resources.alternatives and not book.projects.of(job.spec.project).borrows:
+        instead = precedence.taken(book, job, tasks, partial(_sparing, book, tables, job))
+        return found if isinstance(instead, str) else instead
+    return found
+
+
+def _sparing(book: Book, tables: Tables, gang: Job, without: Collection[str]) -> tuple[Place, ...] | str:
+    """Places for all tasks of a gang with as few devices as can be; empty where there are none."""
+    one, prices = keeping.one_of(book, gang), [request.count for request in requests_of(gang.spec)]
+    count, wall_ms = gang.spec.task_count, book.wall_ms
+    return whole.mixed(tables, one, count, now_wall_ms=wall_ms, without=without, prices=prices) or ""
 
 
 def _claimed(book: Book) -> None:

@@ -12,7 +12,7 @@ from controller.core.placement import fit as fitting
 from controller.core.placement.demand import least
 from controller.core.placement.fit import Place, Usage, bound, fit
 from headrace.attempts import AttemptState
-from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Requests, Timeouts, Variant
+from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Preference, Requests, Timeouts, Variant
 from headrace.nodes import Capacity, Device, Engine, Node, NodeDescription
 from headrace.projects import Declared, Quota
 from headrace.sessions import Report
@@ -263,6 +263,30 @@ def test_a_gang_begins_with_those_alternatives_for_which_others_have_left() -> N
         has_left(one, job.id, number, devices)
     tasks = [one.book.jobs[f"{gang.id}-{number}"] for number in range(3)]
     assert sorted(given_of(one, task) for task in tasks) == [("A100-0", "A100-1"), ("H100-0",), ("H100-1",)]
+
+
+def test_where_neither_alone_will_do_some_tasks_of_a_gang_have_one_and_some_the_other() -> None:
+    one = cluster(a=cards("H100", 2), b=cards("A100", 2))
+    wants = Requests(1000, GIB, AcceleratorRequest(2), (AcceleratorRequest(1, 'model == "H100"'),))
+
+    gang = one.submit(wanted(resources=wants, task_count=3))
+
+    tasks = [one.book.jobs[f"{gang.id}-{number}"] for number in range(3)]
+    assert sorted(given_of(one, task) for task in tasks) == [("A100-0", "A100-1"), ("H100-0",), ("H100-1",)]
+
+
+def test_so_it_is_where_its_project_s_quota_has_no_room_for_one_alone_and_nodes_have_too_few_of_the_other() -> None:
+    one = Controller({"p": quota(3)})
+    for name, devices in (("a", cards("H100", 2)), ("b", cards("H100", 2)), ("c", cards("A100", 1))):
+        one.node(name, LARGE, devices)
+    one.settle()
+    many, few = AcceleratorRequest(2, 'model == "H100"'), AcceleratorRequest(1, 'model == "A100"')
+
+    wants, likes = Requests(1000, GIB, many, (few,)), (Preference('node != "c"', 1),)
+    gang = one.submit(wanted(project="p", resources=wants, prefer=likes, task_count=2))
+
+    tasks = [one.book.jobs[f"{gang.id}-{number}"] for number in range(2)]
+    assert sorted(given_of(one, task) for task in tasks) == [("A100-0",), ("H100-0", "H100-1")]
 
 
 @given(st.integers(0, 3), st.integers(0, 3))

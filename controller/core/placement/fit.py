@@ -283,13 +283,7 @@ def _devices(wants: Requests, node: Node, usage: Usage) -> tuple[Device, ...] | 
     request = wants.accelerators
     if request is None:
         return ()
-    for other in usage.coming:
-        taken = _chosen(other, node, usage)
-        if other.is_part:
-            for device in taken:
-                usage = usage.with_part(device.id, other)
-        else:
-            usage = replace(usage, devices=usage.devices + tuple(device.id for device in taken))
+    usage = with_what_is_coming(node, usage)
     found = _chosen(request, node, usage)
     if len(found) == request.count:
         return found
@@ -298,12 +292,30 @@ def _devices(wants: Requests, node: Node, usage: Usage) -> tuple[Device, ...] | 
     return reasons_given.no_devices(request)
 
 
+def with_what_is_coming(node: Node, usage: Usage) -> Usage:
+    """With the devices in it that those would be given who are about to come."""
+    for other in usage.coming:
+        taken = _chosen(other, node, usage)
+        if other.is_part:
+            for device in taken:
+                usage = usage.with_part(device.id, other)
+        else:
+            usage = replace(usage, devices=usage.devices + tuple(device.id for device in taken))
+    return replace(usage, coming=()) if usage.coming else usage
+
+
+def idle(request: AcceleratorRequest, node: Node, usage: Usage) -> list[Device]:
+    """Such devices as are asked for of which nothing is held."""
+    touched = usage.touched
+    return [one for one in node.devices if one.id not in touched and _matches(request.where, one)]
+
+
 def _chosen(request: AcceleratorRequest, node: Node, usage: Usage) -> tuple[Device, ...]:
     """What would be given; where there is too little, less than is asked for."""
-    matching = [device for device in node.devices if _matches(request.where, device)]
     if not request.is_part:
-        idle = [device for device in matching if device.id not in usage.touched]
-        return links.together(idle, request.count) or tuple(idle[: request.count - 1])
+        free_ones = idle(request, node, usage)
+        return links.together(free_ones, request.count) or tuple(free_ones[: request.count - 1])
+    matching = [device for device in node.devices if _matches(request.where, device)]
     roomy = [device for device in matching if device.shareable and _has_room(request, device, usage)]
     # The fullest one: whole devices are kept for those that need one.
     fullest = max(roomy, key=lambda device: sum(part.millis for part in usage.parts_of(device)), default=None)

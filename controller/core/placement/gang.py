@@ -5,6 +5,7 @@ from zlib import crc32
 
 from controller.core.placement.alternatives import alone, as_asked_alone
 from controller.core.placement.fit import Place, Unfit, Usage, best_of, fit
+from controller.core.placement.mixtures import choose_mixed, places_at
 from controller.core.placement.reasons import waits_for_all
 from headrace.jobs import Job
 from headrace.nodes import Node
@@ -23,15 +24,17 @@ def choose_all(
     """A place for each task, or one sentence on why there are not so many.
 
     The tasks ask for the same: taking the best place for one after the other finds places for all, where there are any.
-    Not so with alternatives of devices, of which the first tasks may have what is larger: then each is tried for all.
+    Not so with alternatives of devices, of which the first tasks may have what others need: then each is tried for all,
+    and some with one beside some with another.
     """
     there = list(nodes)
     found = _one_by_one(tasks, there, usage, now_wall_ms=now_wall_ms)
-    if isinstance(found, str) and len(tasks) > 1:
+    if isinstance(found, str) and len(tasks) > 1 and tasks[0].spec.resources.alternatives:
         for which, less in enumerate(zip(*map(alone, tasks), strict=True)):
             instead = _one_by_one(less, there, usage, now_wall_ms=now_wall_ms)
             if not isinstance(instead, str):
                 return as_asked_alone(tasks[0], which, instead)
+        return choose_mixed(tasks[0], len(tasks), there, usage, now_wall_ms=now_wall_ms) or found
     return found
 
 
@@ -83,9 +86,8 @@ def count_at(task: Job, node: Node, usage: Usage, most: int, *, now_wall_ms: int
     Nodes have room for as many together as each by itself: what one of them has is no matter to another.
     """
     count = _count_one_by_one(task, node, usage, most, now_wall_ms=now_wall_ms)
-    for less in alone(task):
-        if count < most:
-            count = max(count, _count_one_by_one(less, node, usage, most, now_wall_ms=now_wall_ms))
+    if count < most and task.spec.resources.alternatives:
+        return max(count, len(places_at(task, node, usage, most, now_wall_ms=now_wall_ms)))
     return count
 
 

@@ -1,6 +1,6 @@
 """Places for all tasks of a gang at once, each beside the others, in columns; there are places for all, or for none."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from controller.core.placement.chains import chains
 from controller.core.placement.demand import Demand, demand_of
 from controller.core.placement.fit import Place
 from controller.core.placement.lengths import NOWHERE
+from controller.core.placement.mixtures import choose_mixed
 from controller.core.placement.names import kept_apart, name_of
 from controller.core.placement.snapshot import Integers, Snapshot
 from controller.core.placement.tables import Table, Tables
@@ -28,18 +29,49 @@ def choose_all(
     """A place for each of so many tasks that ask for the same as this one, but `without` some nodes; else why not.
 
     Taking the best place for one after the other finds places for all, where there are any. Not so with alternatives of
-    devices, of which the first tasks may have what is larger: then each is tried for all.
+    devices, of which the first tasks may have what others need: then each is tried for all, and some with one beside
+    some with another.
     """
     too_few = _too_few(tables.table(demand, task), task, count, now_wall_ms, without)
     if too_few:
         return reasons.waits_for_all(task, count, too_few)
     found = _one_by_one(tables, demand, task, count, now_wall_ms, without)
-    if isinstance(found, str):
+    if isinstance(found, str) and task.spec.resources.alternatives:
         for which, less in enumerate(alone(task)):
             instead = choose_all(tables, demand_of(less), less, count, now_wall_ms=now_wall_ms, without=without)
             if not isinstance(instead, str):
                 return as_asked_alone(task, which, instead)
+        return mixed(tables, task, count, now_wall_ms=now_wall_ms, without=without) or found
     return found
+
+
+def mixed(
+    tables: Tables,
+    task: Job,
+    count: int,
+    *,
+    now_wall_ms: int,
+    without: Collection[str] = (),
+    prices: Sequence[int] = (),
+) -> tuple[Place, ...]:
+    """Places for so many tasks at the lowest price, some with one alternative beside some with another; else none."""
+    snapshot, slots = tables.snapshot, dict[int, None]()
+    for less in alone(task):
+        key = tables.table(demand_of(less), less).keys(
+            less, now_wall_ms=now_wall_ms, without=[snapshot.slots[name] for name in without]
+        )
+        # Of the nodes for one alternative no more are needed: of so many one is free, whatever the others have.
+        best = np.argsort(-key, kind="stable")[:count]
+        slots |= dict.fromkeys(best[key[best] > NOWHERE].tolist())
+    nodes = [snapshot.nodes[slot] for slot in slots]
+    return choose_mixed(
+        task,
+        count,
+        nodes,
+        lambda name: snapshot.usages[snapshot.slots[name]],
+        now_wall_ms=now_wall_ms,
+        prices=prices,
+    )
 
 
 def _one_by_one(
