@@ -117,15 +117,15 @@ def _for_all(tasks: Sequence[Job], scene: Scene, nodes: Sequence[Node]) -> Kept 
     here = {job.id: job for node in nodes for job in scene.jobs_at(node.id)}
     leaving = _in_order(here.values(), scene)
 
-    def places(count: int) -> tuple[Place, ...] | str:
+    def places(count: int) -> tuple[Place, ...]:
         gone = {one: None for one, _ in leaving[:count]}
         return choose_all(tasks, nodes, lambda name: scene.usage(scene.nodes[name], gone), now_wall_ms=scene.wall_ms)
 
-    count = _fewest(len(leaving), lambda count: not isinstance(places(count), str))
+    count = _fewest(len(leaving), lambda count: bool(places(count)))
     if count is None:
         return None
     found = places(count)
-    if isinstance(found, str):
+    if not found:
         # What a query asks may hold of a node only while others are there.
         return None
     names = tuple(place.node for place in found)

@@ -181,7 +181,8 @@ def _sparing(book: Book, tables: Tables, gang: Job, without: Collection[str]) ->
     """Places for all tasks of a gang with as few devices as can be; empty where there are none."""
     one, prices = keeping.one_of(book, gang), [request.count for request in requests_of(gang.spec)]
     count, wall_ms = gang.spec.task_count, book.wall_ms
-    return whole.mixed(tables, one, count, now_wall_ms=wall_ms, without=without, prices=prices) or ""
+    found = whole.mixed(tables, one, count, now_wall_ms=wall_ms, without=without, prices=prices)
+    return "" if isinstance(found, int) else found
 
 
 def _claimed(book: Book) -> None:
@@ -206,7 +207,7 @@ def _there(book: Book, job: Job, nodes: Sequence[Node]) -> tuple[Place, ...]:
     """Places on these nodes, where others were asked to leave for the job; none where it may not begin there yet."""
     tasks = keeping.alike(book, job)
     found = choose_all(tasks, nodes, partial(book.usage, without=job.id), now_wall_ms=book.wall_ms)
-    return () if isinstance(found, str) or precedence.over_quota(book, job, tasks, found) else found
+    return () if not found or precedence.over_quota(book, job, tasks, found) else found
 
 
 def _as_claimed(book: Book, job: Job, claim: Claim) -> tuple[Place, ...]:

@@ -15,6 +15,7 @@ from controller.core.placement.snapshot import Snapshot
 from controller.core.placement.tables import Tables
 from headrace.ids import task_id
 from headrace.jobs import AcceleratorRequest, Exclusion, Job, JobState, Requests, Retry, RetryCause
+from headrace.neighbours import Neighbours
 from headrace.nodes import Device, Drain, Engine, Node, NodeState
 from tests.core.small_world import AMD64, ARM64, GIB, PINS, World, description, spec
 
@@ -140,13 +141,29 @@ def test_of_several_counts_of_devices_all_tasks_have_places_with_those_of_which_
     tasks = gang(count, Requests(1000, GIB, first, tuple(others)))
 
     room = [min(one[1], 8, one[2] // min(gpus)) for one in described]
-    for found in (places(tasks, nodes), choose_all(tasks, nodes, lambda _name: Usage(), now_wall_ms=0)):
-        assert isinstance(found, tuple) is (sum(room) >= count)
-        if isinstance(found, tuple):
-            assert [len(place.devices) for place in found] == [gpus[place.variant] for place in found]
-            granted = [(place.node, device) for place in found for device in place.devices]
-            assert len(granted) == len(set(granted))
+    in_columns = places(tasks, nodes)
+    by_node = choose_all(tasks, nodes, lambda _name: Usage(), now_wall_ms=0)
+    for found in (() if isinstance(in_columns, str) else in_columns, by_node):
+        assert bool(found) is (sum(room) >= count)
+        assert [len(place.devices) for place in found] == [gpus[place.variant] for place in found]
+        granted = [(place.node, device) for place in found for device in place.devices]
+        assert len(granted) == len(set(granted))
     assert [count_at(tasks[0], one, Usage(), 8, now_wall_ms=0) for one in nodes] == room
+
+
+def test_a_gang_that_waits_tells_for_how_many_there_is_room_and_what_nodes_lack_on_which_there_is_none() -> None:
+    nodes = [node(number, (AMD64, cores, 0)) for number, cores in enumerate((8, 4, 3))]
+    nodes.append(replace(node(3, (AMD64, 8, 0)), drain=Drain.CORDONED))
+
+    found = places(gang(4, Requests(4000, GIB)), nodes)
+    apart = replace(
+        gang(3, Requests(4000, GIB))[0], spec=spec(task_count=3, neighbours=Neighbours((spec().display_name,)))
+    )
+
+    lacks = "1 node: has less than 4 cores free; 1 node: takes no jobs (cordoned)"
+    assert found == f"waits for places for its 4 tasks at once: there is room for 3 at most, on 2 nodes; {lacks}"
+    there = "there is room for 3 at most, on 3 nodes (they keep apart from each other)"
+    assert places([apart] * 4, nodes[:3]) == f"waits for places for its 4 tasks at once: {there}"
 
 
 @given(nodes_of, st.integers(2, 4))
@@ -211,7 +228,7 @@ def test_they_are_the_best_places_one_after_the_other(held: list[tuple[int, int]
     for task in tasks:
         place = choose(task, nodes, usages.__getitem__, now_wall_ms=0)
         if isinstance(place, str):
-            assert isinstance(found, str)
+            assert found == ()
             return
         usages[place.node] = usages[place.node].plus(task.spec, place.devices)
         expected.append(place)

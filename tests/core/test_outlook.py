@@ -42,7 +42,7 @@ def test_a_gang_whose_tasks_keep_apart_never_has_more_of_them_than_there_are_nod
 
     never = Outlook(None, (), "though nothing else ran, there would be places for 2 of its 3 tasks at most")
     assert found == world.explain(waits).outlook == never
-    assert "has a task of it, or another job, that keeps apart from those of this name" in waits.reason
+    assert waits.reason.endswith("there is room for 2 at most, on 2 nodes (they keep apart from each other)")
 
 
 def test_nodes_that_take_no_jobs_now_are_told_to_be_able_to_and_how_they_are_back(world: Controller) -> None:

@@ -1,12 +1,13 @@
 """Choosing by columns is choosing node by node: the same place, or the same reasons, whatever has changed before."""
 
+from collections import Counter
 from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.core.placement.demand import demand_of
-from controller.core.placement.fit import Place, Usage, choose, fit
+from controller.core.placement.fit import Place, Unfit, Usage, choose, fit
 from controller.core.placement.reasons import waits_for_all
 from controller.core.placement.snapshot import FIRST_SLOTS, Snapshot
 from controller.core.placement.tables import Tables
@@ -249,12 +250,16 @@ class Both:
         nodes_then = [node for name, node in self.nodes.items() if name != but]
         return choose(job, nodes_then, self.usages.__getitem__, now_wall_ms=NOW_MS)
 
-    def all_by_hand(self, tasks: list[Job]) -> tuple[Place, ...] | str:
-        held, places = dict(self.usages), []
+    def all_by_hand(self, tasks: list[Job]) -> tuple[Place, ...] | list[str]:
+        """Where there are too few places, what may be said: of parts of devices, amounts do not tell quite how many."""
+        held, places = dict(self.usages), list[Place]()
         for task in tasks:
             found = choose(task, self.nodes.values(), held.__getitem__, now_wall_ms=NOW_MS)
             if isinstance(found, str):
-                return waits_for_all(task, len(tasks), found)
+                offers = [fit(task, node, self.usages[name], now_wall_ms=NOW_MS) for name, node in self.nodes.items()]
+                lacks = Counter(one.reason for one in offers if isinstance(one, Unfit))
+                able, count = len(offers) - lacks.total(), len(tasks)
+                return [waits_for_all(task, count, most, able, lacks) for most in range(len(places), count)]
             held[found.node] = held[found.node].plus(task.spec, found.devices)
             places.append(found)
         return tuple(places)
@@ -310,7 +315,8 @@ def test_a_gang_finds_the_places_that_it_finds_node_by_node_and_holds_none(
 
     found = choose_all(both.tables, demand_of(job), job, count, now_wall_ms=NOW_MS)
 
-    assert found == both.all_by_hand([job] * count)
+    by_hand = both.all_by_hand([job] * count)
+    assert found in by_hand if isinstance(by_hand, list) else found == by_hand
     assert held == dict(zip(both.snapshot.slots, both.snapshot.usages, strict=True))
 
 

@@ -116,5 +116,4 @@ def _is_late(book: "Book", backlog: Backlog, job: Job) -> bool:
 def _would_start(book: "Book", head: Job, late: list[Job]) -> bool:
     seen, gone = scene(book, head), [one.id for one in late]
     tasks, nodes = alike(book, head), list(book.nodes.values())
-    found = choose_all(tasks, nodes, lambda name: seen.usage(seen.nodes[name], gone), now_wall_ms=seen.wall_ms)
-    return not isinstance(found, str)
+    return bool(choose_all(tasks, nodes, lambda name: seen.usage(seen.nodes[name], gone), now_wall_ms=seen.wall_ms))

@@ -6,7 +6,6 @@ from zlib import crc32
 from controller.core.placement.alternatives import alone, as_asked_alone
 from controller.core.placement.fit import Place, Unfit, Usage, best_of, fit
 from controller.core.placement.mixtures import choose_mixed, places_at
-from controller.core.placement.reasons import waits_for_all
 from headrace.jobs import Job
 from headrace.nodes import Node
 
@@ -20,8 +19,8 @@ def choose_all(
     usage: Callable[[str], Usage],
     *,
     now_wall_ms: int,
-) -> tuple[Place, ...] | str:
-    """A place for each task, or one sentence on why there are not so many.
+) -> tuple[Place, ...]:
+    """A place for each task; none where there are not so many.
 
     The tasks ask for the same: taking the best place for one after the other finds places for all, where there are any.
     Not so with alternatives of devices, of which the first tasks may have what others need: then each is tried for all,
@@ -29,13 +28,14 @@ def choose_all(
     """
     there = list(nodes)
     found = _one_by_one(tasks, there, usage, now_wall_ms=now_wall_ms)
-    if isinstance(found, str) and len(tasks) > 1 and tasks[0].spec.resources.alternatives:
-        for which, less in enumerate(zip(*map(alone, tasks), strict=True)):
-            instead = _one_by_one(less, there, usage, now_wall_ms=now_wall_ms)
-            if not isinstance(instead, str):
-                return as_asked_alone(tasks[0], which, instead)
-        return choose_mixed(tasks[0], len(tasks), there, usage, now_wall_ms=now_wall_ms) or found
-    return found
+    if found or len(tasks) < 2 or not tasks[0].spec.resources.alternatives:
+        return found
+    for which, less in enumerate(zip(*map(alone, tasks), strict=True)):
+        instead = _one_by_one(less, there, usage, now_wall_ms=now_wall_ms)
+        if instead:
+            return as_asked_alone(tasks[0], which, instead)
+    mixed = choose_mixed(tasks[0], len(tasks), there, usage, now_wall_ms=now_wall_ms)
+    return () if isinstance(mixed, int) else mixed
 
 
 def at_each(
@@ -56,8 +56,8 @@ def at_each(
 
 def _one_by_one(
     tasks: Sequence[Job], nodes: Iterable[Node], usage: Callable[[str], Usage], *, now_wall_ms: int
-) -> tuple[Place, ...] | str:
-    """The best place for one after the other."""
+) -> tuple[Place, ...]:
+    """The best place for one after the other; none where one of them has none."""
     by_name = {node.id: node for node in nodes}
     held: dict[str, Usage] = {}
     places: list[Place] = []
@@ -72,7 +72,7 @@ def _one_by_one(
             offers[name] = fit(task, by_name[name], there, now_wall_ms=now_wall_ms)
         found = best_of(offers.values())
         if isinstance(found, str):
-            return waits_for_all(task, len(tasks), found)
+            return ()
         there = held[found.node] if found.node in held else usage(found.node)
         held[found.node] = there.plus(task.spec, found.devices)
         places.append(found)

@@ -40,8 +40,8 @@ def choose_mixed(
     *,
     now_wall_ms: int,
     prices: Sequence[int] = (),
-) -> tuple[Place, ...]:
-    """A place for each of so many tasks like this one; none where there are not so many.
+) -> tuple[Place, ...] | int:
+    """A place for each of so many tasks like this one; where there are not so many, for how many there are.
 
     With alternatives of which the `prices` come to little, else with those that are named first; on the best nodes.
     """
@@ -55,8 +55,9 @@ def choose_mixed(
             rooms[node.id] = node, held, costs
             if len(costs) > 1:
                 next_ones.append((costs[1], tuple([-one for one in first.score]), node.id, 1))
-    if sum(len(costs) - 1 for _, _, costs in rooms.values()) < count:
-        return ()
+    most = sum(len(costs) - 1 for _, _, costs in rooms.values())
+    if most < count:
+        return most
     heapify(next_ones)
     counts: dict[str, int] = {}
     for _ in range(count):
@@ -68,7 +69,7 @@ def choose_mixed(
     for name, number in counts.items():
         node, held, _ = rooms[name]
         found += places_at(task, node, held, number, now_wall_ms=now_wall_ms, prices=prices)
-    return tuple(found) if len(found) == count else ()
+    return tuple(found) if len(found) == count else len(found)
 
 
 def places_at(

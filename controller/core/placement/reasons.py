@@ -8,8 +8,6 @@ from headrace.nodes import Drain, Node, NodeState
 
 # A job there says so, whatever this one says.
 SHUNNED = "has a job that keeps apart from those of this name"
-# Of a gang whose tasks keep apart from each other.
-_SHUNNED_BY_ITSELF = "has a task of it, or another job, that keeps apart from those of this name"
 NO_HOST_NETWORK = "does not allow network: host"
 
 
@@ -87,11 +85,17 @@ def waits(reasons: Mapping[str, int]) -> str:
     return "waits: " + "; ".join(f"{_nodes(count)} {reason}" for reason, count in sorted(reasons.items()))
 
 
-def waits_for_all(task: Job, count: int, reason: str) -> str:
-    """What a gang says that does not find so many places for tasks like this one."""
-    if names.name_of(task.spec) in names.kept_apart(task.spec):
-        reason = reason.replace(SHUNNED, _SHUNNED_BY_ITSELF)
-    return f"waits for places for its {count} tasks at once: {reason.removeprefix('waits: ')}"
+def waits_for_all(task: Job, count: int, most: int, nodes: int, reasons: Mapping[str, int]) -> str:
+    """What a gang says that does not find so many places for tasks like this one.
+
+    There is room for `most` of them, on so many nodes; `reasons`: why the other nodes have none, whoever else comes.
+    """
+    if not (most or reasons):
+        return waits(reasons)
+    apart = " (they keep apart from each other)" if names.name_of(task.spec) in names.kept_apart(task.spec) else ""
+    room = f"there is room for {most} at most, on {nodes} node{'s' if nodes > 1 else ''}{apart}"
+    told = [*([room] if most else []), *([waits(reasons).removeprefix("waits: ")] if reasons else [])]
+    return f"waits for places for its {count} tasks at once: {'; '.join(told)}"
 
 
 def _nodes(count: int) -> str:

@@ -1,6 +1,6 @@
 """Places for all tasks of a gang at once, each beside the others, in columns; there are places for all, or for none."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -19,9 +19,6 @@ from controller.core.placement.trial import Trial
 from headrace.changes import replace
 from headrace.jobs import Job, JobSpec
 
-# What a query asks may hold of a node no more once some tasks are there: up to so many are tried, so as to say that.
-MANY = 64
-
 
 def choose_all(
     tables: Tables, demand: Demand, task: Job, count: int, *, now_wall_ms: int, without: Collection[str] = ()
@@ -32,17 +29,26 @@ def choose_all(
     devices, of which the first tasks may have what others need: then each is tried for all, and some with one beside
     some with another.
     """
-    too_few = _too_few(tables.table(demand, task), task, count, now_wall_ms, without)
-    if too_few:
-        return reasons.waits_for_all(task, count, too_few)
-    found = _one_by_one(tables, demand, task, count, now_wall_ms, without)
-    if isinstance(found, str) and task.spec.resources.alternatives:
+    table = tables.table(demand, task)
+    slots = _able(table, task, now_wall_ms, without)
+    most = int(_room(tables.snapshot, task.spec, slots, count).sum())
+    if most >= count:
+        found = _one_by_one(tables, demand, task, count, now_wall_ms, without)
+        if len(found) == count:
+            return found
+        most = len(found)
         for which, less in enumerate(alone(task)):
             instead = choose_all(tables, demand_of(less), less, count, now_wall_ms=now_wall_ms, without=without)
             if not isinstance(instead, str):
                 return as_asked_alone(task, which, instead)
-        return mixed(tables, task, count, now_wall_ms=now_wall_ms, without=without) or found
-    return found
+        if task.spec.resources.alternatives:
+            some = mixed(tables, task, count, now_wall_ms=now_wall_ms, without=without)
+            if not isinstance(some, int):
+                return some
+            most = max(most, some)
+    found_of = tables.table(demand, task).obstacles(task, now_wall_ms=now_wall_ms)
+    others = {text: number for text, number in found_of.items() if text and number > 0}
+    return reasons.waits_for_all(task, count, most, len(slots), others)
 
 
 def mixed(
@@ -53,8 +59,11 @@ def mixed(
     now_wall_ms: int,
     without: Collection[str] = (),
     prices: Sequence[int] = (),
-) -> tuple[Place, ...]:
-    """Places for so many tasks at the lowest price, some with one alternative beside some with another; else none."""
+) -> tuple[Place, ...] | int:
+    """Places for so many tasks at the lowest price, some with one alternative beside some with another.
+
+    Where there are not so many, for how many there are.
+    """
     snapshot, slots = tables.snapshot, dict[int, None]()
     for less in alone(task):
         key = tables.table(demand_of(less), less).keys(
@@ -76,18 +85,16 @@ def mixed(
 
 def _one_by_one(
     tables: Tables, demand: Demand, task: Job, count: int, now_wall_ms: int, without: Collection[str]
-) -> tuple[Place, ...] | str:
+) -> tuple[Place, ...]:
+    """The best place for one after the other: as many as there are, up to so many."""
     found: list[Place] = []
     with Trial(tables.snapshot) as trial:
         while True:
             more = choose_many(tables, demand, task, count - len(found), now_wall_ms=now_wall_ms, without=without)
-            if isinstance(more, str):
-                return reasons.waits_for_all(task, count, more)
-            places = list(more)
-            found += places
-            if len(found) == count:
+            found += [] if isinstance(more, str) else list(more)
+            if isinstance(more, str) or len(found) == count:
                 return tuple(found)
-            for place in places:
+            for place in more:
                 trial.place(task, place)
 
 
@@ -103,38 +110,10 @@ def places_for(tables: Tables, demand: Demand, task: Job, count: int) -> int:
     return least
 
 
-def _too_few(table: Table, task: Job, count: int, now_wall_ms: int, without: Collection[str]) -> str:
-    """Why there are fewer places than that, where amounts tell; else empty."""
-    snapshot = table.snapshot
-    key = table.keys(task, now_wall_ms=now_wall_ms)
-    slots = np.flatnonzero(key > NOWHERE)
-    if without:
-        slots = slots[~np.isin(slots, [snapshot.slots[name] for name in without])]
-    room = _room(snapshot, task.spec, slots, count)
-    if int(room.sum()) >= count or (table.is_unsteady and len(slots) and count <= MANY):
-        return ""
-    found = table.obstacles(task, now_wall_ms=now_wall_ms)
-    del found[""]
-    # Once as many have come as there is room for, the next one would find this.
-    for text, number in _then(snapshot, task.spec, slots, room):
-        found[text] += number
-    return reasons.waits({text: number for text, number in found.items() if text and number > 0})
-
-
-def _then(snapshot: Snapshot, spec: JobSpec, slots: Integers, room: Integers) -> Iterator[tuple[str, int]]:
-    """Why no task more has room there, and on how many of these nodes."""
-    wants = spec.resources
-    request = wants.accelerators
-    if _keep_apart(spec):
-        yield reasons.SHUNNED, len(slots)
-        return
-    no_cpu = snapshot.cpu_millis[slots] - room * wants.cpu_millis < wants.cpu_millis
-    no_memory = ~no_cpu & (snapshot.memory_bytes[slots] - room * wants.memory_bytes < wants.memory_bytes)
-    yield reasons.no_cpu(wants), int(no_cpu.sum())
-    yield reasons.no_memory(wants), int(no_memory.sum())
-    if request is not None:
-        text = reasons.no_part(request) if request.is_part else reasons.no_devices(request, *wants.alternatives)
-        yield text, int((~no_cpu & ~no_memory).sum())
+def _able(table: Table, task: Job, now_wall_ms: int, without: Collection[str]) -> Integers:
+    """The nodes where one task has room."""
+    away = [table.snapshot.slots[name] for name in without]
+    return np.flatnonzero(table.keys(task, now_wall_ms=now_wall_ms, without=away) > NOWHERE)
 
 
 def _keep_apart(spec: JobSpec) -> bool:
