@@ -334,7 +334,7 @@ def _anew(book: Book, job: Job, kept: Kept | None, sought: Sought) -> Kept | Non
         return kept
     if job.is_gang:
         return _among_all(book, job, kept)
-    nodes = {**changed, **dict.fromkeys(kept.nodes if kept is not None and doubtful else ())}
+    nodes = dict.fromkeys((*_likely(book, job, changed), *(kept.nodes if kept is not None and doubtful else ())))
     found = earliest([affordable(book, job)], scene(book, job), [book.nodes[node] for node in nodes])
     if kept is not None and doubtful and (found is None or how_soon(found) > how_soon(kept)):
         # Of the nodes that have not changed one may be better now.
@@ -345,6 +345,15 @@ def _anew(book: Book, job: Job, kept: Kept | None, sought: Sought) -> Kept | Non
         sought, touches=book.turns.touches, beside=_beside(book, job, found), last_ms=book.now_ms
     )
     return found
+
+
+def _likely(book: Book, job: Job, changed: Iterable[str]) -> list[str]:
+    """Nodes that have changed; of many those that lack least, so that all for whom room is kept look at few in all."""
+    names, snapshot, most = list(changed), book.snapshot, FEW // max(1, len(book.turns.kept))
+    if len(book.nodes) <= FEW or len(names) <= most:
+        return names
+    order = by_lack(book, job, np.array([snapshot.slots[name] for name in names], dtype=np.int64))
+    return [snapshot.nodes[slot].id for slot in order[:most].tolist()]
 
 
 def _beside(book: Book, job: Job, kept: Kept | None) -> tuple[tuple[str, tuple[str, ...]], ...]:
