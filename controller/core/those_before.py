@@ -1,20 +1,23 @@
 """Those who wait whose turn is before a job's, and what is left for it once they have begun. A still is asked."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from controller.core import backoff, precedence
+from controller.core.affordable import affordable
 from controller.core.asking import once_asked, places_by
-from controller.core.backfill import Kept
+from controller.core.backfill import Scene, delays, earliest
 from controller.core.book import Book
 from controller.core.fairness import rank
-from controller.core.keeping import one_of
+from controller.core.keeping import one_of, scene
 from controller.core.order import in_order
 from controller.core.placement.demand import demand_of
-from controller.core.placement.fit import Place, Usage, fit
+from controller.core.placement.fit import Place, Usage
 from controller.core.placement.names import name_of
 from controller.core.placement.trial import Trial
 from controller.core.projects import NOTHING
+from headrace.changes import replace
 from headrace.jobs import Job, JobState
+from headrace.nodes import Node
 from headrace.projects import Amount
 
 # So many of them are asked where they would begin.
@@ -42,7 +45,7 @@ def after_them(book: Book, job: Job, is_helped: Callable[[Job], bool]) -> tuple[
     # Those before it have asked long ago.
     tables = once_asked(book, job)
     total, asked, fruitless = NOTHING, 0, dict[tuple[object, ...], Job]()
-    begun = dict[str, list[Job]]()
+    begun = dict[str, list[tuple[Job, Place]]]()
     with Trial(book.snapshot) as trial:
         try:
             for one in before(book, job):
@@ -57,31 +60,61 @@ def after_them(book: Book, job: Job, is_helped: Callable[[Job], bool]) -> tuple[
                     continue
                 for place in there:
                     trial.place(one, place)
-                    begun.setdefault(place.node, []).append(one)
+                    begun.setdefault(place.node, []).append((one, place))
                 more = precedence.amount(book, [one_of(book, one)] * len(there), there)
                 total = total.plus(more)
                 project = one.spec.project
                 projects.held = {**projects.held, project: projects.held.get(project, NOTHING).plus(more)}
             found = places_by(book, tables, job)
+            if isinstance(found, str) or any(_is_harmed(book, one, job, found, begun) for one in fruitless.values()):
+                return (), total
         finally:
             projects.held = held
-    if isinstance(found, str) or any(_may_be_kept(book, one, job, found, begun) for one in fruitless.values()):
-        return (), total
     return found, total
 
 
-def _may_be_kept(book: Book, head: Job, job: Job, places: Sequence[Place], begun: Mapping[str, list[Job]]) -> bool:
-    """Whether room for one that finds no place may be kept from a job at one of these, once others have begun there."""
-    for node in dict.fromkeys(place.node for place in places):
-        there = [*book.jobs_at(node), *begun.get(node, ())]
-        ends = any(book.jobs.get(one.gang, one).spec.timeouts.run_ms is not None for one in there)
-        kept = Kept((node,), (), book.wall_ms if ends else None)
-        if precedence.holds_against(book, kept, head, job) and isinstance(
-            fit(one_of(book, head), book.snapshot.nodes[book.snapshot.slots[node]], Usage(), now_wall_ms=book.wall_ms),
-            Place,
-        ):
+def _is_harmed(
+    book: Book, head: Job, job: Job, places: Sequence[Place], begun: Mapping[str, list[tuple[Job, Place]]]
+) -> bool:
+    """Whether room for one that finds no place would be kept from a job at one of these, once others have begun.
+
+    Where it is kept on another node, or for one of several tasks, that is not looked at: it may be here.
+    """
+    less = affordable(book, head)
+    if book.projects.over_quota(less.spec.project, book.projects.expected(less)):
+        return False
+    precedence.begin_with(book, head)
+    started = {one.id for some in begun.values() for one, _ in some}
+    book.turns.before = [one for one in book.turns.before if one not in started]
+    nodes = [book.snapshot.nodes[book.snapshot.slots[name]] for name in dict.fromkeys(place.node for place in places)]
+    seen, task = _scene(book, head, nodes, begun), one_of(book, less)
+    tasks = [one_of(book, job)] * len(places)
+    for node in nodes:
+        kept = earliest([task], seen, [node])
+        if kept is None or not precedence.holds_against(book, kept, head, job):
+            continue
+        if head.is_gang or delays(kept, task, tasks, places, seen):
             return True
     return False
+
+
+def _scene(book: Book, head: Job, nodes: Sequence[Node], begun: Mapping[str, list[tuple[Job, Place]]]) -> Scene:
+    """These nodes as they are for one that waits once others have begun, and as they are tried in the snapshot."""
+    seen, snapshot = scene(book, head), book.snapshot
+
+    def usage(node: Node, gone: Collection[str]) -> Usage:
+        held = seen.usage(node, gone)
+        for one, place in begun.get(node.id, ()):
+            if one.id not in gone:
+                held = held.plus(one.spec, place.devices)
+        # Who is tried to keep apart no more.
+        still = snapshot.usages[snapshot.slots[node.id]].shunned
+        return replace(held, shunned=tuple(name for name in held.shunned if name in still))
+
+    def jobs_at(node: str) -> list[Job]:
+        return [*book.jobs_at(node), *{one.id: one for one, _ in begun.get(node, ())}.values()]
+
+    return replace(seen, nodes={node.id: node for node in nodes}, jobs_at=jobs_at, usage=usage)
 
 
 def _shape(book: Book, job: Job) -> tuple[object, ...]:

@@ -1,5 +1,7 @@
 """What others would have to change for a job is told where it starts by that: those before it may have it first."""
 
+import pytest
+
 from controller.core import model
 from headrace.explanations import Change
 from headrace.jobs import Job, Timeouts
@@ -56,6 +58,23 @@ def test_those_before_it_that_could_not_go_to_that_node_are_no_matter() -> None:
     second = waits(by, "second", 40)
 
     assert [(one.field, one.nodes) for one in of_others(by, second)] == [("nodes/n0 drain", ("n0",))]
+
+
+@pytest.mark.parametrize(("cores", "told"), [(6, [("nodes/n0 drain", ("n0",))]), (7, [])])
+def test_a_node_is_told_though_one_before_it_waits_for_it_where_that_has_its_room_beside_it(
+    cores: int, told: list[tuple[str, tuple[str, ...]]]
+) -> None:
+    by = world("n0", "n1", cores=8)
+    by.cluster.handle(model.DrainAsked(1, "n0", Drain.CORDONED))
+    by.submit(wanted(display_name="full", resources=asks(8)))
+    by.settle()
+    limit = Timeouts(run_ms=10 * MINUTE_MS)
+    by.submit(wanted(display_name="first", resources=asks(6), priority=75, timeouts=limit))
+    by.submit(wanted(display_name="second", resources=asks(cores), priority=60))
+    third = by.submit(wanted(display_name="third", resources=asks(2), priority=40))
+    by.settle()
+
+    assert [(one.field, one.nodes) for one in of_others(by, third)] == told
 
 
 def test_a_quota_is_told_with_which_those_of_the_project_that_are_before_start_as_well() -> None:
