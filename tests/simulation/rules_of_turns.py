@@ -17,7 +17,8 @@ _amount = Yardstick.amount
 
 def _each_by_itself(book: Book, event: SubmittedTogether) -> None:
     for one in event.jobs:
-        cluster._submitted(book, one)
+        checked = cluster._checked(book, one, [other.id for other in event.jobs])
+        book.answer(event.token, cluster._made(book, one, checked) if isinstance(checked, tuple) else checked)
 
 
 def _of_what_is_seen(yardstick: Yardstick, requests: Any, devices: Any, *, unseen_count: int = 0) -> Amount:  # noqa: ARG001 - as it is called.

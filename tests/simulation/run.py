@@ -61,7 +61,8 @@ def run(seed: int, story: Story | None = None, emphasis: Emphasis = ANY) -> str:
     particular = Particular(beside) if emphasis is ANY and beside.random() < PARTICULAR else None
     together = Random(f"batches of {seed}")
     is_batched = emphasis is RELATIONS or (emphasis is ANY and together.random() < BATCHED)
-    batches = Batches(together) if is_batched else None
+    links = Random(f"links of {seed}") if emphasis is RELATIONS else None
+    batches = Batches(together, links) if is_batched else None
     users = Users(world, emphasis, Random(f"gangs of {seed}"), relations, tenants, particular, batches)
     operators = Operators(Random(f"operators of {seed}"))
     while world.now_ms < ROUGH_MS:

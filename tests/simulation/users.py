@@ -152,7 +152,7 @@ class Users:
         hopeless = self._batches.hopeless(several[-1].spec, self.world.jobs) if count > 1 and self._batches else None
         if hopeless is not None:
             several[-1] = several[-1]._replace(spec=hopeless)
-        self.world.submit(*several)
+        self.world.submit(*(self._batches.linked(several) if self._batches is not None else several))
 
     def _wanted(self, wanted: JobSpec) -> Wanted:
         """A job like that, as it is in this world, and what it does."""

@@ -209,7 +209,8 @@ class World:
 
     def _submission(self, token: int, job_id: str, spec: JobSpec) -> Submitted:
         jobs = self.controller.jobs
-        earlier, awaited = jobs.get(job_id), tuple(jobs[one.job] for one in spec.after)
+        # Others of its batch are not there yet.
+        earlier, awaited = jobs.get(job_id), tuple(jobs[one.job] for one in spec.after if one.job in jobs)
         return Submitted(token, job_id, spec, PINS, f"request of {job_id}", earlier=earlier, awaited=awaited)
 
     def answered(self, token: int, value: Any) -> None:
