@@ -62,7 +62,7 @@ up: dev ## A controller and an agent in the background (NODES=3 for more)
 	$(LOCAL) up --nodes $(NODES)
 
 .PHONY: down
-down: dev ## Ends them
+down: dev ## Has jobs save, for a minute at most, and ends them; jobs go on with the next `make up`
 	$(LOCAL) down
 
 .PHONY: status

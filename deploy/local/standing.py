@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from deploy.local import cluster, engine, places, prepared, processes, progress, registry, sharing
+from deploy.local import cluster, engine, places, prepared, processes, progress, registry, saving, sharing
 from headrace.client import Client
 from headrace.nodes import NodeState
 from headrace.refusals import Code, Refusal
@@ -11,6 +11,7 @@ from headrace.refusals import Code, Refusal
 FOLDER = places.STATE / "up"
 CONTROLLER = FOLDER / "controller"
 NODES = FOLDER / "nodes"
+DRAINED = FOLDER / "drained"
 READY_SECONDS = 60.0
 
 
@@ -39,6 +40,7 @@ def up(nodes: int) -> None:
                 started.append(cluster.start_agent(folder, node=folder.name, engine=local.engine, settings=measured))
                 started[-1].record(folder / "pid")
         _wait_for([f"node-{number}" for number in range(1, nodes + 1)])
+        asyncio.run(saving.reopened(cluster.CONTROLLER_ADDRESS, DRAINED))
     except BaseException:
         for process in reversed(started):
             process.stop()
@@ -53,8 +55,9 @@ def up(nodes: int) -> None:
 def down() -> None:
     """Ends agents and controller, then registry and engines of ours, also those of tests that were killed.
 
-    One that somebody else uses stays.
+    Jobs save before, as far as they do in a minute, and go on with the next `up`. What somebody else uses stays.
     """
+    _save()
     folders = [*sorted(NODES.glob("*")), CONTROLLER]
     for folder in folders:
         process = _recorded(folder)
@@ -68,6 +71,21 @@ def down() -> None:
     store = registry.LocalRegistry()
     if store.process() is not None:
         _end(store, "registry")
+
+
+def _save() -> None:
+    agents = [folder.name for folder in sorted(NODES.glob("*")) if _recorded(folder) is not None]
+    if not agents or _recorded(CONTROLLER) is None:
+        return
+    with progress.step(f"waiting for jobs to save, {saving.SAVE_SECONDS:.0f} s at most"):
+        try:
+            left = asyncio.run(saving.saved(cluster.CONTROLLER_ADDRESS, agents, DRAINED))
+            why = f"{', '.join(left)} did not save in time" if left else ""
+        except Refusal as refusal:
+            # All is to end nevertheless.
+            why = refusal.message
+    if why:
+        progress.note(f"{why}; what was done since the last checkpoint is done again with the next `make up`")
 
 
 def environment() -> dict[str, str]:
