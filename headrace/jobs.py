@@ -359,6 +359,7 @@ class Job:
     ahead_of: tuple[str, ...] = ()
     leave_by_time_ms: int | None = None
     uncounted_ms: int | None = None
+    leave_time_ms: int | None = None
 
     @property
     def is_array(self) -> bool:

@@ -305,7 +305,7 @@ class Book:
     def leave(self, job: Job, reason: str) -> Job:
         """The job without a node. Leaving a node begins an epoch: what the old one still says is not heard."""
         self.capacity_changed()
-        return moved(job, JobState.QUEUED, epoch=job.epoch + 1, node="", reason=reason, queue_time_ms=self.wall_ms)
+        return moved(job, JobState.QUEUED, epoch=job.epoch + 1, node="", reason=reason, leave_time_ms=self.wall_ms)
 
     def excluding(self, job: Job, node: str, reason: str, devices: tuple[str, ...] = WHOLE_NODE) -> Job:
         """The job, which keeps away from a node, or from devices of it, for a while."""

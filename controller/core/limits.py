@@ -1,6 +1,17 @@
-"""Until when a job may have its place: by its own `timeouts.run`, and where it was let ahead of others. Pure."""
+"""Until when a job may wait, and have its place: by its own limits, and where it was let ahead of others. Pure."""
 
 from headrace.jobs import Job
+
+
+def queue_over_ms(job: Job) -> int | None:
+    """After when it has waited for too long, in milliseconds since 1970; None where it has no such limit, or has run.
+
+    An array's is that of the elements that have not had their turn.
+    """
+    limit_ms = job.spec.timeouts.queue_ms
+    if limit_ms is None or job.queue_time_ms is None or (job.start_time_ms is not None and not job.is_array):
+        return None
+    return job.queue_time_ms + limit_ms
 
 
 def run_over_ms(job: Job) -> int | None:

@@ -60,8 +60,8 @@ def begun(job: Job, wall_ms: int, **changes: object) -> Job:
 
     If it had run before, that it waited for another place does not count for its `timeouts.run`.
     """
-    if job.start_time_ms is not None and job.queue_time_ms is not None:
-        waited_ms = max(0, wall_ms - job.queue_time_ms)
+    if job.start_time_ms is not None and job.leave_time_ms is not None:
+        waited_ms = max(0, wall_ms - job.leave_time_ms)
         job = replace(job, uncounted_ms=(job.uncounted_ms or 0) + waited_ms) if waited_ms else job
     return moved(job, JobState.STARTING, reason="", **changes)
 

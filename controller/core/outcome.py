@@ -81,8 +81,13 @@ def is_retried(job: Job, cause: RetryCause, *, wall_ms: int) -> bool:
 
 def with_failure(job: Job, *, wall_ms: int) -> Job:
     """The job with one more failure that counts."""
-    before = _failures(job, wall_ms)
+    before, job = _failures(job, wall_ms), at_the_end(job, wall_ms=wall_ms)
     return replace(job, failures=before + 1, failing_since_time_ms=job.failing_since_time_ms if before else wall_ms)
+
+
+def at_the_end(job: Job, *, wall_ms: int) -> Job:
+    """The job, which leaves by its own doing: where it has run it had its turn, and goes behind those that wait."""
+    return job if job.start_time_ms is None else replace(job, queue_time_ms=wall_ms)
 
 
 def _failures(job: Job, wall_ms: int) -> int:

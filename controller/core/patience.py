@@ -11,6 +11,7 @@ from controller.core import backfill, keeping
 from controller.core.backfill import Kept, Scene
 from controller.core.book import Book
 from controller.core.ends import Ends
+from controller.core.limits import queue_over_ms
 from controller.core.placement.fit import Place
 from controller.core.placement.lengths import Lengths
 from controller.core.placement.snapshot import Integers
@@ -78,7 +79,7 @@ def _better(book: Book, job: Job, table: Table, lengths: Lengths, here_ms: float
     one = keeping.one_of(book, job)
     runs_ms, slots = _faster(book, table, lengths, one, here_ms)
     scene = replace(keeping.scene(book, job), ends_ms=Ends(book, job.id))
-    latest_ms = _latest_ms(job)
+    latest_ms = queue_over_ms(job)
     best: Patience | None = None
     for kept in _rooms(book, job, scene, runs_ms, slots):
         if kept.start_ms is None or not kept.gone:
@@ -128,12 +129,6 @@ def _faster(book: Book, table: Table, lengths: Lengths, job: Job, here_ms: float
     patient = [one for one in book.turns.patience.values() if book.wall_ms < one.until_ms]
     awaited = [snapshot.slots[node] for one in patient for node in one.kept.nodes if node in snapshot.slots]
     return runs_ms, able[np.isin(snapshot.make[able], list(runs_ms)) & ~np.isin(able, awaited)]
-
-
-def _latest_ms(job: Job) -> int | None:
-    """When it would have waited for too long, in milliseconds since 1970."""
-    queue_ms = job.spec.timeouts.queue_ms
-    return job.queue_time_ms + queue_ms if queue_ms is not None and job.queue_time_ms is not None else None
 
 
 def _reason(nodes: Sequence[str], wait_ms: float, saved_ms: float) -> str:

@@ -7,7 +7,7 @@ from controller.core import exclusions, gangs, ledger, moves, progress
 from controller.core.book import Book
 from controller.core.gangs import TIMED_OUT
 from controller.core.model import aborted, moved
-from controller.core.outcome import Verdict, is_retried, outcome, with_failure
+from controller.core.outcome import Verdict, at_the_end, is_retried, outcome, with_failure
 from headrace.attempts import Attempt, AttemptState, Checkpoint
 from headrace.changes import made, replace
 from headrace.jobs import Job, JobState, MigrationState, RetryCause
@@ -249,9 +249,16 @@ def _exited(book: Book, job: Job, attempt: Attempt) -> None:
         case Verdict.RESUME if job.state is JobState.FREEZING:
             moves.commit(book, job, attempt)
         case Verdict.RESUME:
-            book.put(book.leave(aborted(job, book.wall_ms, "the job left before it was asked"), "goes on elsewhere"))
+            _left_unasked(book, job)
         case Verdict.FAILED:
             failed(book, job, found.cause, found.message)
+
+
+def _left_unasked(book: Book, job: Job) -> None:
+    if job.gang:
+        book.put(at_the_end(book.jobs[job.gang], wall_ms=book.wall_ms))
+    job = at_the_end(aborted(job, book.wall_ms, "the job left before it was asked"), wall_ms=book.wall_ms)
+    book.put(book.leave(job, "goes on elsewhere"))
 
 
 def cancelled(book: Book, job: Job, reason: str) -> None:

@@ -7,7 +7,6 @@ from controller.core import (
     drains,
     gangs,
     improvements,
-    keeping,
     lent,
     limits,
     lost_devices,
@@ -130,7 +129,7 @@ def _silent(book: Book, job: Job, node: str, silent_ms: int) -> None:
     if job.spec.partition is Partition.KEEP:
         whole = book.jobs.get(job.gang, job)
         # One that leaves is gone after its grace, and has reached no limit by that; of this one nobody hears it.
-        if whole.state is JobState.FREEZING and _ran_too_long(book, whole):
+        if whole.state is JobState.FREEZING and _is_over(book, limits.run_over_ms(whole)):
             _run_over(book, whole)
         return
     reports.failed(book, job, RetryCause.NODE_LOST, f"{node} has not reported for {silent_ms / 1000:.0f} s")
@@ -145,33 +144,27 @@ def _held_still_after_ms(book: Book, job: Job) -> int:
 
 
 def _limits(book: Book, job: Job) -> None:
-    queue_ms = job.spec.timeouts.queue_ms
     if job.waits_for:
         return
     if job.is_array:
-        if _over(book, job.queue_time_ms, queue_ms):
+        if _is_over(book, limits.queue_over_ms(job)):
             arrays.limited(book, job)
         return
     if job.is_gang:
         gangs.ticked(book, job)
         job = book.jobs[job.id]
-    if job.state is JobState.QUEUED and queue_ms is not None and _over(book, _waits_since_ms(book, job), queue_ms):
+    if job.state is JobState.QUEUED and _is_over(book, limits.queue_over_ms(job)):
         end = gangs.end if job.is_gang else Book.end
         end(book, job, JobState.FAILED, f"{gangs.TIMED_OUT}queue: found no place in time; {job.reason}")
         return
-    if job.state in (JobState.STARTING, JobState.RUNNING) and _ran_too_long(book, job):
+    if job.state in (JobState.STARTING, JobState.RUNNING) and _is_over(book, limits.run_over_ms(job)):
         _run_over(book, job)
         return
     move = job.migration
     if move is None or move.state is not MigrationState.PREFETCHING:
         return
-    if _over(book, move.request_time_ms, book.policy.prefetch_ms):
+    if move.request_time_ms is not None and _is_over(book, move.request_time_ms + book.policy.prefetch_ms):
         book.put(aborted(job, book.wall_ms, f"{move.target} did not bring what it needs in time"))
-
-
-def _ran_too_long(book: Book, job: Job) -> bool:
-    over_ms = limits.run_over_ms(job)
-    return over_ms is not None and book.wall_ms > over_ms
 
 
 def _run_over(book: Book, job: Job) -> None:
@@ -179,12 +172,5 @@ def _run_over(book: Book, job: Job) -> None:
     book.put(moved(job, JobState.CANCELLING, reason=f"{gangs.TIMED_OUT}run: ran for longer than it may"))
 
 
-def _waits_since_ms(book: Book, job: Job) -> int | None:
-    """Since when it waits for a place; a pause before another start is no such wait."""
-    if job.queue_time_ms is None:
-        return None
-    return max(job.queue_time_ms, keeping.pauses_until_ms(book, job))
-
-
-def _over(book: Book, since_ms: int | None, limit_ms: int | None) -> bool:
-    return since_ms is not None and limit_ms is not None and book.wall_ms - since_ms > limit_ms
+def _is_over(book: Book, moment_ms: int | None) -> bool:
+    return moment_ms is not None and book.wall_ms > moment_ms

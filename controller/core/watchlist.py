@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from controller.core import backoff, limits
+from controller.core import limits
 from headrace.attempts import Attempt
 from headrace.jobs import Job, JobState
 
@@ -156,9 +156,8 @@ def _is_looked_at(job: Job) -> bool:
 
 def _reached_ms(job: Job) -> int | None:
     """After when it has waited, or run, for too long; None where it has no such limit now. A task's are its gang's."""
-    queue_ms = job.spec.timeouts.queue_ms
     if job.gang or job.is_array or job.waits_for:
         return None
-    if job.state is JobState.QUEUED and queue_ms is not None and job.queue_time_ms is not None:
-        return max(job.queue_time_ms, backoff.until_ms(job)) + queue_ms
+    if job.state is JobState.QUEUED:
+        return limits.queue_over_ms(job)
     return limits.run_over_ms(job) if job.state in _PLACED else None

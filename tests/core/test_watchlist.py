@@ -44,7 +44,8 @@ def limited(job: Job, **limits: int) -> Job:
 def test_a_job_is_told_once_when_it_has_reached_a_limit_as_it_is(puts: list[tuple[str, JobState, int]]) -> None:
     watchlist, reached = Watchlist(), dict[str, int]()
     for now, (name, state, since) in enumerate(puts):
-        job = replace(PLAIN, name=f"jobs/{name}", state=state, queue_time_ms=since, start_time_ms=since)
+        started = None if state is JobState.QUEUED else since
+        job = replace(PLAIN, name=f"jobs/{name}", state=state, queue_time_ms=since, start_time_ms=started)
         watchlist.put(limited(job, queue_ms=5, run_ms=9))
         limit = {JobState.QUEUED: 5, JobState.RUNNING: 9}.get(state)
         reached.pop(name, None)

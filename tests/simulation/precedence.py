@@ -86,7 +86,7 @@ def who_starts_ahead_does_not_delay_whose_turn_it_is(world: "World", before: Job
 
 def _delayed(world: "World", kept: Kept, head: Job, before: Job, after: Job) -> str | None:
     book = world.controller.book
-    if head.id in (after.id, after.gang) or not _is_senior(head, before):
+    if head.id in (after.id, after.gang) or not _is_senior(head, book.jobs.get(before.gang, before)):
         return None
     if (after.gang or after.id) in world.past.asked:
         # What others had left was kept for it.

@@ -59,7 +59,7 @@ RULES += [
     Rule(
         "patience, in time",
         "Nobody waits for a better node until it is over its time",
-        lambda: patch.object(patience, "_latest_ms", lambda *_: None),
+        lambda: patch.object(patience, "queue_over_ms", lambda *_: None),
         PATIENCE,
     ),
 ]

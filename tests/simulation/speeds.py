@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING
 
+from controller.core.limits import queue_over_ms
 from headrace import units
 from headrace.attempts import Attempt, AttemptState, Platform
 from headrace.jobs import Job, JobSpec, JobState, Requests
@@ -134,9 +135,9 @@ def nobody_waits_for_a_better_node_past_its_time(world: "World", _before: Job | 
     waiting = {one: found for one in book.turns.patience if (found := book.turns.patient(one, book.wall_ms))}
     for job_id, patience in waiting.items():
         job = book.jobs[job_id]
-        limit_ms, since_ms = job.spec.timeouts.queue_ms, job.queue_time_ms
-        if limit_ms is not None and since_ms is not None and patience.until_ms >= since_ms + limit_ms:
-            return f"{job.name} waits until {patience.until_ms}, its time is over at {since_ms + limit_ms}"
+        over_ms = queue_over_ms(job)
+        if over_ms is not None and patience.until_ms >= over_ms:
+            return f"{job.name} waits until {patience.until_ms}, its time is over at {over_ms}"
     nodes = [node for one in waiting.values() for node in dict.fromkeys(one.kept.nodes)]
     twice = [node for node in nodes if nodes.count(node) > 1]
     return f"{after.name} changes, and {twice} are waited for by two" if twice else None
