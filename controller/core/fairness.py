@@ -72,6 +72,12 @@ def rank(job: Job) -> Rank:
     return queued_ms - job.spec.priority * POINT_MS, queued_ms, job.array_index, job.id
 
 
+def behind(job: Job, other: Job) -> Job:
+    """The job of the same project with its turn after the other's, and no later than that if it was before it."""
+    after_ms = rank(other)[0] + job.spec.priority * POINT_MS + 1
+    return replace(job, queue_time_ms=max(job.queue_time_ms or 0, after_ms))
+
+
 def in_turn(
     waiting: Iterable[Job],
     *,

@@ -2,7 +2,7 @@
 
 from controller.core import backoff, gangs, keeping, moves, precedence
 from controller.core.book import Book
-from controller.core.fairness import rank
+from controller.core.fairness import behind, rank
 from controller.core.model import moved
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, bound
@@ -112,9 +112,12 @@ def _make_room(book: Book, job: Job, victims: tuple[Victim, ...], places: tuple[
         book.touch(node)
     for victim, other in zip(victims, leave, strict=True):
         why = f"{job.name} has its project's own back" if victim.borrower else f"{job.name} is more urgent"
-        count = other.preemption_count + (0 if victim.borrower else 1)
         book.note(other.name, "JOB_PREEMPTED", f"asked to save and leave: {why}")
-        leaves(book, replace(other, preemptor=job.id, preemption_count=count), f"had to leave: {why}")
+        asked = replace(other, preemptor=job.id)
+        if not victim.borrower:
+            # If it waited for long, its turn may be the first. It would have its room back, and be asked again.
+            asked = behind(replace(asked, preemption_count=asked.preemption_count + 1), job)
+        leaves(book, asked, f"had to leave: {why}")
 
 
 def leaves(book: Book, job: Job, reason: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.core.fairness import POINT_MS, Account, Fading, due, in_turn
+from controller.core.fairness import POINT_MS, Account, Fading, behind, due, in_turn, rank
 from controller.core.projects import NOTHING
 from headrace.jobs import Job
 from headrace.projects import Amount, Use
@@ -72,6 +72,14 @@ def test_a_point_of_priority_is_worth_some_waiting_and_no_more() -> None:
     late = job("late", priority=60, queued_ms=10 * POINT_MS + 1)
     assert turns(job("early"), late) == ["early", "late"]
     assert turns(job("early"), replace(late, queue_time_ms=10 * POINT_MS - 1)) == ["late", "early"]
+
+
+@given(st.integers(0, 100), st.integers(0, 100), st.integers(0, DAY_MS), st.integers(0, DAY_MS))
+def test_who_is_put_behind_another_is_so_and_loses_no_more_than_that(one: int, other: int, came: int, its: int) -> None:
+    first, second = job("first", priority=one, queued_ms=its), job("second", priority=other, queued_ms=came)
+    put = behind(second, first)
+    assert turns(put, first) == ["first", "second"]
+    assert rank(put)[0] == max(rank(second)[0], rank(first)[0] + 1)
 
 
 def test_the_project_that_has_had_least_for_its_weight_goes_first() -> None:
