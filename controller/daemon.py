@@ -139,6 +139,7 @@ def _assembled(settings: ControllerSettings, state: Path, store: Store, records:
         lease_ms=settings.lease_ms,
         reports_per_second=settings.reports_per_second,
         lease_before_ms=store.lease_ms,
+        presence_before=store.presence,
         half_life_ms=settings.half_life_ms,
         ms_per_price=1000 * bounds.seconds_per_price_unit,
         improving=improving,

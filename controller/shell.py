@@ -16,7 +16,7 @@ from controller.core.model import (
     Changed,
     Effect,
     Event,
-    LeaseTold,
+    Record,
     Reject,
     Reported,
     Save,
@@ -31,7 +31,6 @@ from headrace.events import Event as Happening
 from headrace.faultpoints import reached
 from headrace.jobs import Job
 from headrace.nodes import Node
-from headrace.projects import Use
 from headrace.refusals import Code, Refusal
 from headrace.sessions import Assignment
 
@@ -236,7 +235,7 @@ class Shell:
                 self.readings.publish(event.report.node, event.report.node)
         reached("controller.sent", *saves)
 
-    async def _saved(self, saves: Sequence[Job | Node | Use | Happening | LeaseTold]) -> tuple[Happening, ...]:
+    async def _saved(self, saves: Sequence[Record]) -> tuple[Happening, ...]:
         while True:
             try:
                 loop = asyncio.get_running_loop()

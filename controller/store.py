@@ -6,6 +6,7 @@ is kept whole as its protobuf message; only what is searched has columns.
 
 import base64
 import contextlib
+import json
 import sys
 import threading
 import uuid
@@ -33,6 +34,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from controller import schema
+from controller.core.absences import Presence
 from controller.core.model import LeaseTold
 from controller.database import CORRUPT, Database, open_database
 from controller.garbage import no_collections
@@ -54,7 +56,7 @@ EVENTS_DROPPED_AT_ONCE = 1_000
 
 _TABLES = (schema.jobs, schema.nodes, schema.uses, schema.events, schema.meta)
 _JOB, _NODE, _USE, _EVENT, _META = (table.c for table in _TABLES)
-_LEASE = "lease_ms"
+_LEASE, _PRESENCE = "lease_ms", "presence"
 _JOBS = select(_JOB.id, _JOB.body)
 _NODES = select(_NODE.id, _NODE.body)
 _AGE = (_JOB.create_time_ms, _JOB.id)
@@ -122,6 +124,8 @@ class Store:
             self.cluster = _cluster(connection)
             # The longest lease that nodes may have been told of; 0: none was.
             self.lease_ms = int(connection.scalar(select(_META.value).where(_META.key == _LEASE)) or 0)
+            presence = connection.scalar(select(_META.value).where(_META.key == _PRESENCE))
+            self.presence = _presence(presence) if presence else None
             self._sequence: int = connection.scalar(select(func.max(_EVENT.sequence))) or 0
 
     @classmethod
@@ -153,7 +157,7 @@ class Store:
             rows = connection.execute(select(_USE.id, _USE.body).order_by(_USE.id)).all()
         return self._records(Use, rows)
 
-    def commit(self, batch: Sequence[Job | Node | Use | LeaseTold | Event]) -> tuple[Event, ...]:
+    def commit(self, batch: Sequence[Job | Node | Use | LeaseTold | Presence | Event]) -> tuple[Event, ...]:
         """Saves all of the batch, or nothing; of two saves of one record the later counts.
 
         A node that is forgotten leaves nothing behind. Answers with the events of the batch and their numbers.
@@ -176,7 +180,9 @@ class Store:
                 if forgotten:
                     connection.execute(delete(schema.nodes).where(_NODE.id.in_(forgotten)))
                 for told in (record for record in batch if isinstance(record, LeaseTold)):
-                    _save_lease(connection, told.agent_ms)
+                    _save_meta(connection, _LEASE, str(told.agent_ms))
+                for presence in (record for record in batch if isinstance(record, Presence)):
+                    _save_meta(connection, _PRESENCE, json.dumps([presence.until_ms, presence.gaps]))
                 if numbered:
                     self._save_events.execute(connection, [_event_row(event) for event in numbered])
                     self._drop_old_events(connection, newest=numbered[-1].sequence)
@@ -348,9 +354,14 @@ def _cluster(connection: Connection) -> str:
     return made
 
 
-def _save_lease(connection: Connection, lease_ms: int) -> None:
-    connection.execute(delete(schema.meta).where(_META.key == _LEASE))
-    connection.execute(insert(schema.meta).values(key=_LEASE, value=str(lease_ms)))
+def _presence(text: str) -> Presence:
+    until_ms, gaps = json.loads(text)
+    return Presence(until_ms, tuple((begin_ms, end_ms) for begin_ms, end_ms in gaps))
+
+
+def _save_meta(connection: Connection, key: str, value: str) -> None:
+    connection.execute(delete(schema.meta).where(_META.key == key))
+    connection.execute(insert(schema.meta).values(key=key, value=value))
 
 
 def _job_row(job: Job) -> dict[str, Any]:

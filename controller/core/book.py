@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from typing import Self
 
 from controller.core import assignments
+from controller.core.absences import Absences, Presence
 from controller.core.copies import with_others
 from controller.core.endings import Endings
 from controller.core.exclusions import WHOLE_NODE, with_exclusions
@@ -12,7 +13,7 @@ from controller.core.foresight import Foresight
 from controller.core.history import kept
 from controller.core.improving import Improvements
 from controller.core.leases import Leases
-from controller.core.model import Answer, Assign, Changed, Effect, LeaseTold, Reject, Save, Value, aborted, begun, moved
+from controller.core.model import Answer, Assign, Changed, Effect, Record, Reject, Save, Value, aborted, begun, moved
 from controller.core.past_runs import PastRuns
 from controller.core.placement.arrivals import Arrivals
 from controller.core.placement.costs import Costs
@@ -76,7 +77,7 @@ class Book:
         self.endings, self.leases = Endings(policy.ends_ms), Leases(policy, len(nodes))
         self.foresight, self.past_runs = Foresight(), PastRuns()
         self.learned, self.improvements = Learned(self.nodes), Improvements()
-        self.watchlist, self.relations = Watchlist(), Relations()
+        self.watchlist, self.relations, self.absences = Watchlist(), Relations(), Absences(policy.presence_before)
         self.projects = projects or Projects({}, Fading(policy.half_life_ms, policy.share_ahead_ms))
         self.turns, self.queue = Turns(), Queue(policy.preempting_priority)
         self.snapshot = Snapshot()
@@ -92,7 +93,7 @@ class Book:
         self._requests: dict[str, str] = {}
         self._told: dict[str, assignments.Wanted] = {}
         self._effects: list[Effect] = []
-        self._saves: dict[str, Job | Node | Use | LeaseTold] = {}
+        self._saves: dict[str, Record] = {}
         self._doubtful: dict[str, None] = {}
         self._acked: dict[str, None] = {}
         # Since when nodes are without a stream, by this process's own clock, the first one first.
@@ -181,8 +182,8 @@ class Book:
         else:
             self.draining.pop(node.id, None)
 
-    def put_use(self, use: Use) -> None:
-        """Writes down what a project has used."""
+    def put_use(self, use: Use | Presence) -> None:
+        """Writes down what a project has used, or until when there was a controller."""
         self._saves[use.name] = use
 
     def put_readings(self, node: Node, *, is_another: bool) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from controller.core.absences import Presence
 from headrace.changes import replace
 from headrace.events import Event as Happening
 from headrace.jobs import ImagePin, Job, JobSpec, JobState, MigrationPlan, MigrationState
@@ -182,11 +183,15 @@ class LeaseTold:
     agent_ms: int
 
 
+# What outlives the process.
+Record = Job | Node | Use | Happening | LeaseTold | Presence
+
+
 @dataclass(frozen=True, slots=True)
 class Save:
     """Write down."""
 
-    record: Job | Node | Use | Happening | LeaseTold
+    record: Record
 
 
 @dataclass(frozen=True, slots=True)

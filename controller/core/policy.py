@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from controller.core.absences import Presence
 from controller.core.improving import Improving
 from controller.core.placement.lengths import Terms
 
@@ -18,6 +19,8 @@ class Policy:
     spread_ms_max: int = 180_000
     # The longest that a process before this one may have told nodes of.
     lease_before_ms: int = 0
+    # When there was a controller before this process, as it was written down.
+    presence_before: Presence | None = None
     prefetch_ms: int = 900_000
     # How often jobs whose place depends on what sensors read are looked at again.
     readings_ms: int = 10_000

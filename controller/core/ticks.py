@@ -14,14 +14,13 @@ from controller.core import (
     progress,
     reports,
 )
+from controller.core.absences import STOOD_STILL_MS
 from controller.core.book import Book
 from controller.core.model import aborted, moved
 from headrace.changes import replace
 from headrace.jobs import Job, JobState, MigrationState, Partition, RetryCause
 from headrace.nodes import Node, NodeState
 
-# Ticks come far more often than this.
-STOOD_STILL_MS = 5_000
 # Ticks come twice a second, and it takes 50 s to write down all nodes once.
 _TICKS_FOR_ALL = 100
 
@@ -33,6 +32,7 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
     passed_ms = now_ms - book.now_ms
     book.now_ms, book.wall_ms = now_ms, wall_ms
     book.leases.ticked(now_ms)
+    book.absences.ticked(wall_ms)
     if passed_ms > STOOD_STILL_MS:
         _stood_still(book, passed_ms)
     suspect_ms = book.leases.lease.suspect_ms
@@ -54,6 +54,8 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
         book.capacity_changed()
     for use in book.projects.to_save(wall_ms, every_ms=book.policy.use_saved_ms):
         book.put_use(use)
+    if (presence := book.absences.to_save(while_jobs_wait=bool(book.queue))) is not None:
+        book.put_use(presence)
     _write_report_times(book)
     progress.ticked(book)
     arrays.ticked(book)
@@ -147,13 +149,13 @@ def _limits(book: Book, job: Job) -> None:
     if job.waits_for:
         return
     if job.is_array:
-        if _is_over(book, limits.queue_over_ms(job)):
+        if _waited_too_long(book, job):
             arrays.limited(book, job)
         return
     if job.is_gang:
         gangs.ticked(book, job)
         job = book.jobs[job.id]
-    if job.state is JobState.QUEUED and _is_over(book, limits.queue_over_ms(job)):
+    if job.state is JobState.QUEUED and _waited_too_long(book, job):
         end = gangs.end if job.is_gang else Book.end
         end(book, job, JobState.FAILED, f"{gangs.TIMED_OUT}queue: found no place in time; {job.reason}")
         return
@@ -170,6 +172,15 @@ def _limits(book: Book, job: Job) -> None:
 def _run_over(book: Book, job: Job) -> None:
     job = aborted(job, book.wall_ms, "the job's time was over")
     book.put(moved(job, JobState.CANCELLING, reason=f"{gangs.TIMED_OUT}run: ran for longer than it may"))
+
+
+def _waited_too_long(book: Book, job: Job) -> bool:
+    over_ms = limits.queue_over_ms(job)
+    if over_ms is None or not _is_over(book, over_ms):
+        return False
+    over_ms += book.absences.since(job.queue_time_ms or 0)
+    book.watchlist.reaches(job.id, over_ms)
+    return _is_over(book, over_ms)
 
 
 def _is_over(book: Book, moment_ms: int | None) -> bool:

@@ -136,6 +136,10 @@ class Watchlist:
         """Jobs that have reached a limit by now. Each is told once, until it is put again."""
         return self._limits.over(wall_ms)
 
+    def reaches(self, job_id: str, moment_ms: int) -> None:
+        """The job reaches its limit only then."""
+        self._limits.put(job_id, moment_ms)
+
     def _put_on_devices(self, job: Job, *, holds: bool) -> None:
         before = self.on_devices.get(job.id)
         _keep(self.on_devices, job, holds=holds)

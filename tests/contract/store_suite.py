@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from controller import schema, upgrading
+from controller.core.absences import Presence
 from controller.core.model import LeaseTold
 from controller.store import ASKED_AT_ONCE, EVENTS_DROPPED_AT_ONCE, JobCursor, Store
 from headrace.attempts import Checkpoint, Outputs
@@ -113,6 +114,17 @@ class StoreSuite:
 
         again = Store.open(url)
         assert again.lease_ms == 100_000
+        again.close()
+
+    def test_when_there_was_a_controller_is_known_after_a_restart_as_it_was_saved_last(self, url: str) -> None:
+        first = Store.open(url)
+        assert first.presence is None
+        first.commit([Presence(5)])
+        first.commit([job("a"), Presence(7), Presence(9, ((1, 2), (6, 8)))])
+        first.close()
+
+        again = Store.open(url)
+        assert again.presence == Presence(9, ((1, 2), (6, 8)))
         again.close()
 
     def test_jobs_are_loaded_oldest_first_and_ended_ones_not_at_all(self, store: Store) -> None:

@@ -10,6 +10,7 @@ from agent.core.agent import AgentCore
 from agent.core.pace import TOGETHER_MS
 from agent.runtimes.runtime import ContainerState, ContainerStatus, Holder, Ref
 from controller.core import model as controller
+from controller.core.absences import Presence
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
 from controller.core.fairness import Fading
@@ -94,6 +95,7 @@ class World:
         self.store: dict[str, Job | Node | Use] = {}
         self.happenings: list[str] = []
         self.lease_ms = 0
+        self.presence: Presence | None = None
         self.changed: list[str] = []
         self.answers: dict[int, object] = {}
         # Made with the store; a store that is another one has another.
@@ -142,7 +144,8 @@ class World:
         jobs = tuple(one for one in self.store.values() if isinstance(one, Job) and not one.ended)
         nodes = tuple(one for one in self.store.values() if isinstance(one, Node))
         ended = (one for one in self.store.values() if isinstance(one, Job))
-        self.cluster = Cluster(Book(self.cluster_id, Policy(), jobs, nodes, self.projects(), ended))
+        policy = Policy(presence_before=self.presence)
+        self.cluster = Cluster(Book(self.cluster_id, policy, jobs, nodes, self.projects(), ended))
         self._queue = deque(one for one in self._queue if one[0] != "controller")
         self.pass_time(0)
         for name, site in self.sites.items():
@@ -254,6 +257,8 @@ class World:
                         self.lease_ms = record.agent_ms
                     elif isinstance(record, Node) and record.forgotten:
                         self.store.pop(record.name, None)
+                    elif isinstance(record, Presence):
+                        self.presence = record
                     else:
                         self.store[record.name] = record
                 case controller.Changed(node):

@@ -117,3 +117,33 @@ def test_a_job_whose_program_left_goes_behind_those_that_wait(code: int) -> None
     world.pass_time(1_000)
 
     assert [world.job(one).node for one in ("train-1", "other")] == ["", "a"]
+
+
+@pytest.mark.parametrize("restarts", [1, 3])
+def test_time_without_a_controller_is_no_wait(restarts: int) -> None:
+    world = World()
+    world.submit(timeouts=Timeouts(queue_ms=5 * MINUTE_MS))
+    world.pass_time(MINUTE_MS)
+
+    for _ in range(restarts):
+        world.now_ms += HOUR_MS
+        world.restart_controller()
+        world.pass_time(MINUTE_MS)
+    assert world.job().state is JobState.QUEUED
+    world.pass_time((4 - restarts) * MINUTE_MS - 15_000 * restarts)
+    assert world.job().state is JobState.QUEUED
+    world.pass_time(2 * MINUTE_MS)
+
+    assert world.job().state is JobState.FAILED
+
+
+def test_while_the_controller_stood_still_nothing_waited() -> None:
+    world = World()
+    world.submit(timeouts=Timeouts(queue_ms=5 * MINUTE_MS))
+    world.now_ms += HOUR_MS
+
+    world.pass_time(4 * MINUTE_MS)
+    assert world.job().state is JobState.QUEUED
+    world.pass_time(2 * MINUTE_MS)
+
+    assert world.job().state is JobState.FAILED

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from controller.core import model as controller
+from controller.core.absences import Presence
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
 from controller.core.fairness import Fading
@@ -54,6 +55,10 @@ class SimulatedController(Process):
         self.uses: dict[str, Use] = {}
         self.happenings: list[str] = []
         self.lease_ms = self.starts = 0
+        self.presence: Presence | None = None
+        # From when to when there was none of its processes.
+        self.away: list[tuple[int, int]] = []
+        self._left_ms = 0
         self.sessions: dict[str, int] = {}
         self.decided: dict[str, Job] = {}
         # The newest report of each node that any of its processes heard, and when.
@@ -77,7 +82,8 @@ class SimulatedController(Process):
         live = tuple(one for one in self.jobs.values() if not one.ended)
         pacing, speeds = self.world.pacing, self.world.speeds
         self.starts += 1
-        policy = replace(self.world.policy, lease_before_ms=self.lease_ms)
+        self.away.append((self._left_ms, self.world.now_ms))
+        policy = replace(self.world.policy, lease_before_ms=self.lease_ms, presence_before=self.presence)
         if policy.reports_per_second and self.starts % 2 == 0:
             # An operator has set it otherwise, and leases are far shorter.
             policy = replace(policy, reports_per_second=0, lease_ms=POLICY.lease_ms // 2)
@@ -127,6 +133,7 @@ class SimulatedController(Process):
         """It is killed, and every stream to it breaks. Something starts it again."""
         if not self.is_up:
             return
+        self._left_ms = self.world.now_ms
         self.world.note(self.name, "fault", "the controller is killed")
         self.kill()
         for site in self.world.sites.values():
@@ -216,6 +223,8 @@ class SimulatedController(Process):
                     self.nodes[node.id] = node
                 case controller.Save(controller.LeaseTold(agent_ms)):
                     self.lease_ms = agent_ms
+                case controller.Save(Presence() as presence):
+                    self.presence = presence
                 case controller.Save(Use() as use):
                     self.uses[use.id] = use
                 case controller.Save(Happening() as happening):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from agent.core.device_losses import DEVICE_LOST
 from agent.core.model import Held
 from agent.runtimes.runtime import Ref
-from controller.core.ticks import STOOD_STILL_MS
+from controller.core.absences import STOOD_STILL_MS
 from headrace.attempts import AttemptState, Checkpoint
 from headrace.ids import task_id
 from headrace.jobs import Job, JobState, RetryCause
@@ -14,6 +14,7 @@ from headrace.shares import WHOLE_MILLIS
 from tests.simulation.invariants import PROGRESS, at, millis_of, state_of, told_of
 from tests.simulation.occurrences import Occurrence
 from tests.simulation.programs import FAILED
+from tests.simulation.timeline import EPOCH_BEGAN_MS
 
 if TYPE_CHECKING:
     from tests.simulation.node import SimulatedNode
@@ -144,6 +145,19 @@ def a_job_ends_only_for_a_reason_of_its_own(world: "World", before: Job | None, 
             # The gang had failed already, so that it does not begin anew for that.
             return None
     return f"{after.name} is {after.state.name} ({after.reason}), its containers left with {list(map(list, own))}"
+
+
+@at(Occurrence.JOB_SAVED)
+def a_job_waits_in_vain_only_while_there_is_a_controller(world: "World", before: Job | None, after: Job) -> str | None:
+    """A job that `timeouts.queue` ends has waited for so long with somebody there to give it a place."""
+    limit_ms, since_ms = after.spec.timeouts.queue_ms, after.queue_time_ms
+    timed_out = after.state is JobState.FAILED and after.reason.startswith("timeouts.queue")
+    if not timed_out or after.is_array or before is None or before.ended or limit_ms is None or since_ms is None:
+        return None
+    began_ms = since_ms - EPOCH_BEGAN_MS
+    away_ms = sum(max(0, back_ms - max(left_ms, began_ms)) for left_ms, back_ms in world.controller.away)
+    waited_ms = world.now_ms - began_ms - away_ms
+    return None if waited_ms > limit_ms else f"{after.name} waited for {waited_ms} ms of {limit_ms}"
 
 
 @at(Occurrence.JOB_SAVED)

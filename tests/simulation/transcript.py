@@ -5,6 +5,7 @@ from typing import Any
 from agent.core import model as agent
 from agent.runtimes.runtime import Ref
 from controller.core import model as controller
+from controller.core.absences import Presence
 from headrace.attempts import Attempt
 from headrace.events import Event as Happening
 from headrace.jobs import Job
@@ -120,7 +121,7 @@ class Transcript:
                 return f"saves {text}" if text else ""
             case controller.Save(controller.LeaseTold(agent_ms)):
                 return f"saves a lease of {agent_ms / 1000:g} s"
-            case controller.Save(Use()):
+            case controller.Save(Use() | Presence()):
                 return ""
             case controller.Save(Happening() as happening):
                 return f"notes {happening.reason}: {happening.message}"
