@@ -18,6 +18,16 @@ def with_exclusions(job: Job, added: Iterable[Exclusion], *, wall_ms: int) -> Jo
     return replace(job, exclusions=(*kept, *added))
 
 
+def bounded(job: Job, *, latest_ms: int) -> Job:
+    """The job, which keeps away from nothing for longer than until then."""
+    if all(one.expire_time_ms <= latest_ms for one in job.exclusions):
+        return job
+    return replace(
+        job,
+        exclusions=tuple(replace(one, expire_time_ms=min(one.expire_time_ms, latest_ms)) for one in job.exclusions),
+    )
+
+
 def blamed(job: Job, node: Node | None, cause: RetryCause) -> tuple[str, ...]:
     """The devices of a failed attempt that it failed by; WHOLE_NODE where it was none.
 

@@ -5,6 +5,7 @@ from itertools import islice
 from controller.core import (
     arrays,
     drains,
+    exclusions,
     gangs,
     improvements,
     lent,
@@ -29,8 +30,10 @@ STILL_THERE = (JobState.STARTING, JobState.RUNNING, JobState.FREEZING, JobState.
 
 def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
     """Time has passed."""
-    passed_ms = now_ms - book.now_ms
+    passed_ms, is_first = now_ms - book.now_ms, not book.wall_ms
     book.now_ms, book.wall_ms = now_ms, wall_ms
+    if is_first:
+        _bound_exclusions(book)
     book.leases.ticked(now_ms)
     book.absences.ticked(wall_ms)
     if passed_ms > STOOD_STILL_MS:
@@ -62,6 +65,14 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
     drains.ticked(book)
     lost_devices.ticked(book)
     improvements.ticked(book)
+
+
+def _bound_exclusions(book: Book) -> None:
+    """The clock may have been set back since they were written down; while this process goes on, it never is."""
+    latest_ms = book.wall_ms + book.policy.exclusion_ms
+    for job in list(book.jobs.values()):
+        if job.exclusions and (bounded := exclusions.bounded(job, latest_ms=latest_ms)) is not job:
+            book.put(bounded)
 
 
 def _silent_nodes(book: Book, millis: int) -> list[tuple[Node, int]]:

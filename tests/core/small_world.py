@@ -91,7 +91,8 @@ class World:
 
     def __init__(self, *, declared: Mapping[str, Declared] | None = None, **nodes: Platform) -> None:
         self.declared = declared or {}
-        self.now_ms = 1_000
+        # What the controller's clock says then, and since when tests count.
+        self.wall_began_ms, self.now_ms = 1_700_000_000_000, 1_000
         self.store: dict[str, Job | Node | Use] = {}
         self.happenings: list[str] = []
         self.lease_ms = 0
@@ -202,7 +203,7 @@ class World:
         end_ms = self.now_ms + millis
         while True:
             self.now_ms = min(end_ms, self.now_ms + 1_000)
-            self._queue.append(("controller", controller.Ticked(self.now_ms, 1_700_000_000_000 + self.now_ms)))
+            self._queue.append(("controller", controller.Ticked(self.now_ms, self.wall_began_ms + self.now_ms)))
             for name in self.sites:
                 self._queue.append((name, agent.Ticked(self.now_ms)))
             self.settle()

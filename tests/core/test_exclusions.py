@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
+import pytest
+
 from controller.core.exclusions import WHOLE_NODE, blamed, with_exclusions
 from controller.core.placement.fit import Place, Unfit, fit
+from controller.core.policy import Policy
 from headrace.attempts import Attempt
 from headrace.jobs import Exclusion, Job, JobSpec, JobState, RetryCause
 from headrace.nodes import Health, Node
-from tests.core.small_world import FIRST
+from tests.core.small_world import AMD64, FIRST, World
 from tests.core.test_devices import gpu, needs, world_with
 from tests.core.test_lost_devices import AGAIN, fail, lost, start
 
@@ -76,3 +79,18 @@ def test_a_job_that_fails_by_itself_keeps_away_from_the_whole_node() -> None:
 
     assert [(one.node, one.device) for one in world.job().exclusions] == [("a", "")]
     assert world.job().state is JobState.QUEUED
+
+
+@pytest.mark.parametrize("task_count", [1, 2], ids=["a job", "a gang"])
+def test_a_clock_that_is_set_back_has_nothing_kept_away_from_for_longer(task_count: int) -> None:
+    world = World(a=AMD64)
+    world.sites["a"].engine.pulls = False
+    world.submit(task_count=task_count)
+    assert world.job().state is JobState.QUEUED
+
+    world.wall_began_ms -= 3_600_000
+    world.restart_controller()
+    world.sites["a"].engine.pulls = True
+    world.pass_time(Policy().exclusion_ms + 5_000)
+
+    assert world.job().state is JobState.RUNNING
