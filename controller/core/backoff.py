@@ -19,9 +19,13 @@ def pause(job: Job, *, now_wall_ms: int) -> str:
     end_ms = until_ms(job)
     if now_wall_ms >= end_ms:
         return ""
-    moment = datetime.fromtimestamp(end_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     row, _ = _ended_soon(job)
-    return f"starts again at {moment}: it ended {row} times in a row within {SOON_MS // 1000} s of its start"
+    return f"starts again at {as_text(end_ms)}: it ended {row} times in a row within {SOON_MS // 1000} s of its start"
+
+
+def as_text(moment_ms: int) -> str:
+    """A moment in milliseconds since 1970, as reasons tell it."""
+    return datetime.fromtimestamp(moment_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def until_ms(job: Job) -> int:

@@ -133,7 +133,7 @@ def _silent(book: Book, job: Job, node: str, silent_ms: int) -> None:
         return
     if job.node != node or job.state not in STILL_THERE or gangs.is_done(job):
         return
-    if silent_ms <= max(job.spec.lost_after_ms, _held_still_after_ms(book, job)):
+    if silent_ms <= kept_ms(book, job):
         return
     if job.state is JobState.CANCELLING:
         reports.cancelled(book, job, f"{job.reason}; {node} was lost meanwhile")
@@ -146,6 +146,11 @@ def _silent(book: Book, job: Job, node: str, silent_ms: int) -> None:
             _run_over(book, whole)
         return
     reports.failed(book, job, RetryCause.NODE_LOST, f"{node} has not reported for {silent_ms / 1000:.0f} s")
+
+
+def kept_ms(book: Book, job: Job) -> int:
+    """How long a silent node keeps the job, counted from its last report."""
+    return max(job.spec.lost_after_ms, _held_still_after_ms(book, job))
 
 
 def _held_still_after_ms(book: Book, job: Job) -> int:

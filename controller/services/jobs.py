@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from controller.core import arrays, cautions, explanations, moves, stills
+from controller.core import arrays, cautions, explanations, moves, silence, stills
 from controller.core.model import CancelAsked, MoveAnswer, MoveAsked
 from controller.creations import Creations, Wanted
 from controller.earlier import Earlier
@@ -76,7 +76,7 @@ class JobService(JobServiceServicer):
         return tuple(replace(job, reason=why) if why and not job.name else job for job, why in both)
 
     async def GetJob(self, request: pb.GetJobRequest, context: Any) -> job_pb2.Job:  # noqa: ARG002, N802, D102
-        return _dump(await self._job(request.name))
+        return self._shown(await self._job(request.name))
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Any) -> pb.ListJobsResponse:  # noqa: ARG002, N802, D102
         matches = query.parse_new(request.filter, query.JOB_FIELDS) if request.filter else None
@@ -97,19 +97,22 @@ class JobService(JobServiceServicer):
             if len(page) < limit:
                 break
         token = before.token() if before is not None and len(found) == wanted else ""
-        return pb.ListJobsResponse(jobs=[_dump(job) for job in found], next_page_token=token)
+        return pb.ListJobsResponse(jobs=[self._shown(job) for job in found], next_page_token=token)
 
     async def WatchJob(self, request: pb.WatchJobRequest, context: Any) -> AsyncIterator[job_pb2.Job]:  # noqa: ARG002, N802, D102
         name = (await self._job(request.name)).name
         with self._shell.jobs.subscribed(name.removeprefix("jobs/")) as changes:
             job = await self._job(name)
-            yield _dump(job)
+            yield self._shown(job)
             if job.array and not job.ended and await self._known(job.id) is None:
                 job = await self._had_its_turn(job)
-                yield _dump(job)
+                yield self._shown(job)
             while not job.ended:
                 job = await changes.next()
-                yield _dump(job)
+                yield self._shown(job)
+
+    def _shown(self, job: Job) -> job_pb2.Job:
+        return _dump(silence.told(self._shell.cluster.book, job))
 
     async def _had_its_turn(self, job: Job) -> Job:
         """The element once it has a record, or has ended without one: its array tells of either."""

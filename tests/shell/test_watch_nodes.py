@@ -15,7 +15,7 @@ from controller.core.policy import Policy
 from headrace.nodes import Device, Health, Load, Node, NodeState
 from headrace.refusals import Refusal
 from tests.shell.controller_double import begin
-from tests.shell.running_controller import LEASE_MS, agent, controller
+from tests.shell.running_controller import LEASE_MS, SPEC, agent, controller
 
 # A node that joins is to be seen within 2 s, and one that is lost within 10 s, with the lease that we are shipped with.
 SEEN_SECONDS = 2.0
@@ -61,6 +61,24 @@ async def test_a_node_that_is_lost_is_doubted(tmp_path: Path) -> None:
 
     # `say` repeats a report until it is answered: the last one may have come a moment later.
     assert silent_seconds > lease_of(Policy(lease_ms=LEASE_MS), 1).suspect_ms / 1000 - SEEN_SECONDS
+
+
+async def test_a_job_whose_node_is_doubted_says_so_when_it_is_asked_for(tmp_path: Path) -> None:
+    async with (
+        controller(tmp_path) as running,
+        aclosing(running.client.watch_nodes()) as watch,
+        agent(running, "lost") as there,
+    ):
+        await there.say()
+        job = await running.client.create_job(SPEC)
+        await there.takes(job.id)
+
+        await seen(watch, lambda node: node.state is NodeState.SUSPECT)
+        shown, [listed] = await running.client.job(job.name), [one async for one in running.client.jobs()]
+
+    assert shown.reason.startswith("lost does not report since ")
+    assert listed.reason == shown.reason
+    assert not running.parts.store.job(job.id).reason  # type: ignore[union-attr]
 
 
 def test_with_the_lease_that_is_shipped_a_lost_node_is_doubted_within_ten_seconds_of_its_last_report() -> None:
