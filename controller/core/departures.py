@@ -1,18 +1,27 @@
-"""What jobs have of nodes, and by when they have gone as far as limits tell: in columns, up to date node by node."""
+"""What jobs have of nodes, by when they have gone as far as limits tell, and who may have them leave: in columns.
+
+They are up to date node by node.
+"""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from controller.core import limits
+from controller.core.copies import with_its_own
 from controller.core.placement.snapshot import Booleans, Integers
 from headrace.jobs import Job, JobState
 
 # Nothing tells when it goes.
 NEVER = np.iinfo(np.int64).max
 _FIRST_ROWS, _NO_SLOT = 256, -1
+# Whether a job may be asked to leave a node, or leaves it anyway.
+STAYS, MAY_LEAVE, LEAVES = 0, 1, 2
+# Rows of `Departures.traits`.
+PROJECT, PRIORITY, TIMES, LEAVING, UNITS, SINCE, GANG = range(7)
+NO_GANG = 0
 
 
 class End(NamedTuple):
@@ -25,13 +34,17 @@ class End(NamedTuple):
 class Part(NamedTuple):
     """What a job, or a task of the gang `whole`, has of a node: cores in millis, bytes of memory, devices.
 
-    Of the devices so many are parts.
+    Of the devices so many are parts. It is `leaving` as one of STAYS, MAY_LEAVE and LEAVES; if it has to leave that
+    costs its `unit_millis` for a standstill, and for the time `since_ms` (NEVER: it loses nothing).
     """
 
     job: str
     whole: Job
     amounts: tuple[int, int, int, int]
     end: End
+    leaving: int
+    unit_millis: int
+    since_ms: int
 
 
 def end_of(whole: Job, leaving_since_ms: int | None) -> End:
@@ -54,12 +67,27 @@ class Departures:
         self.unread: dict[str, None] = {}
         # Gangs as they were when the ends of their tasks were worked out last.
         self.gangs: dict[str, Job] = {}
+        # Numbers of projects, and of these gangs.
+        self.projects: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}
+        self._gang_count = NO_GANG
         self._rows_at: dict[str, list[int]] = {}
-        self._rows_of: dict[str, dict[int, None]] = {}
+        # None: to be found in the jobs of rows.
+        self._rows_of_each: dict[str, dict[int, None]] | None = {}
         self._vacant: list[int] = []
         # By row: the job or task, and the whole of it.
         self.jobs: list[tuple[str, str]] = []
         self._allocate(0)
+
+    def copy(self) -> Self:
+        """The same as of now."""
+        # There are as many small dicts as jobs: whoever reads on in the copy makes them.
+        return with_its_own(self, _rows_of_each=None)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether anybody has wanted to know of it."""
+        return self.touches is not None
 
     def _allocate(self, rows: int) -> None:
         def column(kind: Any, fill: int = 0) -> NDArray[Any]:
@@ -67,6 +95,7 @@ class Departures:
 
         self.slot: Integers = column(np.int64, _NO_SLOT)
         self.amounts: Integers = np.zeros((4, rows), dtype=np.int64)
+        self.traits: Integers = np.zeros((7, rows), dtype=np.int64)
         self._end: Integers = column(np.int64, NEVER)
         self._from_now: Booleans = column(np.bool_)
 
@@ -108,12 +137,33 @@ class Departures:
         row, whole = self._vacant.pop(), part.whole.id
         self.slot[row], self.amounts[:, row] = slot, part.amounts
         self._end[row], self._from_now[row] = part.end
+        self.traits[:, row] = self._traits(part)
         self.jobs[row] = (part.job, whole)
         self._rows_of.setdefault(whole, {})[row] = None
         if part.whole.is_gang and self.gangs.get(whole) is not part.whole:
             # It is another one now for its other tasks, too.
             self.gang_changed(part.whole, part.end)
         return row
+
+    def _traits(self, part: Part) -> tuple[int, ...]:
+        whole, gang = part.whole, NO_GANG
+        project = self.projects.setdefault(whole.spec.project, len(self.projects))
+        if whole.is_gang:
+            if whole.id not in self._numbers:
+                self._gang_count += 1
+                self._numbers[whole.id] = self._gang_count
+            gang = self._numbers[whole.id]
+        who = project, whole.spec.priority, whole.preemption_count
+        return *who, part.leaving, part.unit_millis, part.since_ms, gang
+
+    @property
+    def _rows_of(self) -> dict[str, dict[int, None]]:
+        if self._rows_of_each is None:
+            self._rows_of_each = {}
+            for row, (_, whole) in enumerate(self.jobs):
+                if whole:
+                    self._rows_of_each.setdefault(whole, {})[row] = None
+        return self._rows_of_each
 
     def _remove(self, row: int) -> None:
         whole = self.jobs[row][1]
@@ -122,14 +172,16 @@ class Departures:
         if not rows:
             del self._rows_of[whole]
             self.gangs.pop(whole, None)
+            self._numbers.pop(whole, None)
         self.slot[row], self.jobs[row] = _NO_SLOT, ("", "")
         self._vacant.append(row)
 
     def _grow(self) -> None:
-        columns, before = (self.slot, self.amounts, self._end, self._from_now), len(self.jobs)
+        columns = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        before = len(self.jobs)
         rows = 2 * before or _FIRST_ROWS
         self._allocate(rows)
-        for new, old in zip((self.slot, self.amounts, self._end, self._from_now), columns, strict=True):
-            new[..., :before] = old
+        for name, value in columns.items():
+            vars(self)[name][..., :before] = value
         self.jobs += [("", "")] * (rows - before)
         self._vacant += range(rows - 1, before - 1, -1)

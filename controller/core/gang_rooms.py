@@ -9,61 +9,24 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from controller.core import assignments, limits
+from controller.core import limits
+from controller.core.able_nodes import able
 from controller.core.backfill import Kept, Scene
 from controller.core.book import Book
-from controller.core.departures import NEVER, Departures, End, Part, end_of
+from controller.core.departures import NEVER
 from controller.core.placement.demand import demand_of, least
 from controller.core.placement.gang import count_at
 from controller.core.placement.names import kept_apart, name_of
 from controller.core.placement.snapshot import Booleans, Integers
-from controller.core.placement.tables import Tables
 from controller.core.turns import Checked
 from headrace.jobs import Job
 
-# Of so many jobs it is read at a time what they have and when they end, and so many nodes are looked at closer: each
-# takes some milliseconds, as all else waits meanwhile.
-READ_AT_ONCE, LOOKED_AT_ONCE = 2_000, 100
+# So many nodes are looked at closer at a time: that takes some milliseconds, as all else waits meanwhile.
+LOOKED_AT_ONCE = 100
 # So often the room is found anew meanwhile, with what `fit` has said.
 TURNS = 2
 # Rows of amounts.
 _DEVICES, _PARTS = 2, 3
-
-
-def read(book: Book, departures: Departures) -> bool:
-    """Reads nodes that have changed since; answers whether all are read."""
-    touched = book.turns.touched_since(departures.touches) if departures.touches is not None else book.nodes
-    departures.unread |= dict.fromkeys(touched)
-    departures.touches = book.turns.touches
-    most = READ_AT_ONCE
-    while departures.unread and most > 0:
-        node, _ = departures.unread.popitem()
-        slot = book.snapshot.slots.get(node)
-        if slot is not None:
-            most -= 1 + departures.put(node, slot, _parts(book, node))
-    for gang in list(departures.gangs.values()):
-        now = book.jobs.get(gang.id)
-        if now is not None and now is not gang:
-            departures.gang_changed(now, _end(book, now))
-    return not departures.unread
-
-
-def _parts(book: Book, node: str) -> list[Part]:
-    found = []
-    for job in book.jobs_at(node):
-        if job.node != node and not assignments.is_coming(job, node):
-            continue
-        whole, wants, attempt = book.jobs.get(job.gang, job), job.spec.resources, job.attempt
-        asked = wants.accelerators
-        expected = asked.count if asked is not None else 0
-        devices = len(attempt.devices) if job.node == node and attempt is not None else expected
-        parts = devices if asked is not None and asked.is_part else 0
-        found.append(Part(job.id, whole, (wants.cpu_millis, wants.memory_bytes, devices, parts), _end(book, whole)))
-    return found
-
-
-def _end(book: Book, whole: Job) -> End:
-    return end_of(whole, book.turns.leaving_since_ms.get(whole.id))
 
 
 def found(
@@ -93,7 +56,7 @@ class _Rooms:
         self._book, self._one, self._scene, self._checked = book, one, scene, checked
         self._count = one.spec.task_count
         snapshot, departures = book.snapshot, book.turns.departures
-        self._slots = _able(book, one)
+        self._slots = able(book, one)
         self._wants = np.array(least(one).in_sum, dtype=np.int64)
         columns = (snapshot.cpu_millis, snapshot.memory_bytes, snapshot.untouched_count)
         self._free = np.stack([column[self._slots] for column in columns])
@@ -215,19 +178,6 @@ class _Rooms:
         before = known.rooms if known is not None and known.touches == touches else {}
         self._checked[name] = Checked(touches, {**before, gone: room})
         self._note(place, gone, room)
-
-
-def _able(book: Book, one: Job) -> Integers:
-    """The slots where a task could be, were nothing else there; more, where what a query asks hangs on what is free."""
-    snapshot, demand = book.snapshot, demand_of(one)
-    wants = least(one)
-    able = (snapshot.standing == 0) & (snapshot.whole_cpu_millis >= wants.cpu_millis)
-    able &= snapshot.whole_memory_bytes >= wants.memory_bytes
-    if not demand.is_choosy:
-        able &= Tables(snapshot.when_empty()).table(demand, one).code == 0
-    away = [item for item in one.exclusions if not item.device and book.wall_ms < item.expire_time_ms]
-    able[[snapshot.slots[item.node] for item in away if item.node in snapshot.slots]] = False
-    return np.flatnonzero(able)
 
 
 def _is_plain(book: Book, one: Job, slots: Integers) -> Booleans:

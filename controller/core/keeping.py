@@ -6,7 +6,7 @@ from itertools import takewhile
 
 import numpy as np
 
-from controller.core import backfill, backoff, gang_rooms, limits
+from controller.core import backfill, backoff, gang_rooms, limits, reading
 from controller.core.affordable import affordable
 from controller.core.backfill import Kept, Scene, earliest, how_soon
 from controller.core.book import Book
@@ -204,7 +204,7 @@ def _in_columns(book: Book, job: Job, kept: Kept | None, sought: Sought | None) 
         return kept
     # Who has begun a moment ago counts.
     see_nodes(book)
-    found, is_all = kept, gang_rooms.read(book, turns.departures)
+    found, is_all = kept, reading.read(book, turns.departures)
     if is_all:
         one, seen = one_of(book, affordable(book, job)), scene(book, job)
         found, is_all = gang_rooms.found(book, one, seen, kept, _checked(book, job, one, seen))
@@ -280,14 +280,11 @@ def may_look(book: Book, who: str) -> bool:
     return True
 
 
-def lacking_least(book: Book, job: Job, looks: dict[str, int]) -> list[Node]:
-    """All nodes, where there are few; else those that lack least of what a task asks for, and each time others.
-
-    `looks` counts, by job, how often that was.
-    """
+def _lacking_least(book: Book, job: Job) -> list[Node]:
+    """All nodes, where there are few; else those that lack least of what a task asks for, and each time others."""
     if len(book.nodes) <= FEW:
         return list(book.nodes.values())
-    snapshot = book.snapshot
+    snapshot, looks = book.snapshot, book.turns.looks
     first = looks.get(job.id, 0) * FEW % len(snapshot.nodes)
     looks[job.id] = looks.get(job.id, 0) + 1
     order = by_lack(book, job, np.flatnonzero(snapshot.standing == 0))
@@ -311,7 +308,7 @@ def _among_all(book: Book, job: Job, kept: Kept | None) -> Kept | None:
         if kept is None:
             book.queue.look_again(job.id, book.wall_ms + LOOK_PAUSE_MS)
         return kept
-    nodes = lacking_least(book, job, turns.looks)
+    nodes = _lacking_least(book, job)
     known = {node.id: None for node in nodes} if kept is not None else {}
     nodes += [book.nodes[node] for node in kept.nodes if node not in known] if kept is not None else []
     found = earliest(alike(book, affordable(book, job)), scene(book, job), nodes)

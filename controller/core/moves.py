@@ -75,14 +75,14 @@ def movable(book: Book, job: Job) -> None:
 
 def elsewhere(book: Book, job: Job, where: str = "", *, without: Collection[str] = ()) -> Place | str:
     """The best place for a job but the one it has; where no `where` is given, `without` these nodes."""
-    others = [node for node in book.nodes.values() if node.id != job.node]
-    if not others:
+    if all(name == job.node for name in book.nodes):
         return ALONE
     less = affordable(book, job)
     if not where:
         see_nodes(book)
         found = book.tables.choose(demand_of(less), less, now_wall_ms=book.wall_ms, but=job.node, without=without)
         return _within_quota(book, job, found) if isinstance(found, Place) else found
+    others = [node for name, node in book.nodes.items() if name != job.node]
     matching = [node for node in others if holds(where, book.node_now(node), book.usage(node.id))]
     if not matching:
         return f"no other node matches: {where}"

@@ -188,8 +188,10 @@ def _sparing(book: Book, tables: Tables, gang: Job, without: Collection[str]) ->
 def _claimed(book: Book) -> None:
     """Has those begin for which others have left."""
     for job_id, claim in list(book.turns.claims.items()):
+        if book.now_ms < claim.look_ms:
+            continue
         job = book.jobs[job_id]
-        nodes = [book.nodes[node] for node in dict.fromkeys(claim.nodes)]
+        nodes = [book.nodes[node] for node in claim.at]
         found = _there(book, job, nodes)
         less = affordable(book, job)
         if not found and less is not job:
@@ -201,6 +203,10 @@ def _claimed(book: Book) -> None:
             for following in line.first(1, without=()):
                 # It may have others leave, too.
                 book.queue.due(following)
+        elif len(claim.at) > keeping.FEW_KEPT:
+            # As those leave one after the other, all nodes would be looked at as often.
+            book.turns.claims[job_id] = replace(claim, look_ms=book.now_ms + keeping.PAUSE_MS)
+            book.queue.look_again(job_id, book.wall_ms + keeping.PAUSE_MS)
 
 
 def _there(book: Book, job: Job, nodes: Sequence[Node]) -> tuple[Place, ...]:

@@ -8,9 +8,9 @@ from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, bound
 from controller.core.preemption import Victim
 from controller.core.turns import Claim
-from controller.core.whom_to_ask import sought
+from controller.core.whom_to_ask import is_ready, sought
 from headrace.changes import replace
-from headrace.jobs import Job, JobState
+from headrace.jobs import Job, JobSpec, JobState
 from headrace.nodes import Drain, NodeState
 
 # While others leave for so many, those of the same lines wait until they have their places.
@@ -32,6 +32,8 @@ def settled(book: Book) -> None:
         # What was to leave did not, or its node is no longer good for the job.
         end_claim(book, job_id)
     while turns.asking and keeping.may_look(book, _ASKING):
+        if not is_ready(book):
+            return
         job = book.jobs.get(next(iter(turns.asking)))
         del turns.asking[next(iter(turns.asking))]
         if job is None or job.state is not JobState.QUEUED:
@@ -107,8 +109,11 @@ def _make_room(book: Book, job: Job, victims: tuple[Victim, ...], places: tuple[
     until_ms = book.now_ms + grace_ms + 2 * book.leases.longest.node_ms
     leaving = tuple(task for one in victims for task in one.tasks)
     nodes, specs = zip(*((place.node, bound(job.spec, place.variant)) for place in places), strict=True)
-    book.turns.claims[job.id] = Claim(nodes, specs, until_ms, leaving)
-    for node in nodes:
+    at: dict[str, list[JobSpec]] = {}
+    for node, spec in zip(nodes, specs, strict=True):
+        at.setdefault(node, []).append(spec)
+    book.turns.claims[job.id] = Claim(nodes, specs, at, until_ms, leaving)
+    for node in at:
         book.touch(node)
     for victim, other in zip(victims, leave, strict=True):
         why = f"{job.name} has its project's own back" if victim.borrower else f"{job.name} is more urgent"

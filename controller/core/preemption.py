@@ -193,22 +193,31 @@ def needed(
 ) -> tuple[Victim, ...]:
     """Those without whom so many tasks have no places on these `nodes`: of the others the dearest stay first.
 
-    Each node has those who leave it; `room` is for how many tasks it has room once some have left. To count a task is a
-    look: after so many of them whoever is left leaves.
+    Each node has those who leave it; `room` is for how many tasks it has room once some of these have left. To count a
+    task is a look: after so many of them whoever is left leaves.
     """
-    rooms = {node: room(node, chosen) for node in nodes}
-    looks, kept = sum(rooms.values()) + len(rooms), list(chosen)
+    left = {node: list(its) for node, its in nodes.items()}
+    rooms = {node: room(node, its) for node, its in left.items()}
+    at: dict[str, list[str]] = {}
+    for node, its in nodes.items():
+        for one in its:
+            at.setdefault(one.id, []).append(node)
+    all_rooms = sum(rooms.values())
+    looks, kept = all_rooms + len(rooms), {one.id: one for one in chosen}
     for one in sorted(chosen, key=lambda one: (-one.cost, one.id)):
-        fewer = [other for other in kept if other is not one]
-        without = dict(rooms)
-        for node in [node for node, its in nodes.items() if one in its]:
+        without: dict[str, int] = {}
+        for node in at.get(one.id, ()):
             if looks >= most_looks:
-                return tuple(kept)
-            without[node] = room(node, fewer)
+                return tuple(kept.values())
+            without[node] = room(node, [other for other in left[node] if other is not one])
             looks += without[node] + 1
-        if sum(without.values()) >= count:
-            kept, rooms = fewer, without
-    return tuple(kept)
+        fewer = all_rooms - sum(rooms[node] for node in without) + sum(without.values())
+        if fewer >= count:
+            all_rooms, rooms = fewer, {**rooms, **without}
+            del kept[one.id]
+            for node in without:
+                left[node].remove(one)
+    return tuple(kept.values())
 
 
 def _by_cost(

@@ -13,6 +13,7 @@ from controller.core import (
     lost_devices,
     placing,
     progress,
+    reading,
     reports,
 )
 from controller.core.absences import STOOD_STILL_MS
@@ -55,6 +56,9 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
     lent.ticked(book)
     if placing.retry_due(book):
         book.capacity_changed()
+    if book.turns.departures.is_begun:
+        # Whoever wants to know who is where is to find it known.
+        reading.read(book, book.turns.departures)
     for use in book.projects.to_save(wall_ms, every_ms=book.policy.use_saved_ms):
         book.put_use(use)
     if (presence := book.absences.to_save(while_jobs_wait=bool(book.queue))) is not None:

@@ -7,6 +7,8 @@ from typing import Self
 from controller.core.backfill import Kept
 from controller.core.copies import with_its_own
 from controller.core.departures import Departures
+from controller.core.placement.demand import Demand
+from controller.core.placement.snapshot import Booleans
 from headrace.jobs import Exclusion, Job, JobSpec, JobState
 
 
@@ -14,14 +16,18 @@ from headrace.jobs import Exclusion, Job, JobSpec, JobState
 class Claim:
     """Room that others leave for a job: on `nodes`, one for each task, where each is as its spec of `specs` says.
 
-    That has the one of its alternatives that was found there. Room is kept for it until `until_ms`, by the clock of
-    ticks. `leaving` are the jobs, and tasks of gangs, that leave.
+    `at` has these specs by node.
+    That has the one of its alternatives that was found there. Room is kept for it until `until_ms`, and it is looked at
+    whether that is there from `look_ms` on, by the clock of ticks. `leaving` are the jobs, and tasks of gangs, that
+    leave.
     """
 
     nodes: tuple[str, ...]
     specs: tuple[JobSpec, ...]
+    at: Mapping[str, Sequence[JobSpec]]
     until_ms: int
     leaving: tuple[str, ...] = ()
+    look_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,8 @@ class Turns:
         # Where nodes are many, what is looked at for gangs: who leaves which of them when, and by gang and node what
         # amounts do not tell.
         self.departures = Departures()
+        # By shape, on which nodes a task could be, were nothing else there; and as of when.
+        self.able: dict[Demand, tuple[int, Booleans]] = {}
         self.checked: dict[str, dict[str, Checked]] = {}
         # By gang, its task then, and what was kept for those before it: where that is another now, it holds no more.
         self.checked_for: dict[str, tuple[JobSpec, tuple[Exclusion, ...], Promised]] = {}
@@ -83,7 +91,8 @@ class Turns:
         # Who wanted to look at many nodes and could not yet, the first one first; and when each did last.
         self.wishes: dict[str, int] = {}
         self.looks: dict[str, int] = {}
-        self.asks: dict[str, int] = {}
+        # By job, the slots where it was asked for nothing whom it might have leave, if that was not everywhere.
+        self.asked: dict[str, Mapping[int, None]] = {}
         # By project, jobs that wait: the first of some lines; and when that was found out.
         self.short: dict[str, list[Job]] = {}
         self.short_ms = 0
@@ -115,7 +124,7 @@ class Turns:
         """The same as of now."""
         short = {project: jobs.copy() for project, jobs in self.short.items()}
         checked = {job: its.copy() for job, its in self.checked.items()}
-        return with_its_own(self, short=short, checked=checked, departures=Departures())
+        return with_its_own(self, short=short, checked=checked, departures=self.departures.copy())
 
     def patient(self, job: str, wall_ms: int) -> Patience | None:
         """For what a job waits that could start; None where it does not, or does no more."""
@@ -153,8 +162,7 @@ class Turns:
 
     def promised(self, node: str, *, but: str = "") -> list[JobSpec]:
         """For whom others were asked to leave room at a node, `but` for this one."""
-        claims = [claim for job, claim in self.claims.items() if job != but]
-        return [spec for claim in claims for one, spec in zip(claim.nodes, claim.specs, strict=True) if one == node]
+        return [spec for job, claim in self.claims.items() if job != but for spec in claim.at.get(node, ())]
 
     def waits_no_more(self, job: Job, wall_ms: int) -> tuple[str, ...]:
         """The job has a place, or is over; the same. `wall_ms` is 0 before the first tick."""
@@ -177,7 +185,7 @@ class Turns:
         self.checked.pop(job, None)
         self.checked_for.pop(job, None)
         self.looks.pop(job, None)
-        self.asks.pop(job, None)
+        self.asked.pop(job, None)
         self.patience.pop(job, None)
         self.wishes.pop(job, None)
         if job in self.before:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.runtimes.runtime import Ref
-from controller.core import backfill, gang_rooms, keeping, together
+from controller.core import backfill, gang_rooms, keeping, reading, together
 from controller.core.backfill import Kept
 from controller.core.book import Book
 from controller.core.departures import NEVER, Departures
@@ -237,7 +237,7 @@ def room_for(book: Book, gang: Job) -> tuple[Kept | None, Kept | None]:
     """By columns, and by looking at each node."""
     scene, tasks = keeping.scene(book, gang), keeping.alike(book, gang)
     checked: dict[str, Checked] = {}
-    gang_rooms.read(book, book.turns.departures)
+    reading.read(book, book.turns.departures)
     is_all = False
     while not is_all:
         found, is_all = gang_rooms.found(book, tasks[0], scene, None, checked)
@@ -284,8 +284,8 @@ def test_whatever_happens_who_leaves_when_is_known_as_from_the_jobs_themselves(
         if not reads:
             continue
         see_nodes(book)
-        with patch.object(gang_rooms, "READ_AT_ONCE", most):
-            while not gang_rooms.read(book, departures):
+        with patch.object(reading, "READ_AT_ONCE", most):
+            while not reading.read(book, departures):
                 pass
         ends = departures.ends_ms(book.wall_ms, {})
         found = {}

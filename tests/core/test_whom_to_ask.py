@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.core import preemption, whom_to_ask
+from controller.core import making_room, preemption
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
 from controller.core.fairness import Fading
@@ -137,7 +137,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         found.append(at)
         return fit(job, at, usage, now_wall_ms=now_wall_ms)
 
-    monkeypatch.setattr(whom_to_ask, "fit", counted)
+    monkeypatch.setattr(making_room, "fit", counted)
     return found
 
 
@@ -170,4 +170,4 @@ def test_of_very_many_sets_some_are_looked_at(monkeypatch: pytest.MonkeyPatch) -
     found.handle(Submitted(1, "owner", spec(project="p", resources=Requests(CORES * 1000, GIB // 64)), PINS))
 
     assert sets
-    assert len(sets) < whom_to_ask.MOST_SETS + 60 * (CORES + 1) * 2
+    assert len(sets) < making_room.MOST_SETS + 60 * (CORES + 1) * 2

@@ -1,0 +1,81 @@
+"""Who may be asked to leave for a job, node by node, and who leaves anyway."""
+
+from collections.abc import Callable
+
+from controller.core import precedence, preemption
+from controller.core.book import Book
+from controller.core.preemption import Victim
+from controller.core.projects import NOTHING
+from controller.core.reading import PLACED
+from headrace.jobs import Job, JobState
+from headrace.nodes import Node, NodeState
+from headrace.projects import Amount
+
+
+class Askable:
+    """Those who may be asked for one job. A gang leaves as a whole, and is at all of its nodes."""
+
+    def __init__(self, book: Book, job: Job, given_back: Callable[[str], Amount]) -> None:
+        """So much is `given_back` by others of a project that are about to leave."""
+        self._book, self._job, self._given_back = book, job, given_back
+        claims_own = preemption.claims_its_own(job, book.projects, precedence.made_free(book, job.spec.project))
+        # For nothing, where only who is less urgent may be asked.
+        self.asks = book.projects.expected(job) if claims_own else NOTHING
+        self._known: dict[str, Victim | None] = {}
+
+    def at(self, node: Node) -> list[Victim]:
+        """Those that are at a node."""
+        if node.state is not NodeState.READY:
+            return []
+        found = dict[str, Victim]()
+        for here in self._book.jobs_at(node.id):
+            if here.node == node.id:
+                name = here.gang or here.id
+                if name not in self._known:
+                    self._known[name] = self._victim(self._book.jobs[name])
+                victim = self._known[name]
+                if victim is not None:
+                    found[name] = victim
+        return list(found.values())
+
+    def _victim(self, other: Job) -> Victim | None:
+        """What having it leave would be."""
+        book, job = self._book, self._job
+        if other.id == job.preemptor or not _may_leave(book, other):
+            return None
+        lower = preemption.is_lower(job, other, precedence.rules(book))
+        if not lower and self.asks == NOTHING:
+            return None
+        tasks = book.tasks(other) if other.is_gang else [other]
+        amount, cost = NOTHING, 0.0
+        for task in tasks:
+            its = book.projects.holding(task.id)
+            amount = amount.plus(its)
+            cost += preemption.cost(task, its, wall_ms=book.wall_ms, rules=precedence.rules(book))
+        if not lower and not self._has_borrowed(other, amount):
+            return None
+        borrower = "" if lower else other.spec.project
+        return Victim(other.id, tuple(task.id for task in tasks), cost, borrower, amount)
+
+    def _has_borrowed(self, other: Job, has: Amount) -> bool:
+        theirs = self._given_back(other.spec.project)
+        return preemption.has_borrowed(
+            self._job, other, self._book.projects, has=has, asks=self.asks, given_back=theirs
+        )
+
+
+def _may_leave(book: Book, job: Job) -> bool:
+    """Whether it can be asked: it has a place, is on no way elsewhere, and its nodes report."""
+    tasks = book.tasks(job) if job.is_gang else [job]
+    return job.state in PLACED and all(
+        task.state in PLACED and task.migration is None and book.nodes[task.node].state is NodeState.READY
+        for task in tasks
+    )
+
+
+def leaving_anyway(book: Book, node: Node) -> dict[str, None]:
+    """Who is about to leave a node that reports, for whatever reason: their room is as good as free."""
+    if node.state is not NodeState.READY:
+        return {}
+    here = (one for one in book.jobs_at(node.id) if one.node == node.id)
+    return {one.id: None for one in here if one.state in (JobState.FREEZING, JobState.CANCELLING)}
