@@ -1,15 +1,19 @@
 """Who may be asked to leave for a job, node by node, and who leaves anyway."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from controller.core import precedence, preemption
 from controller.core.book import Book
 from controller.core.preemption import Victim
 from controller.core.projects import NOTHING
 from controller.core.reading import PLACED
-from headrace.jobs import Job, JobState
+from controller.core.turns import Claim
+from headrace.jobs import Job, JobSpec, JobState
 from headrace.nodes import Node, NodeState
 from headrace.projects import Amount
+
+# Nobody has to leave for that, but what is as good without is taken first.
+CLAIM_COST = 1e-6
 
 
 class Askable:
@@ -22,6 +26,7 @@ class Askable:
         # For nothing, where only who is less urgent may be asked.
         self.asks = book.projects.expected(job) if claims_own else NOTHING
         self._known: dict[str, Victim | None] = {}
+        self.claims = precedence.claims_after(book, job)
 
     def at(self, node: Node) -> list[Victim]:
         """Those that are at a node."""
@@ -36,7 +41,25 @@ class Askable:
                 victim = self._known[name]
                 if victim is not None:
                     found[name] = victim
-        return list(found.values())
+        claimed = [self._claimed(name, claim) for name, claim in self.claims.items() if node.id in claim.at]
+        return [*found.values(), *claimed]
+
+    def has(self, victim: Victim, node: Node) -> tuple[int, int, int]:
+        """What of a node is free once it has left: cores, memory, and devices at most."""
+        if victim.is_claim:
+            return amounts(self.claims[victim.id].at[node.id])
+        here = [task for task in map(self._book.jobs.__getitem__, victim.tasks) if task.node == node.id]
+        return (
+            sum(one.spec.resources.cpu_millis for one in here),
+            sum(one.spec.resources.memory_bytes for one in here),
+            sum(len(one.attempt.devices) for one in here if one.attempt is not None),
+        )
+
+    def _claimed(self, name: str, claim: Claim) -> Victim:
+        waits = self._book.jobs[name]
+        is_own = waits.spec.project == self._job.spec.project
+        amount = self._book.projects.expected(waits) if is_own else NOTHING
+        return Victim(name, (name,), CLAIM_COST, amount=amount, nodes=tuple(claim.at), is_claim=True)
 
     def _victim(self, other: Job) -> Victim | None:
         """What having it leave would be."""
@@ -55,13 +78,24 @@ class Askable:
         if not lower and not self._has_borrowed(other, amount):
             return None
         borrower = "" if lower else other.spec.project
-        return Victim(other.id, tuple(task.id for task in tasks), cost, borrower, amount)
+        nodes = tuple(dict.fromkeys(task.node for task in tasks))
+        return Victim(other.id, tuple(task.id for task in tasks), cost, borrower, amount, nodes)
 
     def _has_borrowed(self, other: Job, has: Amount) -> bool:
         theirs = self._given_back(other.spec.project)
         return preemption.has_borrowed(
             self._job, other, self._book.projects, has=has, asks=self.asks, given_back=theirs
         )
+
+
+def amounts(specs: Iterable[JobSpec]) -> tuple[int, int, int]:
+    """What these ask for: cores, memory, and devices at most."""
+    wants = [spec.resources for spec in specs]
+    return (
+        sum(one.cpu_millis for one in wants),
+        sum(one.memory_bytes for one in wants),
+        sum(one.accelerators.count for one in wants if one.accelerators is not None),
+    )
 
 
 def _may_leave(book: Book, job: Job) -> bool:

@@ -261,10 +261,10 @@ class Book:
         return self.usage_once_gone(node, (without,) if without else (), waiting=without)
 
     def usage_once_gone(self, node: str, gone: Collection[str], *, waiting: str = "") -> Usage:
-        """The same, once these jobs have gone; to the job that is `waiting` what was promised to it is free."""
+        """The same, once these jobs have gone; what was promised to these, or to the one `waiting`, is free."""
         known = self.nodes.get(node)
         found = assignments.held(known or Node(name=f"nodes/{node}"), self.jobs_at(node), without=gone)
-        for spec in self.turns.promised(node, but=waiting):
+        for spec in self.turns.promised(node, waiting=waiting, gone=gone):
             found = found.with_coming(spec)
         return found
 

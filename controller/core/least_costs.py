@@ -3,13 +3,14 @@
 Amounts of cores, memory and devices tell. Costs are in millionths of unit-seconds, so that sums of them are exact.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from itertools import product
 
 import numpy as np
 
 from controller.core import precedence
 from controller.core.able_nodes import able
+from controller.core.askable import Askable, amounts
 from controller.core.book import Book
 from controller.core.departures import (
     GANG,
@@ -27,6 +28,7 @@ from controller.core.departures import (
 from controller.core.placement.demand import least
 from controller.core.placement.snapshot import Booleans, Floats, Integers
 from controller.core.preemption import EXACT
+from controller.core.turns import Claim
 from headrace.jobs import Job
 from headrace.projects import Amount
 
@@ -43,8 +45,8 @@ class LeastCosts:
     No more than all who may be asked are counted as such who may not, and what does not fit by its amounts is left out.
     """
 
-    def __init__(self, book: Book, job: Job, one: Job, asks: Amount, without: Collection[str]) -> None:
-        """`one` is the job, or a task of it, for which whoever has what is not its own is asked for what it `asks`."""
+    def __init__(self, book: Book, job: Job, one: Job, askable: Askable, without: Collection[str]) -> None:
+        """`one` is the job, or a task of it."""
         snapshot = book.snapshot
         slots = able(book, one)
         away = [snapshot.slots[name] for name in without if name in snapshot.slots]
@@ -52,8 +54,8 @@ class LeastCosts:
         self._position: Integers = np.full(snapshot.room, -1, dtype=np.int64)
         self._position[self._slots] = np.arange(len(self._slots))
         self._ranks: Integers = snapshot.ranks()[self._slots]
-        self._lacks = _lacks(book, one, self._slots, self._position)
-        self._at, self._has, self._costs = self._askable(book, job, asks)
+        self._lacks = _lacks(book, one, self._slots, self._position, askable.claims.values())
+        self._at, self._has, self._costs = self._askable(book, job, askable.asks)
         counts = np.bincount(self._at, minlength=len(self._slots))
         self._counts, self._first = counts, np.cumsum(counts) - counts
         self._least = self._by_amounts()
@@ -159,7 +161,7 @@ def _alike(rows: Floats) -> tuple[Integers, Integers]:
     return order[is_another], like
 
 
-def _lacks(book: Book, one: Job, slots: Integers, position: Integers) -> Floats:
+def _lacks(book: Book, one: Job, slots: Integers, position: Integers, claims: Iterable[Claim]) -> Floats:
     """What has to become free of each node: cores, memory, whole devices; and whether who has a device must leave."""
     snapshot, departures, wants = book.snapshot, book.turns.departures, least(one)
     free = np.zeros((4, len(slots)))
@@ -177,6 +179,14 @@ def _lacks(book: Book, one: Job, slots: Integers, position: Integers) -> Floats:
     at = position[departures.slot[rows]]
     for number, has in enumerate(_has(departures.amounts, rows)):
         free[number] += np.bincount(at, has, len(slots))
+    # So is what others leave for those that come after it.
+    for claim in claims:
+        for name, specs in claim.at.items():
+            place = position[book.snapshot.slots[name]]
+            if place >= 0:
+                its = amounts(specs)
+                free[:_PART, place] += its
+                free[_PART, place] += its[_DEVICES] > 0
     asked = np.array([*wants.in_sum, wants.part_millis > 0], dtype=np.float64)
     lacks: Floats = np.maximum(0, asked[:, None] - free)
     return lacks

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from controller.core import precedence, preemption
-from controller.core.askable import leaving_anyway
+from controller.core.askable import Askable, leaving_anyway
 from controller.core.book import Book
 from controller.core.placement.alternatives import alone, numbered
 from controller.core.placement.demand import least
@@ -98,10 +98,10 @@ class Chosen:
         changed: dict[str, None] = {}
         for victim in victims:
             self.victims[victim.id] = victim
+            changed |= dict.fromkeys(victim.nodes)
             for name in victim.tasks:
-                at = self.book.jobs[name].node
-                self._gone_at(self.book.nodes[at])[name] = None
-                changed[at] = None
+                for at in victim.nodes if victim.is_claim else (self.book.jobs[name].node,):
+                    self._gone_at(self.book.nodes[at])[name] = None
             if victim.borrower:
                 self._borrowers.append(victim)
             else:
@@ -169,10 +169,10 @@ class Search:
         chosen: Chosen,
         tasks: Sequence[Job],
         nodes: Nodes,
-        askable: Callable[[Node], list[Victim]],
+        askable: Askable | None,
         but: Container[int] = (),
     ) -> None:
-        """On these nodes, `but` not on those of some slots; of each node, who may be asked to leave it."""
+        """On these nodes, `but` not on those of some slots, where those leave who may be asked; None: nobody."""
         self._book, self._nodes, self._askable, self._but = chosen.book, nodes, askable, but
         self.tasks, self.chosen = tasks, chosen
         self._ranks = self._book.snapshot.ranks()
@@ -259,7 +259,7 @@ class Search:
             self._seen = []
 
     def _at_least(self, task: Job, node: Node) -> float:
-        victims = [(_cost([one]), self._has(one, node)) for one in self._others(node)]
+        victims = [(_cost([one]), has) for one, has in self._others(node).items()]
         found = preemption.at_least(self._lacks(task, node), victims)
         return float(math.floor(found)) if found < math.inf else found
 
@@ -271,24 +271,17 @@ class Search:
         free = (has.cpu_millis - held.cpu_millis, has.memory_bytes - held.memory_bytes, idle)
         return [max(0, wanted - left) for wanted, left in zip(least(task).in_sum, free, strict=True)]
 
-    def _has(self, victim: Victim, node: Node) -> tuple[int, int, int]:
-        """What of a node is free once it has left: cores, memory, and devices at most."""
-        tasks = [self._book.jobs[one] for one in victim.tasks]
-        here = [one for one in tasks if one.node == node.id]
-        return (
-            sum(one.spec.resources.cpu_millis for one in here),
-            sum(one.spec.resources.memory_bytes for one in here),
-            sum(len(one.attempt.devices) for one in here if one.attempt is not None),
-        )
-
-    def _others(self, node: Node) -> list[Victim]:
-        return [one for one in self._askable(node) if one.id not in self.chosen.victims]
+    def _others(self, node: Node) -> dict[Victim, tuple[int, int, int]]:
+        """Who may be asked to leave a node, and what of it each has."""
+        askable = self._askable
+        if askable is None:
+            return {}
+        return {one: askable.has(one, node) for one in askable.at(node) if one.id not in self.chosen.victims}
 
     def _at(self, task: Job, node: Node, below: float) -> _Found | None:
         """Who leaves a node for a task, at a cost `below` that, and the place that it has then."""
-        others = self._others(node)
-        has = {one.id: self._has(one, node) for one in others}
-        lacks = self._lacks(task, node)
+        others, lacks = self._others(node), self._lacks(task, node)
+        has = {one.id: its for one, its in others.items()}
 
         def place(leaving: Sequence[Victim]) -> Place | None:
             # To have `fit` look takes much longer than this.
@@ -301,7 +294,7 @@ class Search:
         if there is not None:
             return _Found(0, (), there)
         chosen = preemption.cheapest(
-            others,
+            list(others),
             enough=lambda leaving: place(leaving) is not None,
             allowed=self._may_leave,
             below=below,

@@ -37,8 +37,9 @@ def leaving(book: Book, job: Job) -> Leaving | None:
     found = preempting.would_leave(book, job)
     if found is None:
         return None
-    victims, there = found
-    grace_ms = max(book.jobs[one.id].spec.grace_ms for one in victims)
+    asked, there = found
+    victims = [one for one in asked if not one.is_claim]
+    grace_ms = preempting.grace_of(book, (book.jobs[one.id] for one in victims), there)
     return Leaving(
         tuple(one.id for one in victims if not one.borrower),
         tuple(one.id for one in victims if one.borrower),
@@ -54,6 +55,8 @@ def outlook(found: Leaving) -> Outlook:
         whose.append(f"{_have_left(found.lower)} for it, as it is more urgent")
     if found.borrowers:
         whose.append(f"{_have_left(found.borrowers)}, to give back what is its project's own")
+    if not whose:
+        return Outlook(found.start_ms, found.nodes, "once those have left who do so for jobs that come after it")
     return Outlook(found.start_ms, found.nodes, f"once {'; and '.join(whose)}: that is asked of them if it waits")
 
 

@@ -11,6 +11,7 @@ from controller.core.order import in_order
 from controller.core.placement.demand import Least, least
 from controller.core.placement.fit import Place, Usage, fit, free
 from controller.core.projects import NOTHING
+from controller.core.turns import Claim
 from headrace.changes import replace
 from headrace.jobs import Job, JobState
 from headrace.nodes import Node
@@ -40,6 +41,12 @@ def made_free(book: Book, project: str) -> Amount:
     """What others are about to leave for jobs of a project."""
     waiting = [book.jobs[one] for one in book.turns.claims]
     return _sum(book.projects.expected(job) for job in waiting if job.spec.project == project)
+
+
+def claims_after(book: Book, job: Job) -> dict[str, Claim]:
+    """Room that others leave for jobs that come after this one: it is this one's, if it needs it."""
+    claims = book.turns.claims
+    return {one: claim for one, claim in claims.items() if in_order(book, [book.jobs[one], job])[0].id == job.id}
 
 
 def given_back(book: Book, project: str) -> Amount:

@@ -1,5 +1,7 @@
 """Has jobs leave so that others find room: they save first, go on elsewhere if there is room, and wait again if not."""
 
+from collections.abc import Iterable
+
 from controller.core import backoff, gangs, keeping, moves, precedence
 from controller.core.book import Book
 from controller.core.fairness import behind, rank
@@ -40,7 +42,7 @@ def settled(book: Book) -> None:
             continue
         turns.rests_until_ms[job.id] = book.now_ms + book.policy.preemption_rest_ms
         found = sought(book, job)
-        if found is not None:
+        if found is not None and found[0]:
             _make_room(book, job, *found)
             _next_asks(book, job)
         # One at an event: to look takes long where there are many nodes.
@@ -62,7 +64,8 @@ def would_leave(book: Book, job: Job) -> tuple[tuple[Victim, ...], tuple[Place, 
     """
     if not precedence.may_ask(book, job) or _is_behind_its_line(book, job):
         return None
-    return sought(book, job)
+    found = sought(book, job)
+    return found if found is not None and found[0] else None
 
 
 def _is_behind_its_line(book: Book, job: Job) -> bool:
@@ -103,11 +106,15 @@ def _takes_jobs(book: Book, name: str) -> bool:
 
 
 def _make_room(book: Book, job: Job, victims: tuple[Victim, ...], places: tuple[Place, ...]) -> None:
+    late = [one.id for one in victims if one.is_claim]
+    for one in late:
+        _give_up(book, one)
+    victims = tuple([one for one in victims if not one.is_claim])
     leave = [book.jobs[one.id] for one in victims]
-    grace_ms = max(one.spec.grace_ms for one in leave)
+    grace_ms = grace_of(book, leave, places)
     # An agent that hears of it late ends them late.
     until_ms = book.now_ms + grace_ms + 2 * book.leases.longest.node_ms
-    leaving = tuple(task for one in victims for task in one.tasks)
+    leaving = (*(task for one in victims for task in one.tasks), *(one.id for one in _leaving_these(book, places)))
     nodes, specs = zip(*((place.node, bound(job.spec, place.variant)) for place in places), strict=True)
     at: dict[str, list[JobSpec]] = {}
     for node, spec in zip(nodes, specs, strict=True):
@@ -123,6 +130,29 @@ def _make_room(book: Book, job: Job, victims: tuple[Victim, ...], places: tuple[
             # If it waited for long, its turn may be the first. It would have its room back, and be asked again.
             asked = behind(replace(asked, preemption_count=asked.preemption_count + 1), job)
         leaves(book, asked, f"had to leave: {why}")
+    for one in late:
+        # At once: what has been left for it would be another's until it asked again.
+        found = sought(book, book.jobs[one])
+        if found is not None:
+            _make_room(book, book.jobs[one], *found)
+
+
+def grace_of(book: Book, leave: Iterable[Job], places: Iterable[Place]) -> int:
+    """For how long at most these may take to leave, and those that leave the nodes of these places anyway."""
+    return max([one.spec.grace_ms for one in (*leave, *_leaving_these(book, places))], default=0)
+
+
+def _leaving_these(book: Book, places: Iterable[Place]) -> list[Job]:
+    nodes = dict.fromkeys(place.node for place in places)
+    return [one for node in nodes for one in book.jobs_at(node) if one.state is JobState.FREEZING and one.node == node]
+
+
+def _give_up(book: Book, job: str) -> None:
+    """Others leave for the job no more: it is another's whose turn is before."""
+    for node in book.turns.claims.pop(job).at:
+        book.touch(node)
+    book.queue.due(job)
+    book.capacity_changed()
 
 
 def leaves(book: Book, job: Job, reason: str) -> None:

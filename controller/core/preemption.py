@@ -17,7 +17,8 @@ EXACT = 10
 class Victim:
     """A job, or a gang, that may be asked to leave; `tasks` are what runs of it. `cost` is in unit-seconds of work.
 
-    `borrower` is its project where that gives back what is not its own; empty: its priority is lower.
+    `borrower` is its project where that gives back what is not its own; empty: its priority is lower. It is at `nodes`.
+    One that `is_claim` waits itself: others are asked to leave for it there, and that may be another's.
     """
 
     id: str
@@ -25,6 +26,8 @@ class Victim:
     cost: float
     borrower: str = ""
     amount: Amount = NOTHING
+    nodes: tuple[str, ...] = ()
+    is_claim: bool = False
 
 
 @dataclass(frozen=True, slots=True)

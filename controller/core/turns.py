@@ -1,6 +1,6 @@
 """What is kept for jobs whose turn it is, until they have it: of no consequence for what is written down."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -160,9 +160,10 @@ class Turns:
             if job.state is JobState.CANCELLING or job.state is JobState.FREEZING:
                 self.leaving[job.id] = None
 
-    def promised(self, node: str, *, but: str = "") -> list[JobSpec]:
-        """For whom others were asked to leave room at a node, `but` for this one."""
-        return [spec for job, claim in self.claims.items() if job != but for spec in claim.at.get(node, ())]
+    def promised(self, node: str, *, waiting: str, gone: Collection[str]) -> list[JobSpec]:
+        """For whom others were asked to leave room at a node, but the one that is `waiting` and those that are gone."""
+        claims = [claim for job, claim in self.claims.items() if job != waiting and job not in gone]
+        return [spec for claim in claims for spec in claim.at.get(node, ())]
 
     def waits_no_more(self, job: Job, wall_ms: int) -> tuple[str, ...]:
         """The job has a place, or is over; the same. `wall_ms` is 0 before the first tick."""

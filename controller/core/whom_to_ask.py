@@ -34,7 +34,8 @@ def sought(book: Book, job: Job) -> Sought | None:
     Of alternatives the first tasks of a gang may have what is dear, so that of its project's quota nothing is left for
     the others: then it is looked for all of them with each alternative alone.
 
-    Nobody leaves so that it takes what is kept for those before it.
+    Nobody leaves so that it takes what is kept for those before it. There are none where it finds room though nobody
+    leaves, or once those have left that do.
     """
     while not is_ready(book):
         pass
@@ -42,8 +43,7 @@ def sought(book: Book, job: Job) -> Sought | None:
     away: dict[str, None] = {}
     for _ in range(MOST_AWAY):
         found = _sought_but(book, job, away)
-        # Who finds room though nobody leaves, or once those have left that do, has others leave by no means.
-        if found is None or not found[0]:
+        if found is None:
             return None
         kept = precedence.kept_for_others(book, job, keeping.alike(book, job), found[1])
         if not kept:
@@ -77,7 +77,7 @@ def _with_room(
     given_back = cache(partial(precedence.given_back, book))
     askable = Askable(book, job, given_back)
     nodes = _nodes(book, job, askable, away)
-    search = Search(Chosen(book, job, given_back), keeping.alike(book, job), nodes, askable.at, but)
+    search = Search(Chosen(book, job, given_back), keeping.alike(book, job), nodes, askable, but)
     if not all(map(search.found, search.tasks)):
         return None, search.looked_at if search.is_cut_short else {}
     chosen = _without_needless(search, nodes, Chosen(book, job, given_back))
@@ -87,7 +87,7 @@ def _with_room(
 def _nodes(book: Book, job: Job, askable: Askable, away: dict[str, None]) -> Nodes:
     if len(book.nodes) <= keeping.FEW:
         return Those(book, [node for node in book.nodes.values() if node.id not in away])
-    return LeastCosts(book, job, keeping.one_of(book, job), askable.asks, away)
+    return LeastCosts(book, job, keeping.one_of(book, job), askable, away)
 
 
 def _without_needless(search: Search, nodes: Nodes, fewer: Chosen) -> Chosen:
@@ -100,7 +100,7 @@ def _without_needless(search: Search, nodes: Nodes, fewer: Chosen) -> Chosen:
         return found
     at: dict[str, list[Victim]] = {place.node: [] for place in found.places}
     for victim in found.victims.values():
-        for name in dict.fromkeys(book.jobs[task].node for task in victim.tasks):
+        for name in victim.nodes:
             if book.snapshot.slots[name] in nodes:
                 at.setdefault(name, []).append(victim)
 
@@ -112,5 +112,5 @@ def _without_needless(search: Search, nodes: Nodes, fewer: Chosen) -> Chosen:
     if len(needed) == len(found.victims):
         return found
     fewer.leave(needed)
-    again = Search(fewer, tasks, Those(book, [book.nodes[name] for name in at]), lambda _: [])
+    again = Search(fewer, tasks, Those(book, [book.nodes[name] for name in at]), None)
     return fewer if all(map(again.found, tasks)) else found

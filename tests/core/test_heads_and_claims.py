@@ -13,7 +13,7 @@ from headrace.projects import Declared, Quota
 from tests.core.lone_controller import Controller, asks, wanted
 from tests.core.small_world import AMD64, ARM64, GIB, PINS, World, description
 from tests.core.test_relocations import scattered
-from tests.core.test_room_and_turns import Uploading
+from tests.core.test_room_and_turns import Uploading, leaving
 
 MINUTE_MS = 60_000
 WHOLE = Requests(4_000, GIB)
@@ -82,6 +82,63 @@ def test_a_claim_on_a_node_that_takes_no_jobs_any_more_holds_no_longer(drain: Dr
 
     [after] = world.cluster.book.turns.claims["urgent"].nodes
     assert after != before
+
+
+@pytest.mark.parametrize("tasks", [1, 2])
+@pytest.mark.parametrize("few", [keeping.FEW, 0])
+def test_what_others_leave_for_a_job_is_for_a_more_urgent_one_that_comes_meanwhile(
+    tasks: int, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "FEW", few)
+    world = Uploading(n1=AMD64, n2=AMD64)
+    for number in (1, 2):
+        world.submit(f"v{number}", resources=WHOLE, priority=10 * number)
+    world.pass_time(20_000)
+    world.is_slow = True
+    world.submit("gang", resources=WHOLE, priority=85, task_count=2)
+    world.pass_time(5_000)
+    assert list(world.cluster.book.turns.claims) == ["gang"]
+
+    world.submit("urgent", resources=WHOLE, priority=95, task_count=tasks)
+    world.pass_time(5_000)
+    claims = world.cluster.book.turns.claims
+
+    assert len(claims["urgent"].nodes) == tasks
+    assert list(claims["urgent"].leaving) == [f"v{number}" for number in range(1, 1 + tasks)]
+    assert "gang" not in claims
+
+
+def test_what_was_left_for_a_gang_is_still_for_it_where_a_more_urgent_job_takes_some() -> None:
+    world = Uploading(n1=AMD64, n2=AMD64, n3=AMD64)
+    for number in (1, 2, 3):
+        world.submit(f"v{number}", resources=WHOLE, priority=10 * number)
+    world.pass_time(20_000)
+    world.is_slow = True
+    world.submit("gang", resources=WHOLE, priority=85, task_count=2)
+    world.pass_time(5_000)
+
+    world.submit("urgent", resources=WHOLE, priority=95)
+    world.pass_time(5_000)
+
+    claims = world.cluster.book.turns.claims
+    assert list(claims) == ["urgent", "gang"]
+    assert len({*claims["urgent"].nodes, *claims["gang"].nodes}) == 3
+    assert sorted(leaving(world)) == ["v1", "v2", "v3"]
+
+
+def test_what_others_leave_for_a_job_is_not_for_one_that_comes_after_it() -> None:
+    world = Uploading(n1=AMD64, n2=AMD64)
+    for number in (1, 2):
+        world.submit(f"v{number}", resources=WHOLE, priority=10 * number)
+    world.pass_time(20_000)
+    world.is_slow = True
+    world.submit("gang", resources=WHOLE, priority=95, task_count=2)
+    world.pass_time(5_000)
+
+    world.submit("urgent", resources=WHOLE, priority=85)
+    world.pass_time(30_000)
+
+    assert list(world.cluster.book.turns.claims) == ["gang"]
 
 
 def test_who_is_put_into_another_line_while_it_is_to_ask_asks_from_there() -> None:

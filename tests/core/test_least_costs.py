@@ -50,7 +50,7 @@ some_jobs = st.lists(
     min_size=12,
     max_size=20,
 )
-priorities, projects = st.sampled_from((90, 90, 50)), st.sampled_from("aaac")
+priorities, projects = st.sampled_from((90, 90, 80)), st.sampled_from("aaac")
 asking = st.tuples(st.integers(1, 4), devices, priorities, projects, st.integers(1, 2))
 Drawn = tuple[int, AcceleratorRequest | None, int, str, int, int]
 
@@ -77,6 +77,8 @@ def full(nodes: list[tuple[int, list[str]]], jobs: list[Drawn], declared: dict[s
     placed = [job for job in one.book.jobs.values() if job.state is JobState.STARTING and not job.gang]
     for token, job in zip(count(1_000), placed[:leaving], strict=False):
         one.cluster.handle(model.CancelAsked(token, job.id))
+    # For which others leave, perhaps: that is for whoever comes before it.
+    one.submit(wanted(resources=Requests(2_000, GIB), priority=85, project="a", task_count=2))
     one.tick()
     return one.book
 
