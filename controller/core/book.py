@@ -182,9 +182,9 @@ class Book:
         else:
             self.draining.pop(node.id, None)
 
-    def put_use(self, use: Use | Presence) -> None:
+    def write(self, record: Use | Presence) -> None:
         """Writes down what a project has used, or until when there was a controller."""
-        self._saves[use.name] = use
+        self._saves[record.name] = record
 
     def put_readings(self, node: Node, *, is_another: bool) -> None:
         """Takes over a node of which nothing has changed that is saved, or (if it is not another) but for readings."""
@@ -319,7 +319,7 @@ class Book:
         for node_id in {**self._doubtful, **self._acked}:
             self._tell(node_id)
         for use in self.projects.begun(self.wall_ms, every_ms=self.policy.use_saved_ms):
-            self.put_use(use)
+            self.write(use)
         saves: list[Effect] = [Save(record) for record in self._saves.values()]
         effects = saves + self._effects
         self._effects, self._saves, self._doubtful, self._acked = [], {}, {}, {}

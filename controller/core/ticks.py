@@ -59,16 +59,21 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
     if book.turns.departures.is_begun:
         # Whoever wants to know who is where is to find it known.
         reading.read(book, book.turns.departures)
-    for use in book.projects.to_save(wall_ms, every_ms=book.policy.use_saved_ms):
-        book.put_use(use)
-    if (presence := book.absences.to_save(while_jobs_wait=bool(book.queue))) is not None:
-        book.put_use(presence)
-    _write_report_times(book)
+    _write_down(book)
     progress.ticked(book)
     arrays.ticked(book)
     drains.ticked(book)
     lost_devices.ticked(book)
     improvements.ticked(book)
+
+
+def _write_down(book: Book) -> None:
+    """Writes down what changes with time alone."""
+    for use in book.projects.to_save(book.wall_ms, every_ms=book.policy.use_saved_ms):
+        book.write(use)
+    if (presence := book.absences.to_save(while_jobs_wait=bool(book.queue))) is not None:
+        book.write(presence)
+    _write_report_times(book)
 
 
 def _bound_exclusions(book: Book) -> None:
