@@ -28,6 +28,8 @@ FEW = 200
 LOOK_PAUSE_MS = 200
 # Who could not look, and has not wanted to again for so long, has no turn: a little more than from tick to tick.
 WISH_MS = 600
+# As whom it is looked for whom others have to leave.
+ASKING = "to ask others"
 # And where room is kept on no more than so many, whether it is sooner there is looked at each time.
 FEW_KEPT = 16
 # Those that have changed are not looked at at each event then; nor for a gang, for which all are looked at together.
@@ -267,16 +269,20 @@ def _over_quota(book: Book, job: Job) -> bool:
 
 
 def may_look(book: Book, who: str) -> bool:
-    """Whether many nodes may be looked at now, and notes that they are: by turns, where several want to."""
+    """Whether many nodes may be looked at now, and notes that they are: by turns, where several want to.
+
+    Each second turn is that of whom others may have to leave for: of those that look for room there may be many.
+    """
     if len(book.nodes) <= FEW:
         return True
     turns = book.turns
     turns.wishes = {one: last for one, last in turns.wishes.items() if book.now_ms - last < WISH_MS}
-    if book.now_ms - turns.looked_ms < LOOK_PAUSE_MS or next(iter(turns.wishes), who) != who:
+    waiting = [one for one in {**turns.wishes, who: 0} if (one == ASKING) != (turns.looked_last == ASKING)]
+    if book.now_ms - turns.looked_ms < LOOK_PAUSE_MS or next(iter(waiting or turns.wishes), who) != who:
         turns.wishes[who] = book.now_ms
         return False
     turns.wishes.pop(who, None)
-    turns.looked_ms = book.now_ms
+    turns.looked_ms, turns.looked_last = book.now_ms, who
     return True
 
 

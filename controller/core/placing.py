@@ -7,22 +7,18 @@ from itertools import groupby
 from controller.core import backoff, keeping, patience, precedence, together
 from controller.core.affordable import affordable, as_asked
 from controller.core.amounts import requests_of
+from controller.core.beginning import begin, claimed
 from controller.core.book import Book
 from controller.core.fairness import rank
-from controller.core.model import begun
 from controller.core.order import in_order
 from controller.core.placement import tasks as whole
-from controller.core.placement.alternatives import alone, numbered
 from controller.core.placement.demand import Demand, demand_of
 from controller.core.placement.fit import Place, fit
-from controller.core.placement.gang import at_each, choose_all, meeting_point
 from controller.core.placement.tables import Tables
 from controller.core.queue import Line
 from controller.core.seen import see_nodes
-from controller.core.turns import Claim
 from headrace.changes import replace
-from headrace.jobs import Job, JobState, Network
-from headrace.nodes import Node
+from headrace.jobs import Job, JobState
 
 # A round is the first event after so long; time passes more often than that where much happens.
 ROUND_MS = 500
@@ -77,7 +73,7 @@ def place_waiting(book: Book) -> None:
         return
     book.queue.group()
     precedence.see_who_is_short(book)
-    _claimed(book)
+    claimed(book)
     rest = _walk(book, book.queue.taken_due(book.snapshot), PLACED_A_ROUND if in_round else PLACED_AT_ONCE)
     if rest:
         book.queue.put_back(rest)
@@ -138,6 +134,8 @@ def _place_one(book: Book, job: Job) -> None:
     line, gains = book.queue.line(job.id), book.snapshot.gains
     if line.fruitless_at == gains and not line.is_choosy and line.reason != precedence.BEHIND:
         _told(book, job, line.reason)
+        # Those before it may have others leave already.
+        precedence.next_asks(book, job)
         return
     precedence.begin_with(book, job)
     if _waits_for_better(book, job):
@@ -183,55 +181,6 @@ def _sparing(book: Book, tables: Tables, gang: Job, without: Collection[str]) ->
     count, wall_ms = gang.spec.task_count, book.wall_ms
     found = whole.mixed(tables, one, count, now_wall_ms=wall_ms, without=without, prices=prices)
     return "" if isinstance(found, int) else found
-
-
-def _claimed(book: Book) -> None:
-    """Has those begin for which others have left."""
-    for job_id, claim in list(book.turns.claims.items()):
-        if book.now_ms < claim.look_ms:
-            continue
-        job = book.jobs[job_id]
-        nodes = [book.nodes[node] for node in claim.at]
-        found = _there(book, job, nodes)
-        less = affordable(book, job)
-        if not found and less is not job:
-            found = as_asked(book, job, _there(book, less, nodes))
-        found = found or _as_claimed(book, job, claim)
-        if found:
-            line = book.queue.line(job_id)
-            _begin(book, job, found)
-            for following in line.first(1, without=()):
-                # It may have others leave, too.
-                book.queue.due(following)
-        elif len(claim.at) > keeping.FEW_KEPT:
-            # As those leave one after the other, all nodes would be looked at as often.
-            book.turns.claims[job_id] = replace(claim, look_ms=book.now_ms + keeping.PAUSE_MS)
-            book.queue.look_again(job_id, book.wall_ms + keeping.PAUSE_MS)
-
-
-def _there(book: Book, job: Job, nodes: Sequence[Node]) -> tuple[Place, ...]:
-    """Places on these nodes, where others were asked to leave for the job; none where it may not begin there yet."""
-    tasks = keeping.alike(book, job)
-    found = choose_all(tasks, nodes, partial(book.usage, without=job.id), now_wall_ms=book.wall_ms)
-    return () if not found or precedence.over_quota(book, job, tasks, found) else found
-
-
-def _as_claimed(book: Book, job: Job, claim: Claim) -> tuple[Place, ...]:
-    """Those that were found when the others were asked, with the same alternatives; none where they are none now."""
-    asked = requests_of(job.spec)
-    if len(asked) < 2:
-        return ()
-    tasks, nodes = keeping.alike(book, job), [book.nodes[node] for node in claim.nodes]
-    which = [
-        asked.index(spec.resources.accelerators) for spec in claim.specs if spec.resources.accelerators is not None
-    ]
-    less = [alone(task)[number] for task, number in zip(tasks, which, strict=True)]
-    found = at_each(less, nodes, partial(book.usage, without=job.id), now_wall_ms=book.wall_ms)
-    if not found:
-        return ()
-    numbers = [numbered(job, number, place.variant) for place, number in zip(found, which, strict=True)]
-    places = tuple([replace(place, variant=number) for place, number in zip(found, numbers, strict=True)])
-    return () if precedence.over_quota(book, job, tasks, places) else places
 
 
 def _walk(book: Book, due: dict[Line, list[int]], most: int) -> dict[Line, list[int]]:
@@ -364,23 +313,13 @@ def _place(book: Book, job: Job) -> str:
         precedence.waits(book, job)
         _told(book, job, found)
         return found
-    _begin(book, precedence.let_ahead(book, job), found)
+    begin(book, precedence.let_ahead(book, job), found)
     return ""
 
 
 def _tasks(book: Book, job: Job) -> list[Job]:
     """As places are looked for: all tasks of a gang are alike."""
     return [keeping.one_of(book, job)] * (job.spec.task_count if job.is_gang else 1)
-
-
-def _begin(book: Book, job: Job, found: Sequence[Place]) -> None:
-    tasks = book.tasks(job) if job.is_gang else [job]
-    if job.is_gang:
-        rendezvous = _rendezvous(book, job, found[0].node)
-        tasks = [replace(task, rendezvous=rendezvous) for task in tasks]
-        book.put(begun(job, book.wall_ms, rendezvous=rendezvous))
-    for task, its_place in zip(tasks, found, strict=True):
-        book.put(book.begin(task, its_place))
 
 
 def _told(book: Book, job: Job, reason: str) -> None:
@@ -393,13 +332,3 @@ def _pause(book: Book, job: Job) -> str:
         return ""
     tasks = book.tasks(job) if job.is_gang else [job]
     return next(filter(None, (backoff.pause(task, now_wall_ms=book.wall_ms) for task in tasks)), "")
-
-
-def _rendezvous(book: Book, gang: Job, node: str) -> str:
-    """Where the tasks of a gang meet: at the first one's node. Other networks than the node's own lead nowhere."""
-    host = book.nodes[node].description.address
-    if gang.spec.network is not Network.HOST or not host:
-        return ""
-    gangs = (job for job in book.watchlist.limited.values() if job.is_gang)
-    taken = [job.rendezvous for job in gangs if job.id != gang.id]
-    return meeting_point(gang, host, taken)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from controller.core import keeping, preemption
+from controller.core import backoff, keeping, preemption
 from controller.core.affordable import affordable, has_now
 from controller.core.backfill import Kept, delays
 from controller.core.book import Book
@@ -22,6 +22,8 @@ from headrace.shares import WHOLE_MILLIS
 KEPT_A_LINE, LINES_SHORT = 4, 4
 # Of more lines these are not found out at each event.
 MANY_LINES, SHORT_PAUSE_MS = 1_000, 500
+# While others leave for so many, those of the same lines wait until they have their places.
+MOST_CLAIMS = 16
 # How often other places are looked for where a job would be in the way of others; and how often one is tried there on
 # another of the nodes on which room is kept for the same one.
 MOST_AWAY, FIRST_TRIES = 16, 2
@@ -304,6 +306,15 @@ def asks(book: Book, job: Job) -> None:
     turns = book.turns
     if turns.rests_until_ms.get(job.id, 0) <= book.now_ms and may_ask(book, job):
         turns.asking[job.id] = None
+
+
+def next_asks(book: Book, job: Job) -> None:
+    """The first of a job's line that has nobody leave yet is to be looked at for that."""
+    turns = book.turns
+    if len(turns.claims) < MOST_CLAIMS:
+        for one in book.queue.line(job.id).first(1, without=turns.claims):
+            if backoff.until_ms(book.jobs[one]) <= book.wall_ms:
+                asks(book, book.jobs[one])
 
 
 def may_ask(book: Book, job: Job) -> bool:

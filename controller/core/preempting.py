@@ -15,14 +15,13 @@ from headrace.changes import replace
 from headrace.jobs import Job, JobSpec, JobState
 from headrace.nodes import Drain, NodeState
 
-# While others leave for so many, those of the same lines wait until they have their places.
-MOST_CLAIMS = 16
-# As whom it looks at many nodes.
-_ASKING = "to ask others"
+# For so many jobs, or tasks of gangs, others are asked at an event: with many nodes each takes twenty milliseconds or
+# so, and other events wait for that long.
+ASKED_AT_ONCE = 2
 
 
 def settled(book: Book) -> None:
-    """At the end of an event: makes room for the first of the jobs that may have others leave."""
+    """At the end of an event: makes room for the first ones of the jobs that may have others leave."""
     turns = book.turns
     # Who was put out of its line, as others are kept apart from it now, has another one.
     book.queue.group()
@@ -33,28 +32,30 @@ def settled(book: Book) -> None:
             continue
         # What was to leave did not, or its node is no longer good for the job.
         end_claim(book, job_id)
-    while turns.asking and keeping.may_look(book, _ASKING):
-        if not is_ready(book):
-            return
+    if turns.asking and keeping.may_look(book, keeping.ASKING) and is_ready(book):
+        _ask(book)
+
+
+def _ask(book: Book) -> None:
+    turns, left = book.turns, ASKED_AT_ONCE
+    while turns.asking and left > 0:
         job = book.jobs.get(next(iter(turns.asking)))
         del turns.asking[next(iter(turns.asking))]
         if job is None or job.state is not JobState.QUEUED:
             continue
+        left -= job.spec.task_count if job.is_gang else 1
         turns.rests_until_ms[job.id] = book.now_ms + book.policy.preemption_rest_ms
         found = sought(book, job)
         if found is not None and found[0]:
             _make_room(book, job, *found)
-            _next_asks(book, job)
-        # One at an event: to look takes long where there are many nodes.
-        return
+            # The next one of a line need not wait until the one before it has its place.
+            precedence.next_asks(book, job)
 
 
 def end_claim(book: Book, job: str) -> None:
     """What others were asked to leave for a job is kept for it no more."""
-    for node in book.turns.claims.pop(job).nodes:
-        book.touch(node)
+    _unclaimed(book, job)
     book.turns.rests_until_ms[job] = book.now_ms + book.policy.preemption_rest_ms
-    book.capacity_changed()
 
 
 def would_leave(book: Book, job: Job) -> tuple[tuple[Victim, ...], tuple[Place, ...]] | None:
@@ -81,15 +82,6 @@ def _is_behind_its_line(book: Book, job: Job) -> bool:
         if is_of_line and one.id not in book.turns.claims and backoff.until_ms(one) <= book.wall_ms:
             return True
     return False
-
-
-def _next_asks(book: Book, job: Job) -> None:
-    """The next one of a line need not wait until the one before it has its place."""
-    turns = book.turns
-    if len(turns.claims) < MOST_CLAIMS:
-        for one in book.queue.line(job.id).first(1, without=turns.claims):
-            if backoff.until_ms(book.jobs[one]) <= book.wall_ms:
-                precedence.asks(book, book.jobs[one])
 
 
 def _are_still_leaving(book: Book, claim: Claim) -> bool:
@@ -148,10 +140,14 @@ def _leaving_these(book: Book, places: Iterable[Place]) -> list[Job]:
 
 
 def _give_up(book: Book, job: str) -> None:
-    """Others leave for the job no more: it is another's whose turn is before."""
+    """What others leave for the job is another's whose turn is before."""
+    _unclaimed(book, job)
+    book.queue.due(job)
+
+
+def _unclaimed(book: Book, job: str) -> None:
     for node in book.turns.claims.pop(job).at:
         book.touch(node)
-    book.queue.due(job)
     book.capacity_changed()
 
 

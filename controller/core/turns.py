@@ -86,10 +86,11 @@ class Turns:
         self.checked_for: dict[str, tuple[JobSpec, tuple[Exclusion, ...], Promised]] = {}
         # What the tasks of gangs keep away from, and until when one of them pauses.
         self.tasks: dict[str, tuple[tuple[Exclusion, ...], int]] = {}
-        # When many nodes were last looked at, for room or for whom to ask; and how often that was for nothing.
-        self.looked_ms = 0
+        # When many nodes were last looked at, for room or for whom to ask, and by whom.
+        self.looked_ms, self.looked_last = 0, ""
         # Who wanted to look at many nodes and could not yet, the first one first; and when each did last.
         self.wishes: dict[str, int] = {}
+        # How often a job looked at many nodes.
         self.looks: dict[str, int] = {}
         # By job, the slots where it was asked for nothing whom it might have leave, if that was not everywhere.
         self.asked: dict[str, Mapping[int, None]] = {}

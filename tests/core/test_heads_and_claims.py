@@ -3,7 +3,7 @@
 import pytest
 
 from agent.runtimes.runtime import Ref
-from controller.core import keeping, model
+from controller.core import keeping, model, preempting
 from controller.core.backfill import Kept
 from controller.core.turns import Patience
 from headrace.jobs import Condition, Dependency, JobState, Requests, Retry, RetryCause, Timeouts
@@ -141,7 +141,44 @@ def test_what_others_leave_for_a_job_is_not_for_one_that_comes_after_it() -> Non
     assert list(world.cluster.book.turns.claims) == ["gang"]
 
 
-def test_who_is_put_into_another_line_while_it_is_to_ask_asks_from_there() -> None:
+def low_and_urgent(few: int, monkeypatch: pytest.MonkeyPatch) -> Controller:
+    """Six nodes, with a job on each that may have to leave."""
+    monkeypatch.setattr(keeping, "FEW", few)
+    controller = Controller()
+    for number in range(6):
+        controller.node(f"n{number}", description(cpu_millis=4000))
+    controller.settle()
+    for _ in range(6):
+        controller.submit(wanted(resources=asks(4), priority=10))
+    controller.settle()
+    return controller
+
+
+@pytest.mark.parametrize("few", [keeping.FEW, 4])
+def test_several_have_others_leave_within_few_events(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    controller = low_and_urgent(few, monkeypatch)
+    together = tuple(
+        model.Submitted(number, f"u{number}", wanted(resources=asks(4), priority=90), PINS[:1], f"u{number}")
+        for number in range(6)
+    )
+    controller.cluster.handle(model.SubmittedTogether(9, together))
+    # Where nodes are many, it is by turns with those for whom room is looked for.
+    for _ in range(5):
+        controller.tick()
+    assert len(controller.book.turns.claims) == 6
+
+
+def test_one_that_comes_later_has_others_leave_though_they_do_so_for_one_of_its_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    controller = low_and_urgent(keeping.FEW, monkeypatch)
+    first = controller.submit(wanted(resources=asks(4), priority=90))
+    second = controller.submit(wanted(resources=asks(4), priority=90))
+    assert list(controller.book.turns.claims) == [first.id, second.id]
+
+
+def test_who_is_put_into_another_line_while_it_is_to_ask_asks_from_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preempting, "ASKED_AT_ONCE", 1)
     controller = Controller()
     for number in range(3):
         controller.node(f"n{number}", description(cpu_millis=4000))
