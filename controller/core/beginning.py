@@ -8,8 +8,10 @@ from controller.core.affordable import affordable, as_asked
 from controller.core.amounts import requests_of
 from controller.core.book import Book
 from controller.core.model import begun
+from controller.core.placement import tasks as whole
 from controller.core.placement.alternatives import alone, numbered
-from controller.core.placement.fit import Place
+from controller.core.placement.demand import demand_of
+from controller.core.placement.fit import Place, fit
 from controller.core.placement.gang import at_each, choose_all, meeting_point
 from controller.core.turns import Claim
 from headrace.changes import replace
@@ -28,7 +30,7 @@ def claimed(book: Book) -> None:
         less = affordable(book, job)
         if not found and less is not job:
             found = as_asked(book, job, _there(book, less, nodes))
-        found = found or _as_claimed(book, job, claim)
+        found = found or _as_claimed(book, job, claim) or _partly_there(book, job, nodes)
         if found:
             line = book.queue.line(job_id)
             begin(book, job, found)
@@ -46,6 +48,29 @@ def _there(book: Book, job: Job, nodes: Sequence[Node]) -> tuple[Place, ...]:
     tasks = keeping.alike(book, job)
     found = choose_all(tasks, nodes, partial(book.usage, without=job.id), now_wall_ms=book.wall_ms)
     return () if not found or precedence.over_quota(book, job, tasks, found) else found
+
+
+def _partly_there(book: Book, job: Job, nodes: Sequence[Node]) -> tuple[Place, ...]:
+    """Places for a gang where others have left some of these nodes for it, and elsewhere for the rest of its tasks."""
+    tasks, here = keeping.alike(book, job) if job.is_gang else [], list[Place]()
+    for node in nodes:
+        held = book.usage(node.id, without=job.id)
+        while len(here) < len(tasks):
+            found = fit(tasks[0], node, held, now_wall_ms=book.wall_ms)
+            if not isinstance(found, Place):
+                break
+            here.append(found)
+            held = held.plus(job.spec, found.devices)
+    rest, away = tasks[len(here) :], {node.id: None for node in nodes}
+    if not here or not rest:
+        return ()
+    there = whole.choose_all(book.tables, demand_of(job), rest[0], len(rest), now_wall_ms=book.wall_ms, without=away)
+    if isinstance(there, str):
+        return ()
+    precedence.begin_with(book, job)
+    places = (*here, *there)
+    is_good = not precedence.harmed_by(book, job, rest, there) and not precedence.over_quota(book, job, tasks, places)
+    return places if is_good else ()
 
 
 def _as_claimed(book: Book, job: Job, claim: Claim) -> tuple[Place, ...]:

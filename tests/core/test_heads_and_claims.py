@@ -177,6 +177,22 @@ def test_one_that_comes_later_has_others_leave_though_they_do_so_for_one_of_its_
     assert list(controller.book.turns.claims) == [first.id, second.id]
 
 
+def test_a_gang_begins_where_some_have_left_for_it_and_on_another_node_that_has_come_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    controller = low_and_urgent(keeping.FEW, monkeypatch)
+    gang = controller.submit(wanted(resources=asks(4), priority=90, task_count=2))
+    controller.tick()
+    first, _ = controller.book.turns.claims[gang.id].nodes
+    [left] = controller.book.jobs_at(first)
+    controller.book.put(controller.book.leave(left, "has left"))
+
+    controller.node("new", description(cpu_millis=4000))
+    controller.settle()
+
+    assert sorted(controller.at(gang)) == sorted((first, "new"))
+
+
 def test_who_is_put_into_another_line_while_it_is_to_ask_asks_from_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preempting, "ASKED_AT_ONCE", 1)
     controller = Controller()
