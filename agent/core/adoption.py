@@ -54,19 +54,14 @@ def exited(status: ContainerStatus, stop_millis: int | None = None) -> Exited:
 
 
 def compare(
-    held: dict[Ref, Held], containers: tuple[ContainerStatus, ...], progress: dict[Ref, Progress], *, is_heard: bool
+    held: dict[Ref, Held], containers: tuple[ContainerStatus, ...], progress: dict[Ref, Progress]
 ) -> Iterator[Finding | Exited]:
-    """Findings, each of which must be true however old the list is by now.
-
-    `is_heard`: the controller has answered in this session. Until then another agent may have this node, with a state
-    folder of its own, and what nobody holds here would be what that one holds.
-    """
+    """Findings, each of which must be true however old the list is by now."""
     seen = {status.ref: status for status in containers}
     for ref, status in seen.items():
         if ref not in held:
             # A container that was started is in the journal: what is not there is nobody's any more.
-            if is_heard:
-                yield Wanted(Remove(ref))
+            yield Wanted(Remove(ref))
         elif status.state is ContainerState.EXITED:
             yield exited(status)
         elif status.state is not ContainerState.CREATED:

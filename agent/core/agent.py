@@ -203,8 +203,6 @@ class AgentCore:
         self.lease.renewed_by(assignment)
         self._description_told.acknowledged(assignment.acked_sequence)
         self._devices_told.acknowledged(assignment.acked_sequence)
-        if self.assignment is None and self._strays:
-            effects.append(Relist())
         self.assignment = assignment
         self._wanted = {_ref(placement): placement for placement in assignment.placements}
         for placement in assignment.placements:
@@ -269,8 +267,7 @@ class AgentCore:
                     found = self.engine
                     effects.append(Relist())
                 effects += self._listed(containers)
-                is_heard = self.assignment is not None
-                for seen in adoption.compare(self.held, containers, self._progress, is_heard=is_heard):
+                for seen in adoption.compare(self.held, containers, self._progress):
                     effects += self._attempt_event(seen) if isinstance(seen, Exited) else self._apply(seen)
             case other:
                 assert_never(other)

@@ -120,36 +120,10 @@ def test_it_takes_two_lists_to_know_that_a_container_is_gone(state: AttemptState
     assert agent.Collect in kinds(done)
 
 
-def strayed() -> tuple[Agent, list[agent.Effect]]:
-    """An agent whom the controller has answered and whose engine has a container that nobody holds; what it does."""
-    one = Agent(None, container(ContainerState.RUNNING))
-    one.assign()
-    return one, one.tell(agent.EngineFound("test", (container(ContainerState.RUNNING),)))
-
-
 def test_a_container_that_is_in_no_journal_is_removed() -> None:
-    _, effects = strayed()
-
-    assert agent.Remove(FIRST) in effects
-
-
-def test_it_is_not_before_the_controller_has_answered_for_another_agent_may_have_this_node() -> None:
     one = Agent(None, container(ContainerState.RUNNING))
-    again = one.tell(agent.EngineFound("test", (container(ContainerState.RUNNING),)))
-    refused = one.tell(agent.Disconnected(one.core.memory.session))
 
-    assert agent.Remove not in kinds(one.booted + again + refused)
-    one.tell(agent.Connected(one.core.memory.session))
-    assert agent.Relist() in one.assign()
-
-
-def test_nor_is_it_once_another_agent_has_this_node() -> None:
-    one = Agent(None)
-    one.assign()
-
-    one.tell(agent.Disconnected(one.core.memory.session))
-
-    assert agent.Remove not in kinds(one.tell(agent.EngineFound("test", (container(ContainerState.RUNNING),))))
+    assert agent.Remove(FIRST) in one.booted
 
 
 def test_a_restarted_agent_begins_another_session_than_it_had() -> None:
@@ -207,12 +181,7 @@ def test_a_job_is_neither_given_back_nor_begun_while_a_container_of_it_is_there_
 
 
 def test_that_an_epoch_has_a_container_is_written_down_before_the_container_is_removed() -> None:
-    one = emptied(listed=True)
-    assert kinds(one.booted).count(agent.Forget) == 1
-
-    one.assign()
-
-    assert agent.Remove in kinds(one.tell(agent.EngineFound("test", (container(ContainerState.RUNNING),))))
+    assert kinds(emptied(listed=True).booted)[:2] == [agent.Forget, agent.Remove]
 
 
 def test_an_agent_without_a_journal_takes_nothing_on_before_it_knows_the_engines_containers() -> None:
@@ -260,14 +229,14 @@ def test_what_is_to_stop_in_a_partition_and_is_held_still_is_not_let_go_on_to_le
 
 
 def test_a_container_that_nobody_holds_and_that_cannot_be_removed_yet_is_held_still() -> None:
-    one, effects = strayed()
-    assert agent.Remove(FIRST) in effects
+    one = Agent(None, container(ContainerState.RUNNING))
+    assert agent.Remove(FIRST) in one.booted
 
     assert one.tell(agent.Declined(FIRST, "device or resource busy", agent.Remove)) == [agent.Pause(FIRST)]
 
 
 def test_a_container_that_nobody_holds_is_removed_though_the_engine_broke_off_the_first_time() -> None:
-    one, _ = strayed()
+    one = Agent(None, container(ContainerState.RUNNING))
 
     one.tell(agent.Interrupted(FIRST, "no answer", agent.Remove))
     doubted = one.tell(agent.EngineFound("test", (container(ContainerState.RUNNING),)))

@@ -11,7 +11,7 @@ from grpc import aio
 from agent.accelerators.nvidia import Nvidia
 from agent.checkpoints import Checkpoints
 from agent.core.agent import AgentCore
-from agent.core.model import Event, Memory, Recollection
+from agent.core.model import Event, Recollection
 from agent.daemon import Daemon
 from agent.journal import Journal
 from agent.prefetches import Prefetches
@@ -88,9 +88,9 @@ async def job_that(client: Client, job: Job, holds: Callable[[Job], bool]) -> Jo
 
 @asynccontextmanager
 async def agent(
-    state: Path, runtime: FakeRuntime, address: str, cards: tuple[Gpu, ...] = (CARD,), session: int = 0
+    state: Path, runtime: FakeRuntime, address: str, cards: tuple[Gpu, ...] = (CARD,)
 ) -> AsyncIterator[None]:
-    """An agent of node n1, which has these cards, and began that session last."""
+    """The agent of node n1, which has these cards."""
     await asyncio.to_thread((state / "dev").mkdir, parents=True)
     await asyncio.to_thread((state / "dev/nvidia0").touch)
     card = Nvidia(Nvml(list(cards)), state)
@@ -104,7 +104,7 @@ async def agent(
                 parts = works_and_prefetches(state, runtime, checkpoints, stub, tell, node="n1", vendor="nvidia")
                 return Session(stub, tell, address=address), *parts
 
-            core = AgentCore("n1", Recollection(Memory(session)))
+            core = AgentCore("n1", Recollection())
             running = asyncio.create_task(Daemon(core, journal, runtime, senses, checkpoints, make).run())
             try:
                 yield
