@@ -48,6 +48,9 @@ def sought(book: Book, job: Job) -> Sought | None:
         kept = precedence.kept_for_others(book, job, keeping.alike(book, job), found[1])
         if not kept:
             return found
+        if not found[0]:
+            # Nobody leaves elsewhere for whom there is room that is another's before him.
+            return None
         away |= dict.fromkeys(kept)
     return None
 

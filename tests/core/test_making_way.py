@@ -19,6 +19,7 @@ from tests.core.small_world import spec as small_spec
 from tests.core.test_counterfactuals import descriptions, devices, specs_of, world_of, world_refuses
 
 ASKED = "that is asked of them"
+TAKEN = "who do so for jobs that come after it"
 CORES = 4
 
 
@@ -38,8 +39,9 @@ def explained(world: Controller, spec: JobSpec) -> Explanation:
 
 def claimed(world: Controller, job: Job) -> tuple[str, ...]:
     """Those, and tasks of those, that were asked to leave for it."""
-    claim = world.book.turns.claims.get(job.id)
-    return claim.leaving if claim is not None else ()
+    claim, jobs = world.book.turns.claims.get(job.id), world.book.jobs
+    leaving = claim.leaving if claim is not None else ()
+    return tuple(one for one in leaving if jobs[jobs[one].gang or one].preemptor == job.id)
 
 
 def test_one_that_would_have_others_leave_is_told_so_with_their_names() -> None:
@@ -128,6 +130,7 @@ def test_whoever_explain_says_starts_by_that_does_and_nobody_else(drawn: object,
     is_told = ASKED in found.outlook.basis
     asked = claimed(after, job)
     assert is_told == bool(asked)
+    assert (is_told or TAKEN in found.outlook.basis) == (job.id in after.book.turns.claims)
     names = {one.gang or one.id for one in (after.book.jobs[task] for task in asked)}
     if is_told:
         assert len(names) > 3 or all(f"jobs/{name}" in found.outlook.basis for name in names)
