@@ -108,6 +108,8 @@ def _out_of_columns(book: Book, node: str) -> None:
     book.costs.forget(slot, last)
     book.arrivals = Arrivals(book.snapshot, book.foresight.paths)
     book.tables = Tables(book.snapshot, book.costs, book.lengths)
+    book.turns.able.clear()
+    book.turns.asked.clear()
     book.queue.gained = {slot if one == last else one: None for one in book.queue.gained if one != slot}
     # What its jobs have of it is read anew, for where it is now.
     book.touch(moved)

@@ -293,6 +293,7 @@ def waits(book: Book, job: Job) -> None:
     """A job has found no place: if it is one of the first, room is kept for it; if it may, it asks others to leave."""
     turns = book.turns
     if job.id in turns.claims:
+        next_asks(book, job)
         return
     # Those after it in its line find no place either, and are not looked at.
     for one in book.queue.line(job.id).first(KEPT_A_LINE, without=turns.claims):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from agent.runtimes.runtime import Ref
-from controller.core import model
+from controller.core import keeping, model
 from controller.core.cluster import Cluster
 from headrace.jobs import AcceleratorRequest, JobState, Partition, Requests
 from headrace.neighbours import Neighbours
@@ -212,3 +212,37 @@ def test_jobs_go_where_they_would_if_it_had_never_been(gone: list[int]) -> None:
         found.append({job.id: (job.node, job.reason) for job in of.book.jobs.values()})
 
     assert found[0] == found[1]
+
+
+def test_others_leave_a_node_that_has_another_place_in_the_columns_by_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "FEW", 0)
+    of = cluster(POLICY, 0)
+
+    def told(numbers: Sequence[int], sequence: int) -> None:
+        for number in numbers:
+            about = description(cpu_millis=4_000 if number else 500)
+            of.handle(model.Reported(replace(report(number, sequence).report, description=about)))
+
+    whole = Requests(4_000, GIB)
+    told(range(3), 1)
+    pass_time(of, 1_000)
+    for name in ("low-1", "low-2"):
+        submitted(of, name, resources=whole, priority=10)
+    silent_ms = 2 * of.book.leases.longest.node_ms
+    for sequence in range(2, 12):
+        pass_time(of, silent_ms // 10)
+        told((1, 2), sequence)
+    submitted(of, "urgent-1", resources=whole, priority=90)
+    for _ in range(4):
+        pass_time(of, 500)
+    assert list(of.book.turns.claims) == ["urgent-1"]
+    of.handle(model.ForgetAsked(1, "n0"))
+    submitted(of, "urgent-2", resources=whole, priority=90)
+    for _ in range(8):
+        pass_time(of, 500)
+
+    assert list(of.book.nodes) == ["n1", "n2"]
+    assert {name: list(claim.at) for name, claim in of.book.turns.claims.items()} == {
+        "urgent-1": ["n1"],
+        "urgent-2": ["n2"],
+    }
