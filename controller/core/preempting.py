@@ -65,6 +65,9 @@ def would_leave(book: Book, job: Job) -> tuple[tuple[Victim, ...], tuple[Place, 
     """
     if not precedence.may_ask(book, job) or _is_behind_its_line(book, job):
         return None
+    if not is_ready(book):
+        # To read all of it would take seconds, for each that asks. It is read as jobs wait.
+        return None
     found = sought(book, job)
     return found if found is not None and found[0] else None
 

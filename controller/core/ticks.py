@@ -8,6 +8,7 @@ from controller.core import (
     exclusions,
     gangs,
     improvements,
+    keeping,
     lent,
     limits,
     lost_devices,
@@ -56,8 +57,8 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
     lent.ticked(book)
     if placing.retry_due(book):
         book.capacity_changed()
-    if book.turns.departures.is_begun:
-        # Whoever wants to know who is where is to find it known.
+    if book.turns.departures.is_begun or (book.queue and len(book.nodes) > keeping.FEW):
+        # Whoever wants to know who is where is to find it known, also who asks why a job waits.
         reading.read(book, book.turns.departures)
     _write_down(book)
     progress.ticked(book)
