@@ -66,15 +66,21 @@ def test_nobody_gives_way_to_a_job_for_which_no_room_is_kept(monkeypatch: pytest
     assert given_up(world, monkeypatch, MINUTE_MS) == []
 
 
-@pytest.mark.parametrize("drain", [Drain.CORDONED, Drain.DRAINING])
-def test_a_claim_on_a_node_that_takes_no_jobs_any_more_holds_no_longer(drain: Drain) -> None:
-    world = Uploading(n1=AMD64, n2=AMD64)
-    for number in (1, 2):
+def one_saves(nodes: int, name: str, **asked: object) -> Uploading:
+    """A job on each node, and another one for which one of them, or several, are to leave: that takes long."""
+    world = Uploading(**{f"n{number}": AMD64 for number in range(1, nodes + 1)})
+    for number in range(1, nodes + 1):
         world.submit(f"v{number}", resources=WHOLE, priority=10 * number)
     world.pass_time(20_000)
     world.is_slow = True
-    world.submit("urgent", resources=WHOLE, priority=90)
+    world.submit(name, resources=WHOLE, **asked)
     world.pass_time(5_000)
+    return world
+
+
+@pytest.mark.parametrize("drain", [Drain.CORDONED, Drain.DRAINING])
+def test_a_claim_on_a_node_that_takes_no_jobs_any_more_holds_no_longer(drain: Drain) -> None:
+    world = one_saves(2, "urgent", priority=90)
     [before] = world.cluster.book.turns.claims["urgent"].nodes
 
     world.drain(before, drain)
@@ -90,13 +96,7 @@ def test_what_others_leave_for_a_job_is_for_a_more_urgent_one_that_comes_meanwhi
     tasks: int, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keeping, "FEW", few)
-    world = Uploading(n1=AMD64, n2=AMD64)
-    for number in (1, 2):
-        world.submit(f"v{number}", resources=WHOLE, priority=10 * number)
-    world.pass_time(20_000)
-    world.is_slow = True
-    world.submit("gang", resources=WHOLE, priority=85, task_count=2)
-    world.pass_time(5_000)
+    world = one_saves(2, "gang", priority=85, task_count=2)
     assert list(world.cluster.book.turns.claims) == ["gang"]
 
     world.submit("urgent", resources=WHOLE, priority=95, task_count=tasks)
@@ -109,13 +109,7 @@ def test_what_others_leave_for_a_job_is_for_a_more_urgent_one_that_comes_meanwhi
 
 
 def test_what_was_left_for_a_gang_is_still_for_it_where_a_more_urgent_job_takes_some() -> None:
-    world = Uploading(n1=AMD64, n2=AMD64, n3=AMD64)
-    for number in (1, 2, 3):
-        world.submit(f"v{number}", resources=WHOLE, priority=10 * number)
-    world.pass_time(20_000)
-    world.is_slow = True
-    world.submit("gang", resources=WHOLE, priority=85, task_count=2)
-    world.pass_time(5_000)
+    world = one_saves(3, "gang", priority=85, task_count=2)
 
     world.submit("urgent", resources=WHOLE, priority=95)
     world.pass_time(5_000)
@@ -127,13 +121,7 @@ def test_what_was_left_for_a_gang_is_still_for_it_where_a_more_urgent_job_takes_
 
 
 def test_what_others_leave_for_a_job_is_not_for_one_that_comes_after_it() -> None:
-    world = Uploading(n1=AMD64, n2=AMD64)
-    for number in (1, 2):
-        world.submit(f"v{number}", resources=WHOLE, priority=10 * number)
-    world.pass_time(20_000)
-    world.is_slow = True
-    world.submit("gang", resources=WHOLE, priority=95, task_count=2)
-    world.pass_time(5_000)
+    world = one_saves(2, "gang", priority=95, task_count=2)
 
     world.submit("urgent", resources=WHOLE, priority=85)
     world.pass_time(30_000)

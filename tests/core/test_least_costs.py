@@ -16,7 +16,7 @@ from headrace.nodes import Capacity, NodeDescription
 from headrace.projects import Declared, Quota
 from tests.core.lone_controller import Controller, wanted
 from tests.core.small_world import AMD64, GIB, PINS, World
-from tests.core.test_gang_rooms import cards
+from tests.core.test_gang_rooms import cards, devices_asked
 
 SECOND_MS = 1_000
 QUOTAS = {
@@ -25,23 +25,13 @@ QUOTAS = {
     "c": Declared(quota=Quota(cpu_millis=6_000), borrows=False),
 }
 
-devices = st.sampled_from(
-    (
-        None,
-        None,
-        AcceleratorRequest(1),
-        AcceleratorRequest(2),
-        AcceleratorRequest(1, 'model == "A100"'),
-        AcceleratorRequest(1, share_millis=400),
-    )
-)
 some_nodes = st.lists(
     st.tuples(st.integers(2, 6), st.lists(st.sampled_from(("A100", "H100")), max_size=3)), min_size=2, max_size=5
 )
 some_jobs = st.lists(
     st.tuples(
         st.integers(1, 3),
-        devices,
+        devices_asked,
         st.sampled_from((10, 50)),
         st.sampled_from(("a", "b")),
         st.sampled_from((1, 1, 1, 2)),
@@ -51,7 +41,7 @@ some_jobs = st.lists(
     max_size=20,
 )
 priorities, projects = st.sampled_from((90, 90, 80)), st.sampled_from("aaac")
-asking = st.tuples(st.integers(1, 4), devices, priorities, projects, st.integers(1, 2))
+asking = st.tuples(st.integers(1, 4), devices_asked, priorities, projects, st.integers(1, 2))
 Drawn = tuple[int, AcceleratorRequest | None, int, str, int, int]
 
 

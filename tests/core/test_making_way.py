@@ -3,10 +3,11 @@
 from copy import deepcopy
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.core import explanations
+from controller.core import explanations, keeping, reading
 from controller.core.outlook import FITS_NOW
 from controller.core.stills import still
 from headrace.explanations import Explanation
@@ -56,6 +57,31 @@ def test_one_that_would_have_others_leave_is_told_so_with_their_names() -> None:
     # As long as they have to save.
     assert found.outlook.start_time_ms == world.book.wall_ms + world.book.jobs["job-1"].spec.grace_ms
     assert claimed(world, world.submit(spec)) == ("job-1",)
+
+
+def test_where_nodes_are_many_it_is_told_once_it_is_known_who_is_where_which_is_read_as_jobs_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeping, "FEW", 0)
+    # A job or two at a time.
+    monkeypatch.setattr(reading, "READ_AT_ONCE", 2)
+    world = Controller()
+    for number in range(4):
+        world.node(f"n{number}", NodeDescription(platforms=(AMD64,), capacity=Capacity(4000, 32 * GIB)))
+    world.tick()
+    for _ in range(4):
+        world.submit(wanted(resources=asks(4), priority=20))
+    spec = wanted(resources=asks(2), priority=80)
+
+    def is_told() -> bool:
+        outlook = explained(world, spec).outlook
+        return outlook is not None and ASKED in outlook.basis
+
+    world.settle()
+    assert not is_told()
+    world.submit(wanted(resources=asks(2), priority=20))
+    world.settle()
+    assert is_told()
 
 
 def test_of_one_that_is_less_urgent_the_priority_is_named_with_which_it_would() -> None:
