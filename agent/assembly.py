@@ -28,11 +28,13 @@ from agent.prefetches import Prefetches
 from agent.preparations import Preparations
 from agent.ratings import RatedSenses, Ratings
 from agent.reachability import own_address
+from agent.renewal import Renewal
 from agent.runtimes.docker import DockerRuntime
 from agent.senses import NodeSenses, Senses
 from agent.session import Session
 from agent.standbys import Standbys
 from agent.works import Works
+from headrace import tls
 from headrace.disks import refused_by_setting
 from headrace.nodes import Capacity
 from headrace.refusals import Code, Refusal
@@ -60,13 +62,22 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _log = logging.getLogger(__name__)
 
 
-def channel_to(address: str) -> aio.Channel:
-    """A channel to the controller."""
-    return aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+def channel_to(address: str, certificate: Path | None = None) -> aio.Channel:
+    """A channel to the controller, with the certificate in a folder, if any. Refusal: CERTIFICATE_UNREADABLE."""
+    return tls.channel(address, certificate, key="tls", options=CHANNEL_OPTIONS)
 
 
 async def run(settings: AgentSettings) -> None:
-    """Runs until SIGTERM or SIGINT; containers go on, and the next agent finds them."""
+    """Runs until SIGTERM or SIGINT; containers go on, and the next agent finds them.
+
+    Begins anew, as after a restart, when its certificate is another one: gRPC reads those of a channel once.
+    """
+    while await _ran_until_renewed(settings):
+        _log.info("tls: %s has another certificate; the agent begins anew with it", settings.tls)
+
+
+async def _ran_until_renewed(settings: AgentSettings) -> bool:
+    """Runs; whether it ended because of another certificate."""
     state = settings.state.absolute()
     with refused_by_setting("state"):
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -83,15 +94,17 @@ async def run(settings: AgentSettings) -> None:
         runtime = DockerRuntime(
             settings.engine.host, settings.node, networks=settings.engine.networks, devices=grants.known
         )
-        async with channel_to(settings.controller) as channel:
+        renewal = Renewal(settings.tls)
+        async with channel_to(settings.controller, settings.tls) as channel:
             try:
                 core = AgentCore(settings.node, recollection, boot_id=boot_id())
                 known, beside = _besides(settings, senses, channel, lambda: bool(core.held))
                 daemon = _daemon(settings, core, journal, runtime, channel, known, grants)
-                await _until_stopped(daemon, beside)
+                await _until_stopped(daemon, beside, renewal)
                 await runtime.leave()
             finally:
                 runtime.close()
+    return renewal.seen
 
 
 def _senses(settings: AgentSettings) -> NodeSenses:
@@ -163,7 +176,7 @@ def boot_id(path: Path = BOOT_ID) -> str:
         return ""
 
 
-async def _until_stopped(daemon: Daemon, beside: Iterable[Coroutine[None, None, None]]) -> None:
+async def _until_stopped(daemon: Daemon, beside: Iterable[Coroutine[None, None, None]], renewal: Renewal) -> None:
     async def work() -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(daemon.run())
@@ -174,8 +187,13 @@ async def _until_stopped(daemon: Daemon, beside: Iterable[Coroutine[None, None, 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, working.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await working
+    renewing = asyncio.create_task(renewal.wait())
+    renewing.add_done_callback(lambda _: working.cancel())
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
+    finally:
+        renewing.cancel()
 
 
 @contextlib.contextmanager

@@ -4,12 +4,16 @@ import asyncio
 import ctypes
 import shutil
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import httpx
 
 from agent.findings import Finding, Status
+from headrace import tls
 from headrace.addresses import is_local
+from headrace.peers import Peer, Role
 from headrace.references import DOCKER_HUB
+from headrace.refusals import Refusal
 
 REGISTRY_SECONDS = 5.0
 CRIU_SECONDS = 10.0
@@ -56,6 +60,22 @@ async def _registry(client: httpx.AsyncClient, host: str) -> Finding:
         why = f"it answered {answer.status_code} {answer.reason_phrase}"
         remedy = "what answers there is no registry, or one that is not well; look into its log"
     return Finding("registry", Status.BROKEN, f"{host}, not reachable", url, why, remedy)
+
+
+def certificate(folder: Path, node: str) -> Finding:
+    """Whether this side's certificate counts, is this node's, and until when."""
+    from headrace import certificates  # noqa: PLC0415 - 6 MB, for nodes that have one.
+
+    means = f"{folder}, as headrace-controller judges it"
+    remedy = f"headrace certificate FOLDER --role agent --name {node} --authority FOLDER, and bring it here"
+    try:
+        found = certificates.examined(tls.read(folder, key="tls"), key="tls")
+    except Refusal as refusal:
+        return Finding("certificate", Status.BROKEN, "of no use", means, refusal.message, remedy)
+    text = f"of {found.peer.role.value} {found.peer.name}, until {found.expires:%Y-%m-%d %H:%M} UTC"
+    if found.peer != Peer(Role.AGENT, node):
+        return Finding("certificate", Status.BROKEN, text, means, f"this is agent {node}", remedy)
+    return Finding("certificate", Status.OK, text, means)
 
 
 async def process_images(program: str = "criu") -> Finding:

@@ -13,6 +13,8 @@ from typing import Protocol
 
 import grpc.aio
 import psutil
+from grpc_health.v1.health_pb2 import HealthCheckRequest
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from agent import cgroups, checkups, emulation, sensors
 from agent.accelerators.deadline import within
@@ -23,6 +25,8 @@ from agent.measurements import FILE as MEASURED_FILE
 from agent.measurements import Measurements
 from agent.runtimes.runtime import EngineUnreachable
 from headrace.nodes import Health
+from headrace.refusals import Code, Refusal
+from headrace.status import refusal_of
 from headrace.units import rounded_bytes
 
 PROBE_SECONDS = 15.0
@@ -31,6 +35,11 @@ CONTROLLER_SECONDS = 2.0
 # Less does not hold one usual image and its unpacking.
 LEAST_DISK_BYTES = 2 << 30
 _DAY_SECONDS = 86_400
+
+_SAME_CERTIFICATES = (
+    "check that the port is the controller's gRPC port, and that both sides have certificates of one authority (tls), "
+    "or neither has"
+)
 
 
 class Answers(Protocol):
@@ -186,9 +195,31 @@ async def controller(address: str, channel: grpc.aio.Channel) -> Finding:
         async with asyncio.timeout(CONTROLLER_SECONDS):
             await channel.channel_ready()
     except TimeoutError:
-        why, remedy = await _where_it_ends(address)
+        why, remedy = await _where_it_ends(address) or (await _between(address, channel), _SAME_CERTIFICATES)
         return Finding("controller", Status.BROKEN, "not reachable", means, why, remedy)
+    # Whose certificate it does not take, a controller tells once the connection has come about.
+    refusal = await _refusal(address, channel)
+    if refusal is not None:
+        found = "reachable, but it takes no call"
+        return Finding("controller", Status.BROKEN, found, means, refusal.message, _SAME_CERTIFICATES)
     return Finding("controller", Status.OK, "reachable", means)
+
+
+async def _between(address: str, channel: grpc.aio.Channel) -> str:
+    """Why no gRPC connection came about with what listens there."""
+    refusal = await _refusal(address, channel)
+    told = f": {refusal.message}" if refusal is not None and refusal.code is Code.UNAVAILABLE else ""
+    return f"something listens there, but no gRPC connection came about{told}"
+
+
+async def _refusal(address: str, channel: grpc.aio.Channel) -> Refusal | None:
+    """Why a call is not answered; None where it is, if only by a controller that does not know it."""
+    try:
+        await HealthStub(channel).Check(HealthCheckRequest(), timeout=CONTROLLER_SECONDS)
+    except grpc.aio.AioRpcError as error:
+        if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
+            return refusal_of(error, address=address)
+    return None
 
 
 def state_folder(folder: Path) -> Finding:
@@ -234,8 +265,8 @@ def clock(now: Callable[[], float] = time.time) -> Finding:
     return Finding("clock", Status.OK, text, means)
 
 
-async def _where_it_ends(address: str) -> tuple[str, str]:
-    """Why no gRPC connection came about, and what to do."""
+async def _where_it_ends(address: str) -> tuple[str, str] | None:
+    """Why no connection came about, and what to do; None where one did, but not gRPC's."""
     if address.startswith("unix:"):
         # Both "unix:path" and "unix:///path" are gRPC's.
         connecting = asyncio.open_unix_connection(address.removeprefix("unix:").removeprefix("//"))
@@ -258,7 +289,4 @@ async def _where_it_ends(address: str) -> tuple[str, str]:
     writer.close()
     with contextlib.suppress(OSError):
         await writer.wait_closed()
-    return (
-        "something listens there, but no gRPC connection came about",
-        "check that the port is the controller's gRPC port and that both sides use TLS, or neither",
-    )
+    return None

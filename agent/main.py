@@ -33,7 +33,7 @@ def main() -> int:
             return _run(_doctor(settings, arguments.output, arguments.registry))
         if arguments.command == "measure":
             return _run(_measure(settings))
-        if settings.insecure and not is_local(settings.controller):
+        if settings.insecure and settings.tls is None and not is_local(settings.controller):
             _log.warning("insecure = true: whoever answers as %s may run anything here", settings.controller)
         _speak_no_tls(settings.engine.host or os.environ.get("DOCKER_HOST", ""))
         transport.read_in_one_thread(os.environ)
@@ -134,7 +134,8 @@ async def _measure(settings: AgentSettings) -> int:
 
 
 async def _doctor(settings: AgentSettings, output: str, registries: list[str]) -> int:
-    from agent.accelerators.table import vendors  # noqa: PLC0415 - as the agent's own modules.
+    from agent import checkups  # noqa: PLC0415 - as the agent's own modules.
+    from agent.accelerators.table import vendors  # noqa: PLC0415
     from agent.assembly import channel_to  # noqa: PLC0415
     from agent.doctor import examine  # noqa: PLC0415
     from agent.findings import Status, as_json, render, worst  # noqa: PLC0415
@@ -142,7 +143,7 @@ async def _doctor(settings: AgentSettings, output: str, registries: list[str]) -
 
     engine = DockerRuntime(settings.engine.host, settings.node)
     try:
-        async with channel_to(settings.controller) as channel:
+        async with channel_to(settings.controller, settings.tls) as channel:
             findings = await examine(
                 folder=settings.state.absolute(),
                 engine=engine,
@@ -153,6 +154,8 @@ async def _doctor(settings: AgentSettings, output: str, registries: list[str]) -
             )
     finally:
         engine.close()
+    if settings.tls is not None:
+        findings += (checkups.certificate(settings.tls, settings.node),)
     sys.stdout.write((as_json if output == "json" else render)(findings) + "\n")
     return 1 if worst(findings) is Status.BROKEN else 0
 

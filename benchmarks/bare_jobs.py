@@ -21,6 +21,7 @@ import numpy as np
 from google.protobuf.message import Message
 from grpc import aio
 
+from benchmarks import certified
 from benchmarks.agents import raise_limit
 from controller.daemon import SERVER_OPTIONS
 from headrace.v1 import attempt_pb2, job_pb2, job_service_pb2, session_pb2
@@ -191,7 +192,7 @@ async def _serve(address: str, path: Path, lease_millis: int) -> None:
     nodes = {"Session": _method(grpc.stream_stream_rpc_method_handler, bare.session, session_pb2.Report)}
     for name, methods in (("JobService", jobs), ("NodeService", nodes)):
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(f"headrace.v1.{name}", methods),))
-    server.add_insecure_port(address)
+    certified.listen(server, address)
     await server.start()
     await bare.run()
 

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 from grpc import aio
 
+from benchmarks import certified
 from benchmarks.agents import raise_limit
 from controller.daemon import SERVER_OPTIONS
 from headrace.v1 import node_service_pb2, session_pb2
@@ -42,7 +43,7 @@ async def _serve(address: str) -> None:
         response_serializer=session_pb2.Assignment.SerializeToString,
     )
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Session": handler}),))
-    server.add_insecure_port(address)
+    certified.listen(server, address)
     await server.start()
     await server.wait_for_termination()
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from benchmarks import job_rates, placements, report_rates, restarts, shares
+from benchmarks import certified, job_rates, placements, report_rates, restarts, shares
 from benchmarks.agents import node_name
 from benchmarks.figures import Curve, Row, Series
 from headrace.connection import Connection
@@ -109,7 +109,7 @@ async def _with_a_queue(scale: "Scale", count: int, notes: list[str]) -> dict[st
     restarts.seed_queued(scale.folder / name, count, job_rates.waiting(scale.image))
     # So long that nodes whose agents are not there are not taken to be lost.
     with scale.controller(name, lease="1h") as controller:
-        async with Connection(controller.address) as connection:
+        async with Connection(controller.address, tls=certified.operator()) as connection:
             submitter = job_rates.Submitter(connection, scale.image)
             await submitter.submit()
             submitter.seconds.clear()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchmarks import restarts
+from benchmarks import certified, restarts
 from benchmarks.agents import MEMORY_BYTES, THREADS, node_name
 from benchmarks.figures import Ratio, Row, Series
 from benchmarks.job_rates import Submitter
@@ -37,7 +37,8 @@ async def measure(scale: "Scale") -> Row:
     folder = scale.folder / "explain"
     _seed(scale)
     with scale.controller("explain", lease="1h") as controller:
-        async with Client(controller.address) as client, Connection(controller.address) as connection:
+        address, tls = controller.address, certified.operator()
+        async with Client(address, tls=tls) as client, Connection(address, tls=tls) as connection:
             names = _some_that_wait(scale)
             await client.explanation(names[0])
             submitter = Submitter(connection, scale.image)

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from benchmarks import restarts, swarm
+from benchmarks import certified, restarts, swarm
 from benchmarks.figures import Ratio, Row, Series, of_rounds
 from benchmarks.report_rates import connected
 from headrace import wire
@@ -157,14 +157,14 @@ def _row(scale: "Scale", found: Sequence[tuple[Way, Rate, Rate | None]]) -> Row:
                 Series(f"{way.name}: bare, its processor time, a job", "ms", tuple(one.cpu_millis for one in floor)),
             )
             ratios.append(of_rounds(f"{way.name} / bare", rates, bare))
-    notes = [f"a lease of {scale.lease_millis / 1000:g} s; no TLS: this version has none"]
+    notes = [f"a lease of {scale.lease_millis / 1000:g} s; {certified.note()}"]
     if any(floor is not None for _, _, floor in found):
         notes.append(_BARE)
     return Row(3, f"jobs a second, {scale.agents} nodes", tuple(series), tuple(ratios), tuple(notes))
 
 
 async def _run(server: swarm.Server, agents: swarm.Swarm, image: str, way: Way, last_seconds: float) -> Rate:
-    async with Connection(server.address) as connection:
+    async with Connection(server.address, tls=certified.operator()) as connection:
         submitter = Submitter(connection, image)
         await submitter.submit()
         await _all_ended(agents, 1)
@@ -226,7 +226,7 @@ async def _taken(scale: "Scale", address: str) -> tuple[Submitter, float]:
     started = swarm.agents(address, scale.agents, "--run-seconds=-1", start_seconds=scale.agents / 500)
     with started as agents:
         await connected(agents, scale.agents)
-        async with Connection(address) as connection:
+        async with Connection(address, tls=certified.operator()) as connection:
             submitter = Submitter(connection, scale.image)
             await submitter.submit()
             submitter.seconds.clear()

@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import swarm
+from benchmarks import certified, swarm
 from benchmarks.figures import Ratio, Row, Series, of_rounds
 from headrace.connection import Connection
 from headrace.v1.node_service_pb2 import ListNodesRequest, WatchNodesRequest
@@ -62,7 +62,7 @@ async def at_rest(scale: "Scale") -> Row:
         Ratio("memory, an agent", kib, 150.0, unit="KiB"),
         Ratio("all are back", back, 30.0, unit="s"),
     )
-    notes = (f"{scale.agents} agents; streams that ended: {counts['failures']}; no TLS: this version has none",)
+    notes = (f"{scale.agents} agents; streams that ended: {counts['failures']}; {certified.note()}",)
     return Row(7, f"{scale.agents} agents at rest", series, ratios, notes)
 
 
@@ -79,7 +79,7 @@ async def connected(agents: swarm.Swarm, count: int) -> float:
 async def _probed(controller: swarm.Measured, agents: swarm.Swarm, count: int) -> tuple[float, ...]:
     """How long after an agent has something new to tell a client that watches has it, in milliseconds."""
     found: list[float] = []
-    async with Connection(controller.address) as connection:
+    async with Connection(controller.address, tls=certified.operator()) as connection:
         stream = connection.nodes.WatchNodes(WatchNodesRequest())
         for _ in range(count):
             await stream.read()
@@ -98,7 +98,7 @@ async def _probed(controller: swarm.Measured, agents: swarm.Swarm, count: int) -
 
 async def _listed(address: str) -> tuple[float, ...]:
     found = []
-    async with Connection(address) as connection:
+    async with Connection(address, tls=certified.operator()) as connection:
         for _ in range(3):
             since = time.monotonic()
             async for _page in connection.pages(connection.nodes.ListNodes, ListNodesRequest()):
@@ -119,7 +119,7 @@ async def streams(scale: "Scale") -> Row:
     measured = Series("Headrace", "/s", tuple(ours)), Series("bare grpc.aio", "/s", tuple(floor))
     ratio = of_rounds("Headrace / bare grpc.aio", *measured, 0.7, at_least=True)
     micros = Series("Headrace, a report", "µs", tuple(1e6 / one for one in ours))
-    return Row(6, f"reports on {count} streams without a pause", (*measured, micros), (ratio,), ("no TLS",))
+    return Row(6, f"reports on {count} streams without a pause", (*measured, micros), (ratio,), (certified.note(),))
 
 
 async def _flooded(address: str, count: int) -> float:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import swarm
+from benchmarks import certified, swarm
 from benchmarks.agents import MEMORY_BYTES, THREADS, node_name
 from benchmarks.figures import Ratio, Row, Series
 from benchmarks.report_rates import connected
@@ -59,7 +59,7 @@ async def until_it_answers(scale: "Scale", name: str, rss: list[float] | None = 
     """Its first page of jobs."""
     since = time.monotonic()
     with scale.controller(name) as controller:
-        async with Connection(controller.address) as connection:
+        async with Connection(controller.address, tls=certified.operator()) as connection:
             await connection.call(connection.jobs.ListJobs, ListJobsRequest(page_size=1))
         seconds = time.monotonic() - since
         if rss is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import (
+    certified,
     curves,
     explaining,
     job_rates,
@@ -72,6 +73,8 @@ def main() -> int:
     kept = record.Record("benchmarks.scale", sys.argv[1:], publish=arguments.publish)
     try:
         with one_image.served() as image, tempfile.TemporaryDirectory(prefix="scale-", dir=places.STATE) as folder:
+            if not arguments.plain:
+                certified.begin(Path(folder) / "authority")
             for name, part, scale in _chosen(arguments, Path(folder), image):
                 before = record.load()
                 kept.add(asyncio.run(_of(part, scale)), before, part=name)
@@ -134,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how costs grow, up to those numbers, instead of parts; may be given again",
     )
     record.add_publish(parser)
+    parser.add_argument("--plain", action="store_true", help="without certificates: no mTLS")
     parser.add_argument("parts", nargs="*", metavar="PART", choices=[*PARTS, []], help=", ".join(PARTS))
     return parser
 

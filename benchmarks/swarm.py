@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import psutil
 
+from benchmarks import certified
 from benchmarks.agents import raise_limit
 from deploy.local import cluster, processes
 from headrace.connection import Connection
@@ -103,7 +104,7 @@ async def bare(module: str, *arguments: str) -> AsyncIterator[Bare]:
     address = cluster.free_address()
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", module, address, *arguments)
     try:
-        async with Connection(address) as connection:
+        async with Connection(address, tls=certified.operator()) as connection:
             await asyncio.wait_for(connection._channel.channel_ready(), 30)  # noqa: SLF001 - no call is needed.
         yield Bare(address, process.pid)
     finally:
@@ -140,7 +141,7 @@ def controller(folder: Path, **told: object) -> Iterator[Measured]:
     """A controller that is told that, by the names of its settings; what its store has already, it starts from."""
     raise_limit()
     address = cluster.free_address()
-    settings = {"log": {"level": "warning"}, **told}
+    settings = {"log": {"level": "warning"}, **certified.told(), **told}
     measured = Measured(folder, address, settings, _started(folder, address, settings))
     try:
         yield measured

@@ -62,7 +62,7 @@ async def measure(setting: settings.Setting) -> Row:
     notes = (
         f"{SIZE_BYTES >> 20} MiB that cannot be compressed; `cp` leaves its copy to be synced later, the store syncs",
         "a second transfer of the same moved no byte, each time, either way",
-        "Headrace has no TLS yet: mTLS is the same service behind it, in a process of its own",
+        "mTLS: the same service behind it, in a process of its own",
     )
     return Row(11, "checkpoint bytes a second between a node and the store", measured.series(), tuple(ratios), notes)
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,9 @@ from controller.earlier import Earlier
 from controller.garbage import Aside, no_collections
 from controller.identifiers import Records, trusted
 from controller.images import Images
+from controller.listening import listen
 from controller.logs import JobLogs
+from controller.permissions import permit
 from controller.services.checkpoints import CheckpointService
 from controller.services.find import FindService
 from controller.services.identifiers import IdentifierService
@@ -37,7 +39,7 @@ from controller.shell import Shell
 from controller.store import Store
 from headrace.disks import refused_by_setting
 from headrace.jobs import Job
-from headrace.refusals import Code, Refusal
+from headrace.refusals import Refusal
 from headrace.settings import ControllerSettings
 from headrace.status import RefusingServer
 from headrace.transport import WINDOWS
@@ -164,7 +166,9 @@ def _assembled(settings: ControllerSettings, state: Path, store: Store, records:
         earlier=Earlier(store),
         checkpoints=checkpoints,
         # Saved epochs alone: what was only decided, a crash may take back.
-        checkpoint_service=CheckpointService(checkpoints, partial(_epoch_of, shell.live)),
+        checkpoint_service=CheckpointService(
+            checkpoints, partial(_epoch_of, shell.live), partial(_node_of, shell.live)
+        ),
         logs=logs,
         images=Images(
             default_registry=settings.images.default_registry,
@@ -187,6 +191,10 @@ def _epoch_of(live: Mapping[str, Job], job: str) -> int | None:
     return live[job].epoch if job in live else None
 
 
+def _node_of(live: Mapping[str, Job], job: str) -> str:
+    return live[job].node if job in live else ""
+
+
 async def serve(settings: ControllerSettings) -> None:
     """Serves until SIGTERM or SIGINT. A bug in the core ends it with an error; the supervisor starts it again."""
     with no_collections():
@@ -194,8 +202,8 @@ async def serve(settings: ControllerSettings) -> None:
         # Here, so that no first look goes through all that was loaded.
         Aside().begin()
     server = aio.server(options=SERVER_OPTIONS)
-    await add_services(server, parts)
-    _bind(server, settings.grpc.address)
+    await add_services(server, parts, permit=permit if settings.tls else None)
+    listen(server, settings.grpc.address, settings.tls)
     served = _web(settings, parts)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -221,9 +229,9 @@ async def serve(settings: ControllerSettings) -> None:
             ended.result()
 
 
-async def add_services(to: aio.Server, parts: Parts) -> None:
-    """Our services, and the standard ones of health and reflection."""
-    server: Any = RefusingServer(to)
+async def add_services(to: aio.Server, parts: Parts, *, permit: Callable[[str, Any], None] | None = None) -> None:
+    """Our services, and the standard ones of health and reflection. `permit` is asked before each call."""
+    server: Any = RefusingServer(to, permit)
     add_JobServiceServicer_to_server(
         JobService(parts.shell, parts.store, parts.earlier, parts.images, parts.logs), server
     )
@@ -238,16 +246,6 @@ async def add_services(to: aio.Server, parts: Parts) -> None:
     reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflection.aio.ReflectionServicer(names), server)
     for service in ("", *SERVICES):
         await healthy.set(service, health_pb2.HealthCheckResponse.SERVING)
-
-
-def _bind(server: aio.Server, address: str) -> None:
-    try:
-        bound = server.add_insecure_port(address)
-    except RuntimeError:
-        bound = 0
-    if not bound and not address.startswith("unix:"):
-        message = f"grpc.address: {address} cannot be had; another program may use it, or it is not this machine's"
-        raise Refusal(Code.UNAVAILABLE, "ADDRESS_IN_USE", message)
 
 
 def _web(settings: ControllerSettings, parts: Parts) -> list[tuple["Server", socket]]:

@@ -35,7 +35,7 @@ def main() -> int:
         settings = load_controller(arguments.config, os.environ)
         logs.configure(settings.log.level)
         faultpoints.arm(os.environ.get(faultpoints.VARIABLE, ""))
-        if settings.insecure and not is_local(settings.grpc.address):
+        if settings.insecure and settings.tls is None and not is_local(settings.grpc.address):
             _log.warning("insecure = true: anybody who reaches %s may run anything here", settings.grpc.address)
         asyncio.run(serve(settings))
     except Refusal as refusal:

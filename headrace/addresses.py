@@ -44,14 +44,17 @@ def check_shape(address: str, *, key: str) -> None:
         raise Refusal(Code.INVALID_ARGUMENT, "ADDRESS_INVALID", f"{key}: {problem}", key=key)
 
 
-def check_address(address: str, *, insecure: bool, key: str) -> None:
-    """Refuses what is no address, and one that others could reach, unless `insecure` was asked for."""
+def check_address(address: str, *, guarded: bool, key: str) -> None:
+    """Refuses what is no address, and one that others could reach, unless it is guarded.
+
+    `guarded`: certificates keep strangers out, or the operator says that there are none.
+    """
     check_shape(address, key=key)
-    if insecure or is_local(address):
+    if guarded or is_local(address):
         return
     message = (
-        f"{key}: {address} can be reached from other machines, and there are no credentials yet to keep strangers out; "
-        "take a loopback address (127.0.0.1:7400) or a unix socket (unix:/path/to/socket), and reach it through a "
-        "tunnel, or set insecure = true if the network is all yours"
+        f"{key}: {address} can be reached from other machines, and nothing keeps strangers out; take a loopback "
+        "address (127.0.0.1:7400) or a unix socket (unix:/path/to/socket), or give all sides certificates (tls, "
+        "docs/security.md), or set insecure = true if the network is all yours"
     )
     raise Refusal(Code.FAILED_PRECONDITION, "ADDRESS_NOT_LOCAL", message, key=key, address=address)

@@ -50,11 +50,18 @@ _Record = TypeVar("_Record")
 class Client:
     """An open connection to the controller at `address`: "127.0.0.1:7400", "unix:/run/headrace.sock".
 
-    Watches go on over a restart of the controller; one that stays away for `patience_seconds` is refused.
+    `tls` is the folder of this side's certificate (docs/security.md). Watches go on over a restart of the controller;
+    one that stays away for `patience_seconds` is refused.
     """
 
-    def __init__(self, address: str = DEFAULT_ADDRESS, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        self._connection = Connection(address, patience_seconds=patience_seconds)
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        tls: Path | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._connection = Connection(address, tls=tls, patience_seconds=patience_seconds)
 
     async def __aenter__(self) -> Self:
         await self._connection.__aenter__()

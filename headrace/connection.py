@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 import grpc
 
+from headrace import tls
 from headrace.refusals import Code, Refusal
 from headrace.v1 import event_pb2, job_pb2
 from headrace.v1.job_service_pb2 import ReadLogRequest, WatchEventsRequest, WatchJobRequest
 from headrace.v1.job_service_pb2_grpc import JobServiceStub
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from headrace.v1 import node_pb2
     from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceStub
     from headrace.v1.find_service_pb2_grpc import FindServiceStub
@@ -83,15 +86,17 @@ class LogPart(NamedTuple):
 class Connection:
     """A channel to the controller at `address`: "127.0.0.1:7400", "unix:/run/headrace.sock".
 
-    Opened by `async with`. It may be lent to many tasks of one loop.
+    Opened by `async with`, with the certificate of the folder `tls`, if any (Refusal: CERTIFICATE_UNREADABLE). It may
+    be lent to many tasks of one loop.
     """
 
-    def __init__(self, address: str, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, address: str, *, tls: "Path | None" = None, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self.address = address
+        self._tls = tls
         self._patience_seconds = patience_seconds
 
     async def __aenter__(self) -> Self:
-        self._channel = grpc.aio.insecure_channel(self.address, options=_OPTIONS)
+        self._channel = tls.channel(self.address, self._tls, key="tls", options=_OPTIONS)
         return self
 
     async def __aexit__(

@@ -1,4 +1,4 @@
-"""What the daemons and the client can be told, and where from: a TOML file, and the environment, read here alone.
+"""What the daemons can be told, and where from: a TOML file, and the environment. The client: client_settings.
 
 Each dataclass is a table of the file. Without a file everything stays on this machine, under ./.headrace.
 """
@@ -12,23 +12,21 @@ from pathlib import Path
 from typing import Literal
 
 from headrace import project_settings, units
-from headrace.addresses import DEFAULT_ADDRESS, check_address, check_shape, is_local
+from headrace.addresses import DEFAULT_ADDRESS, check_address, is_local
 from headrace.changes import replace
 from headrace.price_settings import PriceSettings, price
 from headrace.projects import Declared as DeclaredProject
 from headrace.refusals import Code, Refusal
 from headrace.reserve_settings import Reserve
-from headrace.settings_reader import WrongSetting, read_settings, setting, size, text
+from headrace.settings_reader import WrongSetting, home_of, key_of, read_settings, setting, size, text
 from headrace.suggestions import unknown
 
 __all__ = [
     "AgentSettings",
-    "ClientSettings",
     "ControllerSettings",
     "check_address",
     "is_local",
     "load_agent",
-    "load_client",
     "load_controller",
 ]
 
@@ -224,6 +222,7 @@ class AgentSettings:
     price: PriceSettings = field(default_factory=PriceSettings)
     host_network: bool = False
     address: str = setting("", _host)
+    tls: Path | None = None
     insecure: bool = False
     log: LogSettings = field(default_factory=LogSettings)
 
@@ -291,6 +290,7 @@ class ControllerSettings:
     projects: dict[str, DeclaredProject] = field(default_factory=dict, metadata={"read": project_settings.projects})
     half_life_ms: int = setting(86_400_000, project_settings.half_life, key="half_life")
     placement: PlacementSettings = field(default_factory=PlacementSettings)
+    tls: Path | None = None
     insecure: bool = False
     log: LogSettings = field(default_factory=LogSettings)
 
@@ -305,18 +305,11 @@ class ControllerSettings:
         return self.checkpoints or self.state.absolute() / "checkpoints"
 
 
-@dataclass(frozen=True, slots=True)
-class ClientSettings:
-    """What the client can be told: where the controller is, and whose compute identifiers are believed."""
-
-    controller: str = DEFAULT_ADDRESS
-    trust: dict[str, str] = field(default_factory=dict)
-
-
 def load_agent(file: Path | None, environ: Mapping[str, str], *, hostname: str | None = None) -> AgentSettings:
     """The agent's settings. The engine is DOCKER_HOST's where the file names none, the node's id the host's name."""
     settings = read_settings(AgentSettings, file)
-    check_address(settings.controller, insecure=settings.insecure, key=_key(file, "controller"))
+    guarded = settings.insecure or settings.tls is not None
+    check_address(settings.controller, guarded=guarded, key=key_of(file, "controller"))
     host = settings.engine.host or environ.get("DOCKER_HOST") or DEFAULT_ENGINE
     node = settings.node or _id_of(os.uname().nodename if hostname is None else hostname, file)
     return replace(settings, node=node, engine=replace(settings.engine, host=host))
@@ -325,64 +318,30 @@ def load_agent(file: Path | None, environ: Mapping[str, str], *, hostname: str |
 def load_controller(file: Path | None, environ: Mapping[str, str]) -> ControllerSettings:
     """The controller's settings. Registries' credentials are DOCKER_CONFIG's where the file names no folder."""
     settings = read_settings(ControllerSettings, file)
-    check_address(settings.grpc.address, insecure=settings.insecure, key=_key(file, "grpc.address"))
+    guarded = settings.insecure or settings.tls is not None
+    check_address(settings.grpc.address, guarded=guarded, key=key_of(file, "grpc.address"))
     if settings.web.address:
-        check_address(settings.web.address, insecure=settings.insecure, key=_key(file, "web.address"))
+        check_address(settings.web.address, guarded=settings.insecure, key=key_of(file, "web.address"))
         if settings.web.address.startswith("unix-abstract:"):
-            message = f"{_key(file, 'web.address')}: HTTP is not served on abstract sockets; write unix:/path/to/socket"
+            message = (
+                f"{key_of(file, 'web.address')}: HTTP is not served on abstract sockets; write unix:/path/to/socket"
+            )
             raise Refusal(Code.INVALID_ARGUMENT, "ADDRESS_INVALID", message)
     folder = settings.images.docker_config
     if folder is None and (configured := environ.get("DOCKER_CONFIG")):
         folder = Path(configured)
-    if folder is None and (home := _home(environ)):
+    if folder is None and (home := home_of(environ)):
         folder = home / ".docker"
     if folder is None:
-        message = f"{_key(file, 'images.docker_config')}: this user has no home to look into; set it, or HOME"
+        message = f"{key_of(file, 'images.docker_config')}: this user has no home to look into; set it, or HOME"
         raise Refusal(Code.INVALID_ARGUMENT, "SETTINGS_INVALID", message)
     return replace(settings, images=replace(settings.images, docker_config=folder))
-
-
-def load_client(controller: str, environ: Mapping[str, str]) -> ClientSettings:
-    """The client's settings: `--controller` wins over HEADRACE_CONTROLLER, that over ~/.config/headrace/config.toml."""
-    file = _client_file(environ)
-    named = environ.get("HEADRACE_CONTROLLER", "")
-    if controller:
-        settings, key = ClientSettings(controller), "--controller"
-    elif named:
-        settings, key = ClientSettings(named), "HEADRACE_CONTROLLER"
-    else:
-        settings, key = read_settings(ClientSettings, file), _key(file, "controller")
-    check_shape(settings.controller, key=key)
-    return settings
-
-
-def client_trust(environ: Mapping[str, str]) -> dict[str, str]:
-    """Public keys by authority, as the client's file names them."""
-    return read_settings(ClientSettings, _client_file(environ)).trust
-
-
-def _client_file(environ: Mapping[str, str]) -> Path | None:
-    home = _home(environ)
-    file = home / ".config" / "headrace" / "config.toml" if home else None
-    return file if file and file.is_file() else None
-
-
-def _key(file: Path | None, key: str) -> str:
-    return f"{file}: {key}" if file else key
-
-
-def _home(environ: Mapping[str, str]) -> Path | None:
-    home = environ.get("HOME")
-    try:
-        return Path(home) if home else Path.home()
-    except RuntimeError:  # A user that the system does not list, as containers have them.
-        return None
 
 
 def _id_of(hostname: str, file: Path | None) -> str:
     """The host's name in the letters of ids; all of it: a first label alone would make one node of two."""
     node = re.sub(r"[^a-z0-9]+", "-", hostname.lower())[:63].strip("-")
     if not node:
-        message = f'{_key(file, "node")}: this host has no name to take an id from; set node, e.g. node = "east-1"'
+        message = f'{key_of(file, "node")}: this host has no name to take an id from; set node, e.g. node = "east-1"'
         raise Refusal(Code.INVALID_ARGUMENT, "SETTINGS_INVALID", message)
     return node

@@ -35,6 +35,20 @@ def read_settings(kind: type[Settings], file: Path | None) -> Settings:
     return settings
 
 
+def key_of(file: Path | None, key: str) -> str:
+    """A key with the file that it stands in."""
+    return f"{file}: {key}" if file else key
+
+
+def home_of(environ: Mapping[str, str]) -> Path | None:
+    """The user's folder; None where there is none."""
+    home = environ.get("HOME")
+    try:
+        return Path(home) if home else Path.home()
+    except RuntimeError:  # A user that the system does not list, as containers have them.
+        return None
+
+
 def _table(file: Path) -> dict[str, Any]:
     import tomllib  # noqa: PLC0415 - 5 ms, and the client seldom has a file.
 

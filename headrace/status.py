@@ -57,6 +57,45 @@ _FOREIGN = {
     ),
 }
 
+# gRPC's words (and BoringSSL's in them) for what is wrong between two certificates: there is no other sign of it.
+_TLS = (
+    (
+        re.compile("WRONG_VERSION_NUMBER"),
+        "TLS_NOT_SPOKEN",
+        "{controller} speaks no TLS: give it certificates (`tls` in its settings), or leave out ours (HEADRACE_TLS=)",
+    ),
+    (
+        re.compile("Hostname Verification Check failed"),
+        "CERTIFICATE_REFUSED",
+        "{controller} shows a certificate that does not name this address; make one with --host for it",
+    ),
+    (
+        re.compile("unsupported certificate purpose"),
+        "CERTIFICATE_REFUSED",
+        "{controller} shows a certificate of an agent or a user, and so is no controller: check the address",
+    ),
+    (
+        re.compile("certificate has expired"),
+        "CERTIFICATE_REFUSED",
+        "{controller} shows a certificate that has expired, by this machine's clock; renew it there, or mend the clock",
+    ),
+    (
+        re.compile("CERTIFICATE_VERIFY_FAILED"),
+        "CERTIFICATE_REFUSED",
+        "{controller} shows a certificate that is of none of the authorities in ca.crt here; bring the controller's",
+    ),
+    (
+        re.compile("Failed to create security handshaker"),
+        "CERTIFICATE_INVALID",
+        "{controller} is not asked: ca.crt, tls.crt, tls.key here are no PEM, or do not belong together; make others",
+    ),
+    (
+        re.compile("failed to connect .*(Socket closed|Connection reset)"),
+        "CONTROLLER_UNREACHABLE",
+        "{controller} ends each connection; does it want a certificate of its authority? See tls, HEADRACE_TLS",
+    ),
+)
+
 # gRPC's own words, of which it has no other sign.
 _TOO_LARGE = re.compile(r"message larger than max \((\d+) vs\. (\d+)\)")
 
@@ -88,12 +127,13 @@ class RefusingServer:
     """Services are added to this instead of a server: it answers a Refusal raised by any handler as its status.
 
     Anything else that is raised is answered as a bug: logged and counted. Every handler is a coroutine function or an
-    async generator.
+    async generator. `permit` is asked before each call, with its name and its context, and may refuse it.
     """
 
-    def __init__(self, server: aio.Server) -> None:
+    def __init__(self, server: aio.Server, permit: Callable[[str, Any], None] | None = None) -> None:
         self.bugs = 0
         self._server = server
+        self._permit = permit
 
     def add_generic_rpc_handlers(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
         """As a server's own; each handler is wrapped once, where an interceptor would be asked with each call."""
@@ -120,6 +160,8 @@ class RefusingServer:
     def _unary(self, method: Any, name: str) -> _Method:
         async def unary(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
             try:
+                if self._permit is not None:
+                    self._permit(name, context)
                 return await method(request, context)
             except Exception as error:  # noqa: BLE001 - one of the two places that may; _answer logs and counts.
                 await self._answer(error, context, name)
@@ -129,6 +171,8 @@ class RefusingServer:
     def _stream(self, method: Any, name: str) -> _Method:
         async def stream(request: Any, context: aio.ServicerContext[Any, Any]) -> None:
             try:
+                if self._permit is not None:
+                    self._permit(name, context)
                 if not inspect.isasyncgenfunction(method):
                     await method(request, context)
                     return
@@ -197,6 +241,9 @@ def _foreign(error: grpc.RpcError, controller: str) -> Refusal:
     found: Any = error
     code: grpc.StatusCode = found.code()
     detail: str = found.details() or ""
+    for words, reason, message in _TLS if code is grpc.StatusCode.UNAVAILABLE else ():
+        if words.search(detail):
+            return Refusal(Code.UNAVAILABLE, reason, message.format(controller=controller), detail=detail)
     known = _FOREIGN.get(code)
     if known is not None:
         kind, reason, message = known

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from grpc import aio
 
 from controller.checkpoint_store import CheckpointStore
+from controller.permissions import permit_checkpoint
 from headrace.chunks import DIGESTS_MAX, MESSAGE_BYTES
 from headrace.memory import Moving
 from headrace.refusals import Code, Refusal
@@ -35,11 +36,20 @@ class _Put(NamedTuple):
 
 
 class CheckpointService(CheckpointServiceServicer):
-    """Serves a store. `epochs` answers a job's present epoch, None for a job that is not known."""
+    """Serves a store.
 
-    def __init__(self, store: CheckpointStore, epochs: Callable[[str], int | None]) -> None:
+    `epochs` answers a job's present epoch, None for a job that is not known; `nodes` on which node that is.
+    """
+
+    def __init__(
+        self,
+        store: CheckpointStore,
+        epochs: Callable[[str], int | None],
+        nodes: Callable[[str], str] = lambda _job: "",
+    ) -> None:
         self._store = store
         self._epochs = epochs
+        self._nodes = nodes
         self._put_for: dict[str, _Put] = {}
         self._writers = ThreadPoolExecutor(_WRITERS, "chunks")
 
@@ -111,10 +121,11 @@ class CheckpointService(CheckpointServiceServicer):
     async def CreateManifest(  # noqa: N802
         self,
         request: pb.CreateManifestRequest,
-        context: aio.ServicerContext[Any, Any],  # noqa: ARG002
+        context: aio.ServicerContext[Any, Any],
     ) -> pb.CreateManifestResponse:
         """Keeps a manifest, if the epoch that it was made in is not over."""
         self._check_epoch(request.job, request.epoch)
+        permit_checkpoint(context, request.job, self._nodes(request.job))
         digest = await finished(self._store.put_manifest, request.manifest)
         before = self._put_for.get(request.job)
         if before is not None and before.epoch > request.epoch:

@@ -11,6 +11,7 @@ from grpc import aio
 from controller.core import moves
 from controller.core.model import DrainAsked, ForgetAsked, Reported
 from controller.logs import JobLogs
+from controller.permissions import permit_node
 from controller.services.jobs import page_size
 from controller.shell import Outbox, Shell
 from headrace import query, stored, units, wire
@@ -54,6 +55,7 @@ class NodeService(NodeServiceServicer):
         if not 0 < first.session <= SESSION_MAX:
             message = f"session: {first.session} is no number of a session; begin at 1, and count up"
             raise Refusal(Code.INVALID_ARGUMENT, "SESSION_INVALID", message)
+        permit_node(context, first.node)
         node, session = first.node, first.session
         outbox = self._shell.open_session(node, session)
         reports = _Reports(node, session, outbox)
@@ -87,7 +89,8 @@ class NodeService(NodeServiceServicer):
         if reports.put(message):
             self._shell.hear(reports.taken)
 
-    async def AppendLog(self, request: pb.AppendLogRequest, context: Any) -> pb.AppendLogResponse:  # noqa: ARG002, N802, D102
+    async def AppendLog(self, request: pb.AppendLogRequest, context: Any) -> pb.AppendLogResponse:  # noqa: N802, D102
+        permit_node(context, request.node)
         # As it was saved: an agent that is told that its epoch is over says no more.
         job = self._shell.live.get(request.job)
         if job is None or (job.epoch, job.node) != (request.epoch, request.node):

@@ -288,6 +288,22 @@ COMMANDS: dict[str, Command] = {
         options.delegate_options,
         connects=False,
     ),
+    "authority": Command(
+        "certificates",
+        "authority",
+        "Make an authority, by whose certificates controllers, agents and users know each other.",
+        "headrace authority ./authority",
+        options.authority_options,
+        connects=False,
+    ),
+    "certificate": Command(
+        "certificates",
+        "certificate",
+        "Make a certificate for a controller, an agent, a user or an operator.",
+        "headrace certificate ./node-b --role agent --name node-b --authority ./authority",
+        options.certificate_options,
+        connects=False,
+    ),
     "version": Command(
         "version",
         "version",

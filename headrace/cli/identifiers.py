@@ -2,16 +2,13 @@
 
 import os
 from argparse import Namespace
-from collections.abc import Mapping
 from pathlib import Path
-
-from google.protobuf.struct_pb2 import Struct
 
 from headrace import identifiers, records, units
 from headrace.cli import render, words
+from headrace.client_settings import client_trust
 from headrace.connection import Connection
 from headrace.refusals import Code, Refusal
-from headrace.settings import client_trust
 from headrace.v1 import identifier_service_pb2 as pb
 from headrace.v1.node_pb2 import Device
 
@@ -41,7 +38,7 @@ def keygen(arguments: Namespace) -> int:
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
         opened.write(records.new_key())
     public = records.public_text(records.read_key(file, key="FILE"))
-    _tell(arguments.output, {"publicKey": public}, [public])
+    render.tell({"publicKey": public}, arguments.output, [public])
     return 0
 
 
@@ -59,14 +56,8 @@ def delegate(arguments: Namespace) -> int:
         life_ms=arguments.life_ms,
     )
     text = records.written([*chain, one])
-    _tell(arguments.output, {"delegations": text}, text.splitlines())
+    render.tell({"delegations": text}, arguments.output, text.splitlines())
     return 0
-
-
-def _tell(output: str, told: Mapping[str, str], lines: list[str]) -> None:
-    message = Struct()
-    message.update(told)
-    render.show(message, output, lambda _told, _wide: lines)
 
 
 def _trust(written: list[str]) -> dict[str, bytes]:

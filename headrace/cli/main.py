@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from headrace.cli import render
-from headrace.cli.address import controller_address
+from headrace.cli.address import certificate_folder, controller_address
 from headrace.cli.arguments import Command, parse
 from headrace.refusals import Refusal
 
@@ -66,18 +66,19 @@ def _connect(command: Command, arguments: Namespace) -> int:
     # Nothing of the modules that are loaded here will be garbage: not to look for it saves 6 ms.
     gc.disable()
     # Else gRPC tells the user of each connection that ends, in words of its own.
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     import asyncio  # noqa: PLC0415 - help and wrong usage do without, and are to be quick.
 
     from headrace.connection import Connection  # noqa: PLC0415 - as asyncio.
 
     perform = getattr(import_module(f"headrace.cli.{command.module}"), command.function)
     address = controller_address(getattr(arguments, "controller", ""), os.environ)
+    folder = certificate_folder(os.environ)
     gc.freeze()
     gc.enable()
 
     async def connected() -> int:
-        async with Connection(address) as connection:
+        async with Connection(address, tls=folder) as connection:
             code: int = await perform(connection, arguments)
             return code
 

@@ -288,3 +288,29 @@ def delegate_options(parser: Parser) -> None:
     parser.add_argument("--chain", metavar="FILE", default="", help="by which delegations that key may")
     about = "for how long (default: 90d)"
     parser.add_argument("--for", metavar="TIME", dest="life_ms", type=_duration_ms, default=7_776_000_000, help=about)
+
+
+def authority_options(parser: Parser) -> None:
+    """Those of authority."""
+    parser.add_argument("folder", metavar="FOLDER", help="where its certificate (ca.crt) and its key (ca.key) go")
+
+
+def certificate_options(parser: Parser) -> None:
+    """Those of certificate."""
+    parser.add_argument("folder", metavar="FOLDER", help="where ca.crt, tls.crt and tls.key go: what `tls` names")
+    parser.add_argument(
+        "--role", choices=("controller", "agent", "user", "operator"), required=True, help="what it may do"
+    )
+    parser.add_argument("--name", metavar="NAME", required=True, help="whose it is; an agent's is its node's")
+    parser.add_argument("--authority", metavar="FOLDER", required=True, help="what `headrace authority` made")
+    parser.add_argument(
+        "--host",
+        dest="hosts",
+        metavar="HOST",
+        action="append",
+        default=[],
+        help="a name or an address at which a controller is reached; may be repeated (localhost always is one)",
+    )
+    about = "for how long (default: 365d)"
+    parser.add_argument("--for", metavar="TIME", dest="life_ms", type=_duration_ms, default=31_536_000_000, help=about)
+    parser.add_argument("--replace", action="store_true", help="make it anew where there is one")

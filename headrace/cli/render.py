@@ -4,7 +4,7 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
@@ -26,6 +26,15 @@ def show(message: _Message, output: str, table: Callable[[_Message, bool], Itera
             _yaml(message)
         case _:
             lines(table(message, output == "wide"))
+
+
+def tell(told: Mapping[str, Any], output: str, texts: Iterable[str]) -> None:
+    """What was done without a controller: its names and values, or lines for people."""
+    from google.protobuf.struct_pb2 import Struct  # noqa: PLC0415 - few commands need it.
+
+    message = Struct()
+    message.update(dict(told))
+    show(message, output, lambda _told, _wide: texts)
 
 
 def show_next(message: "Message", output: str, text: str) -> None:

@@ -25,13 +25,14 @@ def world(parts: Parts, tmp_path_factory: pytest.TempPathFactory, request: pytes
     """Ends with nothing left of any job, on an engine or on the disk.
 
     The module's ENGINES gives agents an engine of their own, by its name, which asks for a layer DOWNLOAD_ATTEMPTS
-    times; its CONTROLLER has settings.
+    times; its CONTROLLER has settings. Where it is CERTIFIED, all have certificates.
     """
     module = request.module
     own, attempts = getattr(module, "ENGINES", {}), getattr(module, "DOWNLOAD_ATTEMPTS", 5)
     with ExitStack() as engines:
         hosts = {agent: engines.enter_context(engine.own(own[agent], download_attempts=attempts)).host for agent in own}
-        world = World(tmp_path_factory.mktemp(module.__name__.rpartition(".")[2]), parts)
+        folder = tmp_path_factory.mktemp(module.__name__.rpartition(".")[2])
+        world = World(folder, parts, certified=getattr(module, "CERTIFIED", False))
         try:
             world.start_controller(getattr(module, "CONTROLLER", {}))
             for name in module.AGENTS:
@@ -45,7 +46,7 @@ def world(parts: Parts, tmp_path_factory: pytest.TempPathFactory, request: pytes
 @pytest.fixture
 async def eyes(world: World, request: pytest.FixtureRequest) -> AsyncIterator[Observer]:
     """Open once all the world's nodes can run jobs."""
-    async with Client(world.address) as client:
+    async with Client(world.address, tls=world.tls) as client:
         observer = Observer(client, world)
         await observer.ready(*request.module.AGENTS)
         yield observer
@@ -67,7 +68,7 @@ async def unmoved(eyes: Observer, tokenized: list[Tokenized]) -> Tokenized:
 
 
 async def _emptied(world: World) -> None:
-    async with Client(world.address) as client:
+    async with Client(world.address, tls=world.tls) as client:
         observer = Observer(client, world)
         # Live ones are those of tests that failed.
         for job in [job async for job in client.jobs() if not job.ended]:

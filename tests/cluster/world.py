@@ -13,6 +13,8 @@ import docker.errors
 from deploy.local import cluster, engine, progress
 from deploy.local.cluster import NO_VARIABLES, NODE_LABEL, NONE, Daemon, Settings, Variables
 from headrace import faultpoints
+from headrace.peers import Role
+from tests.authority import Authority
 from tests.cluster.parts import Parts
 
 JOB_LABEL, EPOCH_LABEL = "headrace.job", "headrace.epoch"
@@ -25,8 +27,17 @@ class World:
     The agent named "arm64" is an arm64 program; every other one is of this machine's architecture.
     """
 
-    def __init__(self, folder: Path, parts: Parts, address: str = "", variables: Variables = NO_VARIABLES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        parts: Parts,
+        address: str = "",
+        variables: Variables = NO_VARIABLES,
+        *,
+        certified: bool = False,
+    ) -> None:
         self.folder = folder
+        self._authority = Authority(folder / "authority") if certified else None
         self.parts = parts
         self.address = address or cluster.free_address()
         self._variables = variables
@@ -46,9 +57,18 @@ class World:
             self.folder / "controller",
             registry=self.parts.registry,
             address=self.address,
-            settings=settings,
+            settings={**settings, **self._tls(Role.CONTROLLER, "main")},
             variables=self._armed(fault),
         )
+
+    @property
+    def tls(self) -> Path | None:
+        """The folder of an operator's certificate; None where nobody has one."""
+        return None if self._authority is None else self._authority.of(Role.OPERATOR, "tests")
+
+    def certify(self, name: str) -> None:
+        """Gives an agent another certificate in the place of the one that it has."""
+        self._tls(Role.AGENT, self.node(name), self.folder / name / "tls")
 
     def start_agent(
         self, name: str, *, host: str = "", settings: Settings = NONE, fault: str = "", through: Sequence[str] = ()
@@ -56,6 +76,8 @@ class World:
         """Starts an agent, or starts it again on what it left and its engine; answers its node's id."""
         node, folder = self.node(name), self.folder / name
         host = host or self._engines.get(name, self.parts.engine)
+        # In a folder that a contained agent has, too.
+        settings = {**settings, **self._tls(Role.AGENT, node, folder / "tls")}
         if name == ARM64:
             self._daemons[name] = cluster.start_arm64_agent(
                 folder,
@@ -136,6 +158,9 @@ class World:
         """What the engine says of the job's container of the newest epoch; empty where there is none."""
         found = {int(one["Labels"][EPOCH_LABEL]): str(one["State"]) for _, one in self._containers(job)}
         return found[max(found)] if found else ""
+
+    def _tls(self, role: Role, name: str, folder: Path | None = None) -> Settings:
+        return {} if self._authority is None else {"tls": str(self._authority.of(role, name, folder=folder))}
 
     def _armed(self, fault: str) -> Variables:
         return {**self._variables, **({faultpoints.VARIABLE: fault} if fault else {})}

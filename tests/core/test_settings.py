@@ -7,13 +7,13 @@ from sys import executable
 
 import pytest
 
+from headrace.client_settings import ClientSettings, load_client
 from headrace.price_settings import PriceSettings
 from headrace.projects import Declared as DeclaredProject
 from headrace.projects import Quota
 from headrace.refusals import Code, Refusal
 from headrace.settings import (
     AgentSettings,
-    ClientSettings,
     ControllerSettings,
     Declared,
     EngineSettings,
@@ -27,7 +27,6 @@ from headrace.settings import (
     check_address,
     is_local,
     load_agent,
-    load_client,
     load_controller,
 )
 
@@ -337,7 +336,7 @@ REMOTE = ["0.0.0.0:7400", "[::]:7400", "10.0.0.1:7400", "headrace.example:7400",
 
 @pytest.mark.parametrize("address", LOCAL)
 def test_an_address_of_this_machine_alone_needs_no_credentials(address: str) -> None:
-    check_address(address, insecure=False, key="grpc.address")
+    check_address(address, guarded=False, key="grpc.address")
 
     assert is_local(address)
 
@@ -345,11 +344,11 @@ def test_an_address_of_this_machine_alone_needs_no_credentials(address: str) -> 
 @pytest.mark.parametrize("address", REMOTE)
 def test_an_address_that_others_reach_is_refused_unless_told_insecure(address: str) -> None:
     with pytest.raises(Refusal, match=r"grpc\.address: .* insecure = true") as caught:
-        check_address(address, insecure=False, key="grpc.address")
+        check_address(address, guarded=False, key="grpc.address")
 
     assert caught.value.reason == "ADDRESS_NOT_LOCAL"
     assert not is_local(address)
-    check_address(address, insecure=True, key="grpc.address")
+    check_address(address, guarded=True, key="grpc.address")
 
 
 @pytest.mark.parametrize(
@@ -358,7 +357,7 @@ def test_an_address_that_others_reach_is_refused_unless_told_insecure(address: s
 )
 def test_what_is_no_address_is_refused_even_if_told_insecure(address: str) -> None:
     with pytest.raises(Refusal, match=r"^controller: ") as caught:
-        check_address(address, insecure=True, key="controller")
+        check_address(address, guarded=True, key="controller")
 
     assert caught.value.reason == "ADDRESS_INVALID"
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from headrace.peers import Role
+from tests.authority import Authority
 from tests.shell.checkpoint_world import World, world_in
 from tests.shell.controller_double import Controller, running_controller
 from tests.shell.registry_double import Registry, serving
@@ -26,3 +28,14 @@ async def registry() -> AsyncIterator[Registry]:
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with world_in(tmp_path) as world:
         yield world
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "authority")
+
+
+@pytest.fixture
+def own(authority: Authority) -> Path:
+    """A controller's certificate."""
+    return authority.of(Role.CONTROLLER, "main")

@@ -10,7 +10,10 @@ from typing import Any
 
 from grpc import aio
 
+from agent.assembly import channel_to
 from controller.daemon import SERVER_OPTIONS, Parts, add_services, assemble
+from controller.listening import listen
+from controller.permissions import permit
 from headrace import wire
 from headrace.attempts import Attempt, AttemptState, Platform
 from headrace.client import Client
@@ -47,19 +50,24 @@ async def registry_with_an_image() -> AsyncIterator[Registry]:
 
 
 @asynccontextmanager
-async def controller(state: Path, *, projects: dict[str, Declared] | None = None) -> AsyncIterator[Running]:
-    """A controller on this state folder; a second one on the same folder is the first one, restarted."""
+async def controller(
+    state: Path, *, projects: dict[str, Declared] | None = None, tls: Path | None = None, client_tls: Path | None = None
+) -> AsyncIterator[Running]:
+    """A controller on this state folder; a second one on the same folder is the first one, restarted.
+
+    With the folders of a certificate of its own and of one for its client, it takes nobody without.
+    """
     async with registry_with_an_image() as registry:
         images = ImageSettings(default_registry=registry.host)
         parts = assemble(ControllerSettings(state=state, lease_ms=LEASE_MS, images=images, projects=projects or {}))
         await parts.earlier.learn()
         server = aio.server(options=SERVER_OPTIONS)
-        await add_services(server, parts)
-        address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        await add_services(server, parts, permit=permit if tls else None)
+        address = f"127.0.0.1:{listen(server, '127.0.0.1:0', tls)}"
         judging = asyncio.create_task(parts.shell.run())
         await server.start()
         try:
-            async with parts.images, Client(address) as client:
+            async with parts.images, Client(address, tls=client_tls) as client:
                 yield Running(address, parts, registry, client)
         finally:
             await server.stop(None)
@@ -122,11 +130,13 @@ class HandWritten:
 
 
 @asynccontextmanager
-async def agent(running: Running, node: str = "n1", session: int = 1) -> AsyncIterator[HandWritten]:
+async def agent(
+    running: Running, node: str = "n1", session: int = 1, *, tls: Path | None = None
+) -> AsyncIterator[HandWritten]:
     """An agent of four cores; its node is READY once it has said something."""
     description = NodeDescription(platforms=(Platform("linux", "amd64"),), capacity=Capacity(4000, 8 << 30, 100 << 30))
     report = Report(node, session, 0, description, engine=Engine(reachable=True, message="test"))
-    async with aio.insecure_channel(running.address) as channel:
+    async with channel_to(running.address, tls) as channel:
         hand_written = HandWritten(NodeServiceStub(channel), report)
         try:
             yield hand_written

@@ -11,8 +11,8 @@ from ruamel.yaml import YAML
 from headrace.cli.address import controller_address
 from headrace.cli.arguments import COMMANDS
 from headrace.cli.main import run
+from headrace.client_settings import load_client
 from headrace.refusals import Code, Refusal
-from headrace.settings import load_client
 from headrace.v1 import attempt_pb2
 from headrace.v1.job_service_pb2 import ListJobsResponse
 from headrace.v1.node_service_pb2 import ListNodesResponse

@@ -1,0 +1,78 @@
+"""Where the controller listens for calls, and with which certificate."""
+
+import datetime as dt
+import logging
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc import aio
+
+from headrace import certificates, tls
+from headrace.peers import Role
+from headrace.refusals import Code, Refusal
+
+# An operator who is told before may still make another one.
+NEARLY_EXPIRED = dt.timedelta(days=14)
+
+_log = logging.getLogger(__name__)
+
+
+def listen(server: aio.Server, address: str, folder: Path | None) -> int:
+    """Has the server listen at an address, with the certificate in `folder`, if any; answers with the port.
+
+    Refusal: ADDRESS_IN_USE, and what headrace.certificates.examined refuses.
+    """
+    credentials = None if folder is None else _credentials(folder)
+    try:
+        bound: int = (
+            server.add_insecure_port(address) if credentials is None else server.add_secure_port(address, credentials)
+        )
+    except RuntimeError:
+        bound = 0
+    if not bound and not address.startswith("unix:"):
+        message = f"grpc.address: {address} cannot be had; another program may use it, or it is not this machine's"
+        raise Refusal(Code.UNAVAILABLE, "ADDRESS_IN_USE", message)
+    return bound
+
+
+def _credentials(folder: Path) -> grpc.ServerCredentials:
+    present = _Present(folder)
+    # That it may answer None, where nothing has changed, the stubs do not say.
+    renewed: Any = present.renewed
+    return grpc.dynamic_ssl_server_credentials(present.begin(), renewed, require_client_authentication=True)
+
+
+class _Present:
+    """The certificate of a folder. One that has been replaced is taken over for those who connect from then on."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._version = tls.version(folder)
+
+    def begin(self) -> grpc.ServerCertificateConfiguration:
+        """What the folder has. Raises a Refusal where that is of no use."""
+        pems = tls.read(self._folder, key="tls")
+        found = certificates.examined(pems, key="tls")
+        if found.peer.role is not Role.CONTROLLER:
+            message = (
+                f"tls: the certificate in {self._folder} is of {found.peer.role.value} {found.peer.name}; the "
+                "controller needs its own: headrace certificate FOLDER --role controller --name NAME --host HOST"
+            )
+            raise Refusal(Code.FAILED_PRECONDITION, "CERTIFICATE_INVALID", message)
+        log = _log.warning if found.left < NEARLY_EXPIRED else _log.info
+        log("tls: the certificate expires at %s; it is for %s", f"{found.expires:%F %R} UTC", ", ".join(found.hosts))
+        pair = (pems.key, pems.certificate)
+        return grpc.ssl_server_certificate_configuration([pair], root_certificates=pems.authority)
+
+    def renewed(self) -> grpc.ServerCertificateConfiguration | None:
+        """What the folder has, if that is another one than before: asked with each connection, by gRPC's threads."""
+        version = tls.version(self._folder)
+        if version == self._version:
+            return None
+        self._version = version
+        try:
+            return self.begin()
+        except Refusal as refusal:
+            _log.error("%s; the one before is kept", refusal.message)
+            return None

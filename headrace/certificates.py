@@ -1,0 +1,245 @@
+"""Certificates by which controllers, agents and users know each other: made, and looked at (X.509, RFC 5280).
+
+By the `cryptography` library, which takes 6 MB: what only connects, headrace.tls, does without.
+"""
+
+import datetime as dt
+import errno
+import ipaddress
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from headrace.peers import Peer, Role, peer
+from headrace.refusals import Code, Refusal
+from headrace.tls import AUTHORITY_FILE, CERTIFICATE_FILE, KEY_FILE, Pems
+
+AUTHORITY_KEY_FILE = "ca.key"
+AUTHORITY_LIFE = dt.timedelta(days=3650)
+# So far may another machine's clock be behind before what was just made seems to come too early.
+SKEW = dt.timedelta(minutes=5)
+# By these names the controller's own machine reaches it, also over a unix socket.
+OWN_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+_REMEDY = "`headrace certificate` makes one"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a certificate says: whose it is, until when it counts, and for a controller by which names it is reached."""
+
+    peer: Peer
+    expires: dt.datetime
+    hosts: tuple[str, ...] = ()
+
+    @property
+    def left(self) -> dt.timedelta:
+        """For how long it still counts."""
+        return self.expires - dt.datetime.now(dt.UTC)
+
+
+class Authority:
+    """Whose certificates others believe."""
+
+    def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+        self._certificate = certificate
+        self._key = key
+
+    def issue(self, whose: Peer, *, hosts: Sequence[str] = (), life: dt.timedelta) -> Pems:
+        """A key and a certificate for it, which expires with the authority's at the latest.
+
+        A controller is reached at `hosts`, and from its own machine.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        expires = min(dt.datetime.now(dt.UTC) + life, self._certificate.not_valid_after_utc)
+        names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(whose.uri)]
+        purpose = ExtendedKeyUsageOID.CLIENT_AUTH
+        if whose.role is Role.CONTROLLER:
+            names += [_host(one) for one in dict.fromkeys((*OWN_HOSTS, *hosts))]
+            purpose = ExtendedKeyUsageOID.SERVER_AUTH
+        ours = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        certificate = (
+            _builder(_name(whose.name), self._certificate.subject, key, expires)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(signs_certificates=False), critical=True)
+            # An agent's or a user's may not answer as a controller: TLS itself refuses that.
+            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(ours, critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        return Pems(_pem(self._certificate), _pem(certificate), _key_pem(key))
+
+
+def create_authority(folder: Path) -> None:
+    """Makes an authority in `folder`: ca.crt, which all need, and ca.key, which nobody else may have.
+
+    Raises FileExistsError where there is one.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = _name("headrace authority")
+    certificate = (
+        _builder(name, name, key, dt.datetime.now(dt.UTC) + AUTHORITY_LIFE)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write(folder / AUTHORITY_KEY_FILE, _key_pem(key), secret=True)
+    _write(folder / AUTHORITY_FILE, _pem(certificate))
+
+
+def read_authority(folder: Path, *, key: str) -> Authority:
+    """The one that `create_authority` made; `key` is the option that names the folder. Refusal: AUTHORITY_INVALID."""
+    remedy = "`headrace authority FOLDER` makes one"
+    try:
+        certificate = x509.load_pem_x509_certificate((folder / AUTHORITY_FILE).read_bytes())
+        private = serialization.load_pem_private_key((folder / AUTHORITY_KEY_FILE).read_bytes(), password=None)
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}; {remedy}"
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        what = f"what is in {folder} cannot be read as certificate and key; {remedy}"
+    else:
+        if not isinstance(private, ec.EllipticCurvePrivateKey) or private.public_key() != certificate.public_key():
+            what = f"{AUTHORITY_KEY_FILE} in {folder} is not the key of {AUTHORITY_FILE}; {remedy}"
+        elif certificate.not_valid_after_utc <= dt.datetime.now(dt.UTC):
+            what = f"{AUTHORITY_FILE} in {folder} has expired; make another one, and all certificates anew"
+        else:
+            return Authority(certificate, private)
+    raise Refusal(Code.FAILED_PRECONDITION, "AUTHORITY_INVALID", f"{key}: {what}")
+
+
+def write(pems: Pems, folder: Path, *, replace: bool = False) -> None:
+    """Puts them into `folder`. Raises FileExistsError where there is a key already, unless that is to be replaced."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write(folder / KEY_FILE, pems.key, secret=True, replace=replace)
+    _write(folder / CERTIFICATE_FILE, pems.certificate, replace=True)
+    _write(folder / AUTHORITY_FILE, pems.authority, replace=True)
+
+
+def examined(pems: Pems, *, key: str) -> Certificate:
+    """What the certificate says, if key, certificate and authority belong together and it counts now.
+
+    `key` is the setting that names the folder. Refusal: CERTIFICATE_INVALID, CERTIFICATE_EXPIRED.
+    """
+    try:
+        own = x509.load_pem_x509_certificate(pems.certificate)
+        authorities = x509.load_pem_x509_certificates(pems.authority)
+        private = serialization.load_pem_private_key(pems.key, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        what = f"{AUTHORITY_FILE}, {CERTIFICATE_FILE} and {KEY_FILE} are to be PEM, the key without a password"
+        raise _invalid(key, what) from error
+    if own.public_key() != private.public_key():
+        raise _invalid(key, f"{KEY_FILE} is not the key of {CERTIFICATE_FILE}")
+    if not any(_issued(own, one) for one in authorities):
+        raise _invalid(key, f"{CERTIFICATE_FILE} is of none of the authorities in {AUTHORITY_FILE}")
+    whose = _peer(own)
+    if whose is None:
+        raise _invalid(key, f"{CERTIFICATE_FILE} names nobody: it needs one URI like spiffe://headrace/agent/NODE")
+    if own.not_valid_after_utc <= dt.datetime.now(dt.UTC):
+        message = f"{key}: {CERTIFICATE_FILE} has expired at {own.not_valid_after_utc:%Y-%m-%d %H:%M} UTC; {_REMEDY}"
+        raise Refusal(Code.FAILED_PRECONDITION, "CERTIFICATE_EXPIRED", message)
+    return Certificate(whose, own.not_valid_after_utc, _hosts(own))
+
+
+def _invalid(key: str, what: str) -> Refusal:
+    return Refusal(Code.FAILED_PRECONDITION, "CERTIFICATE_INVALID", f"{key}: {what}; {_REMEDY}")
+
+
+def _issued(one: x509.Certificate, by: x509.Certificate) -> bool:
+    try:
+        one.verify_directly_issued_by(by)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _names(of: x509.Certificate) -> x509.SubjectAlternativeName | None:
+    try:
+        return of.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _peer(of: x509.Certificate) -> Peer | None:
+    names = _names(of)
+    uris = names.get_values_for_type(x509.UniformResourceIdentifier) if names else []
+    return peer(uris[0]) if len(uris) == 1 else None
+
+
+def _hosts(of: x509.Certificate) -> tuple[str, ...]:
+    names = _names(of)
+    if names is None:
+        return ()
+    addresses = (str(one) for one in names.get_values_for_type(x509.IPAddress))
+    return (*names.get_values_for_type(x509.DNSName), *addresses)
+
+
+def _host(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, expires: dt.datetime
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(dt.datetime.now(dt.UTC) - SKEW)
+        .not_valid_after(expires)
+    )
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _write(file: Path, data: bytes, *, secret: bool = False, replace: bool = False) -> None:
+    """Writes a file whole or not at all; a secret one nobody else may read, from its first moment on."""
+    if file.exists() and not replace:
+        message = "is there already, and stays as it is; name another folder, or say --replace for a certificate"
+        raise FileExistsError(errno.EEXIST, message, str(file))
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if secret else 0o644), "wb") as opened:
+        opened.write(data)
+        opened.flush()
+        os.fsync(opened.fileno())
+    beside.rename(file)
