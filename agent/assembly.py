@@ -72,11 +72,12 @@ async def run(settings: AgentSettings) -> None:
 
     Begins anew, as after a restart, when its certificate is another one: gRPC reads those of a channel once.
     """
-    while await _ran_until_renewed(settings):
+    stop = asyncio.Event()
+    while await _ran_until_renewed(settings, stop) and not stop.is_set():
         _log.info("tls: %s has another certificate; the agent begins anew with it", settings.tls)
 
 
-async def _ran_until_renewed(settings: AgentSettings) -> bool:
+async def _ran_until_renewed(settings: AgentSettings, stop: asyncio.Event) -> bool:
     """Runs; whether it ended because of another certificate."""
     state = settings.state.absolute()
     with refused_by_setting("state"):
@@ -100,7 +101,7 @@ async def _ran_until_renewed(settings: AgentSettings) -> bool:
                 core = AgentCore(settings.node, recollection, boot_id=boot_id())
                 known, beside = _besides(settings, senses, channel, lambda: bool(core.held))
                 daemon = _daemon(settings, core, journal, runtime, channel, known, grants)
-                await _until_stopped(daemon, beside, renewal)
+                await _until_stopped(daemon, beside, renewal, stop)
                 await runtime.leave()
             finally:
                 runtime.close()
@@ -176,7 +177,9 @@ def boot_id(path: Path = BOOT_ID) -> str:
         return ""
 
 
-async def _until_stopped(daemon: Daemon, beside: Iterable[Coroutine[None, None, None]], renewal: Renewal) -> None:
+async def _until_stopped(
+    daemon: Daemon, beside: Iterable[Coroutine[None, None, None]], renewal: Renewal, stop: asyncio.Event
+) -> None:
     async def work() -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(daemon.run())
@@ -186,14 +189,13 @@ async def _until_stopped(daemon: Daemon, beside: Iterable[Coroutine[None, None, 
     working = asyncio.create_task(work())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, working.cancel)
-    renewing = asyncio.create_task(renewal.wait())
-    renewing.add_done_callback(lambda _: working.cancel())
-    try:
-        with contextlib.suppress(asyncio.CancelledError):
-            await working
-    finally:
-        renewing.cancel()
+        loop.add_signal_handler(number, stop.set)
+    ends = [asyncio.create_task(stop.wait()), asyncio.create_task(renewal.wait())]
+    await asyncio.wait([working, *ends], return_when=asyncio.FIRST_COMPLETED)
+    for end in (*ends, working):
+        end.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await working
 
 
 @contextlib.contextmanager

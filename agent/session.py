@@ -108,7 +108,8 @@ class Session:
             nonlocal timer
             _log.warning(
                 "the controller at %s does not answer yet; is it running, and is this its [grpc] address (the setting"
-                " `controller` names it), or the end of a tunnel to it? This node goes on trying",
+                " `controller` names it), or the end of a tunnel to it? Have both sides certificates, or neither?"
+                " `headrace-agent doctor` says more. This node goes on trying",
                 self._address,
             )
             timer = loop.call_later(UNMET_AGAIN_SECONDS, complain)
