@@ -1,6 +1,8 @@
 """What a place costs the others: how much of the room that the cluster has for usual shapes a job on devices takes."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from operator import attrgetter
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -19,6 +21,9 @@ from headrace.nodes import Node
 
 # With so many nodes, the costs of that many that have changed are worked out together.
 MANY_HOSTS, TOGETHER = 256, 128
+
+# What one device is, for this.
+_KIND = attrgetter("vendor", "kind", "model", "memory_bytes")
 
 
 class Model(NamedTuple):
@@ -179,13 +184,15 @@ class Costs:
         return free
 
     def _host_of(self, node: Node) -> Host:
-        model = _model_of(node)
+        model = _model_of(tuple(map(_KIND, node.devices)))
         self._models[model.name] = model
         capacity = node.description.capacity
         return Host(capacity.cpu_millis, capacity.memory_bytes, len(node.devices), model.name)
 
 
-def _model_of(node: Node) -> Model:
-    kinds = dict.fromkeys((one.vendor, one.kind, one.model, one.memory_bytes) for one in node.devices)
-    least = min((one.memory_bytes for one in node.devices if one.memory_bytes), default=None)
+# Of most nodes these are the same.
+@lru_cache(maxsize=1024)
+def _model_of(devices: tuple[tuple[str, str, str, int | None], ...]) -> Model:
+    kinds = dict.fromkeys(devices)
+    least = min((memory for *_, memory in kinds if memory), default=None)
     return Model("; ".join(f"{vendor} {kind} {model} {memory}" for vendor, kind, model, memory in kinds), least)
