@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,16 @@ from headrace.jobs import Job, JobSpec, JobState
 from headrace.refusals import Refusal
 from headrace.settings import ControllerSettings
 from headrace.v1 import checkpoint_service_pb2, node_service_pb2
+
+
+class _WithoutCertificate:
+    """What gRPC says of a call over a connection without certificates."""
+
+    def auth_context(self) -> dict[str, list[bytes]]:
+        return {"transport_security_type": [b"insecure"]}
+
+
+WITHOUT: Any = _WithoutCertificate()
 
 JOB = Job("jobs/train-1", JobSpec("train", "registry.example/train:1"), JobState.RUNNING, node="a", epoch=1)
 
@@ -33,7 +44,7 @@ async def test_a_checkpoint_of_the_saved_epoch_is_not_told_that_it_comes_too_lat
     request = checkpoint_service_pb2.CreateManifestRequest(job=JOB.id, epoch=1, manifest=b"no manifest")
 
     with pytest.raises(Refusal) as refused:
-        await parts.checkpoint_service.CreateManifest(request, None)  # type: ignore[arg-type]
+        await parts.checkpoint_service.CreateManifest(request, WITHOUT)
 
     assert refused.value.reason == "MANIFEST_INVALID"
 
@@ -41,6 +52,6 @@ async def test_a_checkpoint_of_the_saved_epoch_is_not_told_that_it_comes_too_lat
 async def test_a_log_of_the_saved_epoch_is_still_taken(parts: Parts) -> None:
     request = node_service_pb2.AppendLogRequest(job=JOB.id, epoch=1, node="a", cursor="1", data=b"line\n")
 
-    answer = await NodeService(parts.shell, parts.logs).AppendLog(request, None)
+    answer = await NodeService(parts.shell, parts.logs).AppendLog(request, WITHOUT)
 
     assert answer.cursor == "1"
