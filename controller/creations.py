@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from controller.core import dependencies
-from controller.core.model import Submitted, SubmittedTogether
+from controller.core.model import Submitted, SubmittedTogether, made_before
 from controller.earlier import Earlier
 from controller.images import Images
 from controller.shell import Shell
@@ -50,8 +50,9 @@ class _Batch:
         for one, earlier in several:
             for name in (one.spec.display_name, one.id):
                 self._called.setdefault(name, {})[one.id] = None
-            if earlier is not None and _is_made(one, earlier):
-                self._made[one.id] = earlier.id
+            made = made_before(one.request_id, earlier)
+            if made is not None:
+                self._made[one.id] = made.id
             else:
                 self.new[one.id] = None
 
@@ -104,9 +105,10 @@ class Creations:
 
     async def _one(self, wanted: Wanted) -> Job:
         [earlier] = await self._earlier.of((wanted.request_id, wanted.id))
-        if earlier is not None and _is_made(wanted, earlier):
+        made = made_before(wanted.request_id, earlier)
+        if made is not None:
             # What was taken on once is answered without the registry.
-            return earlier
+            return made
         images = await self.pins(wanted.spec)
 
         async def ask() -> Job:
@@ -137,7 +139,7 @@ class Creations:
         """The pins of all that these ask for, some at a time; the Refusal is that of the first that has one."""
         asked: dict[tuple[str, ...], int] = {}
         for number, (one, earlier) in enumerate(zip(several, known, strict=True)):
-            if not _is_made(one, earlier):
+            if made_before(one.request_id, earlier) is None:
                 asked.setdefault(_images(one.spec), number)
         pinned: dict[tuple[str, ...], tuple[ImagePin, ...]] = {}
         refused: dict[int, Refusal] = {}
@@ -184,11 +186,6 @@ class Creations:
         except Refusal as refusal:
             message = f"{within}after: {refusal.message}"
             raise Refusal(refusal.code, refusal.reason, message, field="after") from refusal
-
-
-def _is_made(wanted: Wanted, earlier: Job | None) -> bool:
-    """Whether its request made this job before."""
-    return earlier is not None and earlier.request_id == wanted.request_id
 
 
 def _images(spec: JobSpec) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from controller.core.model import (
     SubmittedTogether,
     Ticked,
     aborted,
+    made_before,
     moved,
 )
 from controller.core.placement import admission
@@ -84,7 +85,7 @@ def _submitted(book: Book, event: Submitted) -> None:
 
 
 def _submitted_together(book: Book, event: SubmittedTogether) -> None:
-    new = {one.id: one for one in event.jobs if not _is_made(one, _known(book, one))}
+    new = {one.id: one for one in event.jobs if made_before(one.request_id, _known(book, one)) is None}
     if circle := dependencies.circle(new):
         number = next(number for number, one in enumerate(event.jobs) if one.id == circle[0])
         book.answer(event.token, dependencies.in_a_circle([new[one] for one in circle]).within(f"requests[{number}]"))
@@ -114,10 +115,6 @@ def _known(book: Book, event: Submitted) -> Job | None:
     return book.requested(event.request_id, event.id) or event.earlier
 
 
-def _is_made(event: Submitted, known: Job | None) -> bool:
-    return known is not None and known.request_id == event.request_id
-
-
 def _checked(book: Book, event: Submitted, new: Collection[str] = ()) -> tuple[Dependency, ...] | Job | Refusal:
     """What the job has to wait for; or the one that the request made before; or why there can be none.
 
@@ -125,7 +122,7 @@ def _checked(book: Book, event: Submitted, new: Collection[str] = ()) -> tuple[D
     """
     known = _known(book, event)
     if known is not None:
-        return known if _is_made(event, known) else _id_taken(known)
+        return made_before(event.request_id, known) or _id_taken(known)
     waits_for = dependencies.unmet(book, event, new)
     if isinstance(waits_for, Refusal):
         return waits_for

@@ -128,6 +128,14 @@ class SubmittedTogether:
     jobs: tuple[Submitted, ...]
 
 
+def made_before(request_id: str, known: Job | None) -> Job | None:
+    """The job that is known by this request's id, or by the id of the job that it asks for, if it made that job.
+
+    A request is heard more than once where its answer was lost; an id that another request took is no answer to it.
+    """
+    return known if known is not None and known.request_id == request_id else None
+
+
 @dataclass(frozen=True, slots=True)
 class CancelAsked:
     """A user wants an end of a job."""
