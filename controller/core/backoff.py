@@ -6,6 +6,7 @@ Nothing of this is kept on its own: the job's attempts tell it, after a restart 
 from datetime import UTC, datetime
 
 from headrace.attempts import Attempt, AttemptState
+from headrace.changes import replace
 from headrace.jobs import Job
 
 # An attempt that ran for longer was of some use, and ends the row.
@@ -35,6 +36,22 @@ def until_ms(job: Job) -> int:
     """
     row, end_ms = _ended_soon(job)
     return end_ms + min(SHORTEST_MS << (row - 2), LONGEST_MS) if row > 1 else 0
+
+
+def bounded(job: Job, *, wall_ms: int) -> Job:
+    """The job, whose pause is no longer from now on than it was to be from the end of its last attempt on.
+
+    What has ended did so before now: an end that is ahead was written down by a clock that has been set back since.
+    The attempt's start goes with its end, since for how long it ran is as it was.
+    """
+    row, end_ms = _ended_soon(job)
+    if row < 2 or end_ms <= wall_ms:
+        return job
+    number = max(number for number, one in enumerate(job.attempts) if one.start_time_ms is not None)
+    last = job.attempts[number]
+    start_ms = (last.start_time_ms or 0) - (end_ms - wall_ms)
+    last = replace(last, start_time_ms=start_ms, end_time_ms=wall_ms)
+    return replace(job, attempts=(*job.attempts[:number], last, *job.attempts[number + 1 :]))
 
 
 def _ended_soon(job: Job) -> tuple[int, int]:

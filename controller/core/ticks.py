@@ -4,6 +4,7 @@ from itertools import islice
 
 from controller.core import (
     arrays,
+    backoff,
     drains,
     exclusions,
     gangs,
@@ -35,7 +36,7 @@ def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:
     passed_ms, is_first = now_ms - book.now_ms, not book.wall_ms
     book.now_ms, book.wall_ms = now_ms, wall_ms
     if is_first:
-        _bound_exclusions(book)
+        _bound_what_is_kept(book)
     book.leases.ticked(now_ms)
     book.absences.ticked(wall_ms)
     if passed_ms > STOOD_STILL_MS:
@@ -77,11 +78,15 @@ def _write_down(book: Book) -> None:
     _write_report_times(book)
 
 
-def _bound_exclusions(book: Book) -> None:
-    """The clock may have been set back since they were written down; while this process goes on, it never is."""
+def _bound_what_is_kept(book: Book) -> None:
+    """Bounds exclusions and pauses, for which moments are kept.
+
+    The clock may have been set back since they were written down; while this process goes on, it never is.
+    """
     latest_ms = book.wall_ms + book.policy.exclusion_ms
     for job in list(book.jobs.values()):
-        if job.exclusions and (bounded := exclusions.bounded(job, latest_ms=latest_ms)) is not job:
+        bounded = exclusions.bounded(backoff.bounded(job, wall_ms=book.wall_ms), latest_ms=latest_ms)
+        if bounded is not job:
             book.put(bounded)
 
 

@@ -22,6 +22,16 @@ def left(world: World, code: int = 85) -> Job:
     return world.job()
 
 
+def all_left(world: World) -> list[Job]:
+    """The tasks of the gang, all of whose containers have just exited by themselves; or the job, if it is none."""
+    job = world.job()
+    for task in world.cluster.book.tasks(job) if job.is_gang else [job]:
+        ref = Ref(task.id, task.task, task.epoch)
+        world.sites[task.node].saved_changes[ref] = True
+        world.exit(ref, 85)
+    return list(world.cluster.book.tasks(job) if job.is_gang else [world.job()])
+
+
 def ended_soon(times: int, **changes: object) -> tuple[Attempt, ...]:
     """Attempts of a second each."""
     attempt = Attempt("train-1", 1, state=AttemptState.EXITED, exit_code=85)
@@ -120,6 +130,43 @@ def test_a_pause_goes_on_over_a_restart_of_the_controller() -> None:
     assert world.job().state is JobState.QUEUED
     world.pass_time(2_000)
     assert world.job().state is JobState.RUNNING
+
+
+@pytest.mark.parametrize("task_count", [1, 2], ids=["a job", "a gang"])
+def test_a_clock_that_is_set_back_has_no_pause_last_for_longer_from_then_on(task_count: int) -> None:
+    world = World(a=AMD64)
+    world.submit(task_count=task_count)
+    for _ in range(3):
+        left_ones = all_left(world)
+        world.pass_time(1_000)
+    assert world.job().state is JobState.QUEUED
+    left_ms = max(map(backoff.until_ms, left_ones)) - world.cluster.book.wall_ms
+
+    world.wall_began_ms -= 3_600_000
+    world.restart_controller()
+    world.pass_time(1_000)
+    assert world.job().state is JobState.QUEUED
+    world.pass_time(left_ms + 1_000)
+
+    assert world.job().state is JobState.RUNNING
+
+
+def test_a_bounded_pause_is_as_long_from_now_as_it_was_from_the_end_and_its_attempt_ran_for_as_long() -> None:
+    job = Job("jobs/train-1", spec(), attempts=ended_soon(4))
+
+    bounded = backoff.bounded(job, wall_ms=BEGUN_MS - 3_600_000)
+
+    assert backoff.until_ms(bounded) == BEGUN_MS - 3_600_000 + 4_000
+    assert bounded.attempts[:-1] == job.attempts[:-1]
+    assert bounded.attempts[-1].start_time_ms == BEGUN_MS - 3_600_000 - 1_000
+
+
+def test_a_pause_that_no_clock_has_made_longer_is_left_as_it_is() -> None:
+    job = Job("jobs/train-1", spec(), attempts=ended_soon(4))
+
+    assert backoff.bounded(job, wall_ms=BEGUN_MS + 1_000) is job
+    once = Job("jobs/train-1", spec(), attempts=ended_soon(1))
+    assert backoff.bounded(once, wall_ms=0) is once
 
 
 def test_a_pause_is_no_wait_for_a_place() -> None:
