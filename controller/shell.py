@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import assert_never, cast
 
 from controller.clock import Clock
-from controller.core.cluster import Cluster, is_heard
+from controller.core.cluster import Cluster, is_taken
 from controller.core.model import (
     Answer,
     Assign,
@@ -44,9 +44,6 @@ BUSY_MS = 3
 BUSY_MS_MAX = 30
 # For so long what was sent is read before what has been read is judged: together it costs less.
 READING_MS = 10
-# An agent counts its sessions, and begins no more than so many while it still seems to be in an older one. One without
-# a count begins at the time in seconds: that is another agent, or one that has lost its state.
-SESSIONS_MOST = 64
 
 _log = logging.getLogger(__name__)
 
@@ -149,7 +146,7 @@ class Shell:
         Raises a Refusal where another agent has the node, with a state folder of its own.
         """
         open_now = self._outboxes.get(node, {})
-        if open_now and session - max(open_now) > SESSIONS_MOST and is_heard(self.cluster.book, node):
+        if is_taken(self.cluster.book, node, session, begun=max(open_now, default=0)):
             message = (
                 f"another agent has node {node}, and is heard; give each its own `node`, and its own state folder. "
                 "If that one is no more, this one goes on once it has been silent for one and a half leases"

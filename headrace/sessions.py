@@ -68,6 +68,12 @@ class Prefetched:
     phases: tuple[Phase, ...] = ()
 
 
+# The numbers of one agent's sessions are never so far apart, though its controller be away for a week: each one is the
+# next, and there is one at most each few seconds. An agent that finds no journal begins at a number that is not near to
+# any other agent's.
+FAR_APART = 100_000
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """All that a node has and runs. `description` may be left out where it is as before in this session.

@@ -53,7 +53,7 @@ from agent.runtimes.runtime import ContainerStatus, Holder, Ref
 from headrace.attempts import Attempt, AttemptState
 from headrace.changes import replace
 from headrace.nodes import Device, Engine, Load, NodeDescription, still
-from headrace.sessions import Assignment, Placement, Prefetch, Prefetched, Report
+from headrace.sessions import FAR_APART, Assignment, Placement, Prefetch, Prefetched, Report
 
 _NOT_ASKED = Engine(reachable=False, message="not asked yet")
 
@@ -167,7 +167,9 @@ class AgentCore:
 
     def _new_session(self, *, above: int = 0) -> list[Effect]:
         # Generations count within a session: a controller that was set back to a backup must be heard again.
-        self.memory = replace(self.memory, session=max(self.memory.session, above) + 1)
+        # Whoever had a session that this one goes above may come back, and is not to pass for the one before this one.
+        session = max(self.memory.session, above + FAR_APART if above else 0) + 1
+        self.memory = replace(self.memory, session=session)
         self.generation = 0
         self.connected = False
         self.sequence = 0

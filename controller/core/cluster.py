@@ -25,6 +25,7 @@ from controller.core.model import (
 from controller.core.placement import admission
 from headrace.jobs import Dependency, Job, JobSpec, JobState
 from headrace.refusals import Code, Refusal
+from headrace.sessions import FAR_APART
 
 
 class Cluster:
@@ -64,10 +65,19 @@ class Cluster:
         return self.book.settled()
 
 
-def is_heard(book: Book, node: str) -> bool:
-    """Whether the node has reported, and so lately that it is not given up."""
+def is_taken(book: Book, node: str, session: int, *, begun: int = 0) -> bool:
+    """Whether another agent has the node than the one that begins this session, and may still count on its lease.
+
+    That its stream is over says nothing: it may go on for as long as its lease lasts, and be back before that. `begun`
+    is its newest session whose stream is open, if any.
+    """
+    known = book.nodes.get(node)
+    newest = max(begun, known.session if known is not None else 0)
+    if not newest or session - newest < FAR_APART:
+        return False
     heard_ms = book.heard_ms.get(node)
-    return heard_ms is not None and book.now_ms - heard_ms <= book.leases.longest.node_ms
+    # A controller that has just started gives each node a whole lease; and of one that is new a report is on its way.
+    return heard_ms is None or book.now_ms - heard_ms <= book.leases.longest.node_ms
 
 
 def _settle(book: Book) -> None:

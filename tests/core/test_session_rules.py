@@ -10,7 +10,7 @@ from headrace.attempts import Attempt, AttemptState, Phase
 from headrace.jobs import Job, JobState, MigrationState
 from headrace.nodes import Node
 from headrace.refusals import Refusal
-from headrace.sessions import Goal, Report
+from headrace.sessions import FAR_APART, Goal, Report
 from tests.core.one_agent import LEASE_MS, Agent, placement
 from tests.core.small_world import AMD64, ARM64, FIRST, PINS, SECOND, SLOW, World, description, spec
 
@@ -274,10 +274,10 @@ def test_of_two_agents_with_one_node_the_one_that_is_not_heard_is_not_helped_to_
     assert refusal.metadata == {}
 
 
-def test_an_agent_goes_on_above_the_session_that_it_was_told_of() -> None:
+def test_an_agent_goes_on_far_above_the_session_that_it_was_told_of_so_that_it_is_known_from_whoever_had_that() -> None:
     one = Agent()
 
     effects = one.tell(agent.Disconnected(one.core.memory.session, newest=2**40))
 
-    assert [effect.session for effect in effects if isinstance(effect, agent.OpenSession)] == [2**40 + 1]
+    assert [effect.session for effect in effects if isinstance(effect, agent.OpenSession)] == [2**40 + FAR_APART + 1]
     assert agent.Remember(one.core.memory) in effects
