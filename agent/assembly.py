@@ -2,13 +2,9 @@
 
 import asyncio
 import contextlib
-import errno
-import fcntl
-import hashlib
 import logging
 import signal
-import socket
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 
 from grpc import aio
@@ -25,7 +21,7 @@ from agent.folders import sweep
 from agent.journal import Journal
 from agent.measurements import Measurements
 from agent.prefetches import Prefetches
-from agent.preparations import Preparations
+from agent.preparations import Preparations, first
 from agent.ratings import RatedSenses, Ratings
 from agent.reachability import own_address
 from agent.renewal import Renewal
@@ -33,11 +29,12 @@ from agent.runtimes.docker import DockerRuntime
 from agent.senses import NodeSenses, Senses
 from agent.session import Session
 from agent.standbys import Standbys
+from agent.state_folders import StateFolder, alone, alone_with
 from agent.works import Works
 from headrace import tls
 from headrace.disks import refused_by_setting
 from headrace.nodes import Capacity
-from headrace.refusals import Code, Refusal
+from headrace.refusals import Refusal
 from headrace.settings import AgentSettings
 from headrace.transport import WINDOWS
 from headrace.v1.checkpoint_service_pb2_grpc import CheckpointServiceStub
@@ -72,19 +69,19 @@ async def run(settings: AgentSettings) -> None:
 
     Begins anew, as after a restart, when its certificate is another one: gRPC reads those of a channel once.
     """
-    stop = asyncio.Event()
-    while await _ran_until_renewed(settings, stop) and not stop.is_set():
-        _log.info("tls: %s has another certificate; the agent begins anew with it", settings.tls)
-
-
-async def _ran_until_renewed(settings: AgentSettings, stop: asyncio.Event) -> bool:
-    """Runs; whether it ended because of another certificate."""
-    state = settings.state.absolute()
+    state, stop = settings.state.absolute(), asyncio.Event()
     with refused_by_setting("state"):
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         (state / "lock").touch()
-    alone = _alone_with(settings.engine.host, settings.node)
-    with _alone(state), alone, contextlib.closing(Journal(state / "journal.db")) as journal:
+    # All the while: what is here is not to look left over to another agent.
+    with alone(state), alone_with(settings.engine.host, settings.node):
+        while await _ran_until_renewed(settings, state, stop) and not stop.is_set():
+            _log.info("tls: %s has another certificate; the agent begins anew with it", settings.tls)
+
+
+async def _ran_until_renewed(settings: AgentSettings, state: Path, stop: asyncio.Event) -> bool:
+    """Runs; whether it ended because of another certificate."""
+    with contextlib.closing(Journal(state / "journal.db")) as journal:
         recollection = journal.recall()
         await asyncio.to_thread(sweep, state, [held.ref for held in recollection.held])
         senses = _senses(settings)
@@ -93,7 +90,11 @@ async def _ran_until_renewed(settings: AgentSettings, stop: asyncio.Event) -> bo
             _log.warning("%s", told)
         grants = Grants(senses.vendors, senses.seen)
         runtime = DockerRuntime(
-            settings.engine.host, settings.node, networks=settings.engine.networks, devices=grants.known
+            settings.engine.host,
+            settings.node,
+            networks=settings.engine.networks,
+            devices=grants.known,
+            folder=StateFolder(state, settings.node),
         )
         renewal = Renewal(settings.tls)
         async with channel_to(settings.controller, settings.tls) as channel:
@@ -194,41 +195,12 @@ async def _until_stopped(
     await asyncio.wait([working, *ends], return_when=asyncio.FIRST_COMPLETED)
     for end in (*ends, working):
         end.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await working
-
-
-@contextlib.contextmanager
-def _alone_with(engine: str, node: str) -> Iterator[None]:
-    """Nobody else on this machine is that node of this engine. Raises a Refusal where somebody is.
-
-    Containers bear their node's name: a second agent, with a state folder of its own, would take the first one's for
-    what was left over, and remove them. A name in the kernel's own space is free as soon as its process is gone.
-    """
-    key = hashlib.sha256(f"{engine}\n{node}".encode()).hexdigest()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as name:
-        try:
-            name.bind(f"\0headrace-agent/{key}")
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-            message = (
-                f"node: another agent of node {node} runs here with this engine ({engine}); end that one, or give this "
-                "one its own `node` and its own `state`"
-            )
-            raise Refusal(Code.ALREADY_EXISTS, "NODE_IN_USE", message) from error
-        yield
-
-
-@contextlib.contextmanager
-def _alone(state: Path) -> Iterator[None]:
-    """One agent a state folder: two would each think the other's containers strays."""
-    with (state / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            message = (
-                f"state: another agent uses {state}; end it, or give this one a state folder and a node of its own"
-            )
-            raise Refusal(Code.ALREADY_EXISTS, "STATE_IN_USE", message) from error
-        yield
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
+    except BaseExceptionGroup as group:
+        refusals, others = group.split(Refusal)
+        if refusals is None or others is not None:
+            raise
+        # Who reads that a setting is refused has no use for where in the daemon that was noticed.
+        raise first(refusals) from None

@@ -22,14 +22,7 @@ from agent.runtimes.docker_log_reader import LogReader
 from agent.runtimes.docker_logs import cursor_of
 from agent.runtimes.docker_registries import registries_of
 from agent.runtimes.docker_sandboxes import Sandboxes
-from agent.runtimes.docker_spec import (
-    architecture_of,
-    configuration,
-    container_name,
-    is_sandbox,
-    node_label,
-    ref_of,
-)
+from agent.runtimes.docker_spec import architecture_of, configuration, container_name, is_sandbox, node_label, ref_of
 from agent.runtimes.docker_standbys import Standbys
 from agent.runtimes.docker_stream import Answer
 from agent.runtimes.docker_ways import Way, Ways
@@ -44,6 +37,7 @@ from agent.runtimes.runtime import (
     RuntimeRefused,
     Waiting,
 )
+from agent.state_folders import NOWHERE, StateFolder
 from headrace.attempts import EXIT_SIGKILL, ORDERLY_EXIT_CODES, Platform
 from headrace.jobs import Network
 
@@ -56,7 +50,8 @@ _QUESTION_SECONDS = 10
 class DockerRuntime:
     """The Runtime of `node` by the engine at `host`, an address as in DOCKER_HOST. Close it at the end.
 
-    `networks` of them at most are made ahead; `devices` are those that can be given, by which holders are known.
+    `networks` of them at most are made ahead; `devices` are those that can be given, by which holders are known. What
+    it makes bears the name of the agent's `folder`.
     """
 
     def __init__(
@@ -67,6 +62,7 @@ class DockerRuntime:
         timeout_seconds: int = 60,
         networks: int = 0,
         devices: Callable[[], Sequence[Known]] = tuple,
+        folder: StateFolder = NOWHERE,
     ) -> None:
         self._address = docker_stream.address_of(host)
         self._calls = Calls(self._address, timeout_seconds=timeout_seconds)
@@ -75,14 +71,15 @@ class DockerRuntime:
         self._questions = Calls(self._address, timeout_seconds=self._question_seconds)
         self._timeout_seconds = timeout_seconds
         self._node = node
+        self._folder = folder
         self._starting: dict[Ref, asyncio.Task[None]] = {}
         self._exec_failures: dict[Ref, str] = {}
         self._deaths: dict[Ref, asyncio.Event] = {}
         # Those that were ended because their network had been taken from them.
         self._severed: dict[Ref, None] = {}
-        self.sandboxes = Sandboxes(self._calls, node, most=networks)
+        self.sandboxes = Sandboxes(self._calls, node, most=networks, folder=folder.name)
         self._holders = Holders(node, devices)
-        self.standbys = Standbys(self._calls, node)
+        self.standbys = Standbys(self._calls, node, folder=folder.name)
         self._ways = Ways(self._questions)
         # Containers that this process has made and not started, and images that were there when they were looked for.
         self._made: dict[Ref, tuple[ContainerSpec, Way]] = {}
@@ -172,7 +169,7 @@ class DockerRuntime:
         self.sandboxes.left(ref)
 
     async def _created(self, spec: ContainerSpec, sandbox: str, way: Way) -> tuple[Made, Way]:
-        body = configuration(self._node, spec, sandbox=sandbox, way=way)
+        body = configuration(self._node, spec, sandbox=sandbox, way=way, folder=self._folder.name)
         create = partial(containers.create, name=self._name(spec.ref), spec=spec, body=body)
         try:
             return await self._calls.run(create), way
@@ -284,6 +281,7 @@ class DockerRuntime:
         """As Runtime says."""
         asked_at = time.monotonic()
         found = await self._questions.run(partial(containers.all_of, node=self._node))
+        await self._folder.refuse_others(found.folders)
         for ref in self.sandboxes.seen(found.sandboxes, asked_at=asked_at):
             if not self.standbys.stands_by(ref):
                 await self._sever(ref)

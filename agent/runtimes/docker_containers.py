@@ -16,6 +16,7 @@ from agent.runtimes.docker_errors import create_refused, is_unreachable, start_r
 from agent.runtimes.docker_spec import (
     container_name,
     devices_of,
+    folder_of,
     is_sandbox,
     network_of,
     node_label,
@@ -169,12 +170,14 @@ class Sandbox(NamedTuple):
 class Listing(NamedTuple):
     """A node's containers: of those that have exited with details, which alone tell the exit code.
 
-    What stands by is told by its id, and joins a sandbox for the attempt that it is for.
+    What stands by is told by its id, and joins a sandbox for the attempt that it is for. `folders` are the state
+    folders of the agents that made any of it.
     """
 
     jobs: list[tuple[Ref, ContainerState, Details]]
     sandboxes: list[Sandbox]
     standbys: dict[str, Ref]
+    folders: tuple[str, ...]
 
 
 def all_of(client: APIClient, *, node: str) -> Listing:
@@ -186,14 +189,17 @@ def all_of(client: APIClient, *, node: str) -> Listing:
     running: dict[str, bool] = {}
     standbys: dict[str, Ref] = {}
     joined_by: dict[str, tuple[Ref, ...]] = {}
+    folders: dict[str, None] = {}
     for item in client.containers(all=True, filters={"label": node_label(node)}):
         ref, state, labels = ref_of(item["Labels"]), _state(item["State"], item["Labels"]), item["Labels"]
         names = [name.removeprefix("/") for name in item["Names"] or ()]
         if any(is_sandbox(node, name, labels) for name in names):
             running[item["Id"]] = state is ContainerState.RUNNING
+            folders[folder_of(labels)] = None
         stands_by = ref is not None and standby_name(node, ref) in names
         if ref is None or not (stands_by or container_name(node, ref) in names):
             continue
+        folders[folder_of(labels)] = None
         if network := network_of(labels):
             joined_by[network] = (*joined_by.get(network, ()), ref)
         if stands_by:
@@ -209,7 +215,7 @@ def all_of(client: APIClient, *, node: str) -> Listing:
             jobs.append((ref, state, details))
     known = dict.fromkeys([*running, *joined_by])
     sandboxes = [Sandbox(one, one in running, running.get(one, False), joined_by.get(one, ())) for one in known]
-    return Listing(jobs, sandboxes, standbys)
+    return Listing(jobs, sandboxes, standbys, tuple(folders))
 
 
 def state_of(details: Details) -> ContainerState:

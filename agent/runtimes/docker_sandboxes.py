@@ -49,9 +49,10 @@ class Sandboxes:
     The engine's list is the truth, whenever nothing was under way while it was asked for; until then, what was done.
     """
 
-    def __init__(self, calls: Calls, node: str, *, most: int) -> None:
+    def __init__(self, calls: Calls, node: str, *, most: int, folder: str = "") -> None:
         self._calls = calls
         self._node = node
+        self._folder = folder
         self._most = most
         # Those that run, with the time since when they are known, by the monotonic clock.
         self._born: dict[str, float] = {}
@@ -186,7 +187,7 @@ class Sandboxes:
         # One after the other: the jobs that wait come first.
         try:
             while self._is_wanted():
-                sandbox = await self._calls.run(partial(make, node=self._node))
+                sandbox = await self._calls.run(partial(make, node=self._node, folder=self._folder))
                 self._born[sandbox] = self._free[sandbox] = time.monotonic()
         except (EngineUnreachable, RuntimeRefused) as error:
             self._not_before = time.monotonic() + PAUSE_SECONDS
@@ -196,11 +197,11 @@ class Sandboxes:
             self._changed_at = time.monotonic()
 
 
-def make(client: APIClient, *, node: str) -> str:
+def make(client: APIClient, *, node: str, folder: str = "") -> str:
     """Makes and starts a sandbox; answers its id. RuntimeRefused: SANDBOX_FAILED."""
     name = sandbox_name(node, uuid.uuid4().hex[:12])
     try:
-        body = sandbox_configuration(node, _image(client), f"/{_PROGRAM}")
+        body = sandbox_configuration(node, _image(client), f"/{_PROGRAM}", folder=folder)
         made: str = client.create_container_from_config(body, name)["Id"]
         client.start(made)
     except APIError as error:

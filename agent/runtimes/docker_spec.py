@@ -10,7 +10,7 @@ from headrace.jobs import Network
 
 _NODE, _JOB, _TASK, _EPOCH = "headrace.node", "headrace.job", "headrace.task", "headrace.epoch"
 _ARCHITECTURE = "headrace.architecture"
-_DEVICES = "headrace.devices"
+_DEVICES, _FOLDER = "headrace.devices", "headrace.state"
 _SANDBOX, _NETWORK, _STANDBY = "headrace.sandbox", "headrace.network", "headrace.standby"
 
 # A container that joins another one's network shares these with it: what one job wrote there, the next would read.
@@ -69,6 +69,11 @@ def word_of(labels: dict[str, str]) -> str:
     return labels.get(_STANDBY, "")
 
 
+def folder_of(labels: dict[str, str]) -> str:
+    """The state folder of the agent that made it; empty where that did not say so."""
+    return labels.get(_FOLDER, "")
+
+
 def sandbox_name(node: str, mark: str) -> str:
     """The name of a container that only holds a network; none of a job's has two dots together."""
     return f"headrace-{_escaped(node)}..{mark}"
@@ -89,7 +94,7 @@ def network_of(labels: dict[str, str]) -> str:
     return labels.get(_NETWORK, "")
 
 
-def sandbox_configuration(node: str, image: str, program: str) -> dict[str, Any]:
+def sandbox_configuration(node: str, image: str, program: str, *, folder: str = "") -> dict[str, Any]:
     """The body of the engine's create call for such a container.
 
     No connection of one job is remembered when the next one comes: by default the kernel keeps its ports for a minute.
@@ -97,7 +102,7 @@ def sandbox_configuration(node: str, image: str, program: str) -> dict[str, Any]
     return {
         "Image": image,
         "Cmd": [program],
-        "Labels": {_NODE: node, _SANDBOX: "1"},
+        "Labels": {_NODE: node, _SANDBOX: "1", _FOLDER: folder},
         # To others the first process of a container is deaf: an engine that goes down would wait for it.
         "StopSignal": "SIGKILL",
         "HostConfig": {
@@ -118,10 +123,12 @@ def architecture_of(labels: dict[str, str]) -> str:
     return labels.get(_ARCHITECTURE, "")
 
 
-def configuration(node: str, spec: ContainerSpec, *, sandbox: str = "", way: Way = Way.NONE) -> dict[str, Any]:
+def configuration(
+    node: str, spec: ContainerSpec, *, sandbox: str = "", way: Way = Way.NONE, folder: str = ""
+) -> dict[str, Any]:
     """The body of the engine's create call; `sandbox` is the container whose network it joins.
 
-    Its devices are given to it in this `way`.
+    Its devices are given to it in this `way`; `folder` is the state folder of the agent whose it is.
     """
     body: dict[str, Any] = {
         "Image": spec.image,
@@ -133,6 +140,7 @@ def configuration(node: str, spec: ContainerSpec, *, sandbox: str = "", way: Way
             _NETWORK: sandbox,
             _STANDBY: "",
             _DEVICES: ",".join(spec.devices),
+            _FOLDER: folder,
         },
         # An image's own stop signal must not replace it: by the job's contract SIGTERM is the request to leave, also
         # when the engine is shut down. Left empty, any signal to a paused container would let it go on.
@@ -152,9 +160,10 @@ def standby_configuration(
     *,
     sandbox: str = "",
     way: Way = Way.NONE,
+    folder: str = "",
 ) -> dict[str, Any]:
     """The same for one that waits before it becomes `command`, which is the image's own entrypoint and all."""
-    body = configuration(node, spec, sandbox=sandbox, way=way)
+    body = configuration(node, spec, sandbox=sandbox, way=way, folder=folder)
     body["Labels"][_STANDBY] = waiting.word
     # Of the image, nothing at all is to run before the word.
     return {**body, "Entrypoint": [waiting.program], "Cmd": command, "Healthcheck": {"Test": ["NONE"]}}

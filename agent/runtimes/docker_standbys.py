@@ -38,9 +38,10 @@ class _Standby(NamedTuple):
 class Standbys:
     """Those of `node` that this process has made. Others are nobody's: they are removed."""
 
-    def __init__(self, calls: Calls, node: str) -> None:
+    def __init__(self, calls: Calls, node: str, *, folder: str = "") -> None:
         self._calls = calls
         self._node = node
+        self._folder = folder
         self._waiting: dict[Ref, _Standby] = {}
         # Attempts that have taken theirs over, or tried to: a list that was taken before must not end their containers.
         self._taken: dict[Ref, None] = {}
@@ -54,7 +55,7 @@ class Standbys:
         """
         # Known before it is there: a list that is taken meanwhile has it.
         self._waiting[spec.ref] = _Standby(spec, waiting.word)
-        body = partial(standby_configuration, self._node, spec, waiting, sandbox=sandbox, way=way)
+        body = partial(standby_configuration, self._node, spec, waiting, sandbox=sandbox, way=way, folder=self._folder)
         try:
             await self._calls.run(
                 partial(_make, name=standby_name(self._node, spec.ref), spec=spec, body=body, way=way)

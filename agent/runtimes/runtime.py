@@ -183,7 +183,11 @@ class Runtime(Protocol):
         ...
 
     async def containers(self) -> tuple[ContainerStatus, ...]:
-        """All containers of this node, whatever their state; never those of another node on the same engine."""
+        """All containers of this node, whatever their state; never those of another node on the same engine.
+
+        Raises a Refusal (NODE_IN_USE) where another agent that is there made some of them: whatever this one does not
+        know of would be that one's.
+        """
         ...
 
     async def holders(self) -> tuple[Holder, ...]:

@@ -18,6 +18,7 @@ from agent.runtimes.runtime import (
     RuntimeRefused,
     Waiting,
 )
+from agent.state_folders import NOWHERE, StateFolder
 from headrace.attempts import Platform
 from tests.contract.programs import NO_SUCH_PROGRAM, AtSigterm, program_of
 
@@ -36,6 +37,8 @@ class FakeContainer:
     log: bytearray = field(default_factory=bytearray)
     ticks: int = 0
     held: list[str] = field(default_factory=list)
+    # The state folder of the agent that made it.
+    folder: str = ""
 
 
 class FakeEngine:
@@ -68,8 +71,9 @@ class FakeRuntime:
     `exit`; of signals only SIGKILL ends it.
     """
 
-    def __init__(self, node: str = "node", *, engine: FakeEngine | None = None) -> None:
+    def __init__(self, node: str = "node", *, engine: FakeEngine | None = None, folder: StateFolder = NOWHERE) -> None:
         self.node = node
+        self.folder = folder
         self.engine = engine or FakeEngine()
         self.unknown_images: tuple[str, ...] = ()
         # What another runtime of this node made is removed, as an agent's that is gone.
@@ -148,7 +152,7 @@ class FakeRuntime:
         if (platform.os, platform.architecture) != (spec.platform.os, spec.platform.architecture):
             raise RuntimeRefused("IMAGE_NOT_RUNNABLE", f"image {spec.image} is for {platform}; build it again")
         status = ContainerStatus(spec.ref, ContainerState.CREATED)
-        self.engine.containers[self.node, spec.ref] = FakeContainer(spec, status)
+        self.engine.containers[self.node, spec.ref] = FakeContainer(spec, status, folder=self.folder.name)
 
     async def start(self, ref: Ref) -> None:
         await self._reach()
@@ -212,10 +216,11 @@ class FakeRuntime:
 
     async def containers(self) -> tuple[ContainerStatus, ...]:
         await self._reach()
+        mine = [container for (node, _), container in self.engine.containers.items() if node == self.node]
+        await self.folder.refuse_others(one.folder for one in mine)
         for node, ref in list(self.engine.standbys):
             if node == self.node and ref not in self.stands_by:
                 del self.engine.standbys[node, ref]
-        mine = (container for (node, _), container in self.engine.containers.items() if node == self.node)
         return tuple(sorted((container.status for container in mine), key=lambda status: status.ref))
 
     async def holders(self) -> tuple[Holder, ...]:

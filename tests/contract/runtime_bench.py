@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.runtimes.runtime import ContainerSpec, ContainerStatus, Ref, Runtime
+from agent.state_folders import StateFolder
 from headrace.attempts import Platform
 from headrace.jobs import Network
 from tests.contract.programs import Program
@@ -29,6 +30,10 @@ class Engine(Protocol):
     def other(self) -> Runtime: ...
 
     def now(self) -> float: ...
+
+    def of(self, folder: StateFolder) -> Runtime:
+        """A runtime of the same node as `runtime`, for an agent that has this state folder."""
+        ...
 
     async def cut(self) -> None: ...
 

@@ -3,10 +3,13 @@
 import asyncio
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from agent.runtimes.runtime import ContainerState, ContainerStatus, Ref, RuntimeRefused
+from agent.state_folders import StateFolder, alone
+from headrace.refusals import Refusal
 from tests.contract.programs import NO_SUCH_PROGRAM, AtSigterm, Program
 from tests.contract.runtime_bench import REF, TICKS, WAITS, Bench, Engine
 from tests.contract.runtime_log_suite import ExitLaws, LogLaws, OutageLaws
@@ -31,6 +34,39 @@ class _Images:
 
         assert refused.value.reason == "IMAGE_PULL_FAILED"
         assert bench.engine.missing_image in refused.value.message
+
+
+class _Owners:
+    @pytest.fixture
+    def folders(self, tmp_path: Path) -> tuple[Path, Path]:
+        for name in ("first", "second"):
+            (tmp_path / name).mkdir()
+        return tmp_path / "first", tmp_path / "second"
+
+    async def test_what_another_agent_has_that_is_there_is_no_stray(
+        self, bench: Bench, folders: tuple[Path, Path]
+    ) -> None:
+        first, second = (bench.engine.of(StateFolder(one, "node")) for one in folders)
+        with alone(folders[0]), alone(folders[1]):
+            await first.pull(bench.engine.image, bench.engine.platform)
+            await first.create(bench.spec(WAITS))
+
+            with pytest.raises(Refusal, match=f"another agent of node node .* {folders[0]}, is in use") as refused:
+                await second.containers()
+
+            assert refused.value.reason == "NODE_IN_USE"
+            assert [one.ref for one in await first.containers()] == [REF]
+
+    async def test_what_another_agent_had_that_is_gone_is_left_over(
+        self, bench: Bench, folders: tuple[Path, Path]
+    ) -> None:
+        first, second = (bench.engine.of(StateFolder(one, "node")) for one in folders)
+        await first.pull(bench.engine.image, bench.engine.platform)
+        with alone(folders[0]):
+            await first.create(bench.spec(WAITS))
+
+        with alone(folders[1]):
+            assert [one.ref for one in await second.containers()] == [REF]
 
 
 class _Starts:
@@ -257,7 +293,7 @@ class _Removals:
         assert [status.state for status in await other.containers()] == [ContainerState.CREATED]
 
 
-class RuntimeSuite(_Images, _Starts, _Ends, _Pauses, _Removals, StandbyLaws, LogLaws, ExitLaws, OutageLaws):
+class RuntimeSuite(_Images, _Owners, _Starts, _Ends, _Pauses, _Removals, StandbyLaws, LogLaws, ExitLaws, OutageLaws):
     """Every law. A subclass gives the fixture `engine`."""
 
     @pytest.fixture

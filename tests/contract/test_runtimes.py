@@ -17,6 +17,7 @@ from agent import elf
 from agent.runtimes.docker import DockerRuntime
 from agent.runtimes.docker_stream import Address, address_of
 from agent.runtimes.runtime import ContainerState, EngineUnreachable, Mount, RuntimeRefused
+from agent.state_folders import StateFolder
 from headrace.attempts import Platform
 from headrace.platforms import of_machine
 from headrace.refusals import Refusal
@@ -40,6 +41,9 @@ class _FakeEngine:
         self.missing_image = f"registry.example/python@{MISSING_IMAGE}"
         self.platform = Platform("linux", "amd64")
         self.runtime.unknown_images = (self.missing_image,)
+
+    def of(self, folder: StateFolder) -> FakeRuntime:
+        return FakeRuntime("node-a", engine=self.runtime.engine, folder=folder)
 
     def now(self) -> float:
         return self.runtime.engine.now
@@ -130,9 +134,15 @@ class _DockerEngine:
         self.wire = wire
         self.runtime = DockerRuntime(host, f"{node}-a", timeout_seconds=timeout_seconds)
         self.other = DockerRuntime(host, f"{node}-b")
+        self._node, self._host = f"{node}-a", host
+        self._others: list[DockerRuntime] = []
         self.platform = of_machine(os.uname().machine)
         self.image = _image(registry, self.platform)
         self.missing_image = f"{registry}/{_REPOSITORY}@{MISSING_IMAGE}"
+
+    def of(self, folder: StateFolder) -> DockerRuntime:
+        self._others.append(DockerRuntime(self._host, self._node, folder=folder))
+        return self._others[-1]
 
     def now(self) -> float:
         return time.time()
@@ -151,6 +161,8 @@ class _DockerEngine:
             for status in await runtime.containers():
                 await runtime.remove(status.ref)
             await runtime.leave()
+            runtime.close()
+        for runtime in self._others:
             runtime.close()
         await self.wire.cut()
 

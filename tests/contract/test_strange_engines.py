@@ -15,7 +15,9 @@ from agent.runtimes.docker_calls import Calls
 from agent.runtimes.docker_spec import container_name
 from agent.runtimes.docker_stream import Address
 from agent.runtimes.runtime import ContainerSpec, ContainerState, ContainerStatus, EngineUnreachable, Ref, Waiting
+from agent.state_folders import NOWHERE, StateFolder, alone
 from headrace.attempts import Platform
+from headrace.refusals import Refusal
 
 REF = Ref("train-1", 0, 1)
 IMAGE = "registry.example/x@sha256:" + "a" * 64
@@ -50,7 +52,7 @@ def saying(**answers: bytes) -> Says:
 
 @asynccontextmanager
 async def engine(
-    folder: Path, says: Says, *, devices: Callable[[], tuple[Known, ...]] = tuple
+    folder: Path, says: Says, *, devices: Callable[[], tuple[Known, ...]] = tuple, state: StateFolder = NOWHERE
 ) -> AsyncIterator[DockerRuntime]:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -58,7 +60,7 @@ async def engine(
         writer.close()
 
     server = await asyncio.start_unix_server(talk, folder / "engine.sock")
-    runtime = DockerRuntime(f"unix://{folder}/engine.sock", "node", timeout_seconds=5, devices=devices)
+    runtime = DockerRuntime(f"unix://{folder}/engine.sock", "node", timeout_seconds=5, devices=devices, folder=state)
     async with server:
         yield runtime
         runtime.close()
@@ -155,6 +157,32 @@ async def test_labels_that_no_attempt_has_name_none(tmp_path: Path, odd: dict[st
     strange = {**OURS, "Labels": labels, "Names": [f"/{container_name('node', named)}"]}
     async with engine(tmp_path, saying(json=answer([strange]))) as runtime:
         assert await runtime.containers() == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [(NAME, {}), (f"{NAME}.standby", {"headrace.standby": "/word"}), ("headrace-node..1", {"headrace.sandbox": "1"})],
+    ids=["an attempt's", "one that stands by", "a sandbox"],
+)
+async def test_nothing_is_done_about_any_container_of_another_agent_that_is_there(
+    tmp_path: Path, name: str, labels: dict[str, str]
+) -> None:
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    theirs = {**OURS, "Names": [f"/{name}"], "Labels": {**LABELS, **labels, "headrace.state": str(folders[0])}}
+    asked: list[str] = []
+
+    def says(line: str) -> bytes:
+        asked.append(line.split(" ", maxsplit=1)[0])
+        return PONG if "_ping" in line else answer([theirs])
+
+    with alone(folders[0]), alone(folders[1]):
+        async with engine(tmp_path, says, state=StateFolder(folders[1], "node")) as runtime:
+            with pytest.raises(Refusal, match="is in use"):
+                await runtime.containers()
+
+    assert dict.fromkeys(asked) == {"GET": None}
 
 
 def test_a_call_keeps_to_the_version_that_it_was_begun_with_though_another_one_forgets_it() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from grpc import aio
 
-from agent.assembly import _alone_with
 from agent.journal import Journal
+from agent.state_folders import alone_with
 from headrace.refusals import Refusal
 from headrace.status import refusal_of
 from tests.shell.running_controller import PATIENCE_SECONDS, HandWritten, Running, agent, attempt, controller
@@ -127,15 +127,15 @@ async def test_an_agent_without_state_takes_a_node_whose_agent_cannot_count_on_i
 
 
 def test_one_agent_of_a_node_runs_with_an_engine() -> None:
-    with _alone_with("unix:///run/test-engine.sock", "n1"):
+    with alone_with("unix:///run/test-engine.sock", "n1"):
         with (
             pytest.raises(Refusal, match="another agent of node n1 runs here") as refused,
-            _alone_with("unix:///run/test-engine.sock", "n1"),
+            alone_with("unix:///run/test-engine.sock", "n1"),
         ):
             pass
-        with _alone_with("unix:///run/test-engine.sock", "n2"), _alone_with("unix:///run/other.sock", "n1"):
+        with alone_with("unix:///run/test-engine.sock", "n2"), alone_with("unix:///run/other.sock", "n1"):
             pass
 
     assert refused.value.reason == "NODE_IN_USE"
-    with _alone_with("unix:///run/test-engine.sock", "n1"):
+    with alone_with("unix:///run/test-engine.sock", "n1"):
         pass
