@@ -215,7 +215,8 @@ class Shell:
     async def _judge(self, batch: list[Event]) -> None:
         effects: list[Effect] = []
         now = self._clock.now()
-        for event in [now, *(one for one in batch if not isinstance(one, Ticked))]:
+        others = [one for one in batch if not isinstance(one, Ticked)]
+        for event in [Ticked(now.now_ms, now.wall_ms, between=len(others) == len(batch)), *others]:
             effects += self.cluster.handle(event)
         judged_ms = self._clock.now().now_ms
         self._busy_until_ms = judged_ms + min(max(BUSY_MS, 2 * (judged_ms - now.now_ms)), BUSY_MS_MAX)

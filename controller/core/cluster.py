@@ -37,6 +37,9 @@ class Cluster:
     def handle(self, event: Event) -> list[Effect]:
         """The effects of an event, saves first."""
         match event:
+            case Ticked(now_ms, wall_ms, between=True) if not ticks.is_due(self.book, now_ms):
+                self.book.now_ms, self.book.wall_ms = now_ms, wall_ms
+                return []
             case Ticked(now_ms, wall_ms):
                 ticks.ticked(self.book, now_ms=now_ms, wall_ms=wall_ms)
             case Reported(report):

@@ -81,10 +81,14 @@ def aborted(job: Job, wall_ms: int, reason: str) -> Job:
 
 @dataclass(frozen=True, slots=True)
 class Ticked:
-    """Time has passed: `now_ms` is monotonic, for leases; `wall_ms` is since 1970, for records."""
+    """Time has passed: `now_ms` is monotonic, for leases; `wall_ms` is since 1970, for records.
+
+    One that comes `between` two beats, before the events of a batch, may leave to the next what time brings.
+    """
 
     now_ms: int
     wall_ms: int
+    between: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,16 @@ from headrace.nodes import Node, NodeState
 
 # Ticks come twice a second, and it takes 50 s to write down all nodes once.
 _TICKS_FOR_ALL = 100
+# Between two beats, what time brings is looked at no more often than so: hundreds of batches come a second, and to look
+# takes as long as to judge the report that is in one.
+LOOK_MS = 50
 
 STILL_THERE = (JobState.STARTING, JobState.RUNNING, JobState.FREEZING, JobState.CANCELLING)
+
+
+def is_due(book: Book, now_ms: int) -> bool:
+    """Whether what time brings is to be looked at between two beats, too."""
+    return book.watchlist.due("time", now_ms, every_ms=LOOK_MS)
 
 
 def ticked(book: Book, *, now_ms: int, wall_ms: int) -> None:

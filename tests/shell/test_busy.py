@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.core.model import CancelAsked, Event, Reported, Ticked
+from controller.core.model import CancelAsked, Effect, Event, Reported, Ticked
 from headrace.jobs import JobState
 from headrace.refusals import Refusal
 from tests.shell.running_controller import SPEC, Running, agent, attempt, controller
@@ -33,6 +33,27 @@ async def test_a_busy_controller_judges_a_report_with_what_comes_next_and_at_onc
 
         await asked(running)
         assert (await running.client.job(placement.job)).state is JobState.RUNNING
+
+
+async def test_between_two_beats_the_core_is_told_no_more_than_how_late_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.shell.TICK_SECONDS", 60)
+    async with controller(tmp_path) as running:
+        await asked(running)
+        cluster, told = running.parts.shell.cluster, []
+        handle = cluster.handle
+
+        def handled(event: Event) -> list[Effect]:
+            told.append(event)
+            return handle(event)
+
+        monkeypatch.setattr(cluster, "handle", handled)
+        await asked(running)
+        running.parts.shell.tell(running.parts.shell._clock.now())
+        await asked(running)
+
+        assert [one.between for one in told if isinstance(one, Ticked)] == [True, False]
 
 
 async def test_what_comes_turn_by_turn_is_judged_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

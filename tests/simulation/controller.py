@@ -202,7 +202,7 @@ class SimulatedController(Process):
 
     def tick(self) -> object:
         """Time has passed."""
-        return controller.Ticked(self.clock_ms, EPOCH_BEGAN_MS + self.world.now_ms)
+        return controller.Ticked(self.clock_ms, EPOCH_BEGAN_MS + self.world.now_ms, between=not self.is_ticked)
 
     def crash_rate(self) -> float:
         """How likely it is to be killed at a batch."""
