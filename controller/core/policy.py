@@ -52,7 +52,8 @@ class Policy:
     patience_ms: int = 600_000
     # With more nodes than that, or more tasks, room for a gang is found in columns.
     few_for_gangs: int = 200
-    # How often it is written down when a node reported last, for a controller that is started again.
+    # How often it is written down when a node reported last, for a controller that is started again: less often with
+    # more than some 1,000 nodes (`controller.core.ticks.WRITTEN_AT_ONCE`).
     report_time_saved_ms: int = 60_000
     # How often what projects have used is written down.
     use_saved_ms: int = 60_000

@@ -25,8 +25,9 @@ from headrace.changes import replace
 from headrace.jobs import Job, JobState, MigrationState, Partition, RetryCause
 from headrace.nodes import Node, NodeState
 
-# Ticks come twice a second, and it takes 50 s to write down all nodes once.
-_TICKS_FOR_ALL = 100
+# Of so many nodes it is written down twice a second at most when they reported last. With 10,000 nodes each has its
+# turn after 8 minutes: each minute, it would cost half as much as their reports do.
+WRITTEN_AT_ONCE, WRITING_MS = 10, 500
 # Between two beats, what time brings is looked at no more often than so: hundreds of batches come a second, and to look
 # takes as long as to judge the report that is in one.
 LOOK_MS = 50
@@ -130,9 +131,10 @@ def _doubt(book: Book, node: Node, why: str) -> None:
 
 
 def _write_report_times(book: Book) -> None:
-    """Writes down now and then when nodes reported last, some of them each time: thousands are not saved at once."""
-    at_most = len(book.written_ms) // _TICKS_FOR_ALL + 1
-    for node_id, written_ms in list(islice(book.written_ms.items(), at_most)):
+    """Writes down now and then when nodes reported last, a few of them each time."""
+    if not book.watchlist.due("report times", book.now_ms, every_ms=WRITING_MS):
+        return
+    for node_id, written_ms in list(islice(book.written_ms.items(), WRITTEN_AT_ONCE)):
         if book.now_ms - written_ms < book.policy.report_time_saved_ms:
             break
         if book.nodes[node_id].state is NodeState.READY:
