@@ -175,7 +175,8 @@ def _plans(kind: type, descriptor: Any) -> dict[str, FieldPlan]:
     return plans
 
 
-def _load_alike(kind: type[Record], message: Message) -> Record:
+def load_alike(kind: type[Record], message: Message) -> Record:
+    """As `load`, for one of the ALIKE: the one that was read from such bytes before, if any."""
     key = (kind, message.SerializeToString())
     found: Record | None = _alike.get(key)
     if found is None:
@@ -313,7 +314,7 @@ def _message(field: FieldDescriptor, kind: type, *, optional: bool) -> FieldPlan
 
 def _of_one(field: FieldDescriptor, kind: type) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
     """How a record that is part of another one is read and written."""
-    message_class, read = GetMessageClass(_message_type(field)), _load_alike if kind in ALIKE else load
+    message_class, read = GetMessageClass(_message_type(field)), load_alike if kind in ALIKE else load
 
     def load_one(message: Any) -> Any:
         return read(kind, message)

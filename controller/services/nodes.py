@@ -13,6 +13,7 @@ from controller.core.model import DrainAsked, ForgetAsked, Reported
 from controller.logs import JobLogs
 from controller.permissions import permit_node
 from controller.services.jobs import page_size
+from controller.services.usual_reports import is_usual, usual
 from controller.shell import Outbox, Shell
 from headrace import query, stored, units, wire
 from headrace.attempts import Attempt
@@ -246,7 +247,10 @@ class _Reports:
         for one in message.attempts:
             key = one.SerializeToString()
             attempts[key] = self._attempts.get(key) or wire.load(Attempt, one)
-        message.ClearField("attempts")
-        report = wire.load(Report, message)
+        if is_usual(message):
+            report = usual(*self._sender, message, tuple(attempts.values()))
+        else:
+            message.ClearField("attempts")
+            report = replace(wire.load(Report, message), attempts=tuple(attempts.values()))
         self._attempts = attempts
-        return replace(report, attempts=tuple(attempts.values())) if attempts else report
+        return report
