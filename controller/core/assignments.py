@@ -28,6 +28,11 @@ def above_all_sent(node: Node) -> Node:
     return replace(node, generation=node.generation + GENERATIONS_AHEAD)
 
 
+def offers(node: Node) -> tuple[object, ...]:
+    """What of a node decides whether it takes jobs, and which."""
+    return node.state, node.drain, node.engine, node.description, node.devices
+
+
 def usage(node: str, jobs: Iterable[Job]) -> Usage:
     """What those of `jobs` that are at `node`, or are about to come there, hold of it."""
     placed, coming = [], []

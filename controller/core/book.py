@@ -169,7 +169,7 @@ class Book:
     def put_node(self, node: Node) -> None:
         """Takes over a node as it now is; it is saved."""
         before = self.nodes.get(node.id)
-        if before is None or _offers(before) != _offers(node):
+        if before is None or assignments.offers(before) != assignments.offers(node):
             self.touch(node.id, is_another=True)
         self.nodes[node.id] = node
         self.leases.counted(len(self.nodes))
@@ -314,6 +314,12 @@ class Book:
         added = (Exclusion(node, reason, until_ms, device) for device in devices)
         return with_exclusions(job, added, wall_ms=self.wall_ms)
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether the event at hand has brought more so far than that a node is heard, and what its sensors read."""
+        of_jobs = self.gangs_changed or self.room_changed or self.relations.arrays_changed or self.relations.news
+        return bool(self._saves or self._effects or self._doubtful or of_jobs)
+
     def settled(self) -> list[Effect]:
         """The effects since the last call, saves first: the end of every event."""
         for node_id in {**self._doubtful, **self._acked}:
@@ -392,7 +398,3 @@ class Book:
                 self.touch(node)
         self.queue.put(job)
         self.relations.put(job)
-
-
-def _offers(node: Node) -> tuple[object, ...]:
-    return node.state, node.drain, node.engine, node.description, node.devices

@@ -44,6 +44,9 @@ class Cluster:
                 ticks.ticked(self.book, now_ms=now_ms, wall_ms=wall_ms)
             case Reported(report):
                 reports.reported(self.book, report)
+                if not self.book.has_changed:
+                    # Hundreds of such reports come each second. What follows from other events has followed.
+                    return self.book.settled()
             case SessionOver(node, session):
                 reports.left(self.book, node, session)
             case Submitted():

@@ -122,3 +122,20 @@ def test_what_is_read_anew_and_what_lasts_are_all_that_a_device_is() -> None:
 def unread_or_same(name: str, read: Device, lasts: Device, unread: Device) -> bool:
     """No field is both read anew and lasting."""
     return getattr(unread, name) in (getattr(read, name), getattr(lasts, name))
+
+
+def test_a_report_of_readings_has_nobody_look_at_jobs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str] = []
+    monkeypatch.setattr("controller.core.preempting.settled", lambda _: looks.append("looked"))
+    known_before = known(world)
+    load = Load(cpu_percent=3.0)
+    number = world.cluster.book.newest["a"][1]
+    quiet = Report("a", known_before.session, number + 1, devices=brief((replace(CARD, power_watts=7.0),)), brief=True)
+
+    world.cluster.handle(Reported(replace(quiet, load=load)))
+    assert (known(world).load, known(world).devices[0].power_watts) == (load, 7.0)
+    assert not looks
+
+    world.cluster.handle(Reported(replace(quiet, sequence=number + 2, devices=brief((HOT,)))))
+    assert known(world).devices == (HOT,)
+    assert looks
