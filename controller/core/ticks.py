@@ -27,7 +27,8 @@ from headrace.nodes import Node, NodeState
 
 # Of so many nodes it is written down twice a second at most when they reported last. With 10,000 nodes each has its
 # turn after 8 minutes: each minute, it would cost half as much as their reports do.
-WRITTEN_AT_ONCE, WRITING_MS = 10, 500
+WRITTEN_AT_ONCE = 10
+WRITING_MS = 500
 # Between two beats, what time brings is looked at no more often than so: hundreds of batches come a second, and to look
 # takes as long as to judge the report that is in one.
 LOOK_MS = 50
