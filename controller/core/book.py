@@ -120,7 +120,7 @@ class Book:
             learned=self.learned.copy(nodes),
             snapshot=snapshot,
             costs=self.costs.copy(snapshot),
-            arrivals=Arrivals(snapshot, self.foresight.paths),
+            arrivals=self.arrivals.copy(snapshot),
         )
         twin.tables = Tables(snapshot, twin.costs, twin.lengths)
         return twin

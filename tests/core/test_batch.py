@@ -19,8 +19,8 @@ from controller.core.placement.profiles import profile_of
 from controller.core.placement.snapshot import Snapshot
 from controller.core.placement.tables import Tables
 from controller.core.placement.trial import Trial
-from headrace.jobs import AcceleratorRequest, Exclusion, Job, Preference, Requests, Variant
-from headrace.nodes import Capacity, Cpu, Device, Engine, Node, NodeDescription, NodeState
+from headrace.jobs import AcceleratorRequest, Exclusion, Job, Preference, Requests, Variant, Work
+from headrace.nodes import Capacity, Cpu, Device, Engine, Figure, Node, NodeDescription, NodeState, Origin
 from tests.core.small_world import AMD64, GIB, PINS, spec
 from tests.core.test_tables import NOW_MS, for_devices, jobs, near, nodes, usages, well
 
@@ -186,12 +186,16 @@ def test_so_it_is_with_all_that_a_job_may_ask_for_and_a_node_may_be(
 
 MAKES = ("A", "B", "C", "D")
 of_a_make = st.builds(
-    lambda make, cores, price: NodeDescription(
-        platforms=(AMD64,), capacity=Capacity(cores * 1000, 64 * GIB), cpu=Cpu(make), core_hour_price=price
+    lambda make, cores, price, rate: NodeDescription(
+        platforms=(AMD64,),
+        capacity=Capacity(cores * 1000, 64 * GIB),
+        cpu=Cpu(make, threads=4, figures=(Figure("fp32_gflops", rate, Origin.MEASURED, "a trial"),) if rate else ()),
+        core_hour_price=price,
     ),
     st.sampled_from(MAKES),
     st.sampled_from((2, 4)),
     st.sampled_from((0.0, 0.0, 100.0, 4000.0)),
+    st.sampled_from((None, 100.0, 105.0, 300.0)),
 )
 
 
@@ -200,9 +204,10 @@ of_a_make = st.builds(
     described=st.lists(of_a_make, min_size=2, max_size=8),
     ran=st.dictionaries(st.sampled_from(MAKES), st.sampled_from((10, 1000, 1100, 3000)), max_size=3),
     count=st.integers(2, 20),
+    work=st.none() | st.just(Work(1e14, "fp32")),
 )
 def test_so_it_is_where_it_is_known_of_some_makes_of_nodes_how_long_jobs_run(
-    described: list[NodeDescription], ran: dict[str, int], count: int
+    described: list[NodeDescription], ran: dict[str, int], count: int, work: Work | None
 ) -> None:
     given_nodes = [
         Node(f"nodes/{number}", NodeState.READY, description=about, engine=Engine(reachable=True))
@@ -211,7 +216,9 @@ def test_so_it_is_where_it_is_known_of_some_makes_of_nodes_how_long_jobs_run(
     first = {one.description.cpu.model: one.id for one in reversed(given_nodes)}
     seconds = {first[make]: seconds for make, seconds in ran.items() if make in first}
 
-    compare([(one, Usage()) for one in given_nodes], [ONE_CORE], count, costs=False, ran=seconds)
+    asked = replace(ONE_CORE, spec=replace(ONE_CORE.spec, work=work))
+
+    compare([(one, Usage()) for one in given_nodes], [asked], count, costs=False, ran=seconds)
 
 
 def test_it_ends_when_those_are_full_by_whom_nodes_are_measured_of_which_nothing_is_known() -> None:

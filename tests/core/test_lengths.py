@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +11,8 @@ from controller.core.book import Book, Policy
 from controller.core.explanations import explained
 from controller.core.past_runs import PastRun
 from controller.core.placement.demand import demand_of
-from controller.core.placement.fit import Place
+from controller.core.placement.durations import predicted
+from controller.core.placement.fit import Place, Usage, fit
 from controller.core.placement.profiles import profile_of
 from controller.core.seen import see_nodes
 from controller.core.stills import still
@@ -31,6 +33,15 @@ def node(
     devices = tuple(Device(f"{name}-{n}", "gpu", "nvidia", card, figures=figures) for n, card in enumerate(cards))
     about = replace(described or description(), cpu=Cpu(cpu, threads=4))
     return Node(f"nodes/{name}", NodeState.READY, engine=Engine(reachable=True), description=about, devices=devices)
+
+
+def rated(name: str, rate: float | None, *cards: str, origin: Origin = Origin.MEASURED) -> Node:
+    """A node of one make with its like, the processor or devices of which do so many thousand million operations."""
+    of_devices = (Figure("fp32_tflops", rate / 1000, origin, "a trial"),) if rate else ()
+    one = node(name, "EPYC", *cards)
+    cpu = Cpu("EPYC", threads=4, figures=(Figure("fp32_gflops", rate, origin, "a trial"),) if rate else ())
+    devices = tuple(replace(device, figures=of_devices) for device in one.devices)
+    return replace(one, description=replace(one.description, cpu=cpu), devices=devices)
 
 
 def book(*nodes: Node) -> Book:
@@ -171,6 +182,74 @@ def test_declared_work_tells_where_nothing_ran() -> None:
     assert chosen(two, spec(resources=CARD)) == "a"
 
     assert chosen(two, spec(resources=CARD, work=Work(1e15, "fp32"))) == "b"
+
+
+@pytest.mark.parametrize("cards", [(), ("H100",)])
+def test_of_nodes_of_one_make_the_one_is_faster_that_was_measured_to_be(cards: tuple[str, ...]) -> None:
+    two = book(rated("a", 100.0, *cards), rated("b", 300.0, *cards))
+    resources = CARD if cards else Requests(1000, GIB)
+    assert chosen(two, spec(resources=resources)) == "a"
+    wanted = spec(resources=resources, work=Work(1e14, "fp32"))
+    assert chosen(two, wanted) == "b"
+
+    ran(two, wanted, "b", 500)
+
+    assert chosen(two, wanted) == "b"
+    there = millis(two, wanted)
+    assert there["b"] < 600_000
+    assert there["a"] == pytest.approx(3 * there["b"], rel=0.05)
+
+
+def millis(by: Book, wanted: JobSpec) -> dict[str, float]:
+    job = Job("jobs/next-1", wanted, images=PINS)
+    lengths = by.tables.table(demand_of(job), job).lengths
+    assert lengths is not None
+    return dict(zip(by.nodes, lengths.millis(job, np.arange(len(by.nodes))).tolist(), strict=True))
+
+
+def test_a_node_that_is_measured_while_jobs_wait_counts_as_it_was_measured() -> None:
+    two = book(rated("a", None), rated("b", 300.0))
+    wanted = spec(work=Work(1e14, "fp32"))
+    assert chosen(two, wanted) == "a"
+
+    two.put_node(rated("a", 100.0))
+    assert chosen(two, wanted) == "b"
+    two.put_node(rated("a", 900.0))
+    assert chosen(two, wanted) == "a"
+
+
+def test_a_node_of_which_no_figures_are_known_is_as_good_as_the_best_of_its_make() -> None:
+    three = book(rated("a", None), rated("b", 100.0), rated("c", 300.0))
+
+    assert chosen(three, spec(work=Work(1e14, "fp32"))) == "a"
+
+
+@given(
+    st.lists(st.sampled_from((None, 50.0, 100.0, 120.0, 124.0, 300.0)), min_size=2, max_size=6),
+    st.sampled_from(((), ("H100",), ("A10", "A10"))),
+    st.lists(st.sampled_from((Origin.MEASURED, Origin.SPEC)), min_size=6, max_size=6),
+    st.lists(st.tuples(st.integers(0, 5), st.sampled_from((None, 40.0, 500.0))), max_size=3),
+)
+def test_by_declared_work_the_table_takes_a_node_where_it_is_done_as_soon_as_fit_and_figures_tell(
+    rates: list[float | None], cards: tuple[str, ...], origins: list[Origin], then: list[tuple[int, float | None]]
+) -> None:
+    nodes = [rated(f"n{n}", rate, *cards, origin=origins[n]) for n, rate in enumerate(rates)]
+    one, wanted = book(*nodes), spec(resources=CARD if cards else Requests(1000, GIB), work=Work(1e14, "fp32"))
+    for which, rate in (*then, (0, rates[0])):
+        if which < len(nodes):
+            one.put_node(rated(f"n{which}", rate, *cards))
+        job, told = Job("jobs/next-1", wanted, images=PINS), dict[str, int]()
+        for there in one.nodes.values():
+            place = fit(job, there, Usage(), now_wall_ms=0)
+            assert isinstance(place, Place)
+            foretold = predicted(wanted, place, one.nodes, ())
+            told |= {there.id: foretold.millis} if foretold is not None else {}
+
+        found = chosen(one, wanted)
+
+        # Figures that differ by less than a twentieth are one.
+        least = min(told.values(), default=0)
+        assert found not in told or told[found] <= 1.05 * max(1.25 * least, least + 10_000)
 
 
 def test_a_pace_that_was_long_enough_counts_while_the_job_still_runs() -> None:

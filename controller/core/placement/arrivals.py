@@ -1,10 +1,12 @@
 """How long it takes until nodes have what a job needs there: its image, and its last checkpoint."""
 
 from itertools import islice
+from typing import Self
 
 import numpy as np
 
 from controller.core.placement.paths import CHECKPOINT, IMAGE, Paths
+from controller.core.placement.rates import Rates
 from controller.core.placement.snapshot import Booleans, Floats, Snapshot
 from headrace.jobs import ImagePin, Job
 
@@ -18,6 +20,8 @@ class Arrivals:
     def __init__(self, snapshot: Snapshot, paths: Paths) -> None:
         self.snapshot = snapshot
         self.paths = paths
+        # Kept beside what is kept of nodes here: both are for all tables, and begin anew once a node is forgotten.
+        self.rates = Rates(snapshot)
         # By image, on which nodes it is, of how many of these that was seen, and what comes of it.
         self._has: dict[str, Booleans] = {}
         self._counts: dict[str, int] = {}
@@ -26,6 +30,12 @@ class Arrivals:
         self._rates: dict[str, Floats] = {}
         self._nothing: Floats = np.zeros(0)
         self._seen = (-1, -1, -1)
+
+    def copy(self, snapshot: Snapshot) -> Self:
+        """The same as of now, of a copy of the snapshot."""
+        twin = type(self)(snapshot, self.paths)
+        twin.rates = self.rates.copy(snapshot)
+        return twin
 
     def most_ms(self, job: Job) -> float:
         """How long it takes at most, were it to bring all over the slowest path that was measured."""

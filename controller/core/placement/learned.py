@@ -16,6 +16,8 @@ from headrace.nodes import Node
 
 # A guess that may be wrong by more than this factor, as often as not, is worse than none.
 _WORST_SPREAD = 1.1
+# Of so many profiles and kinds of hardware it is kept on which node the newest run was.
+_MOST_LAST = 4_096
 
 
 class Learned:
@@ -26,6 +28,8 @@ class Learned:
         self._speeds = Speeds()
         # By hardware on which anything ran, one such run: figures of makers are compared there.
         self._seen: dict[Hardware, PastRun] = {}
+        # On which node a job of a profile was observed last, of those with such hardware; the newest come last.
+        self._last: dict[tuple[Profile, Hardware], str] = {}
         # Attempts of live jobs whose pace was taken.
         self._paced: dict[tuple[str, int], None] = {}
         # Counts when what was told before is not to be used any more.
@@ -34,7 +38,7 @@ class Learned:
 
     def copy(self, nodes: Mapping[str, Node]) -> Self:
         """The same as of now, over nodes that are as its own are."""
-        return with_its_own(self, _nodes=nodes, _speeds=self._speeds.copy())
+        return with_its_own(self, _nodes=nodes, _speeds=self._speeds.copy(), _last=self._last.copy())
 
     def observe(self, profile: Profile, run: PastRun) -> None:
         """A job of that profile took, or would take, so long there."""
@@ -42,6 +46,10 @@ class Learned:
         ran_on = hardware(run.platform, run.devices, node) if node is not None else None
         if ran_on is not None and run.millis > 0 and self._speeds.observe(profile, ran_on, 1000 / run.millis):
             self._seen.setdefault(ran_on, run)
+            self._last.pop((profile, ran_on), None)
+            self._last[profile, ran_on] = run.node
+            if len(self._last) > _MOST_LAST:
+                del self._last[next(iter(self._last))]
             self._is_new = True
 
     def paced(self, job: Job, *, least_ms: int) -> None:
@@ -74,8 +82,7 @@ class Learned:
 
     def speeds(self, spec: JobSpec, places: Sequence[Place]) -> list[Speed | None]:
         """How fast the job would get on at each, in runs a second; `None`: nothing tells, or not well enough."""
-        kinds = [hardware(one.platform, one.devices, self._nodes[one.node]) for one in places]
-        asked = {kind: place for kind, place in zip(kinds, places, strict=True) if kind is not None}
+        kinds, asked = self._asked(places)
         if not asked:
             return [None] * len(places)
         like = next(iter(asked.values()))
@@ -89,6 +96,20 @@ class Learned:
             if speed is not None and speed.spread <= _WORST_SPREAD and (speed.runs or figure is not None)
         }
         return [None if kind is None else told.get(kind) for kind in kinds]
+
+    def told_of(self, spec: JobSpec, places: Sequence[Place]) -> list[str]:
+        """The nodes of which `speeds` tells for these places: where such a job ran last, or whose figures are taken."""
+        profile, (kinds, asked) = profile_of(spec), self._asked(places)
+        found = []
+        for kind, place in zip(kinds, places, strict=True):
+            stands, ran = (place, "") if kind is None else (asked[kind], self._last.get((profile, kind), ""))
+            found.append(ran if ran in self._nodes else stands.node)
+        return found
+
+    def _asked(self, places: Sequence[Place]) -> tuple[list[Hardware | None], dict[Hardware, Place]]:
+        """What hardware these are, and of each one place that stands for all that have it."""
+        kinds = [hardware(one.platform, one.devices, self._nodes[one.node]) for one in places]
+        return kinds, {kind: place for kind, place in zip(kinds, places, strict=True) if kind is not None}
 
     def _figure(self, spec: JobSpec, place: Place) -> float | None:
         node = self._nodes.get(place.node)

@@ -1,6 +1,6 @@
 """How soon jobs of one shape are done, and at which price: among places that are as good, the soonest are chosen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,9 @@ from controller.core.placement.fit import Place, Usage, fit
 from controller.core.placement.learned import Learned
 from controller.core.placement.paths import Paths
 from controller.core.placement.profiles import Profile, profile_of
+from controller.core.placement.rates import Kinds, kinds_of
 from controller.core.placement.snapshot import Booleans, Floats, Integers
+from controller.core.placement.speeds import Speed
 from headrace.changes import replace
 from headrace.jobs import Job, Work
 from headrace.nodes import Node
@@ -44,6 +46,19 @@ class Terms:
         return max(least_ms * self.ratio, least_ms + self.matters_ms)
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """How long it takes on nodes of a make that do so much with such devices; no number: not known.
+
+    If it `was_seen`, a job like it has run on such hardware or on other; else nothing but figures tells.
+    """
+
+    millis: float
+    kinds: Kinds = ()
+    rate: float = _UNKNOWN
+    was_seen: bool = False
+
+
 class Lengths:
     """Of the jobs of one table: in milliseconds, how soon they are done at each place, and what that costs."""
 
@@ -56,7 +71,8 @@ class Lengths:
         self._places: dict[int, tuple[Node, Place]] = {}
         # And where it fits on none that was tried: on which, and when nodes were last other ones then.
         self._nowhere: dict[int, tuple[int, list[int]]] = {}
-        self._millis: dict[tuple[Profile, Work | None], tuple[int, dict[int, float]]] = {}
+        self._rates = arrivals.rates
+        self._known_runs: dict[tuple[Profile, Work | None], tuple[tuple[int, int], dict[int, _Run]]] = {}
 
     def matters(self, job: Job) -> bool:
         """Whether anything is known by which it would be done sooner at one place than at another."""
@@ -74,7 +90,7 @@ class Lengths:
         if best == NOWHERE:
             return key
         alike = np.flatnonzero(key >= level * (best // level))
-        if not differs and not self._are_of_several_makes(alike):
+        if not differs and job.spec.work is None and not self._are_of_several_makes(alike):
             return key
         soonest = alike[self.is_soonest(self.millis(job, alike, which[alike] if which is not None else None))]
         if len(soonest) == len(alike):
@@ -190,11 +206,30 @@ class Lengths:
         known = self._known(job)
         unknown = [make for make in present[:MOST_MAKES] if make not in known]
         self._find_out(job, known, {make: slots[makes == make] for make in unknown})
-        of_make: Floats = np.full(present[-1] + 1, _UNKNOWN)
-        of_make[present] = [known.get(make, _UNKNOWN) for make in present]
+        found = {make: known[make] for make in present if make in known}
+        of_make: Floats = np.full(present[-1] + 1, np.inf)
+        of_make[list(found)] = [one.millis for one in found.values()]
         of_make[np.isnan(of_make)] = np.inf
         runs: Floats = of_make[makes]
+        if job.spec.work is not None:
+            self._weigh(job.spec.work, found, slots, runs)
         return runs
+
+    def _weigh(self, work: Work, known: Mapping[int, _Run], slots: Integers, runs: Floats) -> None:
+        """Of nodes of one make each takes as much longer as it does less by its own figures, where these are known.
+
+        What was seen of a job tells of the node where it was, and what figures tell of the one whose they are.
+        """
+        makes = self._snapshot.make[slots]
+        for kinds in dict.fromkeys(one.kinds for one in known.values()):
+            rates: Floats = np.full(int(makes.max()) + 1, _UNKNOWN)
+            its = {make: one for make, one in known.items() if one.kinds == kinds and one.rate > 0}
+            rates[list(its)] = [one.rate for one in its.values()]
+            times = rates[makes] / self._rates.at(work.precision, kinds, slots)
+            tells = np.isfinite(times)
+            runs[tells] *= times[tells]
+            # Without figures, and without a run, nothing is known of a node.
+            runs[~tells & np.isin(makes, [make for make, one in its.items() if not one.was_seen])] = np.inf
 
     def _arriving(self, job: Job, slots: Integers) -> Floats:
         """How long it takes to bring what it needs: the image that nodes of that make would run, and its checkpoint."""
@@ -211,25 +246,50 @@ class Lengths:
                     found[there] = self._arrivals.of_image(place.pin)[slots[there]]
         return found if saved is None else found + saved[slots]
 
-    def _known(self, job: Job) -> dict[int, float]:
-        key = (profile_of(job.spec), job.spec.work)
-        edition, known = self._millis.get(key, (-1, {}))
-        if edition != self._learned.edition:
+    def _known(self, job: Job) -> dict[int, _Run]:
+        key, work = (profile_of(job.spec), job.spec.work), job.spec.work
+        edition, known = self._known_runs.get(key, ((-1, -1), {}))
+        figures = 0 if work is None else self._rates.renewed(work.precision, [one.kinds for one in known.values()])
+        if edition != (self._learned.edition, figures):
             known = {}
-            self._millis.pop(key, None)
-            self._millis[key] = (self._learned.edition, known)
-            if len(self._millis) > _MOST_KEPT:
-                del self._millis[next(iter(self._millis))]
+            self._known_runs.pop(key, None)
+            self._known_runs[key] = ((self._learned.edition, figures), known)
+            if len(self._known_runs) > _MOST_KEPT:
+                del self._known_runs[next(iter(self._known_runs))]
         return known
 
-    def _find_out(self, job: Job, known: dict[int, float], unknown: dict[int, Integers]) -> None:
+    def _find_out(self, job: Job, known: dict[int, _Run], unknown: dict[int, Integers]) -> None:
         found = {make: self._place(job, make, slots) for make, slots in unknown.items()}
         places = {make: place for make, place in found.items() if place is not None}
+        known |= dict.fromkeys(unknown, _Run(_UNKNOWN))
+        if job.spec.work is not None:
+            places = {make: self._with_figures(job.spec.work, one, unknown[make]) for make, one in places.items()}
         speeds = self._learned.speeds(job.spec, list(places.values()))
-        known |= dict.fromkeys(unknown, _UNKNOWN)
-        known |= {
-            make: 1000 / speed.optimistic for make, speed in zip(places, speeds, strict=True) if speed is not None
-        }
+        told_of = self._learned.told_of(job.spec, list(places.values()))
+        for make, speed, node in zip(places, speeds, told_of, strict=True):
+            known[make] = self._run(job, speed, places[make], node)
+
+    def _with_figures(self, work: Work, place: Place, slots: Integers) -> Place:
+        """Of a place without devices, one as good on a node of that make of whose processors figures are known."""
+        if place.devices or place.platform.emulated:
+            return place
+        own = np.array([self._snapshot.slots[place.node]])
+        for slot in (own, slots):
+            knows = slot[np.isfinite(self._rates.at(work.precision, (), slot))]
+            if len(knows):
+                return replace(place, node=self._snapshot.nodes[int(knows[0])].id)
+        return place
+
+    def _run(self, job: Job, speed: Speed | None, place: Place, told_of: str) -> _Run:
+        """What it takes at a place, as is told of a node."""
+        millis, was_seen = (_UNKNOWN, False) if speed is None else (1000 / speed.optimistic, speed.runs > 0)
+        if job.spec.work is None or place.platform.emulated or told_of not in self._snapshot.slots:
+            # Figures are those of the node's own programs.
+            return _Run(millis, was_seen=was_seen)
+        kinds = kinds_of(place, self._snapshot.nodes[self._snapshot.slots[place.node]])
+        slot = np.array([self._snapshot.slots[told_of]])
+        rate = float(self._rates.at(job.spec.work.precision, kinds, slot)[0])
+        return _Run(millis, kinds, rate, was_seen)
 
     def _place(self, job: Job, make: int, slots: Integers) -> Place | None:
         """What it would have of an empty node of that make, which those at `slots` are of; None: fits on none tried."""
