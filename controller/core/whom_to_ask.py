@@ -1,9 +1,10 @@
 """Whom a job that waits may have leave: the cheapest set of those that may be asked, and where it has room by that."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 
 from controller.core import keeping, precedence, preemption
+from controller.core.amounts import requests_of
 from controller.core.askable import Askable
 from controller.core.book import Book
 from controller.core.least_costs import LeastCosts
@@ -11,13 +12,18 @@ from controller.core.making_room import MOST_LOOKS, Chosen, Nodes, Search, Those
 from controller.core.placement.alternatives import alone, as_asked_alone
 from controller.core.placement.fit import Place
 from controller.core.placement.gang import count_at
+from controller.core.placement.mixtures import choose_mixed
 from controller.core.preemption import Victim
 from controller.core.reading import read
 from controller.core.seen import see_nodes
 from headrace.jobs import Job
+from headrace.nodes import Node
+from headrace.projects import Amount
 
 # How often others are looked for where the places that were found are kept for somebody before the job.
 MOST_AWAY = 4
+# On so many nodes it is looked for room for some tasks with one alternative beside some with another.
+MOST_MIXED = 100
 
 Sought = tuple[tuple[Victim, ...], tuple[Place, ...]]
 
@@ -32,7 +38,8 @@ def sought(book: Book, job: Job) -> Sought | None:
     """The cheapest set of those that may be asked, and the places at which the job's tasks find room by that.
 
     Of alternatives the first tasks of a gang may have what is dear, so that of its project's quota nothing is left for
-    the others: then it is looked for all of them with each alternative alone.
+    the others, or what alone the others may have: then it is looked for all of them with each alternative alone, and
+    after that for some with one beside some with another.
 
     Nobody leaves so that it takes what is kept for those before it. There are none where it finds room though nobody
     leaves, or once those have left that do.
@@ -69,7 +76,7 @@ def _sought_but(book: Book, job: Job, away: dict[str, None]) -> Sought | None:
             victims, places = found
             found = victims, as_asked_alone(job, which, places)
         which += 1
-    return found
+    return found if found is not None or not others else _as_mixture(book, job, away)
 
 
 def _with_room(
@@ -91,6 +98,62 @@ def _nodes(book: Book, job: Job, askable: Askable, away: dict[str, None]) -> Nod
     if len(book.nodes) <= keeping.FEW:
         return Those(book, [node for node in book.nodes.values() if node.id not in away])
     return LeastCosts(book, job, keeping.one_of(book, job), askable, away)
+
+
+def _as_mixture(book: Book, job: Job, away: dict[str, None]) -> Sought | None:
+    """Who leaves so that some tasks of a gang have room with one alternative beside some with another.
+
+    As if all who may be asked left the nodes where it costs least for one task, until there is room for all; of these
+    the dearest stay without whom there still is.
+    """
+    given_back = cache(partial(precedence.given_back, book))
+    askable, tasks = Askable(book, job, given_back), keeping.alike(book, job)
+    whole, few = Chosen(book, job, given_back), _nodes(book, job, askable, away)
+    count, one, rooms = len(tasks), tasks[0], dict[str, int]()
+
+    def room(name: str, leaving: Sequence[Victim]) -> int:
+        node = book.nodes[name]
+        return count_at(one, node, whole.usage(node, leaving), count, now_wall_ms=book.wall_ms)
+
+    leave: dict[str, Victim] = {}
+    while sum(rooms.values()) < count and len(rooms) < MOST_MIXED and few.next_least is not None:
+        for _, _, slot in sorted(few.more()):
+            node = book.snapshot.nodes[slot]
+            here = sorted(askable.at(node), key=lambda victim: (victim.cost, victim.id))
+            for victim in here:
+                if victim.id not in leave and whole.may_leave([*leave.values(), victim]):
+                    leave[victim.id] = victim
+            rooms[node.id] = room(node.id, [victim for victim in here if victim.id in leave])
+            if sum(rooms.values()) >= count or len(rooms) >= MOST_MIXED:
+                break
+    at = {name: [victim for victim in leave.values() if name in victim.nodes] for name in rooms}
+    if sum(rooms.values()) < count:
+        return None
+    needed = preemption.needed(list(leave.values()), count, nodes=at, room=room, most_looks=MOST_LOOKS)
+    return _mixed_at(book, job, [book.nodes[name] for name in at], needed, given_back)
+
+
+def _mixed_at(
+    book: Book, job: Job, nodes: Sequence[Node], leaving: tuple[Victim, ...], given_back: Callable[[str], Amount]
+) -> Sought | None:
+    """Places for the tasks on these nodes once these have left, where the quota has room for that."""
+    tasks = keeping.alike(book, job)
+    for prices in ((), tuple([one.count for one in requests_of(job.spec)])):
+        chosen = Chosen(book, job, given_back)
+        chosen.leave(leaving)
+        usages = {node.id: chosen.usage(node, ()) for node in nodes}
+        found = choose_mixed(tasks[0], len(tasks), nodes, usages.__getitem__, now_wall_ms=book.wall_ms, prices=prices)
+        if not isinstance(found, int) and _have_room_in_quota(chosen, tasks, found):
+            return leaving, found
+    return None
+
+
+def _have_room_in_quota(chosen: Chosen, tasks: Sequence[Job], places: Sequence[Place]) -> bool:
+    for task, place in zip(tasks, places, strict=True):
+        if not chosen.is_within_quota(task, place, ()):
+            return False
+        chosen.add(task, (), place)
+    return True
 
 
 def _without_needless(search: Search, nodes: Nodes, fewer: Chosen) -> Chosen:
