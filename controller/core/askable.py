@@ -22,7 +22,8 @@ class Askable:
     def __init__(self, book: Book, job: Job, given_back: Callable[[str], Amount]) -> None:
         """So much is `given_back` by others of a project that are about to leave."""
         self._book, self._job, self._given_back = book, job, given_back
-        claims_own = preemption.claims_its_own(job, book.projects, precedence.made_free(book, job.spec.project))
+        beside = precedence.made_free(book, job.spec.project, job)
+        claims_own = preemption.claims_its_own(job, book.projects, beside)
         # For nothing, where only who is less urgent may be asked.
         self.asks = book.projects.expected(job) if claims_own else NOTHING
         self._known: dict[str, Victim | None] = {}

@@ -39,16 +39,20 @@ def rules(book: Book) -> preemption.Rules:
     return preemption.Rules(policy.preempting_priority, policy.preemptions_max, policy.standstill_ms)
 
 
-def made_free(book: Book, project: str) -> Amount:
-    """What others are about to leave for jobs of a project."""
+def made_free(book: Book, project: str, before: Job | None = None) -> Amount:
+    """What others are about to leave for jobs of a project; where a job is given, for those that come before it."""
     waiting = [book.jobs[one] for one in book.turns.claims]
-    return _sum(book.projects.expected(job) for job in waiting if job.spec.project == project)
+    own = [job for job in waiting if job.spec.project == project]
+    return _sum(book.projects.expected(job) for job in own if before is None or not _comes_after(book, job, before))
 
 
 def claims_after(book: Book, job: Job) -> dict[str, Claim]:
     """Room that others leave for jobs that come after this one: it is this one's, if it needs it."""
-    claims = book.turns.claims
-    return {one: claim for one, claim in claims.items() if in_order(book, [book.jobs[one], job])[0].id == job.id}
+    return {one: claim for one, claim in book.turns.claims.items() if _comes_after(book, book.jobs[one], job)}
+
+
+def _comes_after(book: Book, one: Job, job: Job) -> bool:
+    return in_order(book, [one, job])[0].id == job.id
 
 
 def given_back(book: Book, project: str) -> Amount:
@@ -322,7 +326,9 @@ def may_ask(book: Book, job: Job) -> bool:
     """Whether others may have to leave for a job that has found no place, and were not asked to yet."""
     if job.id in book.turns.claims:
         return False
-    return preemption.may_ask(job, book.projects, rules(book), made_free(book, job.spec.project))
+    # What is made free for those after it would give way to it.
+    beside = made_free(book, job.spec.project, job) if book.projects.has_quotas else NOTHING
+    return preemption.may_ask(job, book.projects, rules(book), beside)
 
 
 def retry_due(book: Book) -> bool:

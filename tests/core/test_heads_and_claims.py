@@ -129,6 +129,60 @@ def test_what_others_leave_for_a_job_is_not_for_one_that_comes_after_it() -> Non
     assert list(world.cluster.book.turns.claims) == ["gang"]
 
 
+def lent_to_others(own_cores: int, *, nodes: int) -> Controller:
+    """Nodes of four cores, which others have borrowed, and a project with so many cores of its own."""
+    declared = {"own": Declared(quota=Quota(cpu_millis=own_cores * 1000)), "lent": Declared(quota=Quota(cpu_millis=0))}
+    controller = Controller(declared)
+    for number in range(nodes):
+        controller.node(f"n{number}", description(cpu_millis=4000))
+    controller.settle()
+    for _ in range(nodes):
+        controller.submit(wanted(project="lent", resources=asks(4)))
+    controller.settle()
+    return controller
+
+
+def test_what_others_leave_for_one_of_its_project_after_it_is_for_a_job_that_claims_its_own() -> None:
+    controller = lent_to_others(4, nodes=2)
+    late = controller.submit(wanted(project="own", priority=40, resources=asks(4)))
+    controller.settle()
+    asked = dict(controller.book.turns.claims)
+    assert list(asked) == [late.id]
+
+    first = controller.submit(wanted(project="own", priority=60, resources=asks(4)))
+    controller.settle()
+
+    # Of what is lent no more goes back than is its own: for the other one nobody leaves any more.
+    claims = controller.book.turns.claims
+    assert list(claims) == [first.id]
+    assert claims[first.id].leaving == asked[late.id].leaving
+    assert len([job for job in controller.book.jobs.values() if job.state is JobState.FREEZING]) == 1
+
+
+def test_what_others_leave_for_one_of_its_project_before_it_counts_as_what_it_has() -> None:
+    controller = lent_to_others(4, nodes=2)
+    first = controller.submit(wanted(project="own", priority=60, resources=asks(4)))
+    controller.settle()
+
+    controller.submit(wanted(project="own", priority=40, resources=asks(4)))
+    controller.settle()
+
+    assert list(controller.book.turns.claims) == [first.id]
+
+
+def test_what_gives_way_may_be_too_little_and_the_rest_of_its_own_is_given_back_beside_it() -> None:
+    controller = lent_to_others(6, nodes=2)
+    late = controller.submit(wanted(project="own", priority=40, resources=asks(4)))
+    controller.settle()
+
+    gang = controller.submit(wanted(project="own", priority=60, resources=asks(3), task_count=2))
+    controller.settle()
+
+    assert list(controller.book.turns.claims) == [gang.id]
+    assert controller.book.jobs[late.id].state is JobState.QUEUED
+    assert len([job for job in controller.book.jobs.values() if job.state is JobState.FREEZING]) == 2
+
+
 def low_and_urgent(few: int, monkeypatch: pytest.MonkeyPatch) -> Controller:
     """Six nodes, with a job on each that may have to leave."""
     monkeypatch.setattr(keeping, "FEW", few)
