@@ -26,30 +26,31 @@ class Askable:
         claims_own = preemption.claims_its_own(job, book.projects, beside)
         # For nothing, where only who is less urgent may be asked.
         self.asks = book.projects.expected(job) if claims_own else NOTHING
-        self._known: dict[str, Victim | None] = {}
+        self._rules, self._known = precedence.rules(book), dict[str, Victim | None]()
         self.claims = precedence.claims_after(book, job)
 
     def at(self, node: Node) -> list[Victim]:
         """Those that are at a node."""
         if node.state is not NodeState.READY:
             return []
-        found = dict[str, Victim]()
-        for here in self._book.jobs_at(node.id):
-            if here.node == node.id:
+        found, own = dict[str, Victim](), node.id
+        for here in self._book.jobs_at(own):
+            if here.node == own:
                 name = here.gang or here.id
                 if name not in self._known:
                     self._known[name] = self._victim(self._book.jobs[name])
                 victim = self._known[name]
                 if victim is not None:
                     found[name] = victim
-        claimed = [self._claimed(name, claim) for name, claim in self.claims.items() if node.id in claim.at]
+        claimed = [self._claimed(name, claim) for name, claim in self.claims.items() if own in claim.at]
         return [*found.values(), *claimed]
 
     def has(self, victim: Victim, node: Node) -> tuple[int, int, int]:
         """What of a node is free once it has left: cores, memory, and devices at most."""
+        own = node.id
         if victim.is_claim:
-            return amounts(self.claims[victim.id].at[node.id])
-        here = [task for task in map(self._book.jobs.__getitem__, victim.tasks) if task.node == node.id]
+            return amounts(self.claims[victim.id].at[own])
+        here = [task for task in map(self._book.jobs.__getitem__, victim.tasks) if task.node == own]
         return (
             sum(one.spec.resources.cpu_millis for one in here),
             sum(one.spec.resources.memory_bytes for one in here),
@@ -67,7 +68,7 @@ class Askable:
         book, job = self._book, self._job
         if other.id == job.preemptor or not _may_leave(book, other):
             return None
-        lower = preemption.is_lower(job, other, precedence.rules(book))
+        lower = preemption.is_lower(job, other, self._rules)
         if not lower and self.asks == NOTHING:
             return None
         tasks = book.tasks(other) if other.is_gang else [other]
@@ -75,7 +76,7 @@ class Askable:
         for task in tasks:
             its = book.projects.holding(task.id)
             amount = amount.plus(its)
-            cost += preemption.cost(task, its, wall_ms=book.wall_ms, rules=precedence.rules(book))
+            cost += preemption.cost(task, its, wall_ms=book.wall_ms, rules=self._rules)
         if not lower and not self._has_borrowed(other, amount):
             return None
         borrower = "" if lower else other.spec.project
@@ -112,5 +113,6 @@ def leaving_anyway(book: Book, node: Node) -> dict[str, None]:
     """Who is about to leave a node that reports, for whatever reason: their room is as good as free."""
     if node.state is not NodeState.READY:
         return {}
-    here = (one for one in book.jobs_at(node.id) if one.node == node.id)
+    own = node.id
+    here = (one for one in book.jobs_at(own) if one.node == own)
     return {one.id: None for one in here if one.state in (JobState.FREEZING, JobState.CANCELLING)}

@@ -63,4 +63,4 @@ def _asked(book: Book, job: Job, why: str) -> None:
         # It has a place to go; what was not brought there yet is brought while it stands still.
         moves.freeze(book, job, ())
     else:
-        preempting.leaves(book, job, f"had to leave: {why}")
+        preempting.leaves(book, job, f"had to leave: {why}", preempting.Elsewhere(book))

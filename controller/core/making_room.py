@@ -65,7 +65,7 @@ class Those:
 
 
 class Chosen:
-    """Who leaves for the tasks so far, and where these are then."""
+    """Who leaves for the tasks so far, and where these are then. The snapshot has seen all nodes."""
 
     def __init__(self, book: Book, job: Job, given_back: Callable[[str], Amount]) -> None:
         self.book, self._job, self._given_back = book, job, given_back
@@ -113,7 +113,9 @@ class Chosen:
         gone = self._gone_at(node)
         if leaving:
             gone = {task: None for one in leaving for task in one.tasks} | gone
-        held = self.book.usage_once_gone(node.id, gone, waiting=self._job.id)
+        held = self.book.snapshot.usages[self.book.snapshot.slots[node.id]]
+        if gone:
+            held = self.book.usage_once_gone(node.id, gone, waiting=self._job.id)
         for task, devices in self._coming.get(node.id, ()):
             held = held.plus(task.spec, devices)
         return held
@@ -157,6 +159,14 @@ class _Found:
     place: Place
 
 
+@dataclass(frozen=True, slots=True)
+class _There:
+    """Who may be asked to leave a node, and what of it each has; and what has to become free of it at least."""
+
+    others: list[tuple[Victim, tuple[int, int, int]]]
+    lacks: list[int]
+
+
 class Search:
     """Room for the tasks of a job one after the other, each beside what was found for those before it.
 
@@ -181,6 +191,8 @@ class Search:
         self._bounds: dict[int, float] = {}
         self._least: dict[int, float] = {}
         self._known: dict[int, _Found] = {}
+        # And who is at each slot, as far as it was looked at.
+        self._there: dict[int, _There] = {}
         self._heap: list[tuple[float, int, int]] = []
         # Where it was looked at closer since who may leave was last another question.
         self._seen: list[int] = []
@@ -226,9 +238,8 @@ class Search:
 
     def _look(self, task: Job, slot: int) -> None:
         """Finds out more of what it costs at a slot: first by amounts, then who has to leave."""
-        node = self._book.snapshot.nodes[slot]
         if slot not in self._bounds:
-            self._bounds[slot] = max(self._least[slot], self._at_least(task, node))
+            self._bounds[slot] = max(self._least[slot], self._at_least(task, slot))
             self._put(slot, self._bounds[slot])
             return
         self._closer += 1
@@ -236,7 +247,7 @@ class Search:
         self.looked_at[slot] = None
         # A half more, so that what costs as much is found, too.
         below = min((one.cost for one in self._known.values()), default=math.inf) + 0.5
-        there = self._at(task, node, below / _MILLION)
+        there = self._at(task, slot, below / _MILLION)
         if there is None:
             self._put(slot, below)
         else:
@@ -249,6 +260,7 @@ class Search:
             changed = self._book.snapshot.slots[name]
             self._known.pop(changed, None)
             self._bounds.pop(changed, None)
+            self._there.pop(changed, None)
             if changed in self._nodes and changed not in self._but:
                 self._put(changed, 0.0)
         if self.chosen.is_bound:
@@ -258,50 +270,56 @@ class Search:
                     self._put(seen, self._bounds[seen])
             self._seen = []
 
-    def _at_least(self, task: Job, node: Node) -> float:
-        victims = [(_cost([one]), has) for one, has in self._others(node).items()]
-        found = preemption.at_least(self._lacks(task, node), victims)
+    def _at_least(self, task: Job, slot: int) -> float:
+        there = self._who_is_there(task, slot)
+        victims = [(_cost([one]), has) for one, has in there.others]
+        found = preemption.at_least(there.lacks, victims)
         return float(math.floor(found)) if found < math.inf else found
 
+    def _who_is_there(self, task: Job, slot: int) -> _There:
+        """Of a node for a task; all tasks ask for the same. It holds until somebody is chosen who is there."""
+        if slot not in self._there:
+            node = self._book.snapshot.nodes[slot]
+            self._there[slot] = _There(self._others(node), self._lacks(task, node))
+        return self._there[slot]
+
     def _lacks(self, task: Job, node: Node) -> list[int]:
-        """What has to become free of a node at least: cores, memory, whole devices."""
-        has, held = node.description.capacity, self.chosen.usage(node, ())
-        touched = held.touched
-        idle = sum(one.id not in touched for one in node.devices)
-        free = (has.cpu_millis - held.cpu_millis, has.memory_bytes - held.memory_bytes, idle)
+        free = free_amounts(node, self.chosen.usage(node, ()))
         return [max(0, wanted - left) for wanted, left in zip(least(task).in_sum, free, strict=True)]
 
-    def _others(self, node: Node) -> dict[Victim, tuple[int, int, int]]:
-        """Who may be asked to leave a node, and what of it each has."""
+    def _others(self, node: Node) -> list[tuple[Victim, tuple[int, int, int]]]:
         askable = self._askable
         if askable is None:
-            return {}
-        return {one: askable.has(one, node) for one in askable.at(node) if one.id not in self.chosen.victims}
+            return []
+        return [(one, askable.has(one, node)) for one in askable.at(node) if one.id not in self.chosen.victims]
 
-    def _at(self, task: Job, node: Node, below: float) -> _Found | None:
+    def _at(self, task: Job, slot: int, below: float) -> _Found | None:
         """Who leaves a node for a task, at a cost `below` that, and the place that it has then."""
-        others, lacks = self._others(node), self._lacks(task, node)
-        has = {one.id: its for one, its in others.items()}
+        node, there = self._book.snapshot.nodes[slot], self._who_is_there(task, slot)
+        has = {one.id: its for one, its in there.others}
+
+        def are_too_few(leaving: Sequence[Victim]) -> bool:
+            return any(lack > sum([has[one.id][what] for one in leaving]) for what, lack in enumerate(there.lacks))
 
         def place(leaving: Sequence[Victim]) -> Place | None:
-            # To have `fit` look takes much longer than this.
-            if any(lack > sum([has[one.id][what] for one in leaving]) for what, lack in enumerate(lacks)):
-                return None
             self._looks += 1
             return self._fitting(task, node, leaving)
 
-        there = place(())
-        if there is not None:
-            return _Found(0, (), there)
-        chosen = preemption.cheapest(
-            list(others),
-            enough=lambda leaving: place(leaving) is not None,
-            allowed=self._may_leave,
-            below=below,
-            exact=self._looks < MOST_LOOKS and self._sets < MOST_SETS,
-        )
-        there = place(chosen) if chosen else None
-        return _Found(_cost(chosen), chosen, there) if chosen and there is not None else None
+        def cheapest(enough: Callable[[Sequence[Victim]], bool]) -> tuple[Victim, ...] | None:
+            is_exact = self._looks < MOST_LOOKS and self._sets < MOST_SETS
+            victims = [one for one, _ in there.others]
+            return preemption.cheapest(victims, enough=enough, allowed=self._may_leave, below=below, exact=is_exact)
+
+        free = place(()) if not are_too_few(()) else None
+        if free is not None:
+            return _Found(0, (), free)
+        # To have `fit` look takes much longer than to add amounts, and mostly these tell all.
+        chosen = cheapest(lambda leaving: not are_too_few(leaving))
+        found = place(chosen) if chosen else None
+        if chosen and found is None:
+            chosen = cheapest(lambda leaving: not are_too_few(leaving) and place(leaving) is not None)
+            found = place(chosen) if chosen else None
+        return _Found(_cost(chosen), chosen, found) if chosen and found is not None else None
 
     def _fitting(self, task: Job, node: Node, leaving: Sequence[Victim]) -> Place | None:
         held, now_ms = self.chosen.usage(node, leaving), self._book.wall_ms
@@ -318,6 +336,13 @@ class Search:
     def _may_leave(self, leaving: Sequence[Victim]) -> bool:
         self._sets += 1
         return self.chosen.may_leave(leaving)
+
+
+def free_amounts(node: Node, held: Usage) -> tuple[int, int, int]:
+    """What is free of a node: cores, memory, whole devices; less than nothing where more is held than there is."""
+    has, touched = node.description.capacity, held.touched
+    idle = sum(one.id not in touched for one in node.devices)
+    return has.cpu_millis - held.cpu_millis, has.memory_bytes - held.memory_bytes, idle
 
 
 def _cost(victims: Sequence[Victim]) -> int:

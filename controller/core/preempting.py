@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from controller.core import backoff, gangs, keeping, moves, precedence
+from controller.core.affordable import affordable
 from controller.core.book import Book
 from controller.core.fairness import behind, rank
 from controller.core.model import moved
-from controller.core.placement.demand import demand_of
+from controller.core.placement.demand import Demand, demand_of
 from controller.core.placement.fit import Place, bound
+from controller.core.placement.lengths import NOWHERE
 from controller.core.preemption import Victim
 from controller.core.turns import Claim
 from controller.core.whom_to_ask import is_ready, sought
@@ -117,6 +121,7 @@ def _make_room(book: Book, job: Job, victims: tuple[Victim, ...], places: tuple[
     book.turns.claims[job.id] = Claim(nodes, specs, at, until_ms, leaving)
     for node in at:
         book.touch(node)
+    elsewhere = Elsewhere(book)
     for victim, other in zip(victims, leave, strict=True):
         why = f"{job.name} has its project's own back" if victim.borrower else f"{job.name} is more urgent"
         book.note(other.name, "JOB_PREEMPTED", f"asked to save and leave: {why}")
@@ -124,7 +129,7 @@ def _make_room(book: Book, job: Job, victims: tuple[Victim, ...], places: tuple[
         if not victim.borrower:
             # If it waited for long, its turn may be the first. It would have its room back, and be asked again.
             asked = behind(replace(asked, preemption_count=asked.preemption_count + 1), job)
-        leaves(book, asked, f"had to leave: {why}")
+        leaves(book, asked, f"had to leave: {why}", elsewhere)
     for one in late:
         # At once: what has been left for it would be another's until it asked again.
         found = sought(book, book.jobs[one])
@@ -154,7 +159,31 @@ def _unclaimed(book: Book, job: str) -> None:
     book.capacity_changed()
 
 
-def leaves(book: Book, job: Job, reason: str) -> None:
+class Elsewhere:
+    """Where those go on that leave in one event, in which room becomes but less; not where it is kept for others."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._kept = dict.fromkeys(node for one in book.turns.kept.values() for node in one.nodes)
+        # Shapes of jobs for which no node had room, whichever it is that they leave.
+        self._full: dict[Demand, None] = {}
+
+    def place(self, job: Job) -> Place | None:
+        """The best place for a job but the one it has."""
+        book, less = self._book, affordable(self._book, job)
+        demand = demand_of(less)
+        if demand in self._full:
+            return None
+        found = moves.elsewhere(book, job, without=self._kept)
+        if isinstance(found, Place):
+            return found
+        kept = [book.snapshot.slots[name] for name in self._kept if name in book.snapshot.slots]
+        if not (np.delete(book.tables.table(demand, less).key, kept) > NOWHERE).any():
+            self._full[demand] = None
+        return None
+
+
+def leaves(book: Book, job: Job, reason: str, elsewhere: Elsewhere) -> None:
     """It saves and leaves; if there is room for it elsewhere, it goes on there, and what it needs there is brought.
 
     What it loses by that, if it saves nothing, does not count for its `timeouts.run`.
@@ -163,9 +192,8 @@ def leaves(book: Book, job: Job, reason: str) -> None:
     if job.is_gang:
         gangs.regroup(book, job, reason)
         return
-    kept = dict.fromkeys(node for one in book.turns.kept.values() for node in one.nodes)
-    place = moves.elsewhere(book, job, without=kept)
-    if job.state is JobState.RUNNING and isinstance(place, Place):
+    place = elsewhere.place(job) if job.state is JobState.RUNNING else None
+    if place is not None:
         moves.freeze(book, moves.begin(book, job, place), ())
     else:
         book.put(moved(job, JobState.FREEZING, reason=reason))

@@ -192,12 +192,14 @@ def needed(
     *,
     nodes: Mapping[str, Sequence[Victim]],
     room: Callable[[str, Sequence[Victim]], int],
+    at_most: Callable[[str, Sequence[Victim]], int],
     most_looks: int,
 ) -> tuple[Victim, ...]:
     """Those without whom so many tasks have no places on these `nodes`: of the others the dearest stay first.
 
-    Each node has those who leave it; `room` is for how many tasks it has room once some of these have left. To count a
-    task is a look: after so many of them whoever is left leaves.
+    Each node has those who leave it; `room` is for how many tasks it has room once some of these have left, and
+    `at_most` for how many by what can be told without a look. To count a task is a look: after so many of them whoever
+    is left leaves.
     """
     left = {node: list(its) for node, its in nodes.items()}
     rooms = {node: room(node, its) for node, its in left.items()}
@@ -208,18 +210,20 @@ def needed(
     all_rooms = sum(rooms.values())
     looks, kept = all_rooms + len(rooms), {one.id: one for one in chosen}
     for one in sorted(chosen, key=lambda one: (-one.cost, one.id)):
+        others = {node: [other for other in left[node] if other is not one] for node in at.get(one.id, ())}
+        if all_rooms + sum(min(0, at_most(node, its) - rooms[node]) for node, its in others.items()) < count:
+            continue
         without: dict[str, int] = {}
-        for node in at.get(one.id, ()):
+        for node, its in others.items():
             if looks >= most_looks:
                 return tuple(kept.values())
-            without[node] = room(node, [other for other in left[node] if other is not one])
+            without[node] = room(node, its)
             looks += without[node] + 1
         fewer = all_rooms - sum(rooms[node] for node in without) + sum(without.values())
         if fewer >= count:
             all_rooms, rooms = fewer, {**rooms, **without}
             del kept[one.id]
-            for node in without:
-                left[node].remove(one)
+            left |= others
     return tuple(kept.values())
 
 

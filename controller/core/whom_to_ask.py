@@ -8,8 +8,9 @@ from controller.core.amounts import requests_of
 from controller.core.askable import Askable
 from controller.core.book import Book
 from controller.core.least_costs import LeastCosts
-from controller.core.making_room import MOST_LOOKS, Chosen, Nodes, Search, Those
+from controller.core.making_room import MOST_LOOKS, Chosen, Nodes, Search, Those, free_amounts
 from controller.core.placement.alternatives import alone, as_asked_alone
+from controller.core.placement.demand import least
 from controller.core.placement.fit import Place
 from controller.core.placement.gang import count_at
 from controller.core.placement.mixtures import choose_mixed
@@ -90,7 +91,7 @@ def _with_room(
     search = Search(Chosen(book, job, given_back), keeping.alike(book, job), nodes, askable, but)
     if not all(map(search.found, search.tasks)):
         return None, search.looked_at if search.is_cut_short else {}
-    chosen = _without_needless(search, nodes, Chosen(book, job, given_back))
+    chosen = _without_needless(search, nodes, Chosen(book, job, given_back), askable)
     return (tuple(chosen.victims.values()), tuple(chosen.places)), {}
 
 
@@ -98,6 +99,30 @@ def _nodes(book: Book, job: Job, askable: Askable, away: dict[str, None]) -> Nod
     if len(book.nodes) <= keeping.FEW:
         return Those(book, [node for node in book.nodes.values() if node.id not in away])
     return LeastCosts(book, job, keeping.one_of(book, job), askable, away)
+
+
+class _Rooms:
+    """For how many tasks of a gang each node has room once some have left it; nobody leaves yet in `chosen`."""
+
+    def __init__(self, chosen: Chosen, askable: Askable, tasks: Sequence[Job]) -> None:
+        self._chosen, self._askable, self._count, self._task = chosen, askable, len(tasks), tasks[0]
+        self._asked = least(tasks[0]).in_sum
+        self._free: dict[str, tuple[int, int, int]] = {}
+
+    def count(self, name: str, leaving: Sequence[Victim]) -> int:
+        """For how many, and no more than there are."""
+        node, now_ms = self._chosen.book.nodes[name], self._chosen.book.wall_ms
+        return count_at(self._task, node, self._chosen.usage(node, leaving), self._count, now_wall_ms=now_ms)
+
+    def at_most(self, name: str, leaving: Sequence[Victim]) -> int:
+        """The same as far as amounts tell, for which nothing is looked at."""
+        node = self._chosen.book.nodes[name]
+        if name not in self._free:
+            self._free[name] = free_amounts(node, self._chosen.usage(node, ()))
+        has = [self._askable.has(one, node) for one in leaving]
+        amounts = zip(self._asked, self._free[name], strict=True)
+        rooms = [(free + sum(its[what] for its in has)) // one for what, (one, free) in enumerate(amounts) if one]
+        return min([self._count, *rooms])
 
 
 def _as_mixture(book: Book, job: Job, away: dict[str, None]) -> Sought | None:
@@ -109,13 +134,7 @@ def _as_mixture(book: Book, job: Job, away: dict[str, None]) -> Sought | None:
     given_back = cache(partial(precedence.given_back, book))
     askable, tasks = Askable(book, job, given_back), keeping.alike(book, job)
     whole, few = Chosen(book, job, given_back), _nodes(book, job, askable, away)
-    count, one, rooms = len(tasks), tasks[0], dict[str, int]()
-
-    def room(name: str, leaving: Sequence[Victim]) -> int:
-        node = book.nodes[name]
-        return count_at(one, node, whole.usage(node, leaving), count, now_wall_ms=book.wall_ms)
-
-    leave: dict[str, Victim] = {}
+    count, each, rooms, leave = len(tasks), _Rooms(whole, askable, tasks), dict[str, int](), dict[str, Victim]()
     while sum(rooms.values()) < count and len(rooms) < MOST_MIXED and few.next_least is not None:
         for _, _, slot in sorted(few.more()):
             node = book.snapshot.nodes[slot]
@@ -123,14 +142,20 @@ def _as_mixture(book: Book, job: Job, away: dict[str, None]) -> Sought | None:
             for victim in here:
                 if victim.id not in leave and whole.may_leave([*leave.values(), victim]):
                     leave[victim.id] = victim
-            rooms[node.id] = room(node.id, [victim for victim in here if victim.id in leave])
+            rooms[node.id] = each.count(node.id, [victim for victim in here if victim.id in leave])
             if sum(rooms.values()) >= count or len(rooms) >= MOST_MIXED:
                 break
     at = {name: [victim for victim in leave.values() if name in victim.nodes] for name in rooms}
     if sum(rooms.values()) < count:
         return None
-    needed = preemption.needed(list(leave.values()), count, nodes=at, room=room, most_looks=MOST_LOOKS)
+    needed = _needed(list(leave.values()), count, at, each)
     return _mixed_at(book, job, [book.nodes[name] for name in at], needed, given_back)
+
+
+def _needed(
+    chosen: Sequence[Victim], count: int, at: Mapping[str, Sequence[Victim]], rooms: _Rooms
+) -> tuple[Victim, ...]:
+    return preemption.needed(chosen, count, nodes=at, room=rooms.count, at_most=rooms.at_most, most_looks=MOST_LOOKS)
 
 
 def _mixed_at(
@@ -156,7 +181,7 @@ def _have_room_in_quota(chosen: Chosen, tasks: Sequence[Job], places: Sequence[P
     return True
 
 
-def _without_needless(search: Search, nodes: Nodes, fewer: Chosen) -> Chosen:
+def _without_needless(search: Search, nodes: Nodes, fewer: Chosen, askable: Askable) -> Chosen:
     """What was found, with fewer, where for the first tasks some were chosen that are needless since others leave, too.
 
     In `fewer` nobody leaves yet.
@@ -169,12 +194,7 @@ def _without_needless(search: Search, nodes: Nodes, fewer: Chosen) -> Chosen:
         for name in victim.nodes:
             if book.snapshot.slots[name] in nodes:
                 at.setdefault(name, []).append(victim)
-
-    def room(name: str, leaving: Sequence[Victim]) -> int:
-        node = book.nodes[name]
-        return count_at(tasks[0], node, fewer.usage(node, leaving), len(tasks), now_wall_ms=book.wall_ms)
-
-    needed = preemption.needed(list(found.victims.values()), len(tasks), nodes=at, room=room, most_looks=MOST_LOOKS)
+    needed = _needed(list(found.victims.values()), len(tasks), at, _Rooms(fewer, askable, tasks))
     if len(needed) == len(found.victims):
         return found
     fewer.leave(needed)

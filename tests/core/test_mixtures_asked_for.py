@@ -106,6 +106,12 @@ def test_a_gang_has_others_leave_wherever_its_tasks_have_places_by_that_with_wha
     assert not leave or have_places(leave)
 
 
+def test_who_leaves_is_who_has_what_is_asked_for_though_others_have_as_much() -> None:
+    nodes = [(8, [(KINDS[1], MAY_LEAVE), (KINDS[0], MAY_LEAVE), (KINDS[1], MAY_LEAVE)])]
+
+    assert [job.id for job in submitted(cluster(nodes), [AcceleratorRequest(1, 'model == "H100"')], 1)] == ["on-0-1"]
+
+
 def of_another_project(nodes: Drawn, count: int, own: int, others: int) -> list[str]:
     """Who leaves for what is a project's own, in thousandths of devices, where others have so much that is theirs."""
     declared = {"own": Declared(quota=Quota(device_millis=own)), "lent": Declared(quota=Quota(device_millis=others))}

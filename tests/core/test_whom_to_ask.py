@@ -1,6 +1,7 @@
 """Who has to leave, of all that run on several nodes: the cheapest set of them, found without a look at each set."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain, combinations
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.core import making_room, preemption
+from controller.core import making_room, moves, preemption
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
 from controller.core.fairness import Fading
@@ -17,7 +18,7 @@ from controller.core.placement.fit import Place, Unfit, Usage, fit
 from controller.core.preemption import Victim, at_least, gives_back_no_more_than_borrowed
 from controller.core.projects import Projects
 from headrace.attempts import Attempt, AttemptState
-from headrace.jobs import Job, JobState, Requests
+from headrace.jobs import Exclusion, Job, JobState, Requests
 from headrace.nodes import Engine, Node, NodeState
 from headrace.projects import Declared, Quota
 from tests.core.small_world import AMD64, GIB, PINS, description, spec
@@ -41,15 +42,15 @@ def running(name: str, at: str, cores: int, ran_s: int) -> Job:
     return Job(f"jobs/{name}", wanted, state=JobState.RUNNING, images=PINS, epoch=1, node=at, attempts=(attempt,))
 
 
-def cluster(*nodes: list[tuple[int, int]]) -> Cluster:
-    """Nodes with jobs of so many cores, which have run for so many seconds."""
+def cluster(*nodes: list[tuple[int, int]], idle: tuple[Node, ...] = ()) -> Cluster:
+    """Nodes with jobs of so many cores, which have run for so many seconds, and others without any."""
     names = [f"n{number:03}" for number in range(len(nodes))]
     jobs = tuple(
         running(f"{name}-{number}", name, cores, ran_s)
         for name, some in zip(names, nodes, strict=True)
         for number, (cores, ran_s) in enumerate(some)
     )
-    found = Cluster(Book("cluster-1", Policy(), jobs, tuple(node(name) for name in names)))
+    found = Cluster(Book("cluster-1", Policy(), jobs, (*(node(name) for name in names), *idle)))
     found.handle(Ticked(1_000, WALL_MS))
     return found
 
@@ -148,7 +149,38 @@ def test_most_nodes_need_no_closer_look(looks: list[object]) -> None:
 
 def test_a_gang_needs_no_look_at_each_node_for_each_task(looks: list[object]) -> None:
     assert len(asked(cluster(*[[(3, 5)] * 2] * 50), 3, tasks=20)) == 20
-    assert len(looks) < 200
+    # One for each task, where amounts tell who has to leave.
+    assert len(looks) == 20
+
+
+def test_for_those_who_leave_that_are_alike_it_is_found_out_once_that_there_is_no_room_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small = replace(node("small"), description=description(cpu_millis=3000))
+    world, sought, elsewhere = cluster(*[[(3, 5)] * 2] * 6, idle=(small,)), list[str](), moves.elsewhere
+
+    def counted(book: Book, job: Job, **others: Any) -> Place | str:
+        sought.append(job.id)
+        return elsewhere(book, job, **others)
+
+    monkeypatch.setattr(moves, "elsewhere", counted)
+    leave = asked(world, CORES, tasks=6)
+
+    assert len(leave) == 12
+    assert [job.migration.target for job in leave if job.migration is not None] == ["small"]
+    assert len(sought) == 2
+
+
+def test_one_that_keeps_away_from_the_room_that_there_is_elsewhere_leaves_it_to_the_next_one() -> None:
+    small = replace(node("small"), description=description(cpu_millis=3000))
+    worlds = [cluster(*[[(3, 5)] * 2] * 6, idle=(small,)) for _ in range(2)]
+    [first] = [job for job in asked(worlds[0], CORES, tasks=6) if job.migration is not None]
+    away = (Exclusion("small", "failed there", WALL_MS + 10**9),)
+    worlds[1].book.put(replace(worlds[1].book.jobs[first.id], exclusions=away))
+
+    [other] = [job for job in asked(worlds[1], CORES, tasks=6) if job.migration is not None]
+
+    assert other.id != first.id
 
 
 def test_of_very_many_sets_some_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
