@@ -196,13 +196,20 @@ class Search:
         self._heap: list[tuple[float, int, int]] = []
         # Where it was looked at closer since who may leave was last another question.
         self._seen: list[int] = []
-        self.looked_at: dict[int, None] = {}
+        self._fruitless: dict[int, None] = {}
         self._closer = self._looks = self._sets = 0
 
     @property
     def is_cut_short(self) -> bool:
         """Whether there may be more than was found, but nodes enough were looked at."""
         return self._closer - len(self.chosen.places) > MOST_NODES
+
+    @property
+    def fruitless(self) -> dict[int, None]:
+        """The slots that were looked at closer for nothing: where no task has a place, whatever it costs."""
+        slots = self._book.snapshot.slots
+        has_place = {slots[place.node]: None for place in self.chosen.places}
+        return {slot: None for slot in self._fruitless if slot not in has_place}
 
     def found(self, task: Job) -> bool:
         """Whether there is a place for one more task, which is taken."""
@@ -244,11 +251,12 @@ class Search:
             return
         self._closer += 1
         self._seen.append(slot)
-        self.looked_at[slot] = None
         # A half more, so that what costs as much is found, too.
         below = min((one.cost for one in self._known.values()), default=math.inf) + 0.5
         there = self._at(task, slot, below / _MILLION)
         if there is None:
+            if below == math.inf:
+                self._fruitless[slot] = None
             self._put(slot, below)
         else:
             self._known[slot] = there

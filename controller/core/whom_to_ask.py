@@ -67,9 +67,9 @@ def _sought_but(book: Book, job: Job, away: dict[str, None]) -> Sought | None:
     """The same, but on these nodes."""
     # Where it was looked at for nothing it is looked at no more, until it was everywhere.
     but = book.turns.asked.pop(job.id, {})
-    found, looked_at = _with_room(book, job, away, but)
-    if looked_at:
-        book.turns.asked[job.id] = {**but, **looked_at}
+    found, fruitless = _with_room(book, job, away, but)
+    if fruitless:
+        book.turns.asked[job.id] = {**but, **fruitless}
     which, others = 0, alone(job) if job.is_gang else []
     while found is None and which < len(others):
         found, _ = _with_room(book, others[which], away)
@@ -90,7 +90,7 @@ def _with_room(
     nodes = _nodes(book, job, askable, away)
     search = Search(Chosen(book, job, given_back), keeping.alike(book, job), nodes, askable, but)
     if not all(map(search.found, search.tasks)):
-        return None, search.looked_at if search.is_cut_short else {}
+        return None, search.fruitless if search.is_cut_short else {}
     chosen = _without_needless(search, nodes, Chosen(book, job, given_back), askable)
     return (tuple(chosen.victims.values()), tuple(chosen.places)), {}
 

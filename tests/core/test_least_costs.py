@@ -4,10 +4,11 @@ from contextlib import AbstractContextManager
 from itertools import count
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.core import keeping, model, reading
+from controller.core import keeping, making_room, model, reading
 from controller.core.book import Book
 from controller.core.whom_to_ask import is_ready, sought
 from headrace.changes import replace
@@ -110,6 +111,30 @@ def test_for_a_gang_others_leave_more_nodes_than_are_looked_at_one_by_one() -> N
         gang = one.submit(wanted(resources=Requests(3_000, GIB), priority=90, task_count=10))
         one.settle()
         assert len(one.book.turns.claims[gang.id].leaving) == 10
+
+
+@pytest.mark.parametrize("few", [2, keeping.FEW])
+@pytest.mark.parametrize("tasks", [1, 3])
+def test_where_amounts_do_not_tell_all_nodes_are_looked_at_some_at_a_time_and_none_is_forgotten_where_there_is_room(
+    few: int, tasks: int
+) -> None:
+    one = Controller()
+    for number in range(24):
+        model_there = "H100" if number in (9, 15, 22) else "A100"
+        said = NodeDescription(platforms=(AMD64,), capacity=Capacity(4_000, 64 * GIB))
+        one.node(f"n{number:03}", said, cards((model_there,)))
+    one.tick()
+    for _ in range(24):
+        one.submit(wanted(resources=Requests(1_000, GIB, AcceleratorRequest(1)), priority=10))
+    asked = Requests(1_000, GIB, AcceleratorRequest(1, 'model == "H100"'))
+    with many(few), patch.object(making_room, "MOST_NODES", 4):
+        gang = one.submit(wanted(resources=asked, priority=90, task_count=tasks))
+        looks = 0
+        while gang.id not in one.book.turns.claims and looks < 60:
+            one.settle()
+            looks += 1
+
+    assert len(one.book.turns.claims[gang.id].leaving) == tasks
 
 
 def test_a_still_reads_who_is_where_and_the_controller_reads_on() -> None:
