@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from controller.core import counterfactuals, model
 from controller.core.explanations import explained
 from controller.core.stills import still
+from headrace.explanations import Change, Edit
 from headrace.jobs import AcceleratorRequest, Job, JobSpec, JobState, Network, Requests, Timeouts
 from headrace.neighbours import Neighbours
 from headrace.nodes import Capacity, Device, Drain, Health, NodeDescription
@@ -127,10 +128,22 @@ def test_what_would_have_a_job_start_now_has_it_start_there(drawn: object, spec:
 
     assert len(found.changes) <= counterfactuals.MOST
     for change in found.changes:
-        after, other = made(world, spec, change)
-        job = after.submit(other)
         # What has others leave first has a law of its own.
-        assert change.leaving or after.at(job) == change.nodes, change
+        assert change.leaving or started(world, spec, change) == change.nodes, change
+
+
+def started(world: Controller, spec: JobSpec, *edits: Change | Edit) -> tuple[str, ...]:
+    """Where a job starts once these changes are made, that of a quota last: by it those before the job start first."""
+    after = world
+    for edit in sorted(edits, key=lambda one: one.field.endswith(".quota")):
+        if edit.field.endswith(".quota"):
+            waiting = deepcopy(after)
+            job = waiting.submit(spec)
+            after, _ = made(waiting, spec, edit)
+            after.settle()
+            return after.at(job)
+        after, spec = made(after, spec, edit)
+    return after.at(after.submit(spec))
 
 
 # Of one project, so that nothing is left to another that has had less; and no gangs, which have places all at once.
@@ -151,6 +164,62 @@ def test_what_others_would_have_to_change_for_one_that_waits_has_it_start_there(
     for job in [one for one in world.book.jobs.values() if one.state is JobState.QUEUED]:
         for change in world.explain(job).changes:
             if change.field.endswith((" drain", " apart_from", ".quota")) and not change.leaving:
+                after, _ = made(world, job.spec, change)
+                after.settle()
+                assert after.at(job) == change.nodes, change
+
+
+# Jobs that take several sorts of devices, and quotas of each figure: which sort they are given is what they count for.
+sorts = st.builds(
+    AcceleratorRequest,
+    st.integers(1, 4),
+    st.sampled_from(("", 'model == "H100"', 'model == "A100"', 'kind == "npu"', 'kind == "gpu"', "memory >= 40GiB")),
+)
+of_several_sorts = st.builds(
+    lambda cpu, some, priority, limit: wanted(
+        project="p",
+        priority=priority,
+        timeouts=Timeouts(run_ms=limit),
+        resources=Requests(500 * cpu, GIB, some[0], tuple(some[1:])) if some else Requests(500 * cpu, GIB),
+    ),
+    st.integers(1, 8),
+    st.lists(sorts, max_size=3, unique_by=lambda one: (one.count, one.where)),
+    st.integers(20, 75),
+    st.sampled_from((None, 10 * MINUTE_MS)),
+)
+of_two_kinds = devices.flatmap(
+    lambda some: st.lists(st.sampled_from(("gpu", "gpu", "npu")), min_size=len(some), max_size=len(some)).map(
+        lambda kinds: tuple(replace(one, kind=kind) for one, kind in zip(some, kinds, strict=True))
+    )
+)
+quotas = st.builds(
+    Quota,
+    st.sampled_from((None, None, 4000, 8000, 12_000)),
+    st.sampled_from((None, 1000, 2000, 3000, 4000)),
+    st.sampled_from((None, 4000, 8000)),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(descriptions, of_two_kinds), min_size=1, max_size=4),
+    st.lists(of_several_sorts, min_size=3, max_size=9),
+    quotas,
+)
+def test_a_quota_is_told_with_where_a_job_starts_by_it_that_takes_several_sorts_of_devices(
+    nodes: list[tuple[NodeDescription, tuple[Device, ...]]], asked: list[JobSpec], quota: Quota
+) -> None:
+    world = Controller({"p": Declared(quota=quota, borrows=False)})
+    for number, (description, some) in enumerate(nodes):
+        world.node(f"n{number}", description, some)
+    world.tick()
+    for spec in asked if not world_refuses(world) else ():
+        world.submit(spec)
+    world.settle()
+
+    for job in [one for one in world.book.jobs.values() if one.state is JobState.QUEUED]:
+        for change in world.explain(job).changes:
+            if change.field.endswith(".quota"):
                 after, _ = made(world, job.spec, change)
                 after.settle()
                 assert after.at(job) == change.nodes, change
@@ -184,8 +253,7 @@ def test_two_changes_together_have_a_job_start_there_and_neither_does_alone(draw
         for one, other in ((first, second), (second, first)):
             before, alone = made(world, spec, one)
             assert not starts(before, alone), one
-            after, both = made(before, alone, other)
-            assert after.at(after.submit(both)) == joint.nodes, joint
+            assert started(world, spec, one, other) == joint.nodes, joint
 
 
 def starts(world: Controller, spec: JobSpec) -> bool:
