@@ -1,7 +1,9 @@
 """Who may call what: by the role in the caller's certificate, and for agents by their node's name."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
+from headrace.certificates import expired
 from headrace.peers import Peer, Role, peer
 from headrace.refusals import Code, Refusal
 
@@ -53,18 +55,18 @@ ALLOWED = {f"/{service}/{call}": roles for service, calls in _CALLS.items() for 
 _SPOKEN = {Role.AGENT: "an agent's", Role.USER: "a user's", Role.OPERATOR: "an operator's"}
 
 
-def caller(context: Any) -> Peer | None:
-    """Who calls, as its certificate says; None where there is none, or it names nobody.
-
-    That it is the authority's, and counts now, TLS has looked at.
-    """
-    uris = context.auth_context().get("peer_spiffe_id", ())
-    return peer(uris[0].decode(errors="replace")) if uris else None
+_Told = Mapping[str, Sequence[bytes]]
 
 
 def permit(call: str, context: Any) -> None:
-    """Refuses a call that the caller's role may not make: ROLE_UNKNOWN, CALL_FORBIDDEN."""
-    who = caller(context)
+    """Refuses a call that the caller's role may not make: ROLE_UNKNOWN, CALL_FORBIDDEN, CERTIFICATE_EXPIRED.
+
+    That the certificate is the authority's, and counts, TLS has looked at: but not of a session that is taken up again.
+    """
+    told: _Told = context.auth_context()
+    if b"true" in told.get("ssl_session_reused", ()):
+        _check_time(told)
+    who = _caller(told)
     if who is None:
         message = (
             "the certificate of this side names no role; `headrace certificate` makes those that do, others need one "
@@ -81,7 +83,7 @@ def permit(call: str, context: Any) -> None:
 
 def permit_node(context: Any, node: str) -> None:
     """Refuses an agent that speaks for another node than its certificate names: NODE_FORBIDDEN."""
-    who = caller(context)
+    who = _caller(context.auth_context())
     if _is_another(who, node):
         message = (
             f'node: this certificate is of node {who.name}, not of {node}; set node = "{who.name}", or make one for '
@@ -92,11 +94,26 @@ def permit_node(context: Any, node: str) -> None:
 
 def permit_checkpoint(context: Any, job: str, node: str) -> None:
     """Refuses an agent that would put a checkpoint of a job that another node has: NODE_FORBIDDEN."""
-    who = caller(context)
+    who = _caller(context.auth_context())
     if _is_another(who, node):
         where = f"on node {node}" if node else "on no node"
         message = f"job {job} is {where}, not on {who.name}, of which this certificate is: this attempt must end"
         raise Refusal(Code.PERMISSION_DENIED, "NODE_FORBIDDEN", message)
+
+
+def _caller(told: _Told) -> Peer | None:
+    """Who calls, as its certificate says; None where there is none, or it names nobody, or several."""
+    uris = told.get("peer_spiffe_id", ())
+    return peer(uris[0].decode(errors="replace")) if uris else None
+
+
+def _check_time(told: _Told) -> None:
+    # For days after its first connection a client may connect anew by a ticket of it, and no certificate is looked at
+    # then: one that has expired, as a stolen one should, would go on.
+    end = expired(told["x509_pem_cert"][0])
+    if end is not None:
+        message = f"the certificate of this side has expired at {end:%Y-%m-%d %H:%M} UTC; make another one"
+        raise Refusal(Code.UNAUTHENTICATED, "CERTIFICATE_EXPIRED", message)
 
 
 def _is_another(who: Peer | None, node: str) -> TypeGuard[Peer]:

@@ -150,6 +150,12 @@ def examined(pems: Pems, *, key: str) -> Certificate:
     return Certificate(whose, own.not_valid_after_utc, _hosts(own))
 
 
+def expired(certificate: bytes) -> dt.datetime | None:
+    """Since when a certificate counts no more; None where it does, as far as its time goes."""
+    end = x509.load_pem_x509_certificate(certificate).not_valid_after_utc
+    return end if end <= dt.datetime.now(dt.UTC) else None
+
+
 def _invalid(key: str, what: str) -> Refusal:
     return Refusal(Code.FAILED_PRECONDITION, "CERTIFICATE_INVALID", f"{key}: {what}; {_REMEDY}")
 
