@@ -9,12 +9,13 @@ import ipaddress
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from headrace.peers import Peer, Role, peer
@@ -29,6 +30,8 @@ SKEW = dt.timedelta(minutes=5)
 OWN_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 _REMEDY = "`headrace certificate` makes one"
+# What a certificate is for: a controller's, and anybody else's.
+_PURPOSES = {True: (ExtendedKeyUsageOID.SERVER_AUTH, "server"), False: (ExtendedKeyUsageOID.CLIENT_AUTH, "client")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,12 @@ class Certificate:
 
 
 class Authority:
-    """Whose certificates others believe."""
+    """Whose certificates others believe. Beside its own, `believed` may hold those of others, as PEM."""
 
-    def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+    def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey, believed: bytes) -> None:
         self._certificate = certificate
         self._key = key
+        self._believed = believed
 
     def issue(self, whose: Peer, *, hosts: Sequence[str] = (), life: dt.timedelta) -> Pems:
         """A key and a certificate for it, which expires with the authority's at the latest.
@@ -60,10 +64,9 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         expires = min(dt.datetime.now(dt.UTC) + life, self._certificate.not_valid_after_utc)
         names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(whose.uri)]
-        purpose = ExtendedKeyUsageOID.CLIENT_AUTH
         if whose.role is Role.CONTROLLER:
             names += [_host(one) for one in dict.fromkeys((*OWN_HOSTS, *hosts))]
-            purpose = ExtendedKeyUsageOID.SERVER_AUTH
+        purpose, _ = _PURPOSES[whose.role is Role.CONTROLLER]
         ours = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         certificate = (
             _builder(_name(whose.name), self._certificate.subject, key, expires)
@@ -75,7 +78,7 @@ class Authority:
             .add_extension(ours, critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        return Pems(_pem(self._certificate), _pem(certificate), _key_pem(key))
+        return Pems(self._believed, _pem(certificate), _key_pem(key))
 
 
 def create_authority(folder: Path) -> None:
@@ -93,6 +96,8 @@ def create_authority(folder: Path) -> None:
         .sign(key, hashes.SHA256())
     )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Before the key: beside a certificate that stays, one that is not its own would be of no use.
+    _check_free(folder / AUTHORITY_FILE)
     _write(folder / AUTHORITY_KEY_FILE, _key_pem(key), secret=True)
     _write(folder / AUTHORITY_FILE, _pem(certificate))
 
@@ -101,7 +106,9 @@ def read_authority(folder: Path, *, key: str) -> Authority:
     """The one that `create_authority` made; `key` is the option that names the folder. Refusal: AUTHORITY_INVALID."""
     remedy = "`headrace authority FOLDER` makes one"
     try:
-        certificate = x509.load_pem_x509_certificate((folder / AUTHORITY_FILE).read_bytes())
+        believed = (folder / AUTHORITY_FILE).read_bytes()
+        # Those of an authority before it, while that is renewed, stand behind its own.
+        certificate = x509.load_pem_x509_certificate(believed)
         private = serialization.load_pem_private_key((folder / AUTHORITY_KEY_FILE).read_bytes(), password=None)
     except OSError as error:
         what = f"{error.filename}: {error.strerror}; {remedy}"
@@ -113,7 +120,7 @@ def read_authority(folder: Path, *, key: str) -> Authority:
         elif certificate.not_valid_after_utc <= dt.datetime.now(dt.UTC):
             what = f"{AUTHORITY_FILE} in {folder} has expired; make another one, and all certificates anew"
         else:
-            return Authority(certificate, private)
+            return Authority(certificate, private, believed)
     raise Refusal(Code.FAILED_PRECONDITION, "AUTHORITY_INVALID", f"{key}: {what}")
 
 
@@ -131,23 +138,44 @@ def examined(pems: Pems, *, key: str) -> Certificate:
     `key` is the setting that names the folder. Refusal: CERTIFICATE_INVALID, CERTIFICATE_EXPIRED.
     """
     try:
-        own = x509.load_pem_x509_certificate(pems.certificate)
+        chain = x509.load_pem_x509_certificates(pems.certificate)
         authorities = x509.load_pem_x509_certificates(pems.authority)
         private = serialization.load_pem_private_key(pems.key, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         what = f"{AUTHORITY_FILE}, {CERTIFICATE_FILE} and {KEY_FILE} are to be PEM, the key without a password"
         raise _invalid(key, what) from error
+    own = chain[0]
     if own.public_key() != private.public_key():
         raise _invalid(key, f"{KEY_FILE} is not the key of {CERTIFICATE_FILE}")
-    if not any(_issued(own, one) for one in authorities):
+    if not _is_spoken(private):
+        raise _invalid(key, f"{KEY_FILE} is of a kind that gRPC does not speak: RSA, P-256 and P-384 it does")
+    if not _leads_to(authorities, chain):
         raise _invalid(key, f"{CERTIFICATE_FILE} is of none of the authorities in {AUTHORITY_FILE}")
     whose = _peer(own)
     if whose is None:
         raise _invalid(key, f"{CERTIFICATE_FILE} names nobody: it needs one URI like spiffe://headrace/agent/NODE")
-    if own.not_valid_after_utc <= dt.datetime.now(dt.UTC):
+    _check_use(own, whose.role, key=key)
+    return Certificate(whose, own.not_valid_after_utc, _hosts(own))
+
+
+def _check_use(own: x509.Certificate, role: Role, *, key: str) -> None:
+    """That it counts now, for what its role needs it for: TLS at the other end looks at both."""
+    now = dt.datetime.now(dt.UTC)
+    if own.not_valid_after_utc <= now:
         message = f"{key}: {CERTIFICATE_FILE} has expired at {own.not_valid_after_utc:%Y-%m-%d %H:%M} UTC; {_REMEDY}"
         raise Refusal(Code.FAILED_PRECONDITION, "CERTIFICATE_EXPIRED", message)
-    return Certificate(whose, own.not_valid_after_utc, _hosts(own))
+    if own.not_valid_before_utc > now:
+        since = f"{own.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+        raise _invalid(
+            key, f"{CERTIFICATE_FILE} counts from {since} on alone, and by this machine's clock that is to come"
+        )
+    wanted, what = _PURPOSES[role is Role.CONTROLLER]
+    try:
+        purposes = own.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return
+    if wanted not in purposes:
+        raise _invalid(key, f"{CERTIFICATE_FILE} says which purposes it has, and a {what}'s is not among them")
 
 
 def expired(certificate: bytes) -> dt.datetime | None:
@@ -158,6 +186,22 @@ def expired(certificate: bytes) -> dt.datetime | None:
 
 def _invalid(key: str, what: str) -> Refusal:
     return Refusal(Code.FAILED_PRECONDITION, "CERTIFICATE_INVALID", f"{key}: {what}; {_REMEDY}")
+
+
+def _is_spoken(key: object) -> bool:
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1)
+    return isinstance(key, rsa.RSAPrivateKey)
+
+
+def _leads_to(authorities: Sequence[x509.Certificate], chain: Sequence[x509.Certificate]) -> bool:
+    """Whether one of them has issued the first of a chain, or one of those behind it, each of which issued the last."""
+    for one, above in zip_longest(chain, chain[1:]):
+        if any(_issued(one, by) for by in authorities):
+            return True
+        if above is None or not _issued(one, above):
+            return False
+    return False
 
 
 def _issued(one: x509.Certificate, by: x509.Certificate) -> bool:
@@ -238,11 +282,16 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def _write(file: Path, data: bytes, *, secret: bool = False, replace: bool = False) -> None:
-    """Writes a file whole or not at all; a secret one nobody else may read, from its first moment on."""
-    if file.exists() and not replace:
+def _check_free(file: Path) -> None:
+    if file.exists():
         message = "is there already, and stays as it is; name another folder, or say --replace for a certificate"
         raise FileExistsError(errno.EEXIST, message, str(file))
+
+
+def _write(file: Path, data: bytes, *, secret: bool = False, replace: bool = False) -> None:
+    """Writes a file whole or not at all; a secret one nobody else may read, from its first moment on."""
+    if not replace:
+        _check_free(file)
     beside = file.with_name(f".{file.name}.{os.getpid()}")
     with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if secret else 0o644), "wb") as opened:
         opened.write(data)

@@ -80,6 +80,11 @@ _TLS = (
         "{controller} shows a certificate that has expired, by this machine's clock; renew it there, or mend the clock",
     ),
     (
+        re.compile("certificate is not yet valid"),
+        "CERTIFICATE_REFUSED",
+        "{controller} shows a certificate that does not count yet, by this machine's clock; mend it, here or there",
+    ),
+    (
         re.compile("CERTIFICATE_VERIFY_FAILED"),
         "CERTIFICATE_REFUSED",
         "{controller} shows a certificate that is of none of the authorities in ca.crt here; bring the controller's",
