@@ -49,6 +49,7 @@ class _Present:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._version = tls.version(folder)
+        self._told = ""
 
     def begin(self) -> grpc.ServerCertificateConfiguration:
         """What the folder has. Raises a Refusal where that is of no use."""
@@ -70,9 +71,13 @@ class _Present:
         version = tls.version(self._folder)
         if version == self._version:
             return None
-        self._version = version
         try:
-            return self.begin()
+            configuration = self.begin()
         except Refusal as refusal:
-            _log.error("%s; the one before is kept", refusal.message)
+            # Looked at again with the next connection: a right to read it, or a later hour, makes it no other file.
+            if refusal.message != self._told:
+                _log.error("%s; the one before is kept", refusal.message)
+            self._told = refusal.message
             return None
+        self._version, self._told = version, ""
+        return configuration

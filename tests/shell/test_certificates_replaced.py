@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from grpc import aio
 from grpc.experimental import session_cache
 
+from agent.assembly import channel_to
 from headrace import tls
 from headrace.peers import Role
 from headrace.status import refusal_of
@@ -44,3 +46,52 @@ async def test_a_session_that_is_taken_up_again_ends_with_its_certificate(
     assert listed > 1
     # The controller's own words: had it looked at the certificate itself, it would have ended the connection.
     assert refusal_of(caught.value).reason == "CERTIFICATE_EXPIRED"
+
+
+async def test_a_renewed_certificate_is_shown_to_those_who_connect_from_then_on(
+    tmp_path: Path, authority: Authority, own: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with controller(tmp_path / "c", tls=own) as running:
+
+        async def met(folder: Path) -> bool:
+            async with channel_to(running.address, folder) as channel:
+                try:
+                    await JobServiceStub(channel).ListJobs(ListJobsRequest())
+                except aio.AioRpcError:
+                    return False
+            return True
+
+        before, new = authority.of(Role.USER, "ann"), Authority(tmp_path / "new")
+        assert await met(before)
+
+        (own / tls.KEY_FILE).write_text("half of it")
+        # What cannot be read is not taken over, and told of once.
+        assert await met(before)
+        assert await met(before)
+        assert caplog.text.count("the one before is kept") == 1
+
+        new.of(Role.CONTROLLER, "main", folder=own)
+        assert await met(new.of(Role.USER, "ann"))
+        assert not await met(before)
+
+
+async def test_what_was_of_no_use_is_taken_over_once_it_is(
+    tmp_path: Path, authority: Authority, own: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    new, before = Authority(tmp_path / "new"), authority.of(Role.USER, "ann")
+    async with controller(tmp_path / "c", tls=own) as running:
+        new.of(Role.CONTROLLER, "main", folder=own)
+        key = own / tls.KEY_FILE
+        whole, written = key.read_bytes(), key.stat()
+        key.write_text("half of it")
+        os.utime(key, ns=(written.st_atime_ns, written.st_mtime_ns))
+        async with channel_to(running.address, before) as channel:
+            await JobServiceStub(channel).ListJobs(ListJobsRequest())
+        assert "the one before is kept" in caplog.text
+
+        # As a right to read it, this does not make another file of it.
+        key.write_bytes(whole)
+        os.utime(key, ns=(written.st_atime_ns, written.st_mtime_ns))
+
+        async with channel_to(running.address, new.of(Role.USER, "ann")) as channel:
+            await JobServiceStub(channel).ListJobs(ListJobsRequest())

@@ -229,32 +229,6 @@ async def test_an_agent_speaks_for_its_own_node_alone(tmp_path: Path, authority:
         assert (await running.client.job(job.name)).epoch == 1
 
 
-async def test_a_renewed_certificate_is_shown_to_those_who_connect_from_then_on(
-    tmp_path: Path, authority: Authority, own: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with controller(tmp_path / "c", tls=own) as running:
-
-        async def met(folder: Path) -> bool:
-            async with channel_to(running.address, folder) as channel:
-                try:
-                    await JobServiceStub(channel).ListJobs(job_pb.ListJobsRequest())
-                except aio.AioRpcError:
-                    return False
-            return True
-
-        before, new = authority.of(Role.USER, "ann"), Authority(tmp_path / "new")
-        assert await met(before)
-
-        (own / tls.KEY_FILE).write_text("half of it")
-        # What cannot be read is not taken over.
-        assert await met(before)
-        assert "the one before is kept" in caplog.text
-
-        new.of(Role.CONTROLLER, "main", folder=own)
-        assert await met(new.of(Role.USER, "ann"))
-        assert not await met(before)
-
-
 async def test_the_agent_sees_another_certificate_once_it_is_whole(authority: Authority) -> None:
     folder = authority.of(Role.AGENT, "n1")
     renewal = Renewal(folder, every_seconds=0.01)
