@@ -6,6 +6,7 @@ import logging
 import signal
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
+from typing import Any
 
 from grpc import aio
 
@@ -96,7 +97,7 @@ async def _ran_until_renewed(settings: AgentSettings, state: Path, stop: asyncio
             devices=grants.known,
             folder=StateFolder(state, settings.node),
         )
-        renewal = Renewal(settings.tls)
+        renewal = Renewal(settings.tls, node=settings.node, address=settings.controller)
         async with channel_to(settings.controller, settings.tls) as channel:
             try:
                 core = AgentCore(settings.node, recollection, boot_id=boot_id())
@@ -191,10 +192,10 @@ async def _until_stopped(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    ends = [asyncio.create_task(stop.wait()), asyncio.create_task(renewal.wait())]
-    await asyncio.wait([working, *ends], return_when=asyncio.FIRST_COMPLETED)
-    for end in (*ends, working):
-        end.cancel()
+    ends: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait()), asyncio.create_task(renewal.wait())]
+    done, _ = await asyncio.wait([working, *ends], return_when=asyncio.FIRST_COMPLETED)
+    for one in (*ends, working):
+        one.cancel()
     try:
         with contextlib.suppress(asyncio.CancelledError):
             await working
@@ -204,3 +205,6 @@ async def _until_stopped(
             raise
         # Who reads that a setting is refused has no use for where in the daemon that was noticed.
         raise first(refusals) from None
+    for one in done:
+        # What has failed is no end that somebody asked for.
+        one.result()

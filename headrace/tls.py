@@ -52,11 +52,6 @@ def version(folder: Path) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-def is_there(folder: Path) -> bool:
-    """Whether all files of the folder are there."""
-    return all((folder / name).is_file() for name in (AUTHORITY_FILE, CERTIFICATE_FILE, KEY_FILE))
-
-
 def channel(address: str, folder: Path | None, *, key: str, options: Sequence[tuple[str, Any]]) -> grpc.aio.Channel:
     """A channel to the controller, with the certificate of `folder`; without a folder one that anybody can read.
 

@@ -11,7 +11,8 @@ from grpc import aio
 from grpc.experimental import session_cache
 
 from agent.assembly import channel_to
-from headrace import tls
+from agent.renewal import Renewal
+from headrace import certificates, tls
 from headrace.peers import Role
 from headrace.status import refusal_of
 from headrace.v1.job_service_pb2 import ListJobsRequest
@@ -95,3 +96,49 @@ async def test_what_was_of_no_use_is_taken_over_once_it_is(
 
         async with channel_to(running.address, new.of(Role.USER, "ann")) as channel:
             await JobServiceStub(channel).ListJobs(ListJobsRequest())
+
+
+async def test_the_agent_takes_over_another_certificate_once_the_controller_hears_it_with_that(
+    tmp_path: Path, authority: Authority, own: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, others = authority.of(Role.AGENT, "n1"), authority.of(Role.AGENT, "n2")
+    users, whole = authority.of(Role.USER, "ann"), tls.read(folder, key="tls")
+    async with controller(tmp_path / "c", tls=own) as running:
+        renewal = Renewal(folder, node="n1", address=running.address, every_seconds=0.01)
+        waiting = asyncio.create_task(renewal.wait())
+
+        async def told(words: str) -> None:
+            async with asyncio.timeout(10):
+                while words not in caplog.text:
+                    done, _ = await asyncio.wait([waiting], timeout=0.01)
+                    assert not done
+
+        (folder / tls.KEY_FILE).unlink()
+        await told("tls.key: No such file")
+        (folder / tls.KEY_FILE).mkdir()
+        await told("tls.key: Is a directory")
+        (folder / tls.KEY_FILE).rmdir()
+        certificates.write(whole._replace(key=tls.read(others, key="tls").key), folder, replace=True)
+        await told("do not belong together")
+        certificates.write(tls.read(others, key="tls"), folder, replace=True)
+        await told("this certificate is of node n2, not of n1")
+        certificates.write(tls.read(users, key="tls"), folder, replace=True)
+        await told("user ann may not call")
+
+        authority.of(Role.AGENT, "n1")
+        await asyncio.wait_for(waiting, 10)
+
+    assert renewal.seen
+
+
+async def test_the_agent_keeps_its_certificate_while_no_controller_answers(
+    authority: Authority, tmp_path: Path
+) -> None:
+    folder = authority.of(Role.AGENT, "n1")
+    renewal = Renewal(folder, node="n1", address=f"unix:{tmp_path}/none", every_seconds=0.01)
+    authority.of(Role.AGENT, "n1")
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(renewal.wait(), 0.5)
+
+    assert not renewal.seen

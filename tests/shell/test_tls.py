@@ -15,7 +15,6 @@ from agent import checkups
 from agent.assembly import channel_to
 from agent.doctor import controller as controller_finding
 from agent.findings import Status
-from agent.renewal import Renewal
 from controller import daemon
 from controller.listening import listen
 from controller.permissions import ALLOWED
@@ -227,20 +226,6 @@ async def test_an_agent_speaks_for_its_own_node_alone(tmp_path: Path, authority:
         assert reason != "NODE_FORBIDDEN"
         await node.say(attempt(placement))
         assert (await running.client.job(job.name)).epoch == 1
-
-
-async def test_the_agent_sees_another_certificate_once_it_is_whole(authority: Authority) -> None:
-    folder = authority.of(Role.AGENT, "n1")
-    renewal = Renewal(folder, every_seconds=0.01)
-    (folder / tls.KEY_FILE).unlink()
-    waiting = asyncio.create_task(renewal.wait())
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(asyncio.shield(waiting), 0.2)
-
-    authority.of(Role.AGENT, "n1")
-    await asyncio.wait_for(waiting, 10)
-
-    assert renewal.seen
 
 
 @pytest.mark.parametrize("role", [Role.AGENT, Role.USER, Role.OPERATOR])
