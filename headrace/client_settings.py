@@ -6,7 +6,8 @@ from pathlib import Path
 
 from headrace.addresses import DEFAULT_ADDRESS, check_shape
 from headrace.changes import replace
-from headrace.settings_reader import home_of, key_of, path, read_settings
+from headrace.refusals import Code, Refusal
+from headrace.settings_reader import WrongSetting, home_of, key_of, path, read_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,14 @@ def load_client(controller: str, environ: Mapping[str, str]) -> ClientSettings:
 
 
 def client_tls(environ: Mapping[str, str]) -> Path | None:
-    """The folder of the client's certificate; None where it has none."""
+    """The folder of the client's certificate; None where it has none. Refusal: SETTINGS_INVALID."""
     named = environ.get("HEADRACE_TLS")
     if named is None:
         return read_settings(ClientSettings, _client_file(environ)).tls
-    return path(named) if named else None
+    try:
+        return path(named) if named else None
+    except WrongSetting as wrong:
+        raise Refusal(Code.INVALID_ARGUMENT, "SETTINGS_INVALID", f"HEADRACE_TLS: {wrong}") from wrong
 
 
 def client_trust(environ: Mapping[str, str]) -> dict[str, str]:

@@ -383,3 +383,9 @@ def test_settings_load_nothing_heavy() -> None:
     )
 
     assert run([executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_folder_of_a_user_who_is_not_there_is_refused() -> None:
+    refusal = refusal_of(load_client, "", {"HEADRACE_TLS": "~nobody-of-that-name/tls"})
+
+    assert refusal.message.startswith("HEADRACE_TLS: '~nobody-of-that-name/tls' begins with a user who has no home")
