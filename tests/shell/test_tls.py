@@ -58,6 +58,26 @@ def test_every_call_that_is_served_has_its_roles() -> None:
     assert set(ALLOWED) == served
 
 
+def test_some_calls_are_one_roles_alone() -> None:
+    alone = {
+        role: sorted(call.rpartition("/")[2] for call, roles in ALLOWED.items() if roles == (role,)) for role in Role
+    }
+
+    assert alone == {
+        Role.CONTROLLER: [],
+        Role.AGENT: [
+            "AppendLog",
+            "CreateManifest",
+            "FindMissingChunks",
+            "PublishRecord",
+            "Session",
+            "UploadChunks",
+        ],
+        Role.USER: [],
+        Role.OPERATOR: ["CordonNode", "DrainNode", "ForgetNode", "UncordonNode"],
+    }
+
+
 @pytest.mark.parametrize("role", [Role.CONTROLLER, Role.AGENT, Role.USER, Role.OPERATOR])
 def test_a_name_is_read_as_it_was_written(role: Role) -> None:
     assert peer(Peer(role, "a-1").uri) == Peer(role, "a-1")
