@@ -9,11 +9,13 @@ import grpc
 from grpc import aio
 
 from headrace import certificates, tls
+from headrace.certificates import Certificate
 from headrace.peers import Role
 from headrace.refusals import Code, Refusal
 
 # An operator who is told before may still make another one.
 NEARLY_EXPIRED = dt.timedelta(days=14)
+A_DAY = dt.timedelta(days=1)
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +52,8 @@ class _Present:
         self._folder = folder
         self._version = tls.version(folder)
         self._told = ""
+        self._found: Certificate | None = None
+        self._warned_at = dt.timedelta.max
 
     def begin(self) -> grpc.ServerCertificateConfiguration:
         """What the folder has. Raises a Refusal where that is of no use."""
@@ -61,8 +65,9 @@ class _Present:
                 "controller needs its own: headrace certificate FOLDER --role controller --name NAME --host HOST"
             )
             raise Refusal(Code.FAILED_PRECONDITION, "CERTIFICATE_INVALID", message)
-        log = _log.warning if found.left < NEARLY_EXPIRED else _log.info
-        log("tls: the certificate expires at %s; it is for %s", f"{found.expires:%F %R} UTC", ", ".join(found.hosts))
+        _log.info("tls: the certificate expires at %s; it is for %s", _moment(found), ", ".join(found.hosts))
+        self._found, self._warned_at = found, dt.timedelta.max
+        self._warn()
         pair = (pems.key, pems.certificate)
         return grpc.ssl_server_certificate_configuration([pair], root_certificates=pems.authority)
 
@@ -70,6 +75,7 @@ class _Present:
         """What the folder has, if that is another one than before: asked with each connection, by gRPC's threads."""
         version = tls.version(self._folder)
         if version == self._version:
+            self._warn()
             return None
         try:
             configuration = self.begin()
@@ -81,3 +87,13 @@ class _Present:
             return None
         self._version, self._told = version, ""
         return configuration
+
+    def _warn(self) -> None:
+        """Says once a day that it expires soon."""
+        if self._found is not None and (left := self._found.left) < min(NEARLY_EXPIRED, self._warned_at - A_DAY):
+            self._warned_at = left
+            _log.warning("tls: the certificate expires at %s; make another one in its place", _moment(self._found))
+
+
+def _moment(of: Certificate) -> str:
+    return f"{of.expires:%F %R} UTC"

@@ -32,8 +32,9 @@ def certificate(arguments: Namespace) -> int:
     signer = certificates.read_authority(Path(arguments.authority), key="--authority")
     life = dt.timedelta(milliseconds=arguments.life_ms)
     pems = signer.issue(Peer(role, arguments.name), hosts=arguments.hosts, life=life)
+    # One that is of no use is not written.
+    made = certificates.examined(pems, key="--for")
     certificates.write(pems, folder, replace=arguments.replace)
-    made = certificates.examined(pems, key=str(folder))
     expires = f"{made.expires:%Y-%m-%dT%H:%M:%SZ}"
     told = {"folder": str(folder), "uri": made.peer.uri, "expires": expires, "hosts": list(made.hosts)}
     line = f"{folder}: of {role.value} {arguments.name}, until {expires}"

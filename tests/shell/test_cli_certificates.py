@@ -38,6 +38,7 @@ async def test_the_program_makes_what_it_then_connects_with(tmp_path: Path) -> N
         (("--role", "user", "--name", "ann", "--host", "c.example"), "HOST_INVALID"),
         (("--role", "controller", "--name", "c", "--host", "c.example:7400"), "HOST_INVALID"),
         (("--role", "user", "--name", "old"), "EEXIST"),
+        (("--role", "user", "--name", "ann", "--for", "0s"), "CERTIFICATE_EXPIRED"),
     ],
 )
 async def test_a_certificate_that_cannot_be_is_refused(

@@ -15,7 +15,7 @@ from agent import checkups
 from agent.assembly import channel_to
 from agent.doctor import controller as controller_finding
 from agent.findings import Status
-from controller import daemon
+from controller import daemon, listening
 from controller.listening import listen
 from controller.permissions import ALLOWED
 from headrace import certificates, tls
@@ -317,3 +317,27 @@ def test_with_certificates_a_controller_may_be_reached_from_elsewhere(tmp_path: 
     file.write_text('tls = "/etc/headrace/tls"\n[web]\naddress = "10.0.0.1:7401"\n')
     with pytest.raises(Refusal, match=r"web\.address: .* can be reached from other machines"):
         load_controller(file, {"HOME": str(tmp_path)})
+
+
+async def test_a_controller_whose_certificate_expires_soon_says_so_once_a_day(
+    tmp_path: Path, authority: Authority, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon = authority.of(Role.CONTROLLER, "main", life=dt.timedelta(days=9))
+    user = authority.of(Role.USER, "ann")
+
+    def said() -> int:
+        return sum("make another one in its place" in one.getMessage() for one in caplog.records)
+
+    async with controller(tmp_path / "c", tls=soon) as running:
+
+        async def connect() -> None:
+            async with channel_to(running.address, user) as channel:
+                await asyncio.wait_for(channel.channel_ready(), 10)
+
+        await connect()
+        await connect()
+        assert said() == 1
+
+        monkeypatch.setattr(listening, "A_DAY", dt.timedelta())
+        await connect()
+        assert said() == 2
