@@ -1,6 +1,7 @@
 """headrace authority, certificate."""
 
 import datetime as dt
+import ipaddress
 import re
 from argparse import Namespace
 from pathlib import Path
@@ -12,7 +13,9 @@ from headrace.refusals import Code, Refusal
 
 # What the agent's setting `node` takes.
 _NODE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*", re.ASCII)
+_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+# The last label of a name is no number: what looks like an address is one, or is mistyped.
+_HOST = re.compile(rf"(?:{_LABEL}\.)*(?![0-9]+$){_LABEL}", re.ASCII)
 
 
 def authority(arguments: Namespace) -> int:
@@ -56,6 +59,14 @@ def _check_hosts(role: Role, hosts: list[str]) -> None:
         message = f"--host: nobody connects to {role.value}s; leave it out"
         raise Refusal(Code.INVALID_ARGUMENT, "HOST_INVALID", message)
     for host in hosts:
-        if not _HOST.fullmatch(host):
+        if not _is_address(host) and not _HOST.fullmatch(host):
             message = f"--host: {host[:80]!r} is no name and no IP address of a host; write it without a port"
             raise Refusal(Code.INVALID_ARGUMENT, "HOST_INVALID", message)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

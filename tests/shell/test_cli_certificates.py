@@ -1,5 +1,6 @@
 """headrace authority and certificate: what they make is what one then connects with."""
 
+import json
 import stat
 from pathlib import Path
 
@@ -36,7 +37,10 @@ async def test_the_program_makes_what_it_then_connects_with(tmp_path: Path) -> N
         (("--role", "agent", "--name", "N1"), "NAME_INVALID"),
         (("--role", "user", "--name", "a/b"), "NAME_INVALID"),
         (("--role", "user", "--name", "ann", "--host", "c.example"), "HOST_INVALID"),
-        (("--role", "controller", "--name", "c", "--host", "c.example:7400"), "HOST_INVALID"),
+        *(
+            (("--role", "controller", "--name", "c", "--host", host), "HOST_INVALID")
+            for host in ("c.example:7400", "a..b", "1.2.3", "a-", "10.0.0.256", "c.example.")
+        ),
         (("--role", "user", "--name", "old"), "EEXIST"),
         (("--role", "user", "--name", "ann", "--for", "0s"), "CERTIFICATE_EXPIRED"),
     ],
@@ -52,3 +56,12 @@ async def test_a_certificate_that_cannot_be_is_refused(
     assert ended.code == 1
     assert ended.complaint.endswith(f"[{reason}]")
     assert not (authority.folder / "fresh").exists()
+
+
+@pytest.mark.parametrize("host", ["c", "c.example", "10.0.0.1", "fd00::1", "7c.example-1"])
+async def test_a_controller_has_the_names_and_addresses_at_which_it_is_reached(authority: Authority, host: str) -> None:
+    words = ("--role", "controller", "--name", "c", "--host", host, "--authority", str(authority.folder), "-o", "json")
+
+    ended = await headrace("certificate", str(authority.folder / "fresh"), *words)
+
+    assert host in json.loads(ended.out)["hosts"]
