@@ -1,13 +1,15 @@
 """Connections on which both sides show certificates (mutual TLS): where these are, and channels with them."""
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 
 from headrace.refusals import Code, Refusal
+
+if TYPE_CHECKING:
+    # Most clients have no certificate, and it costs start-up time.
+    from pathlib import Path
 
 # As Kubernetes names them in a secret, and cert-manager writes them.
 AUTHORITY_FILE, CERTIFICATE_FILE, KEY_FILE = "ca.crt", "tls.crt", "tls.key"
@@ -28,7 +30,7 @@ class Pems(NamedTuple):
         return grpc.ssl_channel_credentials(self.authority, self.key, self.certificate)
 
 
-def read(folder: Path, *, key: str) -> Pems:
+def read(folder: "Path", *, key: str) -> Pems:
     """The files of a folder; `key` is the setting that names it. Refusal: CERTIFICATE_UNREADABLE."""
     try:
         return Pems(*((folder / name).read_bytes() for name in (AUTHORITY_FILE, CERTIFICATE_FILE, KEY_FILE)))
@@ -40,19 +42,19 @@ def read(folder: Path, *, key: str) -> Pems:
         raise Refusal(Code.FAILED_PRECONDITION, "CERTIFICATE_UNREADABLE", message) from error
 
 
-def version(folder: Path) -> tuple[tuple[int, int], ...]:
+def version(folder: "Path") -> tuple[tuple[int, int], ...]:
     """What is another one once a file of the folder was replaced. A file that is not there has a version, too."""
     found = []
     for name in (AUTHORITY_FILE, CERTIFICATE_FILE, KEY_FILE):
         try:
-            status = os.stat(folder / name)  # noqa: PTH116 - 10 ms of start-up time less.
+            status = (folder / name).stat()
             found.append((status.st_ino, status.st_mtime_ns))
         except OSError:
             found.append((0, 0))
     return tuple(found)
 
 
-def channel(address: str, folder: Path | None, *, key: str, options: Sequence[tuple[str, Any]]) -> grpc.aio.Channel:
+def channel(address: str, folder: "Path | None", *, key: str, options: Sequence[tuple[str, Any]]) -> grpc.aio.Channel:
     """A channel to the controller, with the certificate of `folder`; without a folder one that anybody can read.
 
     `key` is the setting that names the folder. Refusal: CERTIFICATE_UNREADABLE.
