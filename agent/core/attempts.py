@@ -233,7 +233,8 @@ def _removal(held: Held, progress: Progress, now_ms: int) -> list[Effect]:
     if progress.removing:
         return []
     if not progress.waits_with(Remove, now_ms):
-        progress.removing = True
+        # It ends what else is under way, of which no word comes then: a pause, too, which is to be asked for anew.
+        progress.removing, progress.busy = True, None
         return [Remove(held.ref)]
     if progress.busy or held.attempt.state not in (AttemptState.RUNNING, AttemptState.STOPPING):
         return []

@@ -98,6 +98,15 @@ def test_what_cannot_be_removed_yet_is_held_still_meanwhile() -> None:
     assert agent.Remove(FIRST) in one.pass_time(DECLINED_MS)
 
 
+def test_a_pause_that_a_removal_ended_is_asked_for_anew_where_that_is_declined() -> None:
+    one = Agent()
+    one.run(placement())
+    assert agent.Pause(FIRST) in one.pass_time(LEASE_MS)
+    one.assign()
+
+    assert agent.Pause(FIRST) in one.tell(agent.Declined(FIRST, "device or resource busy", agent.Remove))
+
+
 def test_what_cannot_be_removed_yet_and_does_not_run_is_left_alone() -> None:
     one = Agent()
     one.run(placement())
