@@ -3,15 +3,18 @@
 import datetime as dt
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from grpc import aio
 
-from headrace import certificates, tls
-from headrace.certificates import Certificate
+from headrace import tls
 from headrace.peers import Role
 from headrace.refusals import Code, Refusal
+
+if TYPE_CHECKING:
+    # 9 MB, for controllers that have a certificate.
+    from headrace.certificates import Certificate
 
 # An operator who is told before may still make another one.
 NEARLY_EXPIRED = dt.timedelta(days=14)
@@ -57,6 +60,8 @@ class _Present:
 
     def begin(self) -> grpc.ServerCertificateConfiguration:
         """What the folder has. Raises a Refusal where that is of no use."""
+        from headrace import certificates  # noqa: PLC0415 - as above.
+
         pems = tls.read(self._folder, key="tls")
         found = certificates.examined(pems, key="tls")
         if found.peer.role is not Role.CONTROLLER:
@@ -95,5 +100,5 @@ class _Present:
             _log.warning("tls: the certificate expires at %s; make another one in its place", _moment(self._found))
 
 
-def _moment(of: Certificate) -> str:
+def _moment(of: "Certificate") -> str:
     return f"{of.expires:%F %R} UTC"

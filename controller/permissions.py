@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
-from headrace.certificates import expired
 from headrace.peers import Peer, Role, peer
 from headrace.refusals import Code, Refusal
 
@@ -110,6 +109,8 @@ def _caller(told: _Told) -> Peer | None:
 def _check_time(told: _Told) -> None:
     # For days after its first connection a client may connect anew by a ticket of it, and no certificate is looked at
     # then: one that has expired, as a stolen one should, would go on.
+    from headrace.certificates import expired  # noqa: PLC0415 - 9 MB, for controllers that have a certificate.
+
     end = expired(told["x509_pem_cert"][0])
     if end is not None:
         message = f"the certificate of this side has expired at {end:%Y-%m-%d %H:%M} UTC; make another one"
