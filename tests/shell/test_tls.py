@@ -164,24 +164,23 @@ async def test_who_has_no_certificate_or_a_strangers_or_an_expired_one_is_told_s
     }
 
 
-async def served_with(folder: Path) -> tuple[aio.Server, str]:
-    """A server with whatever certificate, as somebody has who would be the controller."""
+async def refusal_of_a_server_with(folder: Path, client: Path) -> Refusal:
+    """What a client says to a server that shows whatever certificate, as somebody has who would be the controller."""
     pems = tls.read(folder, key="tls")
     server = aio.server()
     credentials = grpc.ssl_server_credentials([(pems.key, pems.certificate)], pems.authority, require_client_auth=True)
     port = server.add_secure_port("127.0.0.1:0", credentials)
     await server.start()
-    return server, f"127.0.0.1:{port}"
+    try:
+        async with channel_to(f"127.0.0.1:{port}", client) as channel:
+            return await refused(JobServiceStub(channel).ListJobs(job_pb.ListJobsRequest()))
+    finally:
+        await server.stop(None)
 
 
 @pytest.mark.parametrize("role", [Role.AGENT, Role.USER, Role.OPERATOR])
 async def test_nobody_else_can_answer_as_the_controller(authority: Authority, role: Role) -> None:
-    server, address = await served_with(authority.of(role, "n1"))
-    try:
-        async with channel_to(address, authority.of(Role.USER, "ann")) as channel:
-            refusal = await refused(JobServiceStub(channel).ListJobs(job_pb.ListJobsRequest()))
-    finally:
-        await server.stop(None)
+    refusal = await refusal_of_a_server_with(authority.of(role, "n1"), authority.of(Role.USER, "ann"))
 
     assert refusal.reason == "CERTIFICATE_REFUSED"
 
@@ -190,12 +189,9 @@ async def test_a_controller_is_believed_at_the_addresses_of_its_certificate_alon
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(certificates, "OWN_HOSTS", ())
-    server, address = await served_with(authority.of(Role.CONTROLLER, "main", hosts=("10.1.2.3", "c.example")))
-    try:
-        async with channel_to(address, authority.of(Role.USER, "ann")) as channel:
-            refusal = await refused(JobServiceStub(channel).ListJobs(job_pb.ListJobsRequest()))
-    finally:
-        await server.stop(None)
+    ours = authority.of(Role.CONTROLLER, "main", hosts=("10.1.2.3", "c.example"))
+
+    refusal = await refusal_of_a_server_with(ours, authority.of(Role.USER, "ann"))
 
     assert refusal.reason == "CERTIFICATE_REFUSED"
     assert "does not name this address" in refusal.message
