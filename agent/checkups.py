@@ -64,7 +64,7 @@ async def _registry(client: httpx.AsyncClient, host: str) -> Finding:
 
 def certificate(folder: Path, node: str) -> Finding:
     """Whether this side's certificate counts, is this node's, and until when."""
-    from headrace import certificates  # noqa: PLC0415 - 6 MB, for nodes that have one.
+    from headrace import certificates  # noqa: PLC0415 - 9 MB, for nodes that have one.
 
     means = f"{folder}, as headrace-controller judges it"
     remedy = f"headrace certificate FOLDER --role agent --name {node} --authority FOLDER, and bring it here"

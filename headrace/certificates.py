@@ -1,6 +1,6 @@
 """Certificates by which controllers, agents and users know each other: made, and looked at (X.509, RFC 5280).
 
-By the `cryptography` library, which takes 6 MB: what only connects, headrace.tls, does without.
+By the `cryptography` library, which takes 9 MB: what only connects, headrace.tls, does without.
 """
 
 import datetime as dt
