@@ -46,12 +46,14 @@ chaos: dev ## Kills daemons and engines at each fault point; writes what comes o
 	HEADRACE_CHAOS=write $(LOCAL) test tests/cluster/chaos/test_fault_points.py $(ARGS)
 
 .PHONY: check
-check: dev ## Lint, types, import contracts, proto lint, stub drift, the init's programs
+check: dev ## Lint, types, import contracts, proto lint, stub drift, the init's programs, imports of tests
 	echo "· ruff" && .venv/bin/ruff check && .venv/bin/ruff format --check
 	echo "· mypy" && .venv/bin/mypy
 	echo "· import contracts" && .venv/bin/lint-imports
 	sh deploy/check-proto.sh
 	echo "· agent/init holds what init.c gives" && sh deploy/init.sh --check
+	echo "· each test can be imported" && read=$$($(PYTHON_IN) -m pytest -qq --collect-only 2>&1) || \
+		{ echo "$$read"; exit 1; }
 
 .PHONY: init
 init: ## Builds agent/init/ from init.c, with Debian's compilers for each architecture

@@ -15,7 +15,7 @@ from headrace.v1.job_service_pb2 import ListJobsRequest
 from headrace.v1.job_service_pb2_grpc import JobServiceStub
 from tests.authority import Authority, Elsewhere
 from tests.shell.running_controller import controller
-from tests.shell.test_tls import refused, served_with
+from tests.shell.test_tls import refusal_of_a_server_with
 
 ANN = Peer(Role.USER, "ann")
 END = "-----END CERTIFICATE-----\n"
@@ -69,12 +69,8 @@ async def test_a_controller_whose_certificate_does_not_count_yet_is_told_apart(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(certificates, "SKEW", dt.timedelta(hours=-1))
-    server, address = await served_with(authority.of(Role.CONTROLLER, "main"))
-    try:
-        async with channel_to(address, authority.of(Role.USER, "ann")) as channel:
-            refusal = await refused(JobServiceStub(channel).ListJobs(ListJobsRequest()))
-    finally:
-        await server.stop(None)
+
+    refusal = await refusal_of_a_server_with(authority.of(Role.CONTROLLER, "main"), authority.of(Role.USER, "ann"))
 
     assert (refusal.reason, "does not count yet" in refusal.message) == ("CERTIFICATE_REFUSED", True)
 
