@@ -1,5 +1,6 @@
 """Worlds in which images take long to come, jobs have limits and nothing fails: nobody may start later by that."""
 
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
@@ -90,7 +91,7 @@ def who_was_let_ahead_is_gone_when_others_need_its_room(world: "World", _before:
     for name in dict.fromkeys(one for job in late for one in job.ahead_of):
         head = book.jobs.get(name)
         own = [one for one in late if name in one.ahead_of]
-        if head is None or not head.waits_for_place or not _would_start(book, head, own):
+        if head is None or not head.waits_for_place or not _has_room(book, head, [one.id for one in own], book.nodes):
             backlog.delayed_since_ms.pop(name, None)
             continue
         since_ms = backlog.delayed_since_ms.setdefault(name, book.wall_ms)
@@ -101,7 +102,9 @@ def who_was_let_ahead_is_gone_when_others_need_its_room(world: "World", _before:
 
 def _is_firm(book: "Book", head: str, kept: Kept, start_ms: int) -> bool:
     """Whether all that has to be gone by then has begun, or was let ahead of it and is told by when it is gone."""
-    # Who has ended since is no longer in the way; who has begun since may be there for longer.
+    # Who has ended since is no longer in the way. Who has begun since, before it, may have what those had.
+    if not _has_room(book, book.jobs[head], kept.gone, kept.nodes):
+        return False
     gone = [book.jobs[one] for one in kept.gone if one in book.jobs]
     whole = [book.jobs[one.gang] if one.gang else one for one in gone]
     begun = all(one.start_time_ms is not None or head in one.ahead_of for one in whole)
@@ -113,7 +116,9 @@ def _is_late(book: "Book", backlog: Backlog, job: Job) -> bool:
     return gone_by_ms is not None and job.state in _THERE and not job.gang and book.wall_ms > gone_by_ms
 
 
-def _would_start(book: "Book", head: Job, late: list[Job]) -> bool:
-    seen, gone = scene(book, head), [one.id for one in late]
-    tasks, nodes = alike(book, head), list(book.nodes.values())
-    return bool(choose_all(tasks, nodes, lambda name: seen.usage(seen.nodes[name], gone), now_wall_ms=seen.wall_ms))
+def _has_room(book: "Book", head: Job, gone: Collection[str], among: Iterable[str]) -> bool:
+    """Whether it would start on some of these nodes once others have `gone`."""
+    seen, nodes = scene(book, head), [book.nodes[one] for one in among if one in book.nodes]
+    here = [one for one in gone if one in book.jobs]
+    tasks = alike(book, head)
+    return bool(choose_all(tasks, nodes, lambda name: seen.usage(seen.nodes[name], here), now_wall_ms=seen.wall_ms))
