@@ -71,6 +71,7 @@ async def test_a_job_is_moved_and_drained_away_and_its_result_stays_the_same(
     submitted = await headrace(eyes, "submit", BPE, "--set", f"env.MERGES={MERGES}", "--set", at_one)
     job = await eyes.client.job(submitted.out.strip())
     said = await eyes.said(job, "\nmerge ")
+    await eyes.running(job)
 
     planned = await headrace(eyes, "migrate", job.id, "--to", two, "--dry-run")
     moved = await headrace(eyes, "migrate", job.id, "--to", two, "--wait")

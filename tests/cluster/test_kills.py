@@ -32,6 +32,7 @@ async def test_a_move_goes_on_though_an_agent_is_killed_in_it(
 ) -> None:
     job = await eyes.client.create_job(tokenizer(last_epoch=3))
     await eyes.said(job, "\nmerge ")
+    await eyes.running(job)
     await eyes.client.migrate(job.name, target=eyes.world.node("arm64"))
     await move_comes_to(eyes, job, moment)
     eyes.world.kill(agent)

@@ -73,6 +73,7 @@ async def test_a_second_move_at_the_same_time_is_refused_and_the_first_goes_on(e
     amd64, arm64 = map(eyes.world.node, AGENTS)
     job = await eyes.client.create_job(program("twice", SLOW_TO_LEAVE))
     await eyes.said(job, "works")
+    await eyes.running(job)
 
     await eyes.client.migrate(job.name, target=arm64)
     for target in (arm64, amd64):
@@ -114,6 +115,7 @@ async def test_a_job_that_moves_to_where_its_image_lies_goes_on_where_it_came_fr
     spec = program("comes-back", SAVES_AND_LEAVES_ONCE, image=eyes.world.parts.half_lying(of="arm64"))
     job = await eyes.client.create_job(spec)
     await eyes.said(job, "found nothing")
+    await eyes.running(job)
 
     await eyes.client.migrate(job.name, target=arm64)
     job = await eyes.ended(job)

@@ -15,9 +15,10 @@ from deploy.local.cluster import NO_VARIABLES, NODE_LABEL, NONE, Daemon, Setting
 from headrace import faultpoints
 from headrace.peers import Role
 from tests.authority import Authority
+from tests.cluster.engine_events import JOB_LABEL, EngineEvents
 from tests.cluster.parts import Parts
 
-JOB_LABEL, EPOCH_LABEL = "headrace.job", "headrace.epoch"
+EPOCH_LABEL = "headrace.epoch"
 ARM64 = "arm64"
 
 
@@ -46,6 +47,7 @@ class World:
         self._daemons: dict[str, Daemon] = {}
         self._nodes: dict[str, str] = {}
         self._engines: dict[str, str] = {}
+        self._events: dict[str, EngineEvents] = {}
 
     def node(self, name: str) -> str:
         """The id of the agent's node."""
@@ -99,6 +101,9 @@ class World:
                 through=through,
             )
         self._nodes[name], self._engines[name] = node, host
+        self._events.setdefault(host, EngineEvents(host, self._began))
+        if engine.answers(host):
+            self._events[host].listen()
         return node
 
     def daemon(self, name: str) -> Daemon:
@@ -143,7 +148,7 @@ class World:
         return found
 
     def starts(self, job: str) -> list[int]:
-        """The epochs of the job's containers, each as often as an engine started one in its last 256 events."""
+        """The epochs of the job's containers, each as often as an engine started one."""
         # One that stood by has run nothing before it got its attempt's name; nor has one that gave it back.
         begun = self._happened(("start", "rename"), job)
         for epoch in self._happened(("rename",), job, standby=True):
@@ -165,14 +170,12 @@ class World:
     def _armed(self, fault: str) -> Variables:
         return {**self._variables, **({faultpoints.VARIABLE: fault} if fault else {})}
 
-    def _happened(self, events: tuple[str, ...], job: str, *, standby: bool = False) -> list[int]:
+    def _happened(self, actions: tuple[str, ...], job: str, *, standby: bool = False) -> list[int]:
         found: list[int] = []
-        wanted = {"type": "container", "event": list(events), "label": f"{JOB_LABEL}={job}"}
         for host in self._hosts():
-            with _client(host) as client:
-                told = client.api.events(since=self._began, until=int(time.time()) + 1, filters=wanted, decode=True)
-                told = [event["Actor"]["Attributes"] for event in told]
-                found += [int(one[EPOCH_LABEL]) for one in told if one["name"].endswith(".standby") is standby]
+            told = [event for event in self._events[host].told() if event["Action"] in actions]
+            of_job = [one for one in (event["Actor"]["Attributes"] for event in told) if one[JOB_LABEL] == job]
+            found += [int(one[EPOCH_LABEL]) for one in of_job if one["name"].endswith(".standby") is standby]
         return sorted(found)
 
     def attempt_folders(self) -> list[Path]:
@@ -187,6 +190,8 @@ class World:
     def end(self) -> None:
         """Ends the daemons, agents first, and removes what containers they left."""
         with ExitStack() as ending:
+            for events in self._events.values():
+                ending.callback(events.close)
             ending.callback(self._remove_containers)
             for name in sorted(self._daemons, key=lambda name: name != "controller"):
                 ending.callback(self.stop, name)
