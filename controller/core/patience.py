@@ -14,12 +14,12 @@ from controller.core.ends import Ends
 from controller.core.limits import queue_over_ms
 from controller.core.placement.fit import Place
 from controller.core.placement.lengths import Lengths
-from controller.core.placement.snapshot import Integers
+from controller.core.placement.snapshot import Floats, Integers
 from controller.core.placement.tables import Table
 from controller.core.turns import Patience
 from headrace import units
 from headrace.changes import replace
-from headrace.jobs import Job
+from headrace.jobs import Job, JobSpec
 
 # So many nodes are looked at, those first that lack least.
 FEW = 8
@@ -32,13 +32,20 @@ NAMED = 3
 def may_wait(book: Book, job: Job) -> bool:
     """Whether it may be better for the job to wait: it stays where it starts, and nodes differ in how fast it runs."""
     spec = job.spec
-    if job.gang or len(book.snapshot.makes) < 2 or spec.prefer or spec.neighbours is not None:
+    if job.gang or not _differ(book, spec) or spec.prefer or spec.neighbours is not None:
         # What users prefer comes before how soon it is done.
         return False
     if job.is_gang and spec.task_count > FEW_FOR_GANGS:
         return False
     is_moved_for_speed = spec.checkpoint is not None and book.policy.improving.speed_moves_per_hour > 0
-    return not is_moved_for_speed and book.learned.tells_of(spec)
+    return not is_moved_for_speed and book.learned.has_seen(spec)
+
+
+def _differ(book: Book, spec: JobSpec) -> bool:
+    """Whether nodes may differ in how fast they run it: in their make, or by figures where it declares its work."""
+    if len(book.snapshot.makes) > 1:
+        return True
+    return spec.work is not None and book.arrivals.rates.differ_by(spec.work.precision) > book.policy.terms.ratio
 
 
 def pause(book: Book, job: Job, table: Table, places: Sequence[Place]) -> str:
@@ -68,10 +75,9 @@ def pause(book: Book, job: Job, table: Table, places: Sequence[Place]) -> str:
 
 def _here_ms(book: Book, job: Job, lengths: Lengths, places: Sequence[Place]) -> float | None:
     """Until it would be done at these places, as an optimist sees it; None where that is not known of all of them."""
-    one, slots = keeping.one_of(book, job), [book.snapshot.slots[place.node] for place in places]
-    runs_ms = {slot: lengths.at_least(one, slot) for slot in dict.fromkeys(slots)}
-    known = [millis for slot in slots if (millis := runs_ms[slot]) is not None]
-    return lengths.together(one, slots, known) if len(known) == len(slots) else None
+    one, slots = keeping.one_of(book, job), np.array([book.snapshot.slots[place.node] for place in places])
+    runs_ms = lengths.at_least(one, slots)
+    return lengths.together(one, slots, runs_ms) if np.isfinite(runs_ms).all() else None
 
 
 def _better(book: Book, job: Job, table: Table, lengths: Lengths, here_ms: float) -> Patience | None:
@@ -84,9 +90,9 @@ def _better(book: Book, job: Job, table: Table, lengths: Lengths, here_ms: float
     for kept in _rooms(book, job, scene, runs_ms, slots):
         if kept.start_ms is None or not kept.gone:
             continue
-        at = [book.snapshot.slots[node] for node in kept.places]
+        at = np.array([book.snapshot.slots[node] for node in kept.places])
         wait_ms = kept.start_ms - book.wall_ms
-        total_ms = wait_ms + lengths.together(one, at, [runs_ms[int(book.snapshot.make[slot])] for slot in at])
+        total_ms = wait_ms + lengths.together(one, at, runs_ms[at])
         if here_ms <= lengths.terms.as_good_ms(total_ms):
             continue
         done_ms = book.wall_ms + round(total_ms)
@@ -97,38 +103,39 @@ def _better(book: Book, job: Job, table: Table, lengths: Lengths, here_ms: float
     return best
 
 
-def _rooms(book: Book, job: Job, scene: Scene, runs_ms: dict[int, float], slots: Integers) -> Iterator[Kept]:
-    """Where and when it would have room among these: a job on each node, a gang on the fastest makes, and on more."""
+def _rooms(book: Book, job: Job, scene: Scene, runs_ms: Floats, slots: Integers) -> Iterator[Kept]:
+    """Where and when it would have room among these: a job on each node, a gang on the fastest, and on more."""
     snapshot = book.snapshot
     if not job.is_gang:
         each = [[slot] for slot in keeping.by_lack(book, job, slots)[:FEW].tolist()]
     else:
-        longest = sorted(dict.fromkeys(runs_ms.values()))[:FEW]
-        makes = [[make for make, millis in runs_ms.items() if millis <= most] for most in longest]
-        fast = [slots[np.isin(snapshot.make[slots], some)] for some in makes]
-        each = [keeping.by_lack(book, job, some)[:FEW_FOR_GANGS].tolist() for some in fast]
+        longest = np.unique(runs_ms[slots])
+        # Where there are more, some of all.
+        some = longest[np.linspace(0, len(longest) - 1, min(FEW, len(longest))).astype(np.int64)]
+        fast = [slots[runs_ms[slots] <= most] for most in some.tolist()]
+        each = [keeping.by_lack(book, job, those)[:FEW_FOR_GANGS].tolist() for those in fast]
     tasks = keeping.alike(book, job)
-    for some in each:
-        kept = backfill.earliest(tasks, scene, [snapshot.nodes[slot] for slot in some])
+    for those in each:
+        kept = backfill.earliest(tasks, scene, [snapshot.nodes[slot] for slot in those])
         if kept is not None:
             yield kept
 
 
-def _faster(book: Book, table: Table, lengths: Lengths, job: Job, here_ms: float) -> tuple[dict[int, float], Integers]:
-    """By make how long it would run, of those that are so much faster; and their nodes.
+def _faster(book: Book, table: Table, lengths: Lengths, job: Job, here_ms: float) -> tuple[Floats, Integers]:
+    """How long it would run, by slot; and the nodes that are so much faster than where it could start.
 
     These have no room just now; but for a gang, which may have some of its tasks where there is.
     """
     snapshot = book.snapshot
     known = len(snapshot.nodes)
     may_do = (snapshot.standing[:known] == 0) & (bool(job.gang) | (table.code[:known] != 0)) & table.might()
-    able = np.flatnonzero(may_do)
-    runs_ms = lengths.at_most(job, able)
-    runs_ms = {make: millis for make, millis in runs_ms.items() if here_ms > lengths.terms.as_good_ms(millis)}
     # One node is waited for by one job: with another one before it, it would be later.
     patient = [one for one in book.turns.patience.values() if book.wall_ms < one.until_ms]
-    awaited = [snapshot.slots[node] for one in patient for node in one.kept.nodes if node in snapshot.slots]
-    return runs_ms, able[np.isin(snapshot.make[able], list(runs_ms)) & ~np.isin(able, awaited)]
+    may_do[[snapshot.slots[node] for one in patient for node in one.kept.nodes if node in snapshot.slots]] = False
+    able = np.flatnonzero(may_do)
+    runs_ms: Floats = np.full(known, np.inf)
+    runs_ms[able] = lengths.at_most(job, able)
+    return runs_ms, np.flatnonzero(runs_ms < lengths.terms.sooner_ms(here_ms))
 
 
 def _reason(nodes: Sequence[str], wait_ms: float, saved_ms: float) -> str:

@@ -78,7 +78,11 @@ class Learned:
 
     def tells_of(self, spec: JobSpec) -> bool:
         """Whether anything is known of such jobs: one ran somewhere, or what they have to compute is declared."""
-        return spec.work is not None or self._speeds.knows(profile_of(spec))
+        return spec.work is not None or self.has_seen(spec)
+
+    def has_seen(self, spec: JobSpec) -> bool:
+        """Whether a job like that was observed anywhere."""
+        return self._speeds.knows(profile_of(spec))
 
     def speeds(self, spec: JobSpec, places: Sequence[Place]) -> list[Speed | None]:
         """How fast the job would get on at each, in runs a second; `None`: nothing tells, or not well enough."""

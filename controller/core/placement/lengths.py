@@ -1,6 +1,6 @@
 """How soon jobs of one shape are done, and at which price: among places that are as good, the soonest are chosen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,15 +45,21 @@ class Terms:
         """How long it may take where it is as good as a place where it takes so long."""
         return max(least_ms * self.ratio, least_ms + self.matters_ms)
 
+    def sooner_ms(self, millis: float) -> float:
+        """How long it may not take where it is clearly sooner than at a place where it takes so long."""
+        return min(millis / self.ratio, millis - self.matters_ms)
+
 
 @dataclass(frozen=True, slots=True)
 class _Run:
     """How long it takes on nodes of a make that do so much with such devices; no number: not known.
 
-    If it `was_seen`, a job like it has run on such hardware or on other; else nothing but figures tells.
+    That is as an optimist sees it; `most_ms` as a pessimist does. If it `was_seen`, a job like it has run on such
+    hardware or on other; else nothing but figures tells.
     """
 
     millis: float
+    most_ms: float = _UNKNOWN
     kinds: Kinds = ()
     rate: float = _UNKNOWN
     was_seen: bool = False
@@ -158,31 +164,22 @@ class Lengths:
             total = total + hours * per_hour * self._terms.ms_per_price
         return total
 
-    def at_most(self, job: Job, slots: Integers) -> dict[int, float]:
-        """How long it takes, in milliseconds, on a node of each make that these are of, as a pessimist sees it.
+    def at_most(self, job: Job, slots: Integers) -> Floats:
+        """How long it takes, in milliseconds, on each of these nodes, as a pessimist sees it; without end: not known.
 
-        What it has to bring there is not in it. Makes are left out of which runs of jobs like it tell nothing, or that
-        it does not fit on though they were empty.
+        What it has to bring there is not in it. Known it is where runs of jobs like it tell, and not figures alone.
         """
-        makes = self._snapshot.make[slots]
-        present = np.flatnonzero(np.bincount(makes)).tolist()[:MOST_MAKES] if len(slots) else []
-        found = {make: self._place(job, make, slots[makes == make]) for make in present}
-        places = {make: place for make, place in found.items() if place is not None}
-        speeds = zip(places, self._learned.speeds(job.spec, list(places.values())), strict=True)
-        return {make: 1000 / speed.pessimistic for make, speed in speeds if speed is not None and speed.runs}
+        return self._of_each(job, slots, lambda run: run.most_ms if run.was_seen else _UNKNOWN)
 
-    def at_least(self, job: Job, slot: int) -> float | None:
-        """The same on the node at a slot, as an optimist sees it."""
-        place = self._place(job, int(self._snapshot.make[slot]), np.array([slot]))
-        speed = self._learned.speeds(job.spec, [place])[0] if place is not None else None
-        return 1000 / speed.optimistic if speed is not None and speed.runs else None
+    def at_least(self, job: Job, slots: Integers) -> Floats:
+        """The same, as an optimist sees it."""
+        return self._of_each(job, slots, lambda run: run.millis if run.was_seen else _UNKNOWN)
 
-    def together(self, job: Job, slots: Sequence[int], runs_ms: Sequence[float]) -> float:
+    def together(self, job: Job, at: Integers, runs: Floats) -> float:
         """Until a job, or all tasks of one, is done whose runs take so long at these slots, in milliseconds from now.
 
         With what has to be brought there, and the price, as so much longer: each has its place until the last is done.
         """
-        at, runs = np.array(slots, dtype=np.int64), np.array(runs_ms)
         arriving = self._arriving(job, at) if self._arrivals.most_ms(job) else np.zeros(len(at))
         of_price = 0.0
         if self._prices_count:
@@ -201,6 +198,12 @@ class Lengths:
 
     def _runs_known(self, job: Job, slots: Integers) -> Floats:
         """How long it runs; without end where that is not known."""
+        return self._of_each(job, slots, lambda run: run.millis)
+
+    def _of_each(self, job: Job, slots: Integers, of_run: Callable[[_Run], float]) -> Floats:
+        """What runs on its make tell of each of these nodes; and its own figures, where the job declares its work."""
+        if not len(slots):
+            return np.zeros(0)
         makes = self._snapshot.make[slots]
         present = np.flatnonzero(np.bincount(makes)).tolist()
         known = self._known(job)
@@ -208,7 +211,7 @@ class Lengths:
         self._find_out(job, known, {make: slots[makes == make] for make in unknown})
         found = {make: known[make] for make in present if make in known}
         of_make: Floats = np.full(present[-1] + 1, np.inf)
-        of_make[list(found)] = [one.millis for one in found.values()]
+        of_make[list(found)] = [of_run(one) for one in found.values()]
         of_make[np.isnan(of_make)] = np.inf
         runs: Floats = of_make[makes]
         if job.spec.work is not None:
@@ -261,7 +264,6 @@ class Lengths:
     def _find_out(self, job: Job, known: dict[int, _Run], unknown: dict[int, Integers]) -> None:
         found = {make: self._place(job, make, slots) for make, slots in unknown.items()}
         places = {make: place for make, place in found.items() if place is not None}
-        known |= dict.fromkeys(unknown, _Run(_UNKNOWN))
         if job.spec.work is not None:
             places = {make: self._with_figures(job.spec.work, one, unknown[make]) for make, one in places.items()}
         speeds = self._learned.speeds(job.spec, list(places.values()))
@@ -282,14 +284,15 @@ class Lengths:
 
     def _run(self, job: Job, speed: Speed | None, place: Place, told_of: str) -> _Run:
         """What it takes at a place, as is told of a node."""
-        millis, was_seen = (_UNKNOWN, False) if speed is None else (1000 / speed.optimistic, speed.runs > 0)
+        millis, most_ms = (_UNKNOWN, _UNKNOWN) if speed is None else (1000 / speed.optimistic, 1000 / speed.pessimistic)
+        was_seen = speed is not None and speed.runs > 0
         if job.spec.work is None or place.platform.emulated or told_of not in self._snapshot.slots:
             # Figures are those of the node's own programs.
-            return _Run(millis, was_seen=was_seen)
+            return _Run(millis, most_ms, was_seen=was_seen)
         kinds = kinds_of(place, self._snapshot.nodes[self._snapshot.slots[place.node]])
         slot = np.array([self._snapshot.slots[told_of]])
         rate = float(self._rates.at(job.spec.work.precision, kinds, slot)[0])
-        return _Run(millis, kinds, rate, was_seen)
+        return _Run(millis, most_ms, kinds, rate, was_seen)
 
     def _place(self, job: Job, make: int, slots: Integers) -> Place | None:
         """What it would have of an empty node of that make, which those at `slots` are of; None: fits on none tried."""

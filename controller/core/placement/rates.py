@@ -29,14 +29,15 @@ class Rates:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        # By precision, and what does it (None: a thread): up to which moment it is known, and by slot what that does.
-        self._columns: dict[tuple[str, Kind | None], tuple[int, Floats]] = {}
+        # By precision, and what does it (None: a thread): up to which moment it is known, by slot what that does, and
+        # how many times as much one does as another at most.
+        self._columns: dict[tuple[str, Kind | None], tuple[int, Floats, float]] = {}
         # Counts when a node does another thing than was thought before.
         self.edition = 0
 
     def copy(self, snapshot: Snapshot) -> Self:
         """The same as of now, of a copy of the snapshot."""
-        columns = {key: (seen, column.copy()) for key, (seen, column) in self._columns.items()}
+        columns = {key: (seen, column.copy(), differ_by) for key, (seen, column, differ_by) in self._columns.items()}
         return with_its_own(self, _snapshot=snapshot, _columns=columns)
 
     def at(self, precision: str, kinds: Kinds, slots: Integers) -> Floats:
@@ -57,9 +58,13 @@ class Rates:
             self._column(precision, kind)
         return self.edition
 
+    def differ_by(self, precision: str) -> float:
+        """How many times as much one node does as another, at most, as far as was asked; without end: nothing was."""
+        return max((found for (one, _), (*_, found) in self._columns.items() if one == precision), default=inf)
+
     def _column(self, precision: str, kind: Kind | None) -> Floats:
         key, snapshot = (precision, kind), self._snapshot
-        seen, column = self._columns.pop(key, (UNKNOWN, np.zeros(0)))
+        seen, column, differ_by = self._columns.pop(key, (UNKNOWN, np.zeros(0), 1.0))
         if len(column) != snapshot.room:
             column = np.concatenate([column, np.full(snapshot.room - len(column), nan)])
         if seen < snapshot.last_described:
@@ -67,9 +72,11 @@ class Rates:
             now = np.array([_rate(snapshot.nodes[slot], precision, kind) for slot in late.tolist()])
             self.edition += seen != UNKNOWN and not np.array_equal(column[late], now, equal_nan=True)
             column[late] = now
+            known = column[np.isfinite(column)]
+            differ_by = float(known.max() / known.min()) if len(known) else 1.0
         while len(self._columns) >= _MOST_COLUMNS:
             del self._columns[next(iter(self._columns))]
-        self._columns[key] = snapshot.clock, column
+        self._columns[key] = snapshot.clock, column, differ_by
         return column
 
 
