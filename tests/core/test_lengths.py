@@ -53,7 +53,7 @@ def book(*nodes: Node) -> Book:
 def ran(into: Book, wanted: JobSpec, where: str, seconds: float) -> None:
     devices = tuple(one.id for one in into.nodes[where].devices[:1]) if wanted.resources.accelerators else ()
     platform = into.nodes[where].description.platforms[0]
-    into.learned.observe(profile_of(wanted), PastRun(where, platform, devices, round(1000 * seconds)))
+    into.learned.observe(profile_of(wanted), PastRun(where, platform, devices, round(1000 * seconds)), wanted.work)
     into.learned.renew()
 
 
@@ -200,7 +200,21 @@ def test_of_nodes_of_one_make_the_one_is_faster_that_was_measured_to_be(cards: t
     assert there["a"] == pytest.approx(3 * there["b"], rel=0.05)
 
 
+def test_what_runs_on_both_tell_of_nodes_of_one_make_is_the_same_whichever_was_the_last() -> None:
+    wanted, seconds, told = spec(work=Work(1e14, "fp32")), {"a": 900, "b": 300}, list[dict[str, float]]()
+    for order in (("a", "b"), ("b", "a")):
+        two = book(rated("a", 100.0), rated("b", 300.0))
+        for where in order:
+            ran(two, wanted, where, seconds[where])
+        told.append(millis(two, wanted))
+
+    assert told[0] == pytest.approx(told[1])
+    assert told[0]["a"] == pytest.approx(900_000, rel=0.1)
+    assert told[0]["b"] == pytest.approx(300_000, rel=0.1)
+
+
 def millis(by: Book, wanted: JobSpec) -> dict[str, float]:
+    see_nodes(by)
     job = Job("jobs/next-1", wanted, images=PINS)
     lengths = by.tables.table(demand_of(job), job).lengths
     assert lengths is not None

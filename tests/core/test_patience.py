@@ -44,7 +44,7 @@ class Mixed(Controller):
                 self.knows(wanted(resources=asks(4)), name, minutes)
 
     def knows(self, spec: JobSpec, node: str, minutes: float) -> None:
-        self.book.learned.observe(profile_of(spec), PastRun(node, AMD64, (), round(MINUTE_MS * minutes)))
+        self.book.learned.observe(profile_of(spec), PastRun(node, AMD64, (), round(MINUTE_MS * minutes)), spec.work)
         self.book.learned.renew()
 
     def ran(self, spec: JobSpec, node: str, minutes: float) -> None:

@@ -31,7 +31,7 @@ class Rated(Mixed):
         for name, does in (gflops or {"fast": 300.0, "slow": 100.0}).items():
             self.node(name, measured(description(cpu_millis=4_000), does))
         for _ in range(3):
-            self.knows(wanted(resources=asks(4)), "slow", minutes)
+            self.knows(wanted(resources=asks(4), work=WORK), "slow", minutes)
 
     def wanted(self, **changes: object) -> Job:
         return super().wanted(**{"work": WORK, **changes})
@@ -66,7 +66,7 @@ def test_it_does_not_wait_for_a_node_of_a_better_make_that_is_slower_by_its_figu
     mixed = Mixed(another=measured(description(cpu_millis=4_000), 300.0))
     mixed.node("lame", measured(description(cpu_millis=4_000), 30.0))
     for _ in range(20):
-        mixed.knows(wanted(resources=asks(4)), "another", 10)
+        mixed.knows(wanted(resources=asks(4), work=WORK), "another", 10)
     five = Timeouts(run_ms=5 * MINUTE_MS)
     mixed.submit(wanted(display_name="other", resources=asks(4), timeouts=five, where='name == "lame"'))
 

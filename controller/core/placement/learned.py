@@ -1,7 +1,7 @@
 """How long jobs will run where none like them ran to its end: by the speeds that runs elsewhere have shown."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import exp
+from math import exp, isfinite, nan
 from typing import Self
 
 from controller.core.copies import with_its_own
@@ -9,15 +9,14 @@ from controller.core.past_runs import PastRun
 from controller.core.placement.durations import Estimate, by_work, predicted
 from controller.core.placement.fit import Place
 from controller.core.placement.profiles import Hardware, Profile, hardware, profile_of
+from controller.core.placement.rates import rate_of
 from controller.core.placement.speeds import Speed, Speeds
 from headrace.changes import replace
-from headrace.jobs import Job, JobSpec
+from headrace.jobs import Job, JobSpec, Work
 from headrace.nodes import Node
 
 # A guess that may be wrong by more than this factor, as often as not, is worse than none.
 _WORST_SPREAD = 1.1
-# Of so many profiles and kinds of hardware it is kept on which node the newest run was.
-_MOST_LAST = 4_096
 
 
 class Learned:
@@ -28,8 +27,9 @@ class Learned:
         self._speeds = Speeds()
         # By hardware on which anything ran, one such run: figures of makers are compared there.
         self._seen: dict[Hardware, PastRun] = {}
-        # On which node a job of a profile was observed last, of those with such hardware; the newest come last.
-        self._last: dict[tuple[Profile, Hardware], str] = {}
+        # By hardware and precision, what is done where all that is told of such hardware is as if it were: of jobs that
+        # declare their work, runs on other nodes are brought to that.
+        self._references: dict[tuple[Hardware, str], float] = {}
         # Attempts of live jobs whose pace was taken.
         self._paced: dict[tuple[str, int], None] = {}
         # Counts when what was told before is not to be used any more.
@@ -38,18 +38,19 @@ class Learned:
 
     def copy(self, nodes: Mapping[str, Node]) -> Self:
         """The same as of now, over nodes that are as its own are."""
-        return with_its_own(self, _nodes=nodes, _speeds=self._speeds.copy(), _last=self._last.copy())
+        return with_its_own(self, _nodes=nodes, _speeds=self._speeds.copy(), _references=self._references.copy())
 
-    def observe(self, profile: Profile, run: PastRun) -> None:
-        """A job of that profile took, or would take, so long there."""
+    def observe(self, profile: Profile, run: PastRun, work: Work | None = None) -> None:
+        """A job of that profile, and with that work, took, or would take, so long there."""
         node = self._nodes.get(run.node)
         ran_on = hardware(run.platform, run.devices, node) if node is not None else None
-        if ran_on is not None and run.millis > 0 and self._speeds.observe(profile, ran_on, 1000 / run.millis):
+        if ran_on is None or run.millis <= 0:
+            return
+        reference = self._reference(work, ran_on, run)
+        if self._speeds.observe(profile, ran_on, 1000 / run.millis / self._beside(work, run, reference)):
             self._seen.setdefault(ran_on, run)
-            self._last.pop((profile, ran_on), None)
-            self._last[profile, ran_on] = run.node
-            if len(self._last) > _MOST_LAST:
-                del self._last[next(iter(self._last))]
+            if work is not None and isfinite(reference):
+                self._references.setdefault((ran_on, work.precision), reference)
             self._is_new = True
 
     def paced(self, job: Job, *, least_ms: int) -> None:
@@ -61,13 +62,13 @@ class Learned:
             if steps.whole_millis is not None:
                 self._paced[key] = None
                 run = PastRun(attempt.node, attempt.platform, attempt.devices, steps.whole_millis)
-                self.observe(profile_of(job.spec), run)
+                self.observe(profile_of(job.spec), run, job.spec.work)
 
     def ended(self, job: Job, runs: Iterable[PastRun]) -> None:
         """A job has ended: what it tells in the end, of its whole length, is told once more."""
         profile = profile_of(job.spec)
         for run in runs:
-            self.observe(profile, run)
+            self.observe(profile, run, job.spec.work)
         for attempt in job.attempts:
             self._paced.pop((job.id, attempt.epoch), None)
 
@@ -85,13 +86,26 @@ class Learned:
         return self._speeds.knows(profile_of(spec))
 
     def speeds(self, spec: JobSpec, places: Sequence[Place]) -> list[Speed | None]:
-        """How fast the job would get on at each, in runs a second; `None`: nothing tells, or not well enough."""
-        kinds, asked = self._asked(places)
+        """How fast the job would get on at each, in runs a second; `None`: nothing tells, or not well enough.
+
+        Where it declares its work, the figures of each node itself count.
+        """
+        found: list[Speed | None] = []
+        for place, (speed, reference) in zip(places, self.on_hardware(spec, places), strict=True):
+            times = self._beside(spec.work, place, reference)
+            found.append(replace(speed, per_second=speed.per_second * times) if speed is not None else None)
+        return found
+
+    def on_hardware(self, spec: JobSpec, places: Sequence[Place]) -> list[tuple[Speed | None, float]]:
+        """The same by the hardware alone, of a node that does so much; no number: whichever that is."""
+        kinds = [hardware(one.platform, one.devices, self._nodes[one.node]) for one in places]
+        asked = {kind: place for kind, place in zip(kinds, places, strict=True) if kind is not None}
         if not asked:
-            return [None] * len(places)
+            return [(None, nan)] * len(places)
         like = next(iter(asked.values()))
         asked |= {kind: _place_of(like, run) for kind, run in self._seen.items() if kind not in asked}
-        figures = tuple(self._figure(spec, one) for one in asked.values())
+        references = {kind: self._reference(spec.work, kind, place) for kind, place in asked.items()}
+        figures = tuple(self._figure(spec, place, references[kind]) for kind, place in asked.items())
         found = self._speeds.told(profile_of(spec), tuple(asked), figures)
         # Of a job that never ran, without figures, the ratios alone would tell anything.
         told = {
@@ -99,28 +113,32 @@ class Learned:
             for kind, speed, figure in zip(asked, found, figures, strict=True)
             if speed is not None and speed.spread <= _WORST_SPREAD and (speed.runs or figure is not None)
         }
-        return [None if kind is None else told.get(kind) for kind in kinds]
+        return [(None, nan) if kind is None else (told.get(kind), references[kind]) for kind in kinds]
 
-    def told_of(self, spec: JobSpec, places: Sequence[Place]) -> list[str]:
-        """The nodes of which `speeds` tells for these places: where such a job ran last, or whose figures are taken."""
-        profile, (kinds, asked) = profile_of(spec), self._asked(places)
-        found = []
-        for kind, place in zip(kinds, places, strict=True):
-            stands, ran = (place, "") if kind is None else (asked[kind], self._last.get((profile, kind), ""))
-            found.append(ran if ran in self._nodes else stands.node)
+    def _reference(self, work: Work | None, kind: Hardware, place: Place | PastRun) -> float:
+        """What is done where that is told of which is told of such hardware; no number: not known."""
+        if work is None:
+            return nan
+        found = self._references.get((kind, work.precision), nan)
+        for one in (self._seen.get(kind, place), place):
+            found = found if isfinite(found) else self._rate(work, one)
         return found
 
-    def _asked(self, places: Sequence[Place]) -> tuple[list[Hardware | None], dict[Hardware, Place]]:
-        """What hardware these are, and of each one place that stands for all that have it."""
-        kinds = [hardware(one.platform, one.devices, self._nodes[one.node]) for one in places]
-        return kinds, {kind: place for kind, place in zip(kinds, places, strict=True) if kind is not None}
+    def _beside(self, work: Work | None, place: Place | PastRun, reference: float) -> float:
+        """How many times as much as that is done at a place; as much, where that is not known."""
+        times = self._rate(work, place) / reference if work is not None else nan
+        return times if isfinite(times) else 1.0
 
-    def _figure(self, spec: JobSpec, place: Place) -> float | None:
+    def _rate(self, work: Work, place: Place | PastRun) -> float:
+        node = self._nodes.get(place.node)
+        return nan if node is None else rate_of(place, node, work.precision)
+
+    def _figure(self, spec: JobSpec, place: Place, reference: float) -> float | None:
         node = self._nodes.get(place.node)
         if spec.work is None or node is None:
             return None
         found = by_work(spec.work, spec.resources, place, node)
-        return None if found is None else 1000 / found.millis
+        return None if found is None else 1000 / found.millis / self._beside(spec.work, place, reference)
 
 
 class Foretold:
@@ -131,7 +149,8 @@ class Foretold:
         self._learned = learned
         self._alike = alike
         self._nodes = nodes
-        self._told: dict[Hardware, Speed | None] = {}
+        # By hardware, and by the node where its own figures count.
+        self._told: dict[tuple[Hardware, str], Speed | None] = {}
 
     def at(self, bound: JobSpec, place: Place) -> Estimate | None:
         """As `predicted`; but before it asks declared work alone, it asks what was learned. `bound`: its variant."""
@@ -142,9 +161,10 @@ class Foretold:
         there = hardware(place.platform, place.devices, self._nodes[place.node])
         if there is None:
             return None
-        if there not in self._told:
-            self._told[there] = self._learned.speeds(self._spec, [place])[0]
-        speed = self._told[there]
+        key = there, "" if self._spec.work is None else place.node
+        if key not in self._told:
+            self._told[key] = self._learned.speeds(self._spec, [place])[0]
+        speed = self._told[key]
         if speed is None or not speed.runs:
             return None
         return Estimate(max(1, round(1000 / speed.per_second)), _basis(speed))

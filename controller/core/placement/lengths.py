@@ -221,7 +221,7 @@ class Lengths:
     def _weigh(self, work: Work, known: Mapping[int, _Run], slots: Integers, runs: Floats) -> None:
         """Of nodes of one make each takes as much longer as it does less by its own figures, where these are known.
 
-        What was seen of a job tells of the node where it was, and what figures tell of the one whose they are.
+        What is told of a make is told of a node of it that does so much.
         """
         makes = self._snapshot.make[slots]
         for kinds in dict.fromkeys(one.kinds for one in known.values()):
@@ -266,10 +266,9 @@ class Lengths:
         places = {make: place for make, place in found.items() if place is not None}
         if job.spec.work is not None:
             places = {make: self._with_figures(job.spec.work, one, unknown[make]) for make, one in places.items()}
-        speeds = self._learned.speeds(job.spec, list(places.values()))
-        told_of = self._learned.told_of(job.spec, list(places.values()))
-        for make, speed, node in zip(places, speeds, told_of, strict=True):
-            known[make] = self._run(job, speed, places[make], node)
+        speeds = self._learned.on_hardware(job.spec, list(places.values()))
+        for (make, place), (speed, reference) in zip(places.items(), speeds, strict=True):
+            known[make] = self._run(job, speed, place, reference)
 
     def _with_figures(self, work: Work, place: Place, slots: Integers) -> Place:
         """Of a place without devices, one as good on a node of that make of whose processors figures are known."""
@@ -282,17 +281,15 @@ class Lengths:
                 return replace(place, node=self._snapshot.nodes[int(knows[0])].id)
         return place
 
-    def _run(self, job: Job, speed: Speed | None, place: Place, told_of: str) -> _Run:
-        """What it takes at a place, as is told of a node."""
+    def _run(self, job: Job, speed: Speed | None, place: Place, reference: float) -> _Run:
+        """What it takes at a place, as is told of a node that does so much."""
         millis, most_ms = (_UNKNOWN, _UNKNOWN) if speed is None else (1000 / speed.optimistic, 1000 / speed.pessimistic)
         was_seen = speed is not None and speed.runs > 0
-        if job.spec.work is None or place.platform.emulated or told_of not in self._snapshot.slots:
+        if job.spec.work is None or place.platform.emulated:
             # Figures are those of the node's own programs.
             return _Run(millis, most_ms, was_seen=was_seen)
         kinds = kinds_of(place, self._snapshot.nodes[self._snapshot.slots[place.node]])
-        slot = np.array([self._snapshot.slots[told_of]])
-        rate = float(self._rates.at(job.spec.work.precision, kinds, slot)[0])
-        return _Run(millis, most_ms, kinds, rate, was_seen)
+        return _Run(millis, most_ms, kinds, reference, was_seen)
 
     def _place(self, job: Job, make: int, slots: Integers) -> Place | None:
         """What it would have of an empty node of that make, which those at `slots` are of; None: fits on none tried."""

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 
 from controller.core.copies import with_its_own
+from controller.core.past_runs import PastRun
 from controller.core.placement.durations import EFFICIENCY
 from controller.core.placement.fit import Place
 from controller.core.placement.snapshot import UNKNOWN, Floats, Integers, Snapshot
@@ -80,9 +81,19 @@ class Rates:
         return column
 
 
-def kinds_of(place: Place, node: Node) -> Kinds:
-    """What of a node the place has; of a node of the same make there is as much."""
-    return tuple(Counter(_kind(one) for one in node.devices if one.id in place.devices).items())
+def kinds_of(there: Place | PastRun, node: Node) -> Kinds:
+    """What of a node the place has, or a run had; of a node of the same make there is as much."""
+    return tuple(Counter(_kind(one) for one in node.devices if one.id in there.devices).items())
+
+
+def rate_of(there: Place | PastRun, node: Node, precision: str) -> float:
+    """What is done there, as `Rates.at` tells of its node; no number: not known."""
+    if there.platform.emulated:
+        # Figures are those of the node's own programs.
+        return nan
+    kinds = kinds_of(there, node)
+    each: list[tuple[Kind | None, int]] = [*kinds] or [(None, 1)]
+    return sum([count * _rate(node, precision, kind) for kind, count in each])
 
 
 def _kind(device: Device) -> Kind:
