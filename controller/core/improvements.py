@@ -80,8 +80,9 @@ def improvement(book: Book, job: Job) -> Improvement | None:
     here_seconds = prospects.left_seconds(book, prospect) if prospect is not None else None
     if prospect is None or prospect.speed is None or here_seconds is None or job.attempt is None:
         return None
-    others = {one.place.node: one for one in prospects.elsewhere(book, prospect) if one.hardware != prospect.hardware}
-    # That one hardware is faster than another is what was learned: not that this job is slow today.
+    others = {one.place.node: one for one in prospects.elsewhere(book, prospect)}
+    # That one hardware is faster than another is what was learned, and of nodes with the same what figures tell: not
+    # that this job is slow today.
     there = {
         node: here_seconds * prospect.speed.per_second / one.speed.pessimistic
         for node, one in others.items()

@@ -119,13 +119,17 @@ def _is_less_even(book: Book, job: Job, place: Place) -> bool:
     return company is not None and company.is_worse(slots[job.node], slots[place.node])
 
 
-def is_no_slower(prospect: Prospect, there: Elsewhere) -> bool:
-    """Whether the job would be as fast there, as far as is known: on the same hardware, or on faster."""
-    if there.hardware is not None and there.hardware == prospect.hardware:
-        return True
-    if prospect.speed is None or there.speed is None:
-        return False
-    return there.speed.pessimistic >= prospect.speed.per_second
+def is_no_slower(book: Book, prospect: Prospect, there: Elsewhere) -> bool:
+    """Whether the job would be as fast there, as far as is known: on the same hardware, or on faster.
+
+    Nodes with that may differ by their figures, but for so little that nobody is moved for it.
+    """
+    here, is_same = prospect.speed, there.hardware is not None and there.hardware == prospect.hardware
+    if here is None or there.speed is None:
+        return is_same
+    if is_same:
+        return there.speed.per_second * book.policy.terms.ratio >= here.per_second
+    return there.speed.pessimistic >= here.per_second
 
 
 def left_seconds(book: Book, prospect: Prospect) -> float | None:

@@ -114,7 +114,7 @@ def place_elsewhere(book: Book, job: Job, target: str = "") -> Place | None:
         chosen = book.tables.choose(demand_of(job), job, now_wall_ms=book.wall_ms, but=job.node)
         found = prospects.judged(book, prospect, [chosen] if isinstance(chosen, Place) else [])
         found += prospects.elsewhere(book, prospect)
-    return next((one.place for one in found if prospects.is_no_slower(prospect, one)), None)
+    return next((one.place for one in found if prospects.is_no_slower(book, prospect, one)), None)
 
 
 def _for_many(book: Book, movable: list[Job]) -> None:

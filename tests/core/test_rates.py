@@ -1,18 +1,28 @@
-"""Laws of nodes of one make that differ by their own figures: who waits for the faster one."""
+"""Laws of nodes of one make that differ by their own figures: who waits for the faster one, and who is moved there."""
 
+from collections import Counter
 from dataclasses import replace
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.core import improvements
+from controller.core.improving import Improving
+from controller.core.past_runs import PastRun
 from controller.core.patience import may_wait
-from headrace.jobs import Job, JobState, Timeouts, Work
-from headrace.nodes import Cpu, Figure, NodeDescription, Origin
+from controller.core.placement.fit import Place, fit
+from controller.core.placement.profiles import profile_of
+from controller.core.relocations import place_elsewhere
+from headrace.jobs import Job, JobState, MigrationCause, Requests, Timeouts, Work
+from headrace.nodes import Cpu, Figure, Node, NodeDescription, Origin
 from tests.core.lone_controller import MINUTE_MS, Controller, asks, wanted
-from tests.core.small_world import description
+from tests.core.paced_world import USUAL, PacedWorld, node
+from tests.core.small_world import AMD64, GIB, description, spec
 from tests.core.test_patience import Mixed
 
+HOUR_MS = 60 * MINUTE_MS
 WORK = Work(1e14, "fp32")
 
 
@@ -114,3 +124,158 @@ def test_no_job_waits_for_longer_than_it_would_win_by_what_was_measured(
     assert known.done_ms - known.start_ms > there_ms * 0.95
     assert known.done_ms - since < MINUTE_MS * minutes
     assert known.until_ms - since < MINUTE_MS * minutes
+
+
+def rated(name: str, gflops: float | None, model: str = "EPYC", *, cores: int = 4) -> Node:
+    """The same for a world in which jobs have steps."""
+    one = node(name, model, cores=cores)
+    return replace(one, description=measured(one.description, gflops, model))
+
+
+def on_the_slow_one(fast: Node, steps: int = 40_000, **changes: object) -> PacedWorld:
+    """A job of hours that runs on a slow node, since the fast one was full; now it is not."""
+    speeds = {"slow": 1.0, fast.id: 3.0}
+    world = PacedWorld([rated("slow", 100.0), fast], lambda _job, name, _now_ms: speeds[name])
+    world.submit("full-1", 400, display_name="full", where=f'name == "{fast.id}"')
+    world.submit("train-1", steps, **{"work": WORK, **changes})
+    assert world.jobs["train-1"].node == "slow"
+    return world
+
+
+def test_a_job_that_declares_its_work_is_moved_to_a_node_of_the_same_make_that_is_faster_by_its_figures() -> None:
+    world = on_the_slow_one(rated("fast", 300.0, cores=1))
+
+    world.pass_time(30 * MINUTE_MS)
+
+    ((_, move),) = world.moves()
+    assert (move.cause, world.jobs["train-1"].node) == (MigrationCause.SPEED, "fast")
+    assert move.expectation.startswith("speed: done ")
+
+
+@pytest.mark.parametrize("why", ["it declares no work", "it was not measured", "it is hardly faster"])
+def test_else_it_stays_where_it_is(why: str) -> None:
+    gflops = {"it was not measured": None, "it is hardly faster": 120.0}.get(why, 300.0)
+    world = on_the_slow_one(rated("fast", gflops, cores=1), work=None if why == "it declares no work" else WORK)
+
+    world.pass_time(HOUR_MS)
+
+    assert world.moves() == []
+
+
+def knows(world: PacedWorld, where: str, seconds: float, name: str = "train") -> None:
+    profile = profile_of(spec(display_name=name))
+    world.book.learned.observe(profile, PastRun(where, AMD64, (), round(1000 * seconds)), WORK)
+
+
+@pytest.mark.parametrize("work", [None, WORK])
+@pytest.mark.parametrize("name", ["train", "other {}"])
+def test_it_is_not_moved_to_a_node_of_a_better_make_that_is_slower_by_its_figures(work: Work | None, name: str) -> None:
+    nodes = [rated("slow", 100.0), rated("quick", 300.0, "Xeon"), rated("lame", 30.0, "Xeon")]
+    world = PacedWorld(nodes, lambda *_: 1.0)
+    for number in range(20):
+        # It has run there itself; or others have, which were as much faster there than here.
+        for where, seconds in (("quick", 10_000), ("slow", 40_000)):
+            knows(world, where, seconds, name.format(number))
+    knows(world, "slow", 40_000)
+    world.submit("full-1", 400, display_name="full", where='name == "lame"', resources=Requests(4000, GIB))
+    world.submit("train-1", 40_000, where='name != "quick"', work=work)
+    assert world.jobs["train-1"].node == "slow"
+
+    world.pass_time(30 * MINUTE_MS)
+
+    assert world.jobs["train-1"].node == ("lame" if work is None else "slow")
+
+
+def test_of_nodes_of_one_make_it_is_moved_to_the_one_that_is_fastest_by_its_figures() -> None:
+    nodes = [rated("slow", 100.0), *(rated(f"n{number}", 150.0 + 50 * number, cores=2) for number in range(4))]
+    world = PacedWorld(nodes, lambda *_: 1.0)
+    for number in range(4):
+        full = {"where": f'name == "n{number}"', "resources": Requests(2000, GIB)}
+        world.submit(f"full-{number}", 400, display_name="full", **full)
+    world.submit("train-1", 40_000, work=WORK)
+    world.submit("small-1", 40_000, display_name="small", where='name == "n3"')
+    assert world.jobs["train-1"].node == "slow"
+
+    world.pass_time(30 * MINUTE_MS)
+
+    assert world.jobs["train-1"].node == "n3"
+
+
+def test_for_the_room_of_others_it_is_not_moved_to_a_node_of_the_same_make_that_is_slower_by_its_figures() -> None:
+    world = PacedWorld([rated("here", 300.0), rated("near", 290.0), rated("lame", 100.0)], lambda *_: 1.0)
+    job = world.submit("train-1", 40_000, where='name == "here"', work=WORK)
+    world.pass_time(10 * MINUTE_MS)
+    job = replace(world.jobs["train-1"], spec=replace(job.spec, where='name != "near"'))
+    world.book.put(job)
+    assert place_elsewhere(world.book, job) is None
+
+    world.book.put(job := replace(job, spec=replace(job.spec, where="")))
+    found = place_elsewhere(world.book, job)
+    assert found is not None
+    assert found.node == "near"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from((None, 40.0, 100.0, 300.0)), st.integers(1, 4)), min_size=2, max_size=5),
+    st.lists(st.integers(1, 4), max_size=5),
+    st.integers(0, 9_999),
+)
+def test_a_move_goes_where_the_job_fits_and_never_to_where_less_was_measured(
+    drawn: list[tuple[float | None, int]], others: list[int], done: int
+) -> None:
+    nodes = [rated(f"n{number}", gflops, cores=cores) for number, (gflops, cores) in enumerate(drawn)]
+    world = PacedWorld(nodes, lambda *_: 1.0)
+    for number, cores in enumerate(others):
+        resources = Requests(1000 * cores, GIB)
+        world.submit(f"other-{number}", 100_000, tells=False, display_name="other", resources=resources)
+    world.submit("train-1", 10_000, work=WORK)
+    world.done["train-1"] = done
+    world.pass_time(12 * MINUTE_MS)
+    job = world.jobs["train-1"]
+    if job.state is not JobState.RUNNING:
+        return
+
+    found = improvements.improvement(world.book, job)
+
+    if found is not None:
+        target = world.book.nodes[found.place.node]
+        assert isinstance(fit(job, target, world.book.usage(target.id), now_wall_ms=0), Place)
+        here, there = (drawn[int(one.removeprefix("n"))][0] for one in (job.node, target.id))
+        assert here is not None
+        assert there is not None
+        assert there > here
+
+
+def replayed(seed: int, numbers: Improving = USUAL) -> Counter[str]:
+    """How often each job moved in half a day of arrivals, on nodes of one make of which some were measured to do more.
+
+    That is so of half of these alone; what is read of a pace is off by a fifth, and some nodes are measured anew.
+    """
+    chance = Random(seed)
+    speeds = {f"n{number}": chance.choice((1.0, 1.3, 2.0, 3.0)) for number in range(4)}
+
+    def pace(_job: str, name: str, _now_ms: int) -> float:
+        return speeds[name] if name < "n2" else 1.0
+
+    nodes = [rated(name, 100 * speed) for name, speed in speeds.items()]
+    world = PacedWorld(nodes, pace, numbers, noise=0.2, seed=seed)
+    arrives, number = 0.0, 0
+    for minute in range(12 * 60):
+        while arrives <= world.now_ms / 1000:
+            world.submit(f"train-{number}", int(chance.uniform(600, 40_000)), work=WORK)
+            number += 1
+            arrives += chance.expovariate(1 / 1_500)
+        if minute % 180 == 0:
+            name = chance.choice(list(speeds))
+            world.sites[name].node = rated(name, 100 * speeds[name] * chance.uniform(0.8, 1.25))
+        world.pass_time(MINUTE_MS)
+    assert number > 20
+    return Counter(job for job, _ in world.moves(MigrationCause.SPEED))
+
+
+def test_in_half_a_day_in_which_figures_are_often_wrong_no_job_goes_to_and_fro() -> None:
+    counts = [replayed(seed) for seed in range(2)]
+
+    assert 0 < sum(one.total() for one in counts) <= 20
+    assert max(max(one.values(), default=0) for one in counts) <= 2

@@ -90,11 +90,12 @@ class Learned:
 
         Where it declares its work, the figures of each node itself count.
         """
-        found: list[Speed | None] = []
-        for place, (speed, reference) in zip(places, self.on_hardware(spec, places), strict=True):
-            times = self._beside(spec.work, place, reference)
-            found.append(replace(speed, per_second=speed.per_second * times) if speed is not None else None)
-        return found
+        return [
+            replace(speed, per_second=speed.per_second * times)
+            if speed is not None and (times := self._beside(spec.work, place, reference)) != 1
+            else speed
+            for place, (speed, reference) in zip(places, self.on_hardware(spec, places), strict=True)
+        ]
 
     def on_hardware(self, spec: JobSpec, places: Sequence[Place]) -> list[tuple[Speed | None, float]]:
         """The same by the hardware alone, of a node that does so much; no number: whichever that is."""
