@@ -213,6 +213,24 @@ def test_what_runs_on_both_tell_of_nodes_of_one_make_is_the_same_whichever_was_t
     assert told[0]["b"] == pytest.approx(300_000, rel=0.1)
 
 
+def test_figures_that_are_others_now_on_all_nodes_alike_change_nothing() -> None:
+    three, wanted = book(rated("a", 100.0), rated("b", 300.0), rated("c", 100.0)), spec(work=Work(1e14, "fp32"))
+    for where, seconds in (("a", 900), ("b", 300)):
+        ran(three, wanted, where, seconds)
+    before = millis(three, wanted)
+
+    for name, does in (("a", 200.0), ("b", 600.0), ("c", 200.0)):
+        three.put_node(rated(name, does))
+    assert millis(three, wanted) == pytest.approx(before)
+    ran(three, wanted, "b", 300)
+    place = fit(Job("jobs/next-1", wanted, images=PINS), three.nodes["c"], Usage(), now_wall_ms=0)
+    assert isinstance(place, Place)
+    (told,) = three.learned.speeds(wanted, [place])
+    # Nor that the one is gone of which all is told.
+    three.nodes.pop("a")
+    assert three.learned.speeds(wanted, [place]) == [told]
+
+
 def millis(by: Book, wanted: JobSpec) -> dict[str, float]:
     see_nodes(by)
     job = Job("jobs/next-1", wanted, images=PINS)

@@ -27,9 +27,9 @@ class Learned:
         self._speeds = Speeds()
         # By hardware on which anything ran, one such run: figures of makers are compared there.
         self._seen: dict[Hardware, PastRun] = {}
-        # By hardware and precision, what is done where all that is told of such hardware is as if it were: of jobs that
-        # declare their work, runs on other nodes are brought to that.
-        self._references: dict[tuple[Hardware, str], float] = {}
+        # By hardware and precision, the run where all that is told of such hardware is as if it were, and what was done
+        # there last: of jobs that declare their work, runs on other nodes are brought to that.
+        self._references: dict[tuple[Hardware, str], tuple[PastRun, float]] = {}
         # Attempts of live jobs whose pace was taken.
         self._paced: dict[tuple[str, int], None] = {}
         # Counts when what was told before is not to be used any more.
@@ -50,7 +50,10 @@ class Learned:
         if self._speeds.observe(profile, ran_on, 1000 / run.millis / self._beside(work, run, reference)):
             self._seen.setdefault(ran_on, run)
             if work is not None and isfinite(reference):
-                self._references.setdefault((ran_on, work.precision), reference)
+                first = self._seen[ran_on]
+                its = first if isfinite(self._rate(work, first)) else run
+                its, _ = self._references.get((ran_on, work.precision), (its, nan))
+                self._references[ran_on, work.precision] = its, reference
             self._is_new = True
 
     def paced(self, job: Job, *, least_ms: int) -> None:
@@ -120,10 +123,10 @@ class Learned:
         """What is done where that is told of which is told of such hardware; no number: not known."""
         if work is None:
             return nan
-        found = self._references.get((kind, work.precision), nan)
-        for one in (self._seen.get(kind, place), place):
-            found = found if isfinite(found) else self._rate(work, one)
-        return found
+        its, before = self._references.get((kind, work.precision), (self._seen.get(kind, place), nan))
+        # Figures of all nodes may have become others: that changes nothing. The node may be gone.
+        found = (self._rate(work, its), before, self._rate(work, place))
+        return next(filter(isfinite, found), nan)
 
     def _beside(self, work: Work | None, place: Place | PastRun, reference: float) -> float:
         """How many times as much as that is done at a place; as much, where that is not known."""
