@@ -28,6 +28,7 @@ from controller.identifiers import Records, trusted
 from controller.images import Images
 from controller.listening import listen
 from controller.logs import JobLogs
+from controller.open_files import most_connections, raised, tell_if_full
 from controller.permissions import permit
 from controller.services.checkpoints import CheckpointService
 from controller.services.find import FindService
@@ -65,6 +66,7 @@ SWEEP_SECONDS = 600.0
 # What an upload under way has brought is named by no job yet.
 YOUNG_SECONDS = 3600.0
 STOP_SECONDS = 2.0
+FULL_SECONDS = 60.0
 
 SERVICES = (
     checkpoint_service_pb2.DESCRIPTOR.services_by_name["CheckpointService"].full_name,
@@ -86,6 +88,12 @@ SERVER_OPTIONS = (
     ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.so_reuseport", 0),
+    # Who connects and says nothing, or shows no certificate, is let go. As soon as whoever connects by gRPC gives up by
+    # itself: when all nodes come back at one time, each may have to wait for so long.
+    ("grpc.server_handshake_timeout_ms", 20_000),
+    # And who has no call open: it may be a machine that is gone, which is not pinged. A session is a call, and so is a
+    # watch that hears nothing; others connect anew when they call.
+    ("grpc.max_connection_idle_ms", 600_000),
     *WINDOWS,
     # Of calls that nobody has taken up yet gRPC cancels some from 1,000 on, and all from 3,000 on: here ten thousand
     # nodes come back at one time. The first number is where it begins to draw lots, the second where it takes no more.
@@ -201,7 +209,8 @@ async def serve(settings: ControllerSettings) -> None:
         parts = assemble(settings)
         # Here, so that no first look goes through all that was loaded.
         Aside().begin()
-    server = aio.server(options=SERVER_OPTIONS)
+    connections = most_connections(raised(), settings.grpc.address)
+    server = aio.server(options=(*SERVER_OPTIONS, ("grpc.max_allowed_incoming_connections", connections)))
     await add_services(server, parts, permit=permit if settings.tls else None)
     listen(server, settings.grpc.address, settings.tls)
     served = _web(settings, parts)
@@ -210,7 +219,8 @@ async def serve(settings: ControllerSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with parts.images:
-        working = [parts.shell.run(), _look_after(parts), _until_set(stop), *(http.serve([at]) for http, at in served)]
+        working = [parts.shell.run(), _look_after(parts), _watch_connections(connections), _until_set(stop)]
+        working += [http.serve([at]) for http, at in served]
         tasks = [asyncio.create_task(one) for one in working]
         await server.start()
         _log.info("serves on %s%s", settings.grpc.address, f", HTTP on {settings.web.address}" if served else "")
@@ -267,6 +277,12 @@ async def _registries_opened(images: Images) -> None:
 
 async def _until_set(stop: asyncio.Event) -> None:
     await stop.wait()
+
+
+async def _watch_connections(most: int) -> None:
+    while True:
+        await asyncio.sleep(FULL_SECONDS)
+        tell_if_full(most)
 
 
 async def _look_after(parts: Parts) -> None:

@@ -97,7 +97,7 @@ _TLS = (
     (
         re.compile("failed to connect .*(Socket closed|Connection reset)"),
         "CONTROLLER_UNREACHABLE",
-        "{controller} ends each connection; does it want a certificate of its authority? See tls, HEADRACE_TLS",
+        "{controller} ends each connection; does it want a certificate (tls, HEADRACE_TLS), or is it full? See its log",
     ),
 )
 
