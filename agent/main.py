@@ -28,6 +28,7 @@ def main() -> int:
             return _parse(arguments.line, arguments.file)
         settings = load_agent(arguments.config, os.environ)
         logs.configure(settings.log.level)
+        transport.log_as(settings.log.level, os.environ)
         faultpoints.arm(os.environ.get(faultpoints.VARIABLE, ""))
         if arguments.command == "doctor":
             return _run(_doctor(settings, arguments.output, arguments.registry))

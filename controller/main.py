@@ -29,11 +29,12 @@ def main() -> int:
     # Of what is loaded until it serves nothing is garbage: to look for some, over and over, costs a tenth of a second.
     gc.disable()
     transport.read_in_one_thread(os.environ)
-    from controller.daemon import serve  # noqa: PLC0415 - as that, it comes after it.
-
     try:
         settings = load_controller(arguments.config, os.environ)
         logs.configure(settings.log.level)
+        transport.log_as(settings.log.level, os.environ)
+        from controller.daemon import serve  # noqa: PLC0415 - what loads gRPC comes after what that is told.
+
         faultpoints.arm(os.environ.get(faultpoints.VARIABLE, ""))
         if settings.insecure and settings.tls is None and not is_local(settings.grpc.address):
             _log.warning("insecure = true: anybody who reaches %s may run anything here", settings.grpc.address)

@@ -1,4 +1,4 @@
-"""How gRPC reads sockets, and how much may be on its way: for programs that hold many connections or move much.
+"""How gRPC reads sockets, how much may be on its way, and what it logs: for programs that hold many connections.
 
 Loads nothing of gRPC: what it is to do is told before it is there.
 """
@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 POOLED_SINCE = (1, 80)
 VARIABLE = "GRPC_EXPERIMENTS"
 UNPOOLED = "-event_engine_listener,-event_engine_client"
+
+VERBOSITY = "GRPC_VERBOSITY"
 
 # So much of a stream may be on its way: for 160 MB/s on a path of 100 ms, if TCP's own buffers are as large. gRPC would
 # find out by itself how much is of use, from a ping with what it reads; with 10,000 connections, and a small report now
@@ -32,3 +34,12 @@ def read_in_one_thread(environment: MutableMapping[str, str]) -> None:
         return
     if installed is not None and (int(installed[1]), int(installed[2])) >= POOLED_SINCE:
         environment.setdefault(VARIABLE, UNPOOLED)
+
+
+def log_as(level: str, environment: MutableMapping[str, str]) -> None:
+    """Has gRPC, which is loaded after this, log no less than what is wrong; by itself it tells of all that `info` may.
+
+    `environment` as above. A server tells of each connection that is refused: as many lines as strangers like.
+    """
+    if level in ("warning", "error"):
+        environment.setdefault(VERBOSITY, "ERROR")

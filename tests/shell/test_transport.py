@@ -15,7 +15,7 @@ from grpc import aio
 
 from agent.assembly import channel_to
 from controller.daemon import SERVER_OPTIONS
-from headrace.transport import UNPOOLED, VARIABLE, WINDOW_BYTES, read_in_one_thread
+from headrace.transport import UNPOOLED, VARIABLE, VERBOSITY, WINDOW_BYTES, log_as, read_in_one_thread
 
 PATIENCE_SECONDS = 20
 PIECE = bytes(1 << 20)
@@ -82,7 +82,7 @@ def test_a_grpc_that_has_no_pool_or_no_number_is_told_nothing(
 def test_programs_tell_it_before_grpc_is_there(program: str, loaded: str, tmp_path: Path) -> None:
     # In place of what loads gRPC, a module that looks at what has been told by then.
     config = tmp_path / "settings.toml"
-    config.write_text("")
+    config.write_text('[log]\nlevel = "warning"\n')
     watched = f"""
 import importlib.abc, importlib.machinery, os, sys
 
@@ -91,7 +91,8 @@ class Watching(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return importlib.machinery.ModuleSpec(name, self) if name == "{program}.{loaded}" else None
 
     def exec_module(self, module):
-        sys.stdout.write(str((os.environ.get("{VARIABLE}"), "grpc" in sys.modules)))
+        told = os.environ.get("{VARIABLE}"), os.environ.get("{VERBOSITY}"), "grpc" in sys.modules
+        sys.stdout.write(str(told))
         sys.stdout.flush()
         os._exit(0)
 
@@ -100,9 +101,51 @@ sys.argv = ["{program}", "--config", {str(config)!r}]
 import {program}.main
 {program}.main.main()
 """
-    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    environment = {name: value for name, value in os.environ.items() if name not in (VARIABLE, VERBOSITY)}
     done = subprocess.run([sys.executable, "-c", watched], env=environment, capture_output=True, text=True, check=False)
-    assert done.stdout == str((UNPOOLED, False)), done.stderr
+    assert done.stdout == str((UNPOOLED, "ERROR", False)), done.stderr
+
+
+A_STRANGER = """
+import os, socket, ssl, sys
+from pathlib import Path
+from headrace import transport
+transport.log_as(sys.argv[1], os.environ)
+import asyncio
+from grpc import aio
+from controller.listening import listen
+
+async def main():
+    server = aio.server()
+    port = listen(server, "127.0.0.1:0", Path(sys.argv[2]))
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\\r\\n\\r\\n")
+    await reader.read()
+    await server.stop(0)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(("level", "told"), [("debug", 1), ("info", 1), ("warning", 0), ("error", 0)])
+def test_connections_that_are_refused_are_told_of_where_the_log_has_what_is_of_no_harm(
+    level: str, told: int, own: Path
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != VERBOSITY}
+
+    command = [sys.executable, "-c", A_STRANGER, level, str(own)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+
+    assert done.stderr.count("Handshake failed") == told, done.stderr
+
+
+def test_how_much_the_operator_has_it_say_stands() -> None:
+    environment = {VERBOSITY: "DEBUG"}
+
+    log_as("error", environment)
+
+    assert environment == {VERBOSITY: "DEBUG"}
 
 
 class Way:
