@@ -34,7 +34,7 @@ from headrace.changes import replace
 from headrace.events import Event as Happening
 from headrace.ids import task_id
 from headrace.jobs import Exclusion, Job, JobState
-from headrace.nodes import Drain, Node
+from headrace.nodes import Drain, Node, NodeState
 from headrace.projects import Use
 from headrace.refusals import Refusal
 from headrace.sessions import Assignment
@@ -61,8 +61,7 @@ class Book:
         self.nodes: dict[str, Node] = {node.id: assignments.above_all_sent(node) for node in nodes}
         # When a node was last heard, by this process: a restarted controller gives every node a whole lease. Those that
         # were silent for longest come first. And when it was written down last, likewise.
-        self.heard_ms: dict[str, int] = {}
-        self.written_ms: dict[str, int] = {}
+        self.heard_ms, self.written_ms = dict[str, int](), dict[str, int]()
         # Streams ended with the process before: what comes of their sessions may be older than what that had heard.
         self.newest: dict[str, tuple[int, int]] = {node.id: (node.session + 1, 0) for node in nodes}
         self.frozen_at_ms: dict[str, int] = {}
@@ -94,8 +93,7 @@ class Book:
         self._told: dict[str, assignments.Wanted] = {}
         self._effects: list[Effect] = []
         self._saves: dict[str, Record] = {}
-        self._doubtful: dict[str, None] = {}
-        self._acked: dict[str, None] = {}
+        self._doubtful, self._acked = dict[str, None](), dict[str, None]()
         # Since when nodes are without a stream, by this process's own clock, the first one first.
         self.left_ms: dict[str, int] = {}
         # What a node said last of each job's attempt: most of a report is what the one before said.
@@ -271,7 +269,9 @@ class Book:
     def node_now(self, node: Node) -> Node:
         """The node as users see it."""
         here = tuple(job.id for job in self.jobs_at(node.id) if job.node == node.id)
-        return replace(node, free=free(node, self.usage(node.id)), jobs=here)
+        # What was written down of one that is not heard yet may be minutes older than its last report.
+        reported_ms = node.report_time_ms if node.state is not NodeState.READY or node.id in self.occupied else None
+        return replace(node, free=free(node, self.usage(node.id)), jobs=here, report_time_ms=reported_ms)
 
     def begin(self, job: Job, place: Place) -> Job:
         """The job at its place, in its present epoch: a node is told to run it."""

@@ -188,7 +188,7 @@ def _facts(node: Node) -> list[tuple[str, str]]:
     return [
         ("Node", node.name),
         ("State", state(node)),
-        ("Reported", f"{reported} ago" if reported else "never"),
+        ("Reported", f"{reported} ago" if reported else "not yet since the controller was started"),
         ("Deadline", drain_deadline(node) if node.drain == Node.DRAINING else ""),
         ("Platforms", ", ".join(words.platform(platform) for platform in about.platforms)),
         ("Processor", about.cpu.model),

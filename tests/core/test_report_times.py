@@ -4,7 +4,8 @@ from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
 from controller.core.model import Reported, Save, Ticked
 from controller.core.ticks import WRITING_MS, WRITTEN_AT_ONCE
-from headrace.nodes import Engine, Node
+from headrace.changes import replace
+from headrace.nodes import Engine, Node, NodeState
 from headrace.sessions import Report
 from tests.core.small_world import description
 
@@ -35,3 +36,27 @@ def test_of_many_nodes_a_few_are_written_down_at_a_time_and_each_in_its_turn() -
     assert [len(each) for each in written] == [WRITTEN_AT_ONCE, 0] * 3
     assert len({node.id for node in nodes}) == NODES
     assert {node.report_time_ms for node in nodes} == {WALL_MS + SAVED_MS - 1}
+
+
+def test_of_a_node_that_a_controller_that_starts_has_not_heard_it_is_not_told_when_it_reported_last() -> None:
+    """The one before it has heard the node since it wrote that down."""
+    written = Node("nodes/a", NodeState.READY, report_time_ms=WALL_MS - 8 * SAVED_MS)
+    doubted = replace(written, name="nodes/b", state=NodeState.SUSPECT)
+    book = Book("law", Policy(), (), (written, doubted))
+    cluster = Cluster(book)
+
+    def told() -> dict[str, int | None]:
+        return {node.id: book.node_now(node).report_time_ms for node in book.nodes.values()}
+
+    passes(cluster, 0)
+    # With the doubt that was written down, too, is when that node was heard last.
+    assert told() == {"a": None, "b": doubted.report_time_ms}
+
+    cluster.handle(Reported(Report("b", 1, 1, description(), engine=Engine(reachable=True))))
+    assert told() == {"a": None, "b": WALL_MS}
+
+    # It is silent: that is the last that is known of it.
+    for seconds in range(12):
+        passes(cluster, 1_000 * seconds)
+    assert book.nodes["a"].state is NodeState.SUSPECT
+    assert told() == {"a": written.report_time_ms, "b": WALL_MS}
