@@ -3,6 +3,8 @@
 Nothing is placed. That a still is asked is what allows it: turns and tables are left as the question needs them.
 """
 
+from collections.abc import Sequence
+
 from controller.core import precedence
 from controller.core.book import Book
 from controller.core.keeping import one_of
@@ -43,8 +45,11 @@ def once_asked(book: Book, job: Job) -> Tables:
     return tables
 
 
-def places_by(book: Book, tables: Tables, job: Job) -> tuple[Place, ...] | str:
-    """The same, by these tables."""
-    precedence.begin_with(book, job)
+def places_by(book: Book, tables: Tables, job: Job, heads: Sequence[str] | None = None) -> tuple[Place, ...] | str:
+    """The same, by these tables; where it is not looked at alone, with those before it that room is kept for."""
+    if heads is None:
+        precedence.begin_with(book, job)
+    else:
+        book.turns.before = [*heads]
     tasks = [one_of(book, job)] * (job.spec.task_count if job.is_gang else 1)
     return taken(book, tables, demand_of(job), job, tasks)

@@ -1,6 +1,6 @@
 """Those who wait whose turn is before a job's, and what is left for it once they have begun. A still is asked."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from controller.core import backoff, precedence
 from controller.core.affordable import affordable
@@ -13,6 +13,7 @@ from controller.core.order import in_order
 from controller.core.placement.demand import demand_of
 from controller.core.placement.fit import Place, Usage
 from controller.core.placement.names import name_of
+from controller.core.placement.tables import Tables
 from controller.core.placement.trial import Trial
 from controller.core.projects import NOTHING
 from headrace.changes import replace
@@ -22,6 +23,9 @@ from headrace.projects import Amount
 
 # So many of them are asked where they would begin.
 MOST_ASKED = 16
+
+# Those that have begun by a change, by their nodes.
+_Begun = Mapping[str, list[tuple[Job, Place]]]
 
 
 def before(book: Book, job: Job) -> list[Job]:
@@ -38,8 +42,8 @@ def before(book: Book, job: Job) -> list[Job]:
 def after_them(book: Book, job: Job, is_helped: Callable[[Job], bool]) -> tuple[tuple[Place, ...], Amount]:
     """Where a job would begin once those before it have that begin by the same change, which `is_helped` tells of each.
 
-    And what those would have. Nowhere, where more than a few would have to be asked; or where one that would still find
-    no place may have room kept for it there.
+    And what those would have. Nowhere, where more than a few would have to be asked; or where room may be kept there
+    for another, one that would still find no place or one that has it elsewhere now.
     """
     projects, held = book.projects, book.projects.held
     # Those before it have asked long ago.
@@ -48,16 +52,19 @@ def after_them(book: Book, job: Job, is_helped: Callable[[Job], bool]) -> tuple[
     begun = dict[str, list[tuple[Job, Place]]]()
     with Trial(book.snapshot) as trial:
         try:
-            for one in before(book, job):
+            ordered = before(book, job)
+            for number, one in enumerate(ordered):
                 if not is_helped(one) or _shape(book, one) in fruitless or backoff.pause(one, now_wall_ms=book.wall_ms):
                     continue
                 asked += 1
                 if asked > MOST_ASKED:
                     return (), total
-                there = places_by(book, tables, one)
+                there = _places(book, tables, one, ordered[:number], begun)
                 if isinstance(there, str):
                     fruitless[_shape(book, one)] = one
                     continue
+                if _are_in_doubt(book, one, there, fruitless.values(), begun):
+                    return (), total
                 for place in there:
                     trial.place(one, place)
                     begun.setdefault(place.node, []).append((one, place))
@@ -65,17 +72,42 @@ def after_them(book: Book, job: Job, is_helped: Callable[[Job], bool]) -> tuple[
                 total = total.plus(more)
                 project = one.spec.project
                 projects.held = {**projects.held, project: projects.held.get(project, NOTHING).plus(more)}
-            found = places_by(book, tables, job)
-            if isinstance(found, str) or any(_is_harmed(book, one, job, found, begun) for one in fruitless.values()):
+            found = _places(book, tables, job, ordered, begun)
+            if isinstance(found, str) or _are_in_doubt(book, job, found, fruitless.values(), begun):
                 return (), total
         finally:
             projects.held = held
     return found, total
 
 
-def _is_harmed(
-    book: Book, head: Job, job: Job, places: Sequence[Place], begun: Mapping[str, list[tuple[Job, Place]]]
-) -> bool:
+def _places(book: Book, tables: Tables, job: Job, earlier: Iterable[Job], begun: _Begun) -> tuple[Place, ...] | str:
+    """Where a job would begin; nowhere (empty) where that hangs on whose turn is first of it and other projects' jobs.
+
+    Their order is one of those that are looked at together, which are not known.
+    """
+    heads = [one for one in book.turns.kept if one not in _started(begun)]
+    own = [one.id for one in earlier if one.id in heads and one.spec.project == job.spec.project]
+    others = [one for one in heads if book.jobs[one].spec.project != job.spec.project]
+    found = places_by(book, tables, job, own)
+    if not others:
+        return found
+    behind = places_by(book, tables, job, [*others, *own])
+    return behind if found == behind or (isinstance(found, str) and isinstance(behind, str)) else ()
+
+
+def _are_in_doubt(book: Book, job: Job, places: Sequence[Place], fruitless: Iterable[Job], begun: _Begun) -> bool:
+    """Whether room may be kept there for others, of which it is not known where it will be once others have begun."""
+    kept = book.turns.kept
+    # It is looked for anew where others have begun.
+    moving = [book.jobs[one] for one in book.turns.before if not begun.keys().isdisjoint(kept[one].counts)]
+    return not places or any(_is_harmed(book, one, job, places, begun) for one in (*fruitless, *moving))
+
+
+def _started(begun: _Begun) -> set[str]:
+    return {one.id for some in begun.values() for one, _ in some}
+
+
+def _is_harmed(book: Book, head: Job, job: Job, places: Sequence[Place], begun: _Begun) -> bool:
     """Whether room for one that finds no place would be kept from a job at one of these, once others have begun.
 
     Where it is kept on another node, or for one of several tasks, that is not looked at: it may be here.
@@ -84,7 +116,7 @@ def _is_harmed(
     if book.projects.over_quota(less.spec.project, book.projects.expected(less)):
         return False
     precedence.begin_with(book, head)
-    started = {one.id for some in begun.values() for one, _ in some}
+    started = _started(begun)
     book.turns.before = [one for one in book.turns.before if one not in started]
     nodes = [book.snapshot.nodes[book.snapshot.slots[name]] for name in dict.fromkeys(place.node for place in places)]
     seen, task = _scene(book, head, nodes, begun), one_of(book, less)
@@ -98,7 +130,7 @@ def _is_harmed(
     return False
 
 
-def _scene(book: Book, head: Job, nodes: Sequence[Node], begun: Mapping[str, list[tuple[Job, Place]]]) -> Scene:
+def _scene(book: Book, head: Job, nodes: Sequence[Node], begun: _Begun) -> Scene:
     """These nodes as they are for one that waits once others have begun, and as they are tried in the snapshot."""
     seen, snapshot = scene(book, head), book.snapshot
 
