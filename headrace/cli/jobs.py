@@ -53,6 +53,10 @@ async def cancel(connection: Connection, arguments: Namespace) -> int:
 
 
 async def _cancel_all(connection: Connection, arguments: Namespace) -> int:
+    from headrace.query import JOB_FIELDS, parse  # noqa: PLC0415 - `headrace jobs` does without, and is to be quick.
+
+    # By itself first: a mistake would be told of what nobody wrote, and `a) or (b` would be none.
+    parse(arguments.where, JOB_FIELDS)
     live = f"({arguments.where}) and state not in ({_ENDED})"
     request = ListJobsRequest(filter=live, page_size=PAGE_SIZE)
     names = [one.name async for page in connection.pages(connection.jobs.ListJobs, request) for one in page.jobs]

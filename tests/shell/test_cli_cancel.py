@@ -18,3 +18,15 @@ async def test_all_others_are_cancelled_and_told_where_one_is_refused(controller
     assert (ended.code, len(ended.lines)) == (1, 39)
     assert "39 jobs cancelled" in ended.complaint
     assert "there is no job 'job-00'" in ended.complaint
+
+
+async def test_a_query_that_means_nothing_is_told_as_it_was_written_and_cancels_nobody(controller: Controller) -> None:
+    for where, told in (
+        ("state ==", "a field or a value stands here, not the end, at character 9 of `state ==`"),
+        ('state == "queued") or (state == "running"', "')' is one word too many, at character 18 of"),
+    ):
+        ended = await headrace("cancel", "--where", where, controller=controller.address)
+
+        assert (ended.code, controller.requests) == (1, [])
+        assert told in ended.complaint
+        assert "not in" not in ended.complaint
