@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any
 
 from headrace.refusals import Code, Refusal
+from headrace.suggestions import nearest
 
 # Of a longer message both ends are told.
 _PROBLEM_MAX = 400
@@ -69,10 +70,15 @@ class Schema:
                 return Field(Kind.TEXT, _keyed(read, name.removeprefix(prefix)))
         return None
 
-    def candidates(self, name: str) -> list[str]:
-        """Names that may have been meant by an unknown one."""
+    def meant(self, name: str) -> list[str]:
+        """Which fields an unknown name probably meant: two that end so, else the most similar one, if any is."""
+        # People write `memory`, and mean that of the node; by its letters `npu.memory` is as near.
+        ends = [known for known in self.fields if known.count(".") == 1 and known.endswith(f".{name}")]
+        if ends:
+            return ends[:2]
         rest = name.partition(".")[2]
-        return [*self.fields, *(prefix + (rest or "NAME") for prefix in self.open_fields)]
+        near = nearest(name, [*self.fields, *(prefix + (rest or "NAME") for prefix in self.open_fields)])
+        return [near] if near else []
 
 
 def _keyed(read: Callable[[Any, str], Value], key: str) -> Callable[[Any], Value]:

@@ -20,7 +20,6 @@ from headrace.query_expressions import (
 )
 from headrace.query_schema import Field, Kind, QueryError, Schema
 from headrace.query_tokens import Token, WrongValue, tokens, unquoted, value
-from headrace.suggestions import nearest
 
 MAX_CHARACTERS = 4096
 MAX_DEPTH = 40
@@ -227,8 +226,8 @@ class _Parser:
             name = f"{name}.{self.unquoted(key)}"
         known = self.schema.find(name)
         if known is None:
-            near = nearest(name, self.schema.candidates(name))
-            remedy = f"did you mean {near}?" if near else "docs/query.md lists the fields"
+            meant = " or ".join(self.schema.meant(name))
+            remedy = f"did you mean {meant}?" if meant else "docs/query.md lists the fields"
             self.fail(f"{self.schema.noun}s have no field {name!r}; {remedy}", token)
         return Name(name, known.kind), known
 

@@ -168,6 +168,8 @@ def test_jobs_are_found_by_their_own_fields() -> None:
 BROKEN = [
     ('regoin == "east"', 0, "nodes have no field 'regoin'; did you mean region?"),
     ('region == "a" and zzz == 1', 18, "nodes have no field 'zzz'; docs/query.md lists the fields"),
+    ("memory >= 4GiB", 0, "did you mean capacity.memory or free.memory?"),
+    ("cores >= 4", 0, "did you mean cpu.cores?"),
     ('label.zone == "a"', 0, "did you mean labels.zone?"),
     ('label["zone"] == "a"', 0, "did you mean labels.zone?"),
     ("region == east", 10, 'texts stand in quotes: write "east"'),
