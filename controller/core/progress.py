@@ -73,7 +73,8 @@ def _mark(book: Book, job: Job) -> Mark | None:
     ):
         return None
     steps = attempt.steps.done_count if attempt.steps is not None else None
-    return steps, job.checkpoint.digest if job.checkpoint is not None else ""
+    # Between two looks it may have left and begun again: what runs now has got no further for no time at all.
+    return job.epoch, steps, job.checkpoint.digest if job.checkpoint is not None else ""
 
 
 def _since_ms(book: Book, before: Seen | None, now: dict[str, Mark | None]) -> int:

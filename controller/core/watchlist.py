@@ -12,8 +12,8 @@ from headrace.jobs import Job, JobState
 FEW = 1_000
 _PLACED = (JobState.STARTING, JobState.RUNNING)
 
-# What tells how far a job is: its steps, and the digest of its checkpoint.
-Mark = tuple[int | None, str]
+# What tells how far a job is: its epoch, its steps, and the digest of its checkpoint.
+Mark = tuple[int, int | None, str]
 
 
 @dataclass(frozen=True, slots=True)

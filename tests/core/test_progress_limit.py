@@ -82,6 +82,18 @@ def test_a_job_that_stood_still_saves_leaves_and_begins_again_where_its_rules_sa
     assert job.exclusions[0].reason.startswith("timeouts.progress")
 
 
+def test_a_job_that_begins_again_between_two_looks_has_a_whole_limit_again() -> None:
+    world = world_with(retry=AGAIN, checkpoint=None)
+    world.sites["a"].engine.saves = False
+    world.join("b")
+    while world.job().epoch == FIRST.epoch:
+        world.pass_time(1_000)
+
+    world.pass_time(59_000)
+
+    assert (world.job().state, world.job().epoch) == (JobState.RUNNING, SECOND.epoch)
+
+
 def test_the_second_time_uses_the_budget_up() -> None:
     world = world_with(retry=AGAIN)
     world.join("b")
