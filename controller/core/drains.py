@@ -139,9 +139,9 @@ def _moved_away(book: Book, job: Job, *, stops: bool) -> str:
     if why:
         return f"{job.name} is let end: {why}"
     if moves.level(job) is Level.RESTART:
-        what = (
-            "At the deadline it is stopped, and begins anew" if stops else "Move it by hand, cancel it, or wait for it"
-        )
+        # Nobody moves a task of a gang by hand.
+        ways = f"Cancel jobs/{job.gang}, or wait for it" if job.gang else "Move it by hand, cancel it, or wait for it"
+        what = "At the deadline it is stopped, and begins anew" if stops else ways
         return f"{job.name} has no `checkpoint:`; a move would lose its work. {what}"
     if job.gang:
         kept = gangs.leaves(book, job, f"{job.node} is being drained", node=job.node)

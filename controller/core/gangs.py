@@ -139,9 +139,13 @@ def unmovable(job: Job) -> Refusal | None:
     if not job.gang and not job.is_gang:
         return None
     name = f"jobs/{job.gang}" if job.gang else job.name
+    ways = "drain the node that it should leave (it saves and goes on elsewhere, as a whole), or "
+    if job.spec.checkpoint is None:
+        # Without a deadline no drain moves it.
+        ways = "it has no `checkpoint:`: "
     message = (
-        f"{name} is a gang of {job.spec.task_count} tasks, which are not moved one by one; drain the node that it "
-        "should leave (it saves and goes on elsewhere, as a whole), or cancel it and submit it again"
+        f"{name} is a gang of {job.spec.task_count} tasks, which are not moved one by one; "
+        f"{ways}cancel it and submit it again"
     )
     return Refusal(Code.FAILED_PRECONDITION, "GANG_NOT_MOVABLE", message)
 

@@ -1,6 +1,7 @@
 """Laws of what keeps a drain: each job that is still there is named, with what it is doing or why it cannot go."""
 
 from controller.core import model as controller
+from controller.core.gangs import unmovable
 from headrace.nodes import Drain
 from tests.core.small_world import AMD64, ARM64, FIRST, World
 
@@ -57,6 +58,22 @@ def test_a_job_that_a_move_would_cost_its_work_is_not_moved_and_keeps_a_drain() 
     assert world.running() == {"a": [FIRST]}
     [why] = blockers(world)
     assert why.startswith("jobs/train-1 has no `checkpoint:`")
+
+
+def test_a_task_that_begins_anew_elsewhere_is_not_to_be_moved_by_hand_since_no_gang_is() -> None:
+    world = World(a=AMD64)
+    world.submit(checkpoint=None, task_count=2)
+    world.join("b", AMD64)
+
+    world.drain("a")
+
+    assert blockers(world)[0] == (
+        "jobs/train-1-0 has no `checkpoint:`; a move would lose its work. Cancel jobs/train-1, or wait for it"
+    )
+    told = unmovable(world.job("train-1-0"))
+    assert told is not None
+    assert "it has no `checkpoint:`: cancel it and submit it again" in told.message
+    assert "saves" not in told.message
 
 
 def test_a_job_that_cannot_be_asked_to_save_keeps_a_drain() -> None:
