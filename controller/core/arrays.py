@@ -60,6 +60,12 @@ def folded(array: Job, index: int) -> Job | None:
     return replace(element(array, index), reason="waits for its turn among the elements of its array")
 
 
+def folded_count(array: Job, end: int) -> int:
+    """How many elements below this number have their turn still to come, and no record."""
+    known = array.elements or Elements()
+    return (_untouched(array, known) & (1 << end) - 1).bit_count()
+
+
 def settled(book: Book) -> None:
     """Brings each array up to date of which an element has changed."""
     changed = book.relations.arrays_changed

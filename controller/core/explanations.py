@@ -51,7 +51,8 @@ def explained(book: Book, job: Job) -> Explanation:
     known = book.jobs.get(job.id)
     whole = book.jobs[known.gang] if known is not None and known.gang else known or job
     held = Held(book.turns.kept.get(whole.id), book.turns.patient(whole.id, book.wall_ms), None)
-    asked = whole if known is not None else _as_if_submitted(book, job)
+    # An element that has no record yet has its place in turn all the same.
+    asked = whole if known is not None or job.name else _as_if_submitted(book, job)
     # With what others were asked to leave for it, if they were.
     if _waits_for_place(asked):
         held = held._replace(leaving=making_way.leaving(book, asked))

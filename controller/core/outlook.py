@@ -88,29 +88,30 @@ def _never(book: Book, job: Job, empty: Emptied) -> Outlook | None:
 def _once_others_end(book: Book, job: Job, kept: Kept | None, able: Integers, found: str) -> Outlook:
     """`found` is why it waits."""
     ends = Ends(book, job.id)
-    before = those_before.before(book, job)
+    before = [(one, 1) for one in those_before.before(book, job)] + those_before.folded_before(book, job)
+    number = sum(count for _, count in before)
     left = _left(book, job) if found == precedence.BEHIND else None
     if left is not None:
-        return replace(left, jobs_before_count=len(before))
+        return replace(left, jobs_before_count=number)
     room = kept if kept is not None and kept.start_ms is not None else _earliest(book, job, able, ends)
     if room is None:
-        return Outlook(None, (), _without_room(book, job, able, ends), len(before))
+        return Outlook(None, (), _without_room(book, job, able, ends), number)
     if room.start_ms is None:
         whom = listed(room.gone) if room.gone else "too many of those that run where it could"
-        return Outlook(None, room.nodes, f"{whom} would have to end, and nothing says when", len(before))
+        return Outlook(None, room.nodes, f"{whom} would have to end, and nothing says when", number)
     turn_ms = _turn_ms(book, job, before, able, ends) if before else book.wall_ms
     if turn_ms is None:
         basis = "those that run where it could will not all have ended for those before it, as far as is known"
-        return Outlook(None, (), basis, len(before))
+        return Outlook(None, (), basis, number)
     start_ms = max(room.start_ms, backoff.until_ms(job), turn_ms)
     if found == precedence.BEHIND and start_ms <= book.wall_ms:
-        return Outlook(None, room.nodes, "there is room, which is kept for those before it", len(before))
+        return Outlook(None, room.nodes, "there is room, which is kept for those before it", number)
     if turn_ms > room.start_ms:
-        whom = f"the {len(before)} jobs" if len(before) > 1 else "the job"
+        whom = f"the {number} jobs" if number > 1 else "the job"
         basis = f"once there was room for {whom} before it, too"
-        return Outlook(start_ms, (), basis, len(before))
+        return Outlook(start_ms, (), basis, number)
     basis = f"once {listed(room.gone)} {'have' if len(room.gone) > 1 else 'has'} ended" if room.gone else "soon"
-    return Outlook(start_ms, room.places, basis, len(before))
+    return Outlook(start_ms, room.places, basis, number)
 
 
 def _left(book: Book, job: Job) -> Outlook | None:
@@ -183,9 +184,9 @@ def _for_all(book: Book, job: Job, able: Integers, ends: Callable[[Job, int], in
 
 
 def _turn_ms(
-    book: Book, job: Job, before: list[Job], able: Integers, ends: Callable[[Job, int], int | None]
+    book: Book, job: Job, before: list[tuple[Job, int]], able: Integers, ends: Callable[[Job, int], int | None]
 ) -> int | None:
-    """When what is free by then where it could run is as much as those before it ask for, and itself.
+    """When what is free by then where it could run is as much as those before it ask for, so many of each, and itself.
 
     As if room were one: the least that it takes. None where that is never, as far as is known.
     """
@@ -200,8 +201,8 @@ def _turn_ms(
     needed = np.array(own, dtype=np.float64) * _count(job)
     # Most are alike in what they ask for.
     times: Counter[tuple[int, int, int]] = Counter()
-    for one in before:
-        times[least(one).in_sum] += _count(one)
+    for one, count in before:
+        times[least(one).in_sum] += count * _count(one)
     for wants, count in times.items():
         if all(want <= has for want, has in zip(wants, most, strict=True)):
             needed += np.array(wants, dtype=np.float64) * count

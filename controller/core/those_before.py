@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from controller.core import backoff, precedence
 from controller.core.affordable import affordable
+from controller.core.arrays import folded_count
 from controller.core.asking import once_asked, places_by
 from controller.core.backfill import Scene, delays, earliest
 from controller.core.book import Book
@@ -37,6 +38,24 @@ def before(book: Book, job: Job) -> list[Job]:
         return sorted((one for one in waiting if rank(one) < own), key=rank)
     ordered = in_order(book, [*waiting, job])
     return ordered[: next(number for number, one in enumerate(ordered) if one.id == job.id)]
+
+
+def folded_before(book: Book, job: Job) -> list[tuple[Job, int]]:
+    """Arrays of its project with elements that have no record yet and their turn before the job's, and how many.
+
+    How many of another project's come before it is told by shares, which change with each that begins.
+    """
+    own, found = rank(job), list[tuple[Job, int]]()
+    for array in book.jobs.values():
+        if not array.is_array or array.ended or array.waits_for or array.spec.project != job.spec.project:
+            continue
+        its = rank(array)
+        # Of those that came at one time the lower numbers go first: of its own array, too.
+        end = array.spec.element_count if its[:2] < own[:2] else job.array_index if its[:2] == own[:2] else 0
+        count = folded_count(array, end)
+        if count:
+            found.append((array, count))
+    return found
 
 
 def after_them(book: Book, job: Job, is_helped: Callable[[Job], bool]) -> tuple[tuple[Place, ...], Amount]:

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from controller.core import model
+from controller.core import arrays, model
 from headrace.explanations import Outlook
-from headrace.jobs import Job, Requests, Timeouts
+from headrace.jobs import Job, JobState, Requests, Timeouts
 from headrace.neighbours import Neighbours
 from headrace.nodes import Capacity, Drain, NodeDescription, NodeState
 from headrace.projects import Declared
@@ -139,6 +139,30 @@ def test_elements_that_keep_apart_from_each_other_are_named_to_the_array_and_to_
         }
         # Nothing that the array could say would have one of them start before others.
         assert not [one for one in found.changes if one.leaving or "jobs/" in one.field]
+
+
+def test_elements_that_have_no_record_yet_are_before_those_that_come_later(world: Controller) -> None:
+    limit = Timeouts(run_ms=MINUTE_MS)
+    array = world.submit(wanted(element_count=1000, resources=Requests(100, GIB // 10), timeouts=limit))
+    for _ in range(10):
+        world.settle()
+    waits = world.submit(wanted(resources=Requests(100, GIB // 10)))
+    world.settle()
+    begun = sum(1 for one in world.book.jobs.values() if one.array and one.state is not JobState.QUEUED)
+    assert 0 < begun < 500
+
+    later = world.explain(world.book.jobs[waits.id]).outlook
+    elements = [arrays.folded(world.book.jobs[array.id], index) for index in (999, 899)]
+    told = [world.explain(one).outlook for one in elements if one is not None]
+
+    # Twice as many wait before it as could begin if all that run were gone.
+    assert later == Outlook(
+        None,
+        (),
+        "those that run where it could will not all have ended for those before it, as far as is known",
+        1000 - begun,
+    )
+    assert [one.jobs_before_count for one in told if one is not None] == [999 - begun, 899 - begun]
 
 
 def test_of_a_project_that_does_not_borrow_it_is_not_said_that_it_would() -> None:
