@@ -250,10 +250,11 @@ class _Reader:
         readers: dict[str, Reader] = {"limit": whole_number(RETRIES), "on": self.causes, "within": duration}
         values = self.findings.section(node, path, readers)
         counted = [one for one in values.get("on", ()) if one is not RetryCause.NODE_LOST]
-        if counted and "limit" not in values and not self.findings.is_noted(f"{path}.limit"):
-            cause = counted[0].name.lower().replace("_", "-")
-            message = f"is missing, so that nothing is tried again after {cause}; write e.g. limit: 3"
-            self.findings.note(node.place, f"{path}.limit", message)
+        idle = "nothing is counted within that time" if "within" in values else ""
+        if counted:
+            idle = f"nothing is tried again after {counted[0].name.lower().replace('_', '-')}"
+        if idle and "limit" not in values and not self.findings.is_noted(f"{path}.limit"):
+            self.findings.note(node.place, f"{path}.limit", f"is missing, so that {idle}; write e.g. limit: 3")
         return Retry(**_renamed(values, within="within_ms"))
 
     def causes(self, node: Node, path: str) -> tuple[RetryCause, ...]:
