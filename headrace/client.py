@@ -74,7 +74,7 @@ class Client:
 
     async def create_job(self, spec: JobSpec, *, request_id: str = "") -> Job:
         """Submit a job. Sent twice with one `request_id` (made here if none is given), it is still one job."""
-        request = job_pb.CreateJobRequest(spec=wire.dump(spec), request_id=request_id or str(uuid.uuid4()))
+        request = job_pb.CreateJobRequest(spec=_message(spec), request_id=request_id or str(uuid.uuid4()))
         return await self._create(request)
 
     async def create_jobs(self, specs: Sequence[JobSpec], *, request_ids: Sequence[str] = ()) -> tuple[Job, ...]:
@@ -84,7 +84,7 @@ class Client:
             raise Refusal(Code.INVALID_ARGUMENT, "REQUEST_IDS_UNEVEN", message)
         ids = request_ids or [str(uuid.uuid4()) for _ in specs]
         requests = [
-            job_pb.CreateJobRequest(spec=wire.dump(spec), request_id=one) for spec, one in zip(specs, ids, strict=True)
+            job_pb.CreateJobRequest(spec=_message(spec), request_id=one) for spec, one in zip(specs, ids, strict=True)
         ]
         request = job_pb.BatchCreateJobsRequest(requests=requests)
         calling = self._connection.call(
@@ -94,7 +94,7 @@ class Client:
 
     async def check_job(self, spec: JobSpec) -> Job:
         """The job that `create_job` would make, its images pinned. Nothing is created; it has no name."""
-        return await self._create(job_pb.CreateJobRequest(spec=wire.dump(spec), validate_only=True))
+        return await self._create(job_pb.CreateJobRequest(spec=_message(spec), validate_only=True))
 
     async def job(self, name: str) -> Job:
         """A job with its attempts and migrations."""
@@ -253,3 +253,15 @@ async def _records(kind: type[_Record], messages: AsyncGenerator[Any]) -> AsyncG
     async with aclosing(messages):
         async for message in messages:
             yield wire.load(kind, message)
+
+
+def _message(spec: JobSpec) -> Any:
+    """The spec as it is sent. Refusal: JOB_INVALID, where it has values that no message can hold."""
+    try:
+        return wire.dump(spec)
+    except ValueError:
+        # What else is wrong the controller tells; most programs never need these rules.
+        from headrace import job_rules  # noqa: PLC0415 - as that.
+
+        job_rules.check(spec)
+        raise

@@ -52,9 +52,8 @@ RETRIES = f"from 0 (never) to {MAX_RETRIES}"
 _CHANGING = ("state", "drain", "engine.reachable")
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+_HALF = re.compile("[\ud800-\udfff]")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-
-_WORD_TOO_LONG = "is longer than 128 KiB, and no program can be started with it; put it into a file of the image"
 
 # A field's path in the job file, and what is wrong with it.
 Finding = tuple[str, str]
@@ -125,22 +124,26 @@ def _program(path: str, command: tuple[str, ...], env: dict[str, str]) -> Iterat
     if command and not command[0]:
         yield f"{path}command", "its first word names the program and is not empty"
     for index, word in enumerate(command):
-        if "\0" in word:
-            yield f"{path}command[{index}]", "has a zero byte in it"
-        elif _bytes(word) > MAX_WORD_BYTES:
-            yield f"{path}command[{index}]", _WORD_TOO_LONG
+        yield from ((f"{path}command[{index}]", told) for told in _word(word))
     for name, value in sorted(env.items()):
         if not _VARIABLE.fullmatch(name):
             yield f"{path}env", f"{name!r} is no name of a variable; letters, digits and _ . -, with no digit first"
         elif name.startswith("HEADRACE_") or name == "CHECKPOINT_DIR":
             yield f"{path}env.{name}", "is told to the job by Headrace itself; take another name"
-        elif "\0" in value:
-            yield f"{path}env.{name}", "has a zero byte in it"
-        elif _bytes(f"{name}={value}") > MAX_WORD_BYTES:
-            yield f"{path}env.{name}", _WORD_TOO_LONG
+        else:
+            yield from ((f"{path}env.{name}", told) for told in _word(f"{name}={value}"))
     size = sum(map(_bytes, (*command, *env, *env.values())))
     if size > MAX_TEXT_BYTES:
         yield f"{path}env", "with the command larger than 1 MiB; files for the job belong into its image"
+
+
+def _word(word: str) -> Iterator[str]:
+    if "\0" in word:
+        yield "has a zero byte in it"
+    elif _HALF.search(word):
+        yield "has half a character (a surrogate) in it, which no program can be given; write the whole one"
+    elif _bytes(word) > MAX_WORD_BYTES:
+        yield "is longer than 128 KiB, and no program can be started with it; put it into a file of the image"
 
 
 def _bytes(text: str) -> int:

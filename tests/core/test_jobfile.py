@@ -316,6 +316,8 @@ def test_no_text_does_worse_than_being_refused(text: str) -> None:
         (replace(SPEC, env={"A": "\0"}), "env.A: has a zero byte in it"),
         (replace(SPEC, command=("a", "x" * (128 << 10))), "command[1]: is longer than 128 KiB"),
         (replace(SPEC, env={"A": "é" * (64 << 10)}), "env.A: is longer than 128 KiB"),
+        (replace(SPEC, command=("a", "\ud800")), "command[1]: has half a character"),
+        (replace(SPEC, env={"A": "b\udfff"}), "env.A: has half a character"),
         (replace(SPEC, command=("é" * 60_000,) * 9), "env: with the command larger than 1 MiB"),
         (replace(SPEC, resources=Requests(cpu_millis=-1)), "resources.cpu: -1m is not from 10m"),
         (replace(SPEC, resources=Requests(memory_bytes=-1)), "resources.memory: 0B is less than 6MiB"),
