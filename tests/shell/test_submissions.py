@@ -309,3 +309,20 @@ async def test_an_image_is_taken_on_while_no_node_is_known(tmp_path: Path) -> No
         job = await running.client.create_job(replace(SPEC, image="team/train:far"))
 
         assert job.state is JobState.QUEUED
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (replace(SPEC, priority=1 << 40), "priority: 1099511627776 is not from 0"),
+        (replace(SPEC, env={"A": "\ud800"}), "env.A: has half a character"),
+    ],
+)
+async def test_what_no_message_can_hold_is_refused_by_its_field(tmp_path: Path, wrong: JobSpec, message: str) -> None:
+    async with controller(tmp_path) as running:
+        client = running.client
+        for submitting in (client.create_job(wrong), client.create_jobs([SPEC, wrong]), client.check_job(wrong)):
+            with pytest.raises(Refusal) as refused:
+                await submitting
+
+            assert (refused.value.reason, refused.value.message.startswith(message)) == ("JOB_INVALID", True)
