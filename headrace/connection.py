@@ -60,7 +60,9 @@ _OPTIONS = (
     # A manifest of very many files, a job of very many attempts.
     ("grpc.max_receive_message_length", 256 << 20),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # So long gRPC tries to connect at least, whatever its name says: with certificates that is four times to the
+    # controller and back.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 2000),
     # A watch may be silent for hours: this finds out that the other side went without a word. gRPC waits as long as
     # the ping's own timeout says, a minute if it is not told, whatever grpc.keepalive_timeout_ms is.
