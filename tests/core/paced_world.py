@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from controller.core import improvements
 from controller.core import model as controller
 from controller.core.book import Book, Policy
 from controller.core.cluster import Cluster
 from controller.core.improving import Improving
+from controller.core.placement.fit import Place, fit
 from headrace.attempts import EXIT_SAVED, Attempt, AttemptState, Checkpoint, Steps
 from headrace.events import Event
-from headrace.jobs import Job, JobSpec, Migration, MigrationCause
+from headrace.jobs import Job, JobSpec, JobState, Migration, MigrationCause
 from headrace.nodes import Cpu, Device, Engine, Load, Node
 from headrace.sessions import Assignment, Goal, Prefetched, PrefetchState, Report
 from tests.core.small_world import AMD64, PINS, description, spec
@@ -88,6 +90,16 @@ class PacedWorld:
         self._heard(self._ticked())
         for site in self.sites.values():
             site.node = replace(site.node, session=site.node.session + 1)
+
+    def better_place(self, job: str) -> Place | None:
+        """Where a job that runs would be moved for speed, and where it fits; None: nowhere."""
+        one = self.jobs[job]
+        found = improvements.improvement(self.book, one) if one.state is JobState.RUNNING else None
+        if found is None:
+            return None
+        target = self.book.nodes[found.place.node]
+        assert isinstance(fit(one, target, self.book.usage(target.id), now_wall_ms=0), Place)
+        return found.place
 
     def pass_time(self, millis: int) -> None:
         """Lets time pass."""
