@@ -223,10 +223,11 @@ def test_a_move_goes_where_the_job_fits_and_never_to_where_less_was_measured(
     drawn: list[tuple[float | None, int]], others: list[int], done: int
 ) -> None:
     nodes = [rated(f"n{number}", gflops, cores=cores) for number, (gflops, cores) in enumerate(drawn)]
-    world = PacedWorld(nodes, lambda *_: 1.0)
+    # Those that have the better nodes at first are done, and nobody has moved there yet.
+    world = PacedWorld(nodes, lambda *_: 1.0, Improving(speed_moves_per_hour=0))
     for number, cores in enumerate(others):
         resources = Requests(1000 * cores, GIB)
-        world.submit(f"other-{number}", 100_000, tells=False, display_name="other", resources=resources)
+        world.submit(f"other-{number}", 300, tells=False, display_name="other", resources=resources)
     world.submit("train-1", 10_000, work=WORK)
     world.done["train-1"] = done
     world.pass_time(12 * MINUTE_MS)
@@ -235,9 +236,8 @@ def test_a_move_goes_where_the_job_fits_and_never_to_where_less_was_measured(
 
     if there is not None:
         before, after = (drawn[int(one.removeprefix("n"))][0] for one in (world.jobs["train-1"].node, there.node))
-        assert before is not None
-        assert after is not None
-        assert after > before
+        # One without figures counts as what was seen on its make.
+        assert before is None or (after is not None and after > before)
 
 
 def replayed(seed: int, numbers: Improving = USUAL) -> Counter[str]:
