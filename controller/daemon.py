@@ -88,9 +88,9 @@ SERVER_OPTIONS = (
     ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.so_reuseport", 0),
-    # Who connects and says nothing, or shows no certificate, is let go. As soon as whoever connects by gRPC gives up by
-    # itself: when all nodes come back at one time, each may have to wait for so long.
-    ("grpc.server_handshake_timeout_ms", 20_000),
+    # Who connects and says nothing, or shows no certificate, is let go. Later than agents give up by themselves: when
+    # all nodes come back at one time, each may have to wait for that long.
+    ("grpc.server_handshake_timeout_ms", 60_000),
     # And who has no call open: it may be a machine that is gone, which is not pinged. A session is a call, and so is a
     # watch that hears nothing; others connect anew when they call.
     ("grpc.max_connection_idle_ms", 600_000),
