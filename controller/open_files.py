@@ -10,7 +10,7 @@ from pathlib import Path
 
 # For three times as many nodes as it is made for. A connection that says nothing takes 20 KB with TLS, 10 KB without.
 WANTED = 32_768
-# The store, logs, checkpoints that come, registries that are asked.
+# The store, logs, checkpoints that come, registries that are asked, and HTTP's connections (controller/web/server.py).
 OWN = 256
 
 _log = logging.getLogger(__name__)

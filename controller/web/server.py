@@ -1,5 +1,6 @@
 """The HTTP server, in the controller's own event loop."""
 
+import asyncio
 import contextlib
 import socket
 import stat
@@ -8,10 +9,40 @@ from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from headrace.refusals import Code, Refusal
 
 _BACKLOG = 128
+# Each connection is an open file, of those that the controller keeps for itself (controller/open_files.py).
+MOST_CONNECTIONS = 64
+SILENT_SECONDS = 20.0
+
+
+class _Connection(H11Protocol):
+    """One of a client's. More than there may be are turned away, and who asks for nothing is let go.
+
+    uvicorn ends only those that have been answered, and bounds how many it answers at one time, not how many there are.
+    """
+
+    _silent: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            transport.abort()
+        else:
+            self._silent = self.loop.call_later(SILENT_SECONDS, self._let_go_if_silent)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._silent is not None:
+            self._silent.cancel()
+        super().connection_lost(exc)
+
+    def _let_go_if_silent(self) -> None:
+        # A request that has come in whole has a cycle.
+        if self.cycle is None:
+            self.transport.abort()
 
 
 class Server(uvicorn.Server):
@@ -41,7 +72,10 @@ def bound(address: str) -> socket.socket:
 
 def server(application: ASGIApp) -> Server:
     """A server of the application, to be run by `serve(sockets=[…])`."""
-    return Server(uvicorn.Config(application, lifespan="off", log_config=None, access_log=False, ws="none"))
+    options = uvicorn.Config(
+        application, http=_Connection, lifespan="off", log_config=None, access_log=False, ws="none"
+    )
+    return Server(options)
 
 
 def _clear(path: str) -> None:

@@ -205,6 +205,59 @@ async def test_the_http_server_serves_on_a_socket_and_ends_when_it_is_told(world
     await task
 
 
+@asynccontextmanager
+async def over_http(records: Records) -> AsyncIterator[int]:
+    """The port of a server of these."""
+    serving, listening = web.server(app.application(records)), web.bound("127.0.0.1:0")
+    task = asyncio.create_task(serving.serve([listening]))
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        serving.should_exit = True
+        await task
+
+
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    """The status of the answer to a request."""
+    writer.write(f"GET /v1/identifiers/{NODE} HTTP/1.1\r\nHost: controller\r\n\r\n".encode())
+    return (await reader.readline()).split()[1]
+
+
+async def is_let_go(reader: asyncio.StreamReader) -> bool:
+    """Whether the connection ends with nothing said."""
+    try:
+        return await reader.read() == b""
+    except ConnectionResetError:
+        return True
+
+
+async def test_over_http_no_more_than_so_many_are_connected(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "MOST_CONNECTIONS", 2)
+    await world.published()
+    async with over_http(world.records) as port, asyncio.timeout(20), connected(port) as one, connected(port) as other:
+        async with connected(port) as (reader, _):
+            assert await is_let_go(reader)
+
+        assert [await answered(*one), await answered(*other)] == [b"200", b"200"]
+
+
+async def test_over_http_who_asks_for_nothing_is_let_go(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "SILENT_SECONDS", 0.2)
+    async with over_http(world.records) as port, asyncio.timeout(20), connected(port) as (reader, writer):
+        writer.write(b"GET /v1/identifiers/x HTTP/1.1\r\n")
+
+        assert await is_let_go(reader)
+
+
 def test_a_socket_that_the_program_before_left_is_no_hindrance_and_one_that_is_served_is(tmp_path: Path) -> None:
     address = f"unix:{tmp_path / 'web.sock'}"
     web.bound(address).close()
