@@ -36,8 +36,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from controller import schema
 from controller.core.absences import Presence
 from controller.core.model import LeaseTold
-from controller.database import CORRUPT, Database, open_database
+from controller.database import Database, is_file, open_database
 from controller.garbage import no_collections
+from controller.troubles import CORRUPT
 from headrace import many, stored
 from headrace.changes import replace
 from headrace.events import Event
@@ -72,6 +73,7 @@ ASKED_AT_ONCE = 400
 
 # The others of a job's columns never change: their indices need not be touched again.
 _CHANGING = ("state", "ended", "checkpoint_manifest", "outputs_manifest", "body")
+_TOLD = ("create_time_ms", "subject", "reason", "message")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +121,9 @@ class Store:
         self._save_jobs = _Saving(database, _upsert(database, schema.jobs, changing=_CHANGING))
         self._save_nodes = _Saving(database, _upsert(database, schema.nodes, changing=("body",)))
         self._save_uses = _Saving(database, _upsert(database, schema.uses, changing=("body",)))
-        self._save_events = _Saving(database, insert(schema.events))
-        with database.refusing(), database.writer.begin() as connection:
+        # As the others are saved: a batch whose answer was lost is saved again, with the numbers that it had.
+        self._save_events = _Saving(database, _upsert(database, schema.events, changing=_TOLD))
+        with database.writing() as connection:
             self.cluster = _cluster(connection)
             # The longest lease that nodes may have been told of; 0: none was.
             self.lease_ms = int(connection.scalar(select(_META.value).where(_META.key == _LEASE)) or 0)
@@ -173,7 +176,7 @@ class Store:
             first = self._sequence + 1
             happened = (record for record in batch if isinstance(record, Event))
             numbered = tuple(replace(event, sequence=number) for number, event in enumerate(happened, first))
-            with self._database.refusing(), self._database.writer.begin() as connection:
+            with self._database.writing() as connection:
                 self._save_jobs.execute(connection, job_rows)
                 self._save_nodes.execute(connection, node_rows)
                 self._save_uses.execute(connection, use_rows)
@@ -338,9 +341,9 @@ def _in(order: Iterable[str], row: dict[str, Any]) -> tuple[Any, ...]:
 
 def _upsert(database: Database, table: Table, *, changing: tuple[str, ...]) -> Insert:
     # The two dialects spell it alike, but SQLAlchemy has no word for it that both share.
-    statement: Any = (sqlite if database.url.get_backend_name() == "sqlite" else postgresql).insert(table)
+    statement: Any = (sqlite if is_file(database.url) else postgresql).insert(table)
     kept = {name: statement.excluded[name] for name in changing}
-    upsert: Insert = statement.on_conflict_do_update(index_elements=[table.c.id], set_=kept)
+    upsert: Insert = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=kept)
     return upsert
 
 

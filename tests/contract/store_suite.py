@@ -9,7 +9,6 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
 
 from controller import schema, upgrading
 from controller.core.absences import Presence
@@ -149,24 +148,6 @@ class StoreSuite:
 
     def test_an_empty_batch_is_nothing(self, store: Store) -> None:
         assert store.commit([]) == ()
-
-    def test_a_batch_that_fails_leaves_nothing_of_it(self, store: Store) -> None:
-        store.commit([job("a", request_id="r1"), happened("jobs/a")])
-
-        with pytest.raises(IntegrityError):
-            store.commit([job("b"), job("c", request_id="r1"), node("n"), happened("jobs/b")])
-
-        assert store.load() == ((job("a", request_id="r1"),), ())
-        assert len(store.events(after=0, limit=10)) == 1
-
-    def test_a_store_goes_on_after_a_batch_that_failed(self, store: Store) -> None:
-        store.commit([job("a", request_id="r1")])
-        with pytest.raises(IntegrityError):
-            store.commit([happened("jobs/a"), job("b", request_id="r1")])
-
-        (event,) = store.commit([happened("jobs/a")])
-
-        assert event.sequence == 1
 
     def test_of_a_node_that_is_forgotten_what_happened_is_left(self, store: Store) -> None:
         store.commit([node("n"), node("other"), happened("nodes/n")])

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from controller import schema
 from controller.store import JobCursor, Store
 from headrace.refusals import Code, Refusal
+from tests.contract.store_batch_suite import StoreBatchSuite
 from tests.contract.store_suite import StoreSuite, happened, job
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +36,7 @@ while True:
 
 
 @pytest.mark.skipif(not POSTGRES, reason="HEADRACE_TEST_POSTGRES names no database")
-class TestPostgres(StoreSuite):
+class TestPostgres(StoreSuite, StoreBatchSuite):
     @pytest.fixture
     def url(self) -> str:
         engine = sqlalchemy.create_engine(POSTGRES)
@@ -46,7 +47,7 @@ class TestPostgres(StoreSuite):
         return POSTGRES
 
 
-class TestSqlite(StoreSuite):
+class TestSqlite(StoreSuite, StoreBatchSuite):
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/state/100%/headrace.db"

@@ -1,0 +1,152 @@
+"""A store on PostgreSQL whose server declines, locks, ends connections; and two controllers on one database.
+
+Runs where HEADRACE_TEST_POSTGRES holds the URL of a database to empty.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import sqlalchemy
+from sqlalchemy import Connection, text
+
+from controller import database_server, schema
+from controller.store import Store
+from headrace.refusals import Code, Refusal
+from tests.contract.store_suite import happened, job
+from tests.contract.test_stores import POSTGRES
+
+pytestmark = pytest.mark.skipif(not POSTGRES, reason="HEADRACE_TEST_POSTGRES names no database")
+
+END_OURS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE pid <> pg_backend_pid() AND datname = current_database() AND application_name = 'headrace-controller'
+"""
+
+
+@pytest.fixture
+def url() -> str:
+    with session() as connection:
+        schema.metadata.drop_all(connection)
+        connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
+    return POSTGRES
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    store = Store.open(url)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a lock for long."""
+    monkeypatch.setattr(database_server, "LOCK_SECONDS", 1)
+    monkeypatch.setattr(database_server, "_OPTIONS", "-c lock_timeout=200ms")
+
+
+@contextmanager
+def session() -> Iterator[Connection]:
+    """Somebody else's transaction on the same server."""
+    engine = sqlalchemy.create_engine(POSTGRES)
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
+
+
+def end_sessions() -> int:
+    """The server ends the controller's connections; answers how many it had."""
+    with session() as connection:
+        return len(connection.execute(text(END_OURS)).all())
+
+
+def saved(store: Store) -> list[str]:
+    return [each.id for each in store.load()[0]]
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_database_that_another_controller_has_is_refused(url: str, store: Store) -> None:
+    with pytest.raises(Refusal, match="another controller has it open; end that one") as refused:
+        Store.open(url)
+
+    assert (refused.value.code, refused.value.reason) == (Code.FAILED_PRECONDITION, "STORE_IN_USE")
+    store.commit([job("a")])
+    assert saved(store) == ["a"]
+
+
+def test_a_database_is_the_next_controllers_once_the_one_before_has_ended(url: str) -> None:
+    Store.open(url).close()
+
+    Store.open(url).close()
+
+
+def test_a_store_whose_connections_the_server_has_ended_goes_on_with_others(store: Store) -> None:
+    store.commit([job("a", created=1)])
+    assert saved(store) == ["a"]
+    assert end_sessions() == 2
+
+    store.commit([job("b", created=2)])
+
+    assert saved(store) == ["a", "b"]
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_store_that_another_controller_has_had_meanwhile_takes_nothing_of_the_first_any_more(
+    url: str, store: Store
+) -> None:
+    end_sessions()
+    second = Store.open(url)
+    for is_open in (True, False):
+        if not is_open:
+            second.close()
+
+        with pytest.raises(Refusal, match="another controller has had it since") as refused:
+            store.commit([job("a")])
+
+        assert (refused.value.code, refused.value.reason) == (Code.FAILED_PRECONDITION, "STORE_IN_USE")
+    Store.open(url).close()
+
+
+def test_a_server_that_takes_no_writes_is_named_and_the_store_goes_on_once_it_does(store: Store) -> None:
+    name = sqlalchemy.make_url(POSTGRES).database
+    with session() as connection:
+        connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
+    try:
+        end_sessions()
+        with pytest.raises(Refusal, match="have the server take writes again") as refused:
+            store.commit([job("a"), happened("jobs/a")])
+    finally:
+        with session() as connection:
+            connection.execute(text("SET TRANSACTION READ WRITE"))
+            connection.execute(text(f"ALTER DATABASE {name} RESET default_transaction_read_only"))
+    end_sessions()
+
+    assert (refused.value.code, refused.value.reason) == (Code.UNAVAILABLE, "STORE_NOT_WRITABLE")
+    assert store.commit([job("a"), happened("jobs/a")])[0].sequence == 1
+
+
+@pytest.mark.usefixtures("hasty")
+def test_whoever_locks_our_tables_is_told_of_and_nothing_of_the_batch_is_saved(url: str) -> None:
+    store = Store.open(url)
+    with session() as other:
+        other.execute(text("LOCK TABLE jobs"))
+        for use in (lambda: store.commit([happened("jobs/a"), job("a")]), store.load):
+            with pytest.raises(Refusal, match="pg_stat_activity and pg_locks tell which") as refused:
+                use()
+
+            assert (refused.value.code, refused.value.reason) == (Code.UNAVAILABLE, "STORE_BUSY")
+
+    assert store.commit([happened("jobs/a"), job("a")])[0].sequence == 1
+    store.close()
+
+
+def test_what_the_operator_has_written_in_the_url_counts(url: str) -> None:
+    more = sqlalchemy.make_url(url).update_query_dict({"options": "-c lock_timeout=7s", "application_name": "mine"})
+    store = Store.open(more.render_as_string(hide_password=False))
+
+    with store._database.reader.connect() as connection:
+        assert connection.scalar(text("SHOW lock_timeout")) == "7s"
+        assert connection.scalar(text("SHOW application_name")) == "mine"
+        assert connection.scalar(text("SHOW tcp_keepalives_idle")) == "10"
+    store.close()
