@@ -38,6 +38,7 @@ from controller.services.nodes import NodeService
 from controller.services.projects import ProjectService
 from controller.shell import Shell
 from controller.store import Store
+from controller.troubles import UNAVAILABLE
 from headrace.disks import refused_by_setting
 from headrace.jobs import Job
 from headrace.refusals import Refusal
@@ -66,6 +67,7 @@ SWEEP_SECONDS = 600.0
 # What an upload under way has brought is named by no job yet.
 YOUNG_SECONDS = 3600.0
 STOP_SECONDS = 2.0
+STORE_SECONDS = 2.0
 FULL_SECONDS = 60.0
 
 SERVICES = (
@@ -188,6 +190,21 @@ def _assembled(settings: ControllerSettings, state: Path, store: Store, records:
     )
 
 
+async def assembled(settings: ControllerSettings) -> Parts:
+    """The parts, once a database server answers: it may be started later. Raises a Refusal where nothing will come."""
+    told = ""
+    while True:
+        try:
+            return assemble(settings)
+        except Refusal as refusal:
+            if refusal.reason != UNAVAILABLE.reason:
+                raise
+            if refusal.message != told:
+                _log.error("%s; the controller waits for it, and serves nobody until then", refusal.message)
+            told = refusal.message
+        await asyncio.sleep(STORE_SECONDS)
+
+
 def _recalled(store: Store, jobs: Sequence[Job]) -> list[Job]:
     """The newest jobs, oldest first; and of arrays: its own elements tell best how long the others will take."""
     pages = [store.jobs(limit=JOBS_RECALLED)]
@@ -206,7 +223,7 @@ def _node_of(live: Mapping[str, Job], job: str) -> str:
 async def serve(settings: ControllerSettings) -> None:
     """Serves until SIGTERM or SIGINT. A bug in the core ends it with an error; the supervisor starts it again."""
     with no_collections():
-        parts = assemble(settings)
+        parts = await assembled(settings)
         # Here, so that no first look goes through all that was loaded.
         Aside().begin()
     connections = most_connections(raised(), settings.grpc.address)

@@ -42,6 +42,11 @@ BATCH = 1000
 # session the newest alone counts.
 BUSY_MS = 3
 BUSY_MS_MAX = 30
+# For so long the store may take to save; whoever asks for something after that is told that it does not answer.
+SAVING_SECONDS = 10.0
+# What nothing can be saved for is tried again, and told of in the log, at most so often.
+AGAIN_SECONDS = 1.0
+TOLD_SECONDS = 60.0
 # For so long what was sent is read before what has been read is judged: together it costs less.
 READING_MS = 10
 
@@ -100,10 +105,11 @@ class Shell:
         self.events: Feed[Happening] = Feed()
         # The live jobs as they were saved last: what may be shown, since no crash can take it back.
         self.live = dict(cluster.book.jobs)
-        # While it is, the core may have decided what the store does not know of yet; for long, where the disk is full.
+        # While it is, the core may have decided what the store does not know of yet; for long, where that is away.
         self.is_saving = False
         # Why nothing can be saved just now; None: it can.
-        self._full: Refusal | None = None
+        self._unable: Refusal | None = None
+        self._told_ms = 0
         self._store = store
         # Its own thread: others may be long at work on files.
         self._committing = ThreadPoolExecutor(1, "commit")
@@ -127,9 +133,9 @@ class Shell:
 
         At once, where nothing can be saved for now: what was asked for is not done then, also not later.
         """
-        if self._full is not None:
-            message = f"this was not done, as the controller can save nothing: {self._full.message}; then ask again"
-            raise Refusal(self._full.code, self._full.reason, message)
+        if self._unable is not None:
+            message = f"this was not done, as the controller can save nothing: {self._unable.message}; then ask again"
+            raise Refusal(self._unable.code, self._unable.reason, message)
         token = next(self._tokens)
         future: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
         self._callers[token] = future
@@ -174,9 +180,18 @@ class Shell:
             self._outboxes.pop(node, None)
 
     async def run(self) -> None:
-        """Judges until cancelled. A bug ends it: a restarted controller rebuilds its state from store and reports."""
+        """Judges until cancelled. A bug ends it: a restarted controller rebuilds its state from store and reports.
+
+        Raises a Refusal where the store is broken, or another controller's.
+        """
         with self._committing:
-            await self._judge_all()
+            try:
+                await self._judge_all()
+            except ExceptionGroup as error:
+                # What an operator must mend is told in one line.
+                for refusal in (one for one in error.exceptions if isinstance(one, Refusal)):
+                    raise refusal from error
+                raise
 
     async def _judge_all(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -236,19 +251,38 @@ class Shell:
     async def _saved(self, saves: Sequence[Record]) -> tuple[Happening, ...]:
         while True:
             try:
-                loop = asyncio.get_running_loop()
-                saved = await loop.run_in_executor(self._committing, self._store.commit, saves)
+                saved = await self._commit(saves)
             except Refusal as refusal:
-                if refusal.code is not Code.RESOURCE_EXHAUSTED:
+                if refusal.code is Code.FAILED_PRECONDITION:
+                    # It is broken, or another controller's by now: what this one remembers must not go into it.
                     raise
-                # A full disk: nothing is sent, so leases lapse and agents hold their jobs still. Once there is room
-                # again, all goes on from here.
-                _log.error("nothing can be saved, and so nothing is done: %s", refusal.message)
-                self._full = refusal
-                await asyncio.sleep(1)
+                # A full disk, a database server that is away: nothing is sent, so leases lapse and agents hold their
+                # jobs still. Once it can be saved, all goes on from here.
+                self._cannot_save(refusal)
+                await asyncio.sleep(AGAIN_SECONDS)
             else:
-                self._full = None
+                if self._unable is not None:
+                    self._unable, self._told_ms = None, 0
+                    _log.warning("what was held up is saved; it goes on")
                 return saved
+
+    async def _commit(self, saves: Sequence[Record]) -> tuple[Happening, ...]:
+        committing = asyncio.get_running_loop().run_in_executor(self._committing, self._store.commit, saves)
+        try:
+            done, _ = await asyncio.wait([committing], timeout=SAVING_SECONDS)
+            if not done:
+                message = f"the store has not answered for {SAVING_SECONDS:g} s; look at it, and at what locks it"
+                self._cannot_save(Refusal(Code.UNAVAILABLE, "STORE_SLOW", message))
+            return await committing
+        finally:
+            committing.cancel()
+
+    def _cannot_save(self, refusal: Refusal) -> None:
+        now_ms = self._clock.now().now_ms
+        if self._unable is None or refusal.reason != self._unable.reason or now_ms >= self._told_ms:
+            _log.error("nothing can be saved, and so nothing is done: %s", refusal.message)
+            self._told_ms = now_ms + round(1000 * TOLD_SECONDS)
+        self._unable = refusal
 
     def _do(self, effect: Effect) -> None:
         match effect:
