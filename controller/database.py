@@ -10,7 +10,7 @@ from typing import TextIO
 
 from sqlalchemy import Connection, Engine, String, column, create_engine, event, inspect, select, table
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError
 
 from controller import schema
 from controller.database_server import Sole, engines
@@ -58,6 +58,16 @@ class Database:
             if self.sole is not None:
                 self.sole.hold(connection)
             yield connection
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that reads. Raises Refusal; also where a text is asked for that the database cannot hold."""
+        with self.refusing(), self.reader.connect() as connection:
+            try:
+                yield connection
+            except DataError as error:
+                message = "what is asked for has a character that no name here has, e.g. a zero byte; leave that out"
+                raise Refusal(Code.INVALID_ARGUMENT, "TEXT_INVALID", message) from error
 
     def refusal(self, known: Trouble, message: str) -> Refusal:
         """The refusal that names this database, what it said and what to do."""

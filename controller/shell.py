@@ -44,7 +44,9 @@ BUSY_MS = 3
 BUSY_MS_MAX = 30
 # For so long the store may take to save; whoever asks for something after that is told that it does not answer.
 SAVING_SECONDS = 10.0
-# What nothing can be saved for is tried again, and told of in the log, at most so often.
+# The store's refusals that say nothing against what is to be saved.
+PASSING = (Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE)
+# What could not be saved is tried again after so long, and the log tells of it so often.
 AGAIN_SECONDS = 1.0
 TOLD_SECONDS = 60.0
 # For so long what was sent is read before what has been read is judged: together it costs less.
@@ -253,7 +255,7 @@ class Shell:
             try:
                 saved = await self._commit(saves)
             except Refusal as refusal:
-                if refusal.code is Code.FAILED_PRECONDITION:
+                if refusal.code not in PASSING:
                     # It is broken, or another controller's by now: what this one remembers must not go into it.
                     raise
                 # A full disk, a database server that is away: nothing is sent, so leases lapse and agents hold their

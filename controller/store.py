@@ -5,12 +5,11 @@ is kept whole as its protobuf message; only what is searched has columns.
 """
 
 import base64
-import contextlib
 import json
 import sys
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
@@ -149,14 +148,14 @@ class Store:
     def load(self) -> tuple[tuple[Job, ...], tuple[Node, ...]]:
         """What a controller starts from: the jobs that have not ended, oldest first, and all nodes."""
         live = _JOBS.where(_JOB.ended == false())
-        with self._reading() as connection, no_collections():
+        with self._database.reading() as connection, no_collections():
             job_rows = connection.execute(live.order_by(*_AGE)).all()
             node_rows = connection.execute(_NODES.order_by(_NODE.id)).all()
             return self._many_records(Job, job_rows), self._many_records(Node, node_rows)
 
     def uses(self) -> tuple[Use, ...]:
         """What projects have used, by name, as it was saved last."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(select(_USE.id, _USE.body).order_by(_USE.id)).all()
         return self._records(Use, rows)
 
@@ -203,7 +202,7 @@ class Store:
         """Of each request and id: the job that was created with that request, else the one with that id."""
         by_id: dict[str, Job] = {}
         by_request: dict[str, Job] = {}
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             for first in range(0, len(requests), ASKED_AT_ONCE):
                 asked, jobs = zip(*requests[first : first + ASKED_AT_ONCE], strict=True)
                 found = connection.execute(_JOBS_OF, {"requests": asked, "jobs": jobs})
@@ -229,7 +228,7 @@ class Store:
         found = select(_JOB.id).where(_JOB.id >= begins, _JOB.id < begins + chr(sys.maxunicode), _JOB.gang.is_(None))
         if called:
             found = found.where(func.length(_JOB.id) == len(prefix) + ENDING)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return tuple(connection.scalars(found.order_by(_JOB.id).limit(limit)))
 
     def jobs(self, *, limit: int, before: JobCursor | None = None, gang: str = "") -> tuple[Job, ...]:
@@ -237,7 +236,7 @@ class Store:
         page = _JOBS.where(_JOB.gang == gang if gang else _JOB.gang.is_(None))
         if before is not None:
             page = page.where(tuple_(*_AGE) < (before.create_time_ms, before.id))
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(page.order_by(*(column.desc() for column in _AGE)).limit(limit)).all()
         return self._records(Job, rows)
 
@@ -246,13 +245,13 @@ class Store:
         page = select(schema.events).where(_EVENT.sequence > after)
         if subject:
             page = page.where(_EVENT.subject == subject)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(page.order_by(_EVENT.sequence).limit(limit)).mappings().all()
         return tuple(Event(**row) for row in rows)
 
     def events_begin(self, *, since_ms: int = 0, newest: int = 0, subject: str = "") -> int:
         """Behind which event those are that happened then or later, and of these the newest so many; 0: no bound."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             after = _last_before(connection, since_ms) if since_ms else 0
             if newest:
                 of_subject = (_EVENT.subject == subject,) if subject else ()
@@ -263,21 +262,16 @@ class Store:
     def live_manifests(self) -> tuple[str, ...]:
         """The manifests that some job needs: checkpoints of jobs that have not ended, outputs of all."""
         columns = (_JOB.checkpoint_manifest, _JOB.outputs_manifest)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return tuple(connection.scalars(union(*(select(one).where(one.is_not(None)) for one in columns))))
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with self._database.refusing(), self._database.reader.connect() as connection:
-            yield connection
 
     def _keys(self, column: ColumnElement[str], after: str, limit: int) -> list[str]:
         # The index alone is read.
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return list(connection.scalars(select(column).where(column > after).order_by(column).limit(limit)))
 
     def _one_job(self, condition: ColumnElement[bool]) -> Job | None:
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(_JOBS.where(condition)).all()
         return next(iter(self._records(Job, rows)), None)
 

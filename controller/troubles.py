@@ -12,7 +12,7 @@ from headrace.refusals import Code, Refusal
 class Trouble(NamedTuple):
     """What a database's complaint means to an operator.
 
-    With FAILED_PRECONDITION a controller ends; all others it waits for, since they pass or are mended beside it.
+    With FAILED_PRECONDITION a controller ends; the others pass, or are mended beside it, and it waits for that.
     """
 
     code: Code
@@ -88,6 +88,8 @@ _SERVER = {
     "XX001": CORRUPT,
     "XX002": CORRUPT,
 }
+# A row or an index is larger than PostgreSQL can have one.
+_LIMIT = "54"
 # What the schema says is there, and is not, as SQLite words it.
 _LACKS = ("no such table: ", "no such column: ")
 
@@ -100,7 +102,11 @@ def trouble(error: DBAPIError) -> Trouble | None:
     if code is not None:
         # The lowest byte is the primary code; the others say more than an operator can use.
         return _SQLITE.get(code & 0xFF)
-    known = _SERVER.get(state_of(error))
+    state = state_of(error)
+    if state.startswith(_LIMIT):
+        # It would be one however often it is tried.
+        return None
+    known = _SERVER.get(state)
     if known is None and (error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)):
         return UNAVAILABLE
     return known

@@ -27,6 +27,7 @@ from headrace.v1.job_service_pb2_grpc import JobServiceServicer
 PAGE_SIZE = 100
 PAGE_SIZE_MAX = 1000
 BATCH_MAX = 1000
+REQUEST_ID_MAX = 200
 # Of the jobs that a name may mean so many are named.
 _NAMED = 3
 
@@ -285,6 +286,10 @@ def _event_token(token: str) -> int:
 def _wanted(request: pb.CreateJobRequest) -> Wanted:
     spec = _load(JobSpec, request.spec)
     jobfile.check(spec)
+    if len(request.request_id) > REQUEST_ID_MAX or "\0" in request.request_id:
+        # An index of the store holds it: a database that cannot would keep everything else from being saved as well.
+        message = f"request_id: has a zero byte, or more than {REQUEST_ID_MAX} characters; send a UUID, or leave it out"
+        raise Refusal(Code.INVALID_ARGUMENT, "REQUEST_ID_INVALID", message, field="request_id")
     return Wanted(spec, request.request_id or str(uuid.uuid4()), request.validate_only)
 
 

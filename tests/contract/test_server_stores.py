@@ -141,6 +141,15 @@ def test_whoever_locks_our_tables_is_told_of_and_nothing_of_the_batch_is_saved(u
     store.close()
 
 
+def test_a_text_that_the_database_cannot_hold_is_no_name_of_anything(store: Store) -> None:
+    for look in (lambda: store.job("a\0"), lambda: store.find_jobs("a\0"), lambda: store.jobs_of([("a\0", "b")])):
+        with pytest.raises(Refusal, match="a zero byte; leave that out") as refused:
+            look()
+
+        assert refused.value.reason == "TEXT_INVALID"
+    assert store.load() == ((), ())
+
+
 def test_what_the_operator_has_written_in_the_url_counts(url: str) -> None:
     more = sqlalchemy.make_url(url).update_query_dict({"options": "-c lock_timeout=7s", "application_name": "mine"})
     store = Store.open(more.render_as_string(hide_password=False))

@@ -13,6 +13,7 @@ from headrace.projects import Declared
 from headrace.refusals import Code, Refusal
 from tests.shell.registry_double import AMD64, Request
 from tests.shell.running_controller import SPEC, HandWritten, Running, agent, attempt, controller
+from tests.shell.test_controller import refused
 
 S390X = Platform("linux", "s390x")
 
@@ -326,3 +327,14 @@ async def test_what_no_message_can_hold_is_refused_by_its_field(tmp_path: Path, 
                 await submitting
 
             assert (refused.value.reason, refused.value.message.startswith(message)) == ("JOB_INVALID", True)
+
+
+@pytest.mark.parametrize("request_id", ["a\0b", 201 * "a"], ids=["zero", "long"])
+async def test_a_request_id_that_not_every_store_can_hold_is_refused(tmp_path: Path, request_id: str) -> None:
+    async with controller(tmp_path) as running:
+        one = await refused(running.client.create_job(SPEC, request_id=request_id))
+        several = await refused(running.client.create_jobs([SPEC, SPEC], request_ids=["a", request_id]))
+
+        assert [each.reason for each in (one, several)] == 2 * ["REQUEST_ID_INVALID"]
+        assert one.message.startswith("request_id: has a zero byte, or more than 200 characters; send a UUID")
+        assert several.message.startswith("requests[1]: request_id: ")
