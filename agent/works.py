@@ -51,6 +51,9 @@ from headrace.v1.node_service_pb2_grpc import NodeServiceStub
 LIVE_SAVE_SECONDS = 30.0
 QUIET_SECONDS = 0.5
 
+# What the store says while it cannot take what a job left, and will: its disk is full, or is not there.
+_STORE_WAITS = ("STORE_FULL", "STORE_UNUSABLE")
+
 Work = Prepare | Start | Follow | Fingerprint | AskToLeave | Kill | Pause | Unpause | Save | Collect | Remove
 
 _log = logging.getLogger(__name__)
@@ -262,7 +265,7 @@ class Works:
             await self._carry_log(ref)
 
     async def _collected(self, ref: Ref, work: Collect) -> Collected:
-        """What the job left, or why it cannot be had. Raises a Refusal where the store is full: there will be room."""
+        """What the job left, or why it cannot be had. Raises a Refusal where the store cannot take it for now."""
         folders = self._folders(ref)
         phases: list[Phase] = []
         if work.held.placement.goal is Goal.CANCEL:
@@ -272,7 +275,7 @@ class Works:
             outputs = await self._outputs(work, folders, phases)
             reason, message = await asyncio.to_thread(self._why_failed, work.held.attempt, folders)
         except Refusal as refusal:
-            if refusal.reason == "STORE_FULL":
+            if refusal.reason in _STORE_WAITS:
                 raise
             return Collected(ref, reason=refusal.reason, message=refusal.message, phases=tuple(phases))
         except OSError as error:

@@ -23,11 +23,16 @@ from headrace.refusals import Code, Refusal
 # So many folders are synced at a time.
 _SYNCERS = 4
 
+_MANIFESTS = "manifests"
+
 _log = logging.getLogger(__name__)
 
 
 class CheckpointStore(Protocol):
-    """Each method but `sweep` raises a Refusal (DIGEST_MALFORMED) for a name that is no digest."""
+    """Each method but `sweep` raises a Refusal (DIGEST_MALFORMED) for a name that is no digest.
+
+    Another one, STORE_UNUSABLE, is for what fails behind the store: it says nothing of what is in there.
+    """
 
     def missing(self, digests: Iterable[str]) -> list[str]:
         """Which of these chunks are not here. Those that are count as young from now on."""
@@ -82,7 +87,7 @@ class FolderStore:
         self._clock = clock
         self._aside = folder / "aside"
         self._chunks = folder / "chunks"
-        self._manifests = folder / "manifests"
+        self._manifests = folder / _MANIFESTS
         # Copies that were found broken. They are an operator's to delete, who may want to know what the disk did.
         self._broken = folder / "broken"
         # Held while a file's age is looked at or changed, so that none is swept that has just become young; and while
@@ -97,6 +102,8 @@ class FolderStore:
         self._begun: Counter[str] = Counter()
         self._named: Counter[str] = Counter()
         self._synced: dict[str, int] = {}
+        # Of a disk that fails the log tells once, until a manifest was put there again.
+        self._has_failed = False
         for part in (self._aside, self._chunks, self._manifests):
             part.mkdir(parents=True, exist_ok=True)
         sync_folder(folder)
@@ -104,15 +111,25 @@ class FolderStore:
             if not leftover.is_dir():
                 leftover.unlink()
 
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Whether a store was made in this folder. Raises OSError."""
+        return (folder / _MANIFESTS).is_dir()
+
     def missing(self, digests: Iterable[str]) -> list[str]:
         """Which of these chunks are not here."""
-        return [digest for digest in digests if not self._touch(_path(self._chunks, digest))]
+        with self._usable():
+            missing = [digest for digest in digests if not self._touch(_path(self._chunks, digest))]
+            if missing:
+                self._must_be_there()
+            return missing
 
     def put_chunk(self, digest: str, data: bytes) -> None:
         """Keeps a compressed chunk."""
         path = _path(self._chunks, digest)
-        if self._touch(path):
-            return
+        with self._usable():
+            if self._touch(path):
+                return
         try:
             expanded(digest, data)
         except ChunkCorrupt as error:
@@ -124,7 +141,8 @@ class FolderStore:
     def get_chunk(self, digest: str) -> bytes:
         """A compressed chunk as it was put."""
         try:
-            return Path(_path(self._chunks, digest)).read_bytes()
+            with self._usable():
+                return Path(_path(self._chunks, digest)).read_bytes()
         except FileNotFoundError:
             message = f"the checkpoint store has no chunk {digest}; its checkpoint was deleted, use a newer one"
             raise Refusal(Code.NOT_FOUND, "CHUNKS_MISSING", message) from None
@@ -132,7 +150,7 @@ class FolderStore:
     def check_chunk(self, digest: str) -> None:
         """Puts a chunk aside that is not what its name says."""
         path = Path(_path(self._chunks, digest))
-        with self._ages:
+        with self._ages, self._usable():
             try:
                 expanded(digest, path.read_bytes())
             except FileNotFoundError:
@@ -165,13 +183,14 @@ class FolderStore:
     def put_manifest(self, data: bytes) -> str:
         """Keeps a manifest whose chunks are all here."""
         manifest = load(data)
-        with self._claimed(manifest.chunks):
+        with self._claimed(manifest.chunks), self._usable():
             return self._put_manifest(manifest, data)
 
     def _put_manifest(self, manifest: Manifest, data: bytes) -> str:
         # Their ages stay as they are, which saves a write for each: from now on the manifest keeps them.
         missing = [digest for digest in manifest.chunks if not os.path.exists(_path(self._chunks, digest))]  # noqa: PTH110 - pathlib is slow.
         if missing:
+            self._must_be_there()
             message = (
                 f"{len(missing)} chunks of this manifest are not in the store, {missing[0]} first; upload them first"
             )
@@ -184,13 +203,15 @@ class FolderStore:
         if not self._touch(path) or self._is_broken(Path(path), data):
             self._write(path, data)
         self._sync_names(self._manifests, (digest,))
+        self._has_failed = False
         reached("controller.manifest.put", manifest)
         return digest
 
     def get_manifest(self, digest: str) -> bytes:
         """A manifest as it was put."""
         try:
-            data = Path(_path(self._manifests, digest)).read_bytes()
+            with self._usable():
+                data = Path(_path(self._manifests, digest)).read_bytes()
         except FileNotFoundError:
             message = f"the checkpoint store has no manifest {digest}; it was deleted, or never put: use a newer one"
             raise Refusal(Code.NOT_FOUND, "MANIFEST_MISSING", message) from None
@@ -227,6 +248,35 @@ class FolderStore:
                 return 0
             path.unlink()
             return status.st_size
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        """Turns what the disk has against the folder into a Refusal; a file that is not there, only where all are."""
+        try:
+            yield
+        except FileNotFoundError:
+            self._must_be_there()
+            raise
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _must_be_there(self) -> None:
+        """A disk that is not mounted looks like one that has nothing: nobody may conclude that checkpoints are lost."""
+        for part in (self._chunks, self._manifests, self._aside):
+            try:
+                part.stat()
+            except OSError as error:
+                raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> Refusal:
+        message = (
+            f"the checkpoint folder {self._folder} cannot be used ({error}); see whether its disk is mounted and may be"
+            " written to: what waits for it goes on then. If it was emptied, start the controller again"
+        )
+        if not self._has_failed:
+            _log.error("%s", message)
+            self._has_failed = True
+        return Refusal(Code.FAILED_PRECONDITION, "STORE_UNUSABLE", message)
 
     @contextmanager
     def _claimed(self, chunks: Iterable[str]) -> Iterator[None]:
@@ -299,7 +349,7 @@ class FolderStore:
 
     def _write(self, path: str, data: bytes) -> None:
         remedy = "give the controller a checkpoint folder with more room, or let it keep fewer checkpoints"
-        with refused_when_full(self._folder, "STORE_FULL", remedy):
+        with self._usable(), refused_when_full(self._folder, "STORE_FULL", remedy):
             folder = Path(path).parent
             if not folder.is_dir():
                 with self._name_in(str(folder.parent)):

@@ -41,7 +41,7 @@ from controller.store import Store
 from controller.troubles import UNAVAILABLE
 from headrace.disks import refused_by_setting
 from headrace.jobs import Job
-from headrace.refusals import Refusal
+from headrace.refusals import Code, Refusal
 from headrace.settings import ControllerSettings
 from headrace.status import RefusingServer
 from headrace.transport import WINDOWS
@@ -167,8 +167,7 @@ def _assembled(settings: ControllerSettings, state: Path, store: Store, records:
             project,
         )
     book = Book(store.cluster, policy, jobs, nodes, projects, _recalled(store, jobs))
-    with refused_by_setting("checkpoints"):
-        checkpoints = FolderStore(settings.checkpoint_folder)
+    checkpoints = _checkpoints(settings.checkpoint_folder, jobs)
     logs = JobLogs(state / "logs", settings.logs.max_bytes)
     shell = Shell(Cluster(book), store, logs)
     return Parts(
@@ -188,6 +187,21 @@ def _assembled(settings: ControllerSettings, state: Path, store: Store, records:
         records=records,
         shell=shell,
     )
+
+
+def _checkpoints(folder: Path, jobs: Sequence[Job]) -> FolderStore:
+    """The store in this folder. A new one is made only where no job needs what an older one has."""
+    needed = [job.name for job in jobs if job.checkpoint is not None]
+    with refused_by_setting("checkpoints"):
+        if needed and not FolderStore.is_in(folder):
+            # Jobs whose checkpoint is nowhere fail; and what they save from now on would go where it will be hidden.
+            message = (
+                f"setting checkpoints: {folder} holds no checkpoints, and {len(needed)} jobs have theirs there,"
+                f" {needed[0]} first; mount its disk, or put a copy back. Where there is none, make the folder"
+                f" {folder}/manifests: jobs that need what was there will fail"
+            )
+            raise Refusal(Code.FAILED_PRECONDITION, "CHECKPOINTS_GONE", message)
+        return FolderStore(folder)
 
 
 async def assembled(settings: ControllerSettings) -> Parts:

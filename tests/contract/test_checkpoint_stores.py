@@ -164,3 +164,47 @@ def test_a_full_disk_is_a_refusal_with_a_remedy_and_leaves_no_partial_file(small
 
     assert (refused.value.code, refused.value.reason) == (Code.RESOURCE_EXHAUSTED, "STORE_FULL")
     assert len(files_of(small_disk)) == kept > 0
+
+
+def uses(store: FolderStore, kept: str, chunk: bytes) -> list[Callable[[], object]]:
+    """What somebody may want of a store that has this manifest, of this chunk."""
+    other = digest_of(b"another")
+    return [
+        lambda: store.missing([digest_of(chunk)]),
+        lambda: store.put_chunk(other, compressed(b"another")),
+        lambda: store.get_chunk(digest_of(chunk)),
+        lambda: store.get_manifest(kept),
+        lambda: store.put_manifest(manifest(chunk)),
+    ]
+
+
+def test_of_a_folder_whose_disk_is_gone_nobody_is_told_that_checkpoints_are_missing(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    stored = Stored(FolderStore(folder), Clock())
+    kept = stored.store.put_manifest(stored.put(b"a"))
+    folder.rename(tmp_path / "gone")
+    folder.mkdir()
+
+    for use in uses(stored.store, kept, b"a"):
+        with pytest.raises(Refusal, match="see whether its disk is mounted") as refused:
+            use()
+
+        assert (refused.value.code, refused.value.reason) == (Code.FAILED_PRECONDITION, "STORE_UNUSABLE")
+    folder.rmdir()
+    (tmp_path / "gone").rename(folder)
+    assert stored.store.missing([digest_of(b"a")]) == []
+    assert stored.store.get_manifest(kept) == manifest(b"a")
+
+
+def test_a_disk_that_fails_is_told_by_its_folder(tmp_path: Path) -> None:
+    stored = Stored(FolderStore(tmp_path), Clock())
+    stored.put(b"a")
+    folder = next(path for path in files_of(tmp_path / "chunks")).parent
+    folder.rename(tmp_path / "gone")
+    folder.touch()
+
+    for use in (stored.store.missing, lambda digests: stored.store.get_chunk(digests[0])):
+        with pytest.raises(Refusal, match=r"cannot be used .*Not a directory") as refused:
+            use([digest_of(b"a")])
+
+        assert refused.value.reason == "STORE_UNUSABLE"

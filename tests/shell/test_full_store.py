@@ -1,7 +1,8 @@
-"""Laws of a job's end while the controller's checkpoint store has no room: what the job left waits for some."""
+"""Laws of a job's end while the controller's checkpoint store can take nothing: it waits until that can."""
 
 import asyncio
 import errno
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,10 @@ from tests.shell.checkpoint_world import World
 
 def no_room(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def read_only(*_: object, **__: object) -> None:
+    raise OSError(errno.EROFS, "Read-only file system")
 
 
 def at_its_end(folder: Path, job: JobSpec, *, goal: Goal = Goal.RUN, exit_code: int = 0) -> Held:
@@ -49,19 +54,22 @@ async def collected(world: World, held: Held) -> Event:
 
 
 @pytest.mark.parametrize("exit_code", [0, 85], ids=["done", "frozen"])
-async def test_what_a_job_left_is_asked_for_again_once_there_may_be_room(
-    world: World, monkeypatch: pytest.MonkeyPatch, exit_code: int
+@pytest.mark.parametrize(
+    ("fails", "said"), [(no_room, "there is no room left"), (read_only, "see whether its disk is mounted")]
+)
+async def test_what_a_job_left_is_asked_for_again_once_the_store_may_take_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, exit_code: int, fails: Callable[..., None], said: str
 ) -> None:
     held = at_its_end(world.folder, spec(output_path="/output"), exit_code=exit_code)
     with monkeypatch.context() as full:
-        full.setattr(checkpoint_store, "write_whole", no_room)
+        full.setattr(checkpoint_store, "write_whole", fails)
         declined = await collected(world, held)
 
     after = await collected(world, held)
 
     assert isinstance(declined, Declined)
     assert declined.asked is Collect
-    assert "there is no room left" in declined.message
+    assert said in declined.message
     assert isinstance(after, Collected)
     assert (after.outputs if exit_code == 0 else after.checkpoint) is not None
 
