@@ -32,6 +32,7 @@ _PULL_REMEDIES: tuple[tuple[str, str], ...] = (
         r"connection refused|no such host|timeout|deadline exceeded|unreachable|no route|misbehaving|EOF|reset by",
         "the registry cannot be reached from the node: check that it runs, and the node's network",
     ),
+    (r"unexpected (HTTP )?status|error parsing HTTP", "the registry answers with an error of its own: see its log"),
 )
 
 _START_REASONS: tuple[tuple[str, str, str], ...] = (

@@ -19,6 +19,11 @@ from agent.runtimes.docker_errors import create_refused, init_failure, is_unreac
         ("failed to register layer: write /usr/lib/x: no space left on device", "free disk space"),
         ("no matching manifest for linux/arm64/v8 in the manifest list entries", "for this platform"),
         ("toomanyrequests: You have reached your pull rate limit", "wait"),
+        ("received unexpected HTTP status: 500 Internal Server Error", "registry answers with an error of its own"),
+        (
+            'error parsing HTTP 503 response body: invalid character: "<html>"',
+            "registry answers with an error of its own",
+        ),
         ("something new", "log of the node's engine"),
     ],
 )
