@@ -3,8 +3,10 @@
 Runs where HEADRACE_TEST_POSTGRES holds the URL of a database to empty.
 """
 
+import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 import sqlalchemy
@@ -15,6 +17,7 @@ from controller.store import Store
 from headrace.refusals import Code, Refusal
 from tests.contract.store_suite import happened, job
 from tests.contract.test_stores import POSTGRES
+from tests.shell.running_controller import SPEC, controller
 
 pytestmark = pytest.mark.skipif(not POSTGRES, reason="HEADRACE_TEST_POSTGRES names no database")
 
@@ -159,3 +162,20 @@ def test_what_the_operator_has_written_in_the_url_counts(url: str) -> None:
         assert connection.scalar(text("SHOW application_name")) == "mine"
         assert connection.scalar(text("SHOW tcp_keepalives_idle")) == "10"
     store.close()
+
+
+async def test_what_was_answered_is_there_once_however_often_the_server_ends_connections(
+    url: str, tmp_path: Path
+) -> None:
+    answered: dict[str, str] = {}
+    async with controller(tmp_path, store=url) as running:
+        while len(answered) < 20:
+            request_id = f"r{len(answered)}"
+            ending = asyncio.create_task(asyncio.to_thread(end_sessions))
+            with suppress(Refusal):
+                answered[request_id] = (await running.client.create_job(SPEC, request_id=request_id)).name
+            await ending
+    async with controller(tmp_path, store=url) as again:
+        found = {job.request_id: job.name async for job in again.client.jobs()}
+
+    assert found == answered

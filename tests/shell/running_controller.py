@@ -51,15 +51,24 @@ async def registry_with_an_image() -> AsyncIterator[Registry]:
 
 @asynccontextmanager
 async def controller(
-    state: Path, *, projects: dict[str, Declared] | None = None, tls: Path | None = None, client_tls: Path | None = None
+    state: Path,
+    *,
+    projects: dict[str, Declared] | None = None,
+    tls: Path | None = None,
+    client_tls: Path | None = None,
+    store: str = "",
 ) -> AsyncIterator[Running]:
     """A controller on this state folder; a second one on the same folder is the first one, restarted.
 
-    With the folders of a certificate of its own and of one for its client, it takes nobody without.
+    Its store is in that folder, unless there is a URL of another. With the folders of a certificate of its own and of
+    one for its client, it takes nobody without.
     """
     async with registry_with_an_image() as registry:
         images = ImageSettings(default_registry=registry.host)
-        parts = assemble(ControllerSettings(state=state, lease_ms=LEASE_MS, images=images, projects=projects or {}))
+        settings = ControllerSettings(
+            state=state, lease_ms=LEASE_MS, images=images, projects=projects or {}, store=store
+        )
+        parts = assemble(settings)
         await parts.earlier.learn()
         server = aio.server(options=SERVER_OPTIONS)
         await add_services(server, parts, permit=permit if tls else None)
