@@ -46,6 +46,9 @@ BUSY_MS_MAX = 30
 SAVING_SECONDS = 10.0
 # The store's refusals that say nothing against what is to be saved.
 PASSING = (Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE)
+# After this part of a lease it is looked whether the store is still this controller's. Another one that has come to
+# have it waits for one and a half leases, and by then no agent must count on what this one acknowledged.
+OURS_FOR = 0.2
 # What could not be saved is tried again after so long, and the log tells of it so often.
 AGAIN_SECONDS = 1.0
 TOLD_SECONDS = 60.0
@@ -112,6 +115,7 @@ class Shell:
         # Why nothing can be saved just now; None: it can.
         self._unable: Refusal | None = None
         self._told_ms = 0
+        self._ours_until_ms = 0
         self._store = store
         # Its own thread: others may be long at work on files.
         self._committing = ThreadPoolExecutor(1, "commit")
@@ -238,11 +242,12 @@ class Shell:
         judged_ms = self._clock.now().now_ms
         self._busy_until_ms = judged_ms + min(max(BUSY_MS, 2 * (judged_ms - now.now_ms)), BUSY_MS_MAX)
         saves = [effect.record for effect in effects if isinstance(effect, Save)]
-        if saves:
+        if saves or (self._store.can_be_taken and now.now_ms >= self._ours_until_ms):
             self.is_saving = True
             for happening in await self._saved(saves):
                 self.events.publish(happening.subject, happening)
             self.is_saving = False
+            self._ours_until_ms = now.now_ms + round(OURS_FOR * self.cluster.book.policy.lease_ms)
         for effect in effects:
             self._do(effect)
         for event in batch:

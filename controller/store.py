@@ -114,6 +114,8 @@ class Store:
     def __init__(self, database: Database, *, events_kept: int = EVENTS_KEPT) -> None:
         """Takes over an open database; `Store.open` is the usual way."""
         self._database = database
+        # Whether another controller may come to have it while this one runs; to commit nothing at all finds that out.
+        self.can_be_taken = database.sole is not None
         self._events_kept = events_kept
         self._events_dropped_to = 0
         self._writing = threading.Lock()

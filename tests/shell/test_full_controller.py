@@ -37,6 +37,21 @@ class Declines:
         raise self._refusal
 
 
+class Taken:
+    """A store that is another controller's once it has been written to; nothing but a commit tells so."""
+
+    can_be_taken = True
+
+    def __init__(self) -> None:
+        self.commits: list[int] = []
+
+    def commit(self, batch: Sequence[object]) -> tuple[()]:
+        self.commits.append(len(batch))
+        if not batch:
+            raise BROKEN
+        return ()
+
+
 class Hangs:
     """A store that saves what it is given once it may."""
 
@@ -142,6 +157,18 @@ async def test_a_controller_whose_store_is_broken_ends_with_the_stores_word(
     # What a controller writes down at its first tick is the first that cannot be.
     assert await refused(asyncio.wait_for(parts.shell.run(), 10)) is BROKEN
 
+    parts.store.close()
+
+
+async def test_a_controller_that_has_nothing_to_save_looks_whether_the_store_is_still_its_own(tmp_path: Path) -> None:
+    parts = daemon.assemble(ControllerSettings(state=tmp_path, lease_ms=1000))
+    store = Taken()
+    shelled = shell.Shell(parts.shell.cluster, store, parts.logs)  # type: ignore[arg-type]
+
+    assert await refused(asyncio.wait_for(shelled.run(), 10)) is BROKEN
+
+    # What a controller writes down at its first tick, and then nothing.
+    assert store.commits == [1, 0]
     parts.store.close()
 
 
