@@ -81,12 +81,12 @@ def improvement(book: Book, job: Job) -> Improvement | None:
     if prospect is None or prospect.speed is None or here_seconds is None or job.attempt is None:
         return None
     others = {one.place.node: one for one in prospects.elsewhere(book, prospect)}
-    # That one hardware is faster than another is what was learned, and of nodes with the same what figures tell: not
-    # that this job is slow today.
+    # That one hardware is faster than another is what was learned, and of nodes with the same what the figures of both
+    # tell: not that this job is slow today.
     there = {
         node: here_seconds * prospect.speed.per_second / one.speed.pessimistic
         for node, one in others.items()
-        if one.speed is not None
+        if one.speed is not None and book.learned.tells_apart(job.spec, prospect.place, one.place)
     }
     left = prospects.left_for_speed(book, job)
     runner = Runner(

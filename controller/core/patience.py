@@ -4,6 +4,7 @@ A job that can be moved starts where it can, and goes to the faster node once th
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,6 +28,14 @@ FEW = 8
 FEW_FOR_GANGS = 32
 # Of more nodes the first are named.
 NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where a job could start now, and in how long it would be done there, as an optimist sees it."""
+
+    slots: Integers
+    done_in_ms: float
 
 
 def may_wait(book: Book, job: Job) -> bool:
@@ -59,31 +68,31 @@ def pause(book: Book, job: Job, table: Table, places: Sequence[Place]) -> str:
         if known is not None:
             turns.patience[job.id] = replace(known, until_ms=book.wall_ms)
         return ""
-    here_ms = _here_ms(book, job, lengths, places)
-    if here_ms is None:
+    now = _start(book, job, lengths, places)
+    if now is None:
         return ""
     if known is None:
-        known = _better(book, job, table, lengths, here_ms)
+        known = _better(book, job, table, lengths, now)
         if known is None:
             return ""
         turns.patience[job.id] = known
         book.queue.look_again(job.id, known.until_ms)
-    elif here_ms <= lengths.terms.as_good_ms(known.done_ms - book.wall_ms):
+    elif now.done_in_ms <= lengths.terms.as_good_ms(known.done_ms - book.wall_ms):
         return ""
     return known.reason
 
 
-def _here_ms(book: Book, job: Job, lengths: Lengths, places: Sequence[Place]) -> float | None:
-    """Until it would be done at these places, as an optimist sees it; None where that is not known of all of them."""
+def _start(book: Book, job: Job, lengths: Lengths, places: Sequence[Place]) -> _Start | None:
+    """What it would have at these places; None where how long it runs is not known of all of them."""
     one, slots = keeping.one_of(book, job), np.array([book.snapshot.slots[place.node] for place in places])
     runs_ms = lengths.at_least(one, slots)
-    return lengths.together(one, slots, runs_ms) if np.isfinite(runs_ms).all() else None
+    return _Start(slots, lengths.together(one, slots, runs_ms)) if np.isfinite(runs_ms).all() else None
 
 
-def _better(book: Book, job: Job, table: Table, lengths: Lengths, here_ms: float) -> Patience | None:
+def _better(book: Book, job: Job, table: Table, lengths: Lengths, now: _Start) -> Patience | None:
     """Where it would be done soonest if it waited, if that is clearly sooner than where it could start."""
     one = keeping.one_of(book, job)
-    runs_ms, slots = _faster(book, table, lengths, one, here_ms)
+    runs_ms, slots = _faster(book, table, lengths, one, now)
     scene = replace(keeping.scene(book, job), ends_ms=Ends(book, job.id))
     latest_ms = queue_over_ms(job)
     best: Patience | None = None
@@ -93,13 +102,14 @@ def _better(book: Book, job: Job, table: Table, lengths: Lengths, here_ms: float
         at = np.array([book.snapshot.slots[node] for node in kept.places])
         wait_ms = kept.start_ms - book.wall_ms
         total_ms = wait_ms + lengths.together(one, at, runs_ms[at])
-        if here_ms <= lengths.terms.as_good_ms(total_ms):
+        if now.done_in_ms <= lengths.terms.as_good_ms(total_ms):
             continue
         done_ms = book.wall_ms + round(total_ms)
         # It may take longer than was thought, as much as what is as good as the best.
         until_ms = kept.start_ms + round(wait_ms * (lengths.terms.ratio - 1)) + lengths.terms.matters_ms
         if (best is None or done_ms < best.done_ms) and (latest_ms is None or until_ms < latest_ms):
-            best = Patience(kept, kept.start_ms, until_ms, done_ms, _reason(kept.nodes, wait_ms, here_ms - total_ms))
+            reason = _reason(kept.nodes, wait_ms, now.done_in_ms - total_ms)
+            best = Patience(kept, kept.start_ms, until_ms, done_ms, reason)
     return best
 
 
@@ -121,7 +131,7 @@ def _rooms(book: Book, job: Job, scene: Scene, runs_ms: Floats, slots: Integers)
             yield kept
 
 
-def _faster(book: Book, table: Table, lengths: Lengths, job: Job, here_ms: float) -> tuple[Floats, Integers]:
+def _faster(book: Book, table: Table, lengths: Lengths, job: Job, now: _Start) -> tuple[Floats, Integers]:
     """How long it would run, by slot; and the nodes that are so much faster than where it could start.
 
     These have no room just now; but for a gang, which may have some of its tasks where there is.
@@ -134,8 +144,8 @@ def _faster(book: Book, table: Table, lengths: Lengths, job: Job, here_ms: float
     may_do[[snapshot.slots[node] for one in patient for node in one.kept.nodes if node in snapshot.slots]] = False
     able = np.flatnonzero(may_do)
     runs_ms: Floats = np.full(known, np.inf)
-    runs_ms[able] = lengths.at_most(job, able)
-    return runs_ms, np.flatnonzero(runs_ms < lengths.terms.sooner_ms(here_ms))
+    runs_ms[able] = lengths.at_most(job, able, here=now.slots)
+    return runs_ms, np.flatnonzero(runs_ms < lengths.terms.sooner_ms(now.done_in_ms))
 
 
 def _reason(nodes: Sequence[str], wait_ms: float, saved_ms: float) -> str:

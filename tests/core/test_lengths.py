@@ -110,7 +110,7 @@ def test_how_long_a_job_takes_on_a_make_is_told_by_nodes_of_it_that_it_fits_on()
     lengths = three.tables.table(demand_of(job), job).lengths
 
     assert lengths is not None
-    of_both, of_large = (lengths.at_most(job, np.array(slots)) for slots in ((1, 2), (2,)))
+    of_both, of_large = (lengths.at_least(job, np.array(slots)) for slots in ((1, 2), (2,)))
     assert of_both[1] == of_large[0] < np.inf
 
 

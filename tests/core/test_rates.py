@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.core.improvements import improvement
 from controller.core.improving import Improving
 from controller.core.past_runs import PastRun
 from controller.core.patience import may_wait
@@ -31,15 +32,15 @@ def measured(about: NodeDescription, gflops: float | None, model: str = "EPYC") 
 
 
 class Rated(Mixed):
-    """Nodes of one make for one job each; of jobs called `wanted` it is known how long they run on the slow one."""
+    """Nodes of one make for one job each; of jobs called `wanted` it is known how long they run on one."""
 
-    def __init__(self, minutes: float = 60, **gflops: float | None) -> None:
+    def __init__(self, minutes: float = 60, seen: str = "slow", **gflops: float | None) -> None:
         Controller.__init__(self)
         self.sequence = 1
         for name, does in (gflops or {"fast": 300.0, "slow": 100.0}).items():
             self.node(name, measured(description(cpu_millis=4_000), does))
         for _ in range(3):
-            self.knows(wanted(resources=asks(4), work=WORK), "slow", minutes)
+            self.knows(wanted(resources=asks(4), work=WORK), seen, minutes)
 
     def wanted(self, **changes: object) -> Job:
         return super().wanted(**{"work": WORK, **changes})
@@ -55,6 +56,25 @@ def test_a_job_that_declares_its_work_waits_for_a_node_of_the_same_make_that_is_
     rated.settle()
     rated.ends(other)
     assert rated.at(job) == ("fast",)
+
+
+@pytest.mark.parametrize("tasks", [1, 2])
+@pytest.mark.parametrize(("fast", "slow"), [(300.0, None), (None, 100.0), (None, None), (300.0, 100.0)])
+def test_nodes_of_the_same_make_are_told_apart_where_both_were_measured(
+    fast: float | None, slow: float | None, tasks: int
+) -> None:
+    both = {"fast": fast, "fast-2": fast, "slow": slow, "slow-2": slow}
+    # Such hardware is told to be as one of those that were measured: the one that is most unlike the other.
+    seen, minutes = ("quick", 20) if slow else ("lame", 60)
+    rated = Rated(minutes, seen, **both, quick=300.0, lame=100.0)
+    for name in ("fast", "fast-2", "quick", "lame"):
+        five = Timeouts(run_ms=(5 if name.startswith("fast") else 600) * MINUTE_MS)
+        rated.submit(wanted(display_name="other", resources=asks(4), timeouts=five, where=f'name == "{name}"'))
+
+    job = rated.wanted(where='name not in ("quick", "lame")', task_count=tasks)
+
+    assert job.reason.startswith("waits for fast") == bool(fast and slow)
+    assert any(rated.at(job)) == (not (fast and slow))
 
 
 @pytest.mark.parametrize("why", ["it declares no work", "no job like it ran", "nothing was measured there"])
@@ -150,6 +170,44 @@ def test_a_job_that_declares_its_work_is_moved_to_a_node_of_the_same_make_that_i
     assert move.expectation.startswith("speed: done ")
 
 
+def better_than_here(nodes: list[Node], where: str, *, knows_of: str, seconds: float) -> str | None:
+    """Where a job that runs on `here` would be moved for speed, once it may go where it says."""
+    world = PacedWorld(nodes, lambda *_: 1.0)
+    for _ in range(20):
+        knows(world, knows_of, seconds)
+    world.submit("train-1", 40_000, where='name == "here"', work=WORK)
+    world.pass_time(12 * MINUTE_MS)
+    job = world.jobs["train-1"]
+    world.book.put(job := replace(job, spec=replace(job.spec, where=where)))
+    found = improvement(world.book, job)
+    return found.place.node if found is not None else None
+
+
+@pytest.mark.parametrize(("here", "there"), [(None, 300.0), (100.0, None), (None, None), (100.0, 300.0)])
+def test_nodes_of_the_same_make_are_told_apart_for_a_move_where_both_were_measured(
+    here: float | None, there: float | None
+) -> None:
+    nodes = [rated("here", here), rated("there", there), rated("quick", 300.0), rated("lame", 100.0)]
+    # Such hardware is told to be as one of those that were measured: the one that is most unlike the other.
+    of, seconds = ("quick", 10_000) if here else ("lame", 30_000)
+
+    found = better_than_here(nodes, 'name in ("here", "there")', knows_of=of, seconds=seconds)
+
+    assert found == ("there" if here and there else None)
+
+
+def test_a_node_that_was_not_measured_hides_none_that_is_told_to_be_faster() -> None:
+    nodes = [rated("here", 100.0), rated("good", 200.0), rated("blank", None, cores=1), rated("quick", 300.0)]
+
+    assert better_than_here(nodes, 'name != "quick"', knows_of="quick", seconds=10_000) == "good"
+
+
+def test_of_nodes_of_another_make_one_that_was_not_measured_is_as_those_that_were_seen() -> None:
+    nodes = [rated("here", None), rated("there", None, "Xeon"), rated("quick", 300.0, "Xeon")]
+
+    assert better_than_here(nodes, 'name != "quick"', knows_of="quick", seconds=10_000) == "there"
+
+
 @pytest.mark.parametrize("why", ["it declares no work", "it was not measured", "it is hardly faster"])
 def test_else_it_stays_where_it_is(why: str) -> None:
     gflops = {"it was not measured": None, "it is hardly faster": 120.0}.get(why, 300.0)
@@ -216,18 +274,20 @@ def test_for_the_room_of_others_it_is_not_moved_to_a_node_of_the_same_make_that_
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from((None, 40.0, 100.0, 300.0)), st.integers(1, 4)), min_size=2, max_size=5),
-    st.lists(st.integers(1, 4), max_size=5),
-    st.integers(0, 9_999),
+    st.integers(1, 3),
+    st.integers(0, 4),
+    st.integers(0, 5_000),
 )
 def test_a_move_goes_where_the_job_fits_and_never_to_where_less_was_measured(
-    drawn: list[tuple[float | None, int]], others: list[int], done: int
+    drawn: list[tuple[float | None, int]], full: int, seen: int, done: int
 ) -> None:
     nodes = [rated(f"n{number}", gflops, cores=cores) for number, (gflops, cores) in enumerate(drawn)]
-    # Those that have the better nodes at first are done, and nobody has moved there yet.
+    # Those that have the best nodes at first are done, and nobody has moved there yet; a job like it ran on one before.
     world = PacedWorld(nodes, lambda *_: 1.0, Improving(speed_moves_per_hour=0))
-    for number, cores in enumerate(others):
-        resources = Requests(1000 * cores, GIB)
-        world.submit(f"other-{number}", 300, tells=False, display_name="other", resources=resources)
+    knows(world, f"n{min(seen, len(drawn) - 1)}", 10_000)
+    for number in sorted(range(len(drawn)), key=lambda number: -(drawn[number][0] or 0))[:full]:
+        where, resources = f'name == "n{number}"', Requests(1000 * drawn[number][1], GIB)
+        world.submit(f"o-{number}", 300, tells=False, display_name="other", resources=resources, where=where)
     world.submit("train-1", 10_000, work=WORK)
     world.done["train-1"] = done
     world.pass_time(12 * MINUTE_MS)
@@ -236,8 +296,9 @@ def test_a_move_goes_where_the_job_fits_and_never_to_where_less_was_measured(
 
     if there is not None:
         before, after = (drawn[int(one.removeprefix("n"))][0] for one in (world.jobs["train-1"].node, there.node))
-        # One without figures counts as what was seen on its make.
-        assert before is None or (after is not None and after > before)
+        assert before is not None
+        assert after is not None
+        assert after > before
 
 
 def replayed(seed: int, numbers: Improving = USUAL) -> Counter[str]:

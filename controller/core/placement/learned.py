@@ -100,6 +100,16 @@ class Learned:
             for place, (speed, reference) in zip(places, self.on_hardware(spec, places), strict=True)
         ]
 
+    def tells_apart(self, spec: JobSpec, one: Place, other: Place) -> bool:
+        """Whether the job may be faster at one of two places than at the other as far as anything tells.
+
+        On the same hardware that is told by the figures of the nodes themselves alone, where both are known.
+        """
+        here, there = (hardware(place.platform, place.devices, self._nodes[place.node]) for place in (one, other))
+        if here != there:
+            return True
+        return spec.work is not None and all(isfinite(self._rate(spec.work, place)) for place in (one, other))
+
     def on_hardware(self, spec: JobSpec, places: Sequence[Place]) -> list[tuple[Speed | None, float]]:
         """The same by the hardware alone, of a node that does so much; no number: whichever that is."""
         kinds = [hardware(one.platform, one.devices, self._nodes[one.node]) for one in places]

@@ -10,7 +10,7 @@ from controller.core.placement.bills import hourly
 from controller.core.placement.fit import Place, Usage, fit
 from controller.core.placement.learned import Learned
 from controller.core.placement.paths import Paths
-from controller.core.placement.profiles import Profile, profile_of
+from controller.core.placement.profiles import Hardware, Profile, hardware, profile_of
 from controller.core.placement.rates import Kinds, kinds_of
 from controller.core.placement.snapshot import Booleans, Floats, Integers
 from controller.core.placement.speeds import Speed
@@ -63,6 +63,7 @@ class _Run:
     kinds: Kinds = ()
     rate: float = _UNKNOWN
     was_seen: bool = False
+    hardware: Hardware | None = None
 
 
 class Lengths:
@@ -164,16 +165,32 @@ class Lengths:
             total = total + hours * per_hour * self._terms.ms_per_price
         return total
 
-    def at_most(self, job: Job, slots: Integers) -> Floats:
-        """How long it takes, in milliseconds, on each of these nodes, as a pessimist sees it; without end: not known.
+    def at_least(self, job: Job, slots: Integers) -> Floats:
+        """How long it takes, in milliseconds, on each of these nodes, as an optimist sees it; without end: not known.
 
         What it has to bring there is not in it. Known it is where runs of jobs like it tell, and not figures alone.
         """
-        return self._of_each(job, slots, lambda run: run.most_ms if run.was_seen else _UNKNOWN)
-
-    def at_least(self, job: Job, slots: Integers) -> Floats:
-        """The same, as an optimist sees it."""
         return self._of_each(job, slots, lambda run: run.millis if run.was_seen else _UNKNOWN)
+
+    def at_most(self, job: Job, slots: Integers, *, here: Integers) -> Floats:
+        """The same, as a pessimist sees it who would be at these nodes instead of `here`.
+
+        If it declares its work, nodes of one hardware are told apart by their own figures alone: where one of two has
+        none, it takes as long there as here, at least.
+        """
+        both = np.concatenate([slots, np.unique(here)])
+        runs = self._of_each(job, both, lambda run: run.most_ms if run.was_seen else _UNKNOWN)
+        if job.spec.work is not None:
+            told = self._told(job, both)
+            makes, tells = self._snapshot.make[both], np.isfinite(self._times(job.spec.work, told, both))
+            for index in range(len(slots), len(both)):
+                mine = told.get(int(makes[index]))
+                alike = [make for make, one in told.items() if mine is not None and one.hardware == mine.hardware]
+                apart = tells & tells[index]
+                blind = np.isin(makes, alike) & ~apart
+                runs[blind] = np.maximum(runs[blind], runs[index])
+        found: Floats = runs[: len(slots)]
+        return found
 
     def together(self, job: Job, at: Integers, runs: Floats) -> float:
         """Until a job, or all tasks of one, is done whose runs take so long at these slots, in milliseconds from now.
@@ -204,35 +221,44 @@ class Lengths:
         """What runs on its make tell of each of these nodes; and its own figures, where the job declares its work."""
         if not len(slots):
             return np.zeros(0)
+        makes, told = self._snapshot.make[slots], self._told(job, slots)
+        of_make: Floats = np.full(int(makes.max()) + 1, np.inf)
+        of_make[list(told)] = [of_run(one) for one in told.values()]
+        of_make[np.isnan(of_make)] = np.inf
+        runs: Floats = of_make[makes]
+        if job.spec.work is not None:
+            times = self._times(job.spec.work, told, slots)
+            tells = np.isfinite(times)
+            runs[tells] *= times[tells]
+            # Without figures, and without a run, nothing is known of a node.
+            unseen = [make for make, one in told.items() if one.rate > 0 and not one.was_seen]
+            runs[~tells & np.isin(makes, unseen)] = np.inf
+        return runs
+
+    def _told(self, job: Job, slots: Integers) -> dict[int, _Run]:
+        """What is told of each make of these nodes."""
         makes = self._snapshot.make[slots]
         present = np.flatnonzero(np.bincount(makes)).tolist()
         known = self._known(job)
         unknown = [make for make in present[:MOST_MAKES] if make not in known]
         self._find_out(job, known, {make: slots[makes == make] for make in unknown})
-        found = {make: known[make] for make in present if make in known}
-        of_make: Floats = np.full(present[-1] + 1, np.inf)
-        of_make[list(found)] = [of_run(one) for one in found.values()]
-        of_make[np.isnan(of_make)] = np.inf
-        runs: Floats = of_make[makes]
-        if job.spec.work is not None:
-            self._weigh(job.spec.work, found, slots, runs)
-        return runs
+        return {make: known[make] for make in present if make in known}
 
-    def _weigh(self, work: Work, known: Mapping[int, _Run], slots: Integers, runs: Floats) -> None:
-        """Of nodes of one make each takes as much longer as it does less by its own figures, where these are known.
+    def _times(self, work: Work, told: Mapping[int, _Run], slots: Integers) -> Floats:
+        """How many times as long each of these takes as is told of its make, by its own figures; no number: not known.
 
         What is told of a make is told of a node of it that does so much.
         """
         makes = self._snapshot.make[slots]
-        for kinds in dict.fromkeys(one.kinds for one in known.values()):
+        found: Floats = np.full(len(slots), _UNKNOWN)
+        for kinds in dict.fromkeys(one.kinds for one in told.values()):
             rates: Floats = np.full(int(makes.max()) + 1, _UNKNOWN)
-            its = {make: one for make, one in known.items() if one.kinds == kinds and one.rate > 0}
+            its = {make: one for make, one in told.items() if one.kinds == kinds and one.rate > 0}
             rates[list(its)] = [one.rate for one in its.values()]
             times = rates[makes] / self._rates.at(work.precision, kinds, slots)
             tells = np.isfinite(times)
-            runs[tells] *= times[tells]
-            # Without figures, and without a run, nothing is known of a node.
-            runs[~tells & np.isin(makes, [make for make, one in its.items() if not one.was_seen])] = np.inf
+            found[tells] = times[tells]
+        return found
 
     def _arriving(self, job: Job, slots: Integers) -> Floats:
         """How long it takes to bring what it needs: the image that nodes of that make would run, and its checkpoint."""
@@ -284,12 +310,12 @@ class Lengths:
     def _run(self, job: Job, speed: Speed | None, place: Place, reference: float) -> _Run:
         """What it takes at a place, as is told of a node that does so much."""
         millis, most_ms = (_UNKNOWN, _UNKNOWN) if speed is None else (1000 / speed.optimistic, 1000 / speed.pessimistic)
-        was_seen = speed is not None and speed.runs > 0
+        was_seen, node = speed is not None and speed.runs > 0, self._snapshot.nodes[self._snapshot.slots[place.node]]
+        its = hardware(place.platform, place.devices, node)
         if job.spec.work is None or place.platform.emulated:
             # Figures are those of the node's own programs.
-            return _Run(millis, most_ms, was_seen=was_seen)
-        kinds = kinds_of(place, self._snapshot.nodes[self._snapshot.slots[place.node]])
-        return _Run(millis, most_ms, kinds, reference, was_seen)
+            return _Run(millis, most_ms, was_seen=was_seen, hardware=its)
+        return _Run(millis, most_ms, kinds_of(place, node), reference, was_seen, its)
 
     def _place(self, job: Job, make: int, slots: Integers) -> Place | None:
         """What it would have of an empty node of that make, which those at `slots` are of; None: fits on none tried."""

@@ -8,13 +8,15 @@ from controller.core.placement.tables import Table
 from headrace.jobs import Job
 
 
-def best_of_each(table: Table, job: Job, *, now_wall_ms: int, but: int | None = None) -> list[Place]:
-    """Places that the job could have now, `but` at one slot: one a make, of those as good where it is done soonest."""
+def best_of_each(table: Table, job: Job, *, now_wall_ms: int, but: int) -> list[Place]:
+    """Places that the job could have now, `but` where it is: one a make, of those as good where it is done soonest."""
     snapshot, key = table.snapshot, table.keys(job, now_wall_ms=now_wall_ms, but=but)
     slots = np.flatnonzero(key > NOWHERE)
     makes = snapshot.make[slots]
     # Nodes of one make differ for a job that declares its work alone.
-    runs = table.lengths.at_most(job, slots) if table.lengths is not None and job.spec.work is not None else None
+    runs = None
+    if table.lengths is not None and job.spec.work is not None:
+        runs = table.lengths.at_most(job, slots, here=np.array([but]))
     found: list[Place] = []
     for make in np.flatnonzero(np.bincount(makes)).tolist()[:MOST_MAKES]:
         those = slots[makes == make]
