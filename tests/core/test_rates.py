@@ -14,11 +14,12 @@ from controller.core.past_runs import PastRun
 from controller.core.patience import may_wait
 from controller.core.placement.profiles import profile_of
 from controller.core.relocations import place_elsewhere
+from headrace import units
 from headrace.jobs import Job, JobState, MigrationCause, Requests, Timeouts, Work
 from headrace.nodes import Cpu, Figure, Node, NodeDescription, Origin
-from tests.core.lone_controller import MINUTE_MS, Controller, asks, wanted
+from tests.core.lone_controller import MINUTE_MS, Controller, asks, candidates, wanted
 from tests.core.paced_world import USUAL, PacedWorld, node
-from tests.core.small_world import AMD64, GIB, description, spec
+from tests.core.small_world import AMD64, GIB, PINS, description, spec
 from tests.core.test_patience import Mixed
 
 HOUR_MS = 60 * MINUTE_MS
@@ -87,6 +88,37 @@ def test_else_it_does_not_wait_for_one_of_the_same_make(why: str) -> None:
     }.get(why, {})
 
     assert rated.at(rated.wanted(**changes)) == ("slow",)
+
+
+@pytest.mark.parametrize(("work", "minutes"), [(WORK, 20), (None, 60)])
+def test_when_a_node_has_room_is_told_by_runs_on_others_of_its_make_and_the_figures_of_both(
+    work: Work | None, minutes: int
+) -> None:
+    rated = Rated(minutes=200)
+    like = wanted(display_name="like", resources=asks(4), work=work, where='name == "fast"')
+    for _ in range(3):
+        rated.ran(like, "slow", 60)
+    rated.submit(like)
+
+    assert rated.wanted().reason.startswith(
+        f"waits for fast, which should have room in {units.format_duration(minutes * MINUTE_MS)}"
+    )
+
+
+@pytest.mark.parametrize(("figures", "minutes"), [((300.0, 100.0), 20), ((None, 100.0), 60), ((300.0, None), 60)])
+def test_how_long_it_runs_on_a_node_is_told_by_runs_on_others_of_its_make_and_the_figures_of_both(
+    figures: tuple[float | None, float | None], minutes: int
+) -> None:
+    rated = Rated(fast=figures[0], slow=figures[1])
+    for _ in range(3):
+        rated.ran(wanted(resources=asks(4), work=WORK), "slow", 60)
+
+    told = {
+        one.node: one.run_millis
+        for one in candidates(rated.book, Job("", wanted(work=WORK, resources=asks(4)), images=PINS))
+    }
+
+    assert told == {"slow": 60 * MINUTE_MS, "fast": pytest.approx(minutes * MINUTE_MS, rel=0.05)}
 
 
 @pytest.mark.parametrize("work", [None, WORK])

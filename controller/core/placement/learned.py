@@ -168,8 +168,15 @@ class Foretold:
 
     def at(self, bound: JobSpec, place: Place) -> Estimate | None:
         """As `predicted`; but before it asks declared work alone, it asks what was learned. `bound`: its variant."""
-        ran = predicted(replace(bound, work=None), place, self._nodes, self._alike)
+        ran = predicted(replace(bound, work=None), place, self._nodes, self._told_by(place))
         return ran or self._elsewhere(place) or predicted(bound, place, self._nodes, ())
+
+    def _told_by(self, place: Place) -> Sequence[PastRun]:
+        """The runs that tell of a place as they were: of those on other nodes its own figures count, too."""
+        work = self._spec.work
+        if work is None or not isfinite(rate_of(place, self._nodes[place.node], work.precision)):
+            return self._alike
+        return [run for run in self._alike if run.node == place.node]
 
     def _elsewhere(self, place: Place) -> Estimate | None:
         there = hardware(place.platform, place.devices, self._nodes[place.node])
