@@ -13,6 +13,8 @@ from headrace.version import __version__
 
 VERSION = f"headrace {__version__}, protocol headrace.v1"
 
+_ASIDE = ": what begins with a dash and is no option stands behind --"
+
 
 class Command(NamedTuple):
     """A command: the function `run` of headrace.cli.<module>.<function>, and what its help says."""
@@ -32,7 +34,7 @@ def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     """The command and its arguments. Ends the program with help, or with exit code 2 where the usage is wrong."""
     overview = _overview()
     cut = _command_index(argv) + 1
-    found = overview.parse_args(argv[:cut])
+    found = overview.parse_args(overview.joined(argv[:cut]))
     if found.command is None:
         overview.error("name a command; headrace --help lists them")
     command = COMMANDS.get(found.command)
@@ -51,7 +53,7 @@ def _command_index(argv: Sequence[str]) -> int:
     return len(argv)
 
 
-def _overview() -> Parser:
+def _overview() -> "_Parser":
     parser = _parser("headrace", "Brings jobs to compute, and moves them while they run.", _list_commands)
     parser.usage = "headrace [--controller ADDRESS] COMMAND …"
     _add_controller(parser)
@@ -79,30 +81,30 @@ def _parse_command(
         default="table",
         help="how to show it; json and yaml have the fields of the protocol (default: table)",
     )
-    arguments, unknown = parser.parse_known_args(written, namespace)
+    arguments, unknown = parser.parse_known_args(parser.joined(written), namespace)
     if unknown:
-        _unknown_arguments(parser, written, unknown, command)
+        if command.takes_argv and (container_argv is None or not unknown[0].startswith("-")):
+            _misplaced(parser, written, unknown, container_argv or [])
+        parser.unrecognized(unknown)
     arguments.argv = container_argv or []
     arguments.usage_error = parser.error
     return arguments
 
 
-def _unknown_arguments(parser: Parser, written: list[str], unknown: list[str], command: Command) -> NoReturn:
-    if command.takes_argv and not unknown[0].startswith("-"):
-        import shlex  # noqa: PLC0415 - for a typing error only.
+def _misplaced(parser: Parser, written: list[str], unknown: list[str], container_argv: list[str]) -> NoReturn:
+    import shlex  # noqa: PLC0415 - for a typing error only.
 
-        # As `docker run` takes it; here it would not be clear whose an option is.
-        known: list[str] = []
-        left = list(unknown)
-        for word in reversed(written):
-            if left and word == left[-1]:
-                left.pop()
-            else:
-                known.insert(0, word)
-        parser.error(
-            f"what the container executes stands behind --: {parser.prog} {shlex.join([*known, '--', *unknown])}"
-        )
-    parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    # As `docker run` takes it; here it would not be clear whose an option is.
+    known: list[str] = []
+    left = list(unknown)
+    for word in reversed(written):
+        if left and word == left[-1]:
+            left.pop()
+        else:
+            known.insert(0, word)
+    argv = shlex.join([*known, "--", *unknown, *container_argv])
+    where = f"what the container executes stands behind --: {parser.prog} {argv}"
+    parser.error(f"unrecognized arguments: {unknown[0]}; {where}" if unknown[0].startswith("-") else where)
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -112,12 +114,42 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 class _Parser(argparse.ArgumentParser):
+    # The first word that begins with a dash, and is no option.
+    _strange = ""
+
+    def joined(self, written: Sequence[str]) -> list[str]:
+        """The same with each value that begins with a dash joined to its option: argparse takes it for another one."""
+        found: list[str] = []
+        takes_value = False
+        for index, word in enumerate(written):
+            if word == "--":
+                return [*found, *written[index:]]
+            option = self._option_string_actions.get(word.partition("=")[0])
+            is_strange = option is None and word.startswith("-") and word != "-"
+            if takes_value and is_strange:
+                found[-1] += f"={word}" if found[-1].startswith("--") else word
+                takes_value = False
+                continue
+            if is_strange and word[:2] not in self._option_string_actions:
+                self._strange = self._strange or word
+            found.append(word)
+            takes_value = option is not None and option.nargs is None and "=" not in word
+        return found
+
+    def unrecognized(self, unknown: Sequence[str]) -> NoReturn:
+        """Words that are nothing of the command's."""
+        might_be_one = any(one.nargs == "?" for one in self._get_positional_actions())
+        aside = _ASIDE if might_be_one and unknown[0].startswith("-") else ""
+        self.error(f"unrecognized arguments: {' '.join(unknown)}{aside}")
+
     def error(self, message: str) -> NoReturn:
         """Wrong usage is told in one line, and ends with exit code 2."""
+        if self._strange and "arguments are required" in message:
+            message += f"; {self._strange} is none{_ASIDE}"
         self.exit(2, f"{self.prog}: error: {message} ({self.prog} --help has all options)\n")
 
 
-def _parser(prog: str, summary: str, epilog: Callable[[], str]) -> Parser:
+def _parser(prog: str, summary: str, epilog: Callable[[], str]) -> _Parser:
     return _Parser(prog, description=summary, epilog=epilog(), formatter_class=_Formatter, allow_abbrev=False)
 
 

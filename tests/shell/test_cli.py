@@ -1,5 +1,6 @@
 """The `headrace` program: usage, lists, documents, refusals. Each time a process of its own."""
 
+import argparse
 import asyncio
 import json
 import shlex
@@ -63,7 +64,19 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (["run", "img", "img", "--wait"], "headrace run img --wait --controller 127.0.0.1:1 -- img"),
         (["run", "img", "--wiat", "--", "sh"], "unrecognized arguments: --wiat"),
+        (["run", "img", "--wiat"], "headrace run img --controller 127.0.0.1:1 -- --wiat"),
+        (["run", "img", "-c", "x"], "headrace run img --controller 127.0.0.1:1 -- -c x"),
         (["jobs", "all"], "unrecognized arguments: all"),
+        (["jobs", "-x"], "unrecognized arguments: -x (headrace jobs --help"),
+        (["events", "--since", "-2h"], "'-2h' is no time; write e.g. 2h"),
+        (["events", "--subject", "-pi"], "'-pi' is no subject; write jobs/NAME"),
+        (["drain", "a", "--deadline", "-1h30m"], "'-1h30m' is no duration; write e.g."),
+        (["submit", "f", "--set", "-x"], "'-x' is no setting; write e.g. resources.cpu=4"),
+        (["jobs", "-o", "-json"], "table"),
+        (["jobs", "--where", "--watch"], "--where: expected one argument"),
+        (["job", "-pi"], "-pi is none: what begins with a dash and is no option stands behind --"),
+        (["submit", "-pi.yaml"], "-pi.yaml is none: what begins with a dash and is no option stands behind --"),
+        (["cancel", "-pi"], "-pi: what begins with a dash and is no option stands behind --"),
     ],
 )
 def test_wrong_usage_is_told_and_ends_with_2(
@@ -74,6 +87,47 @@ def test_wrong_usage_is_told_and_ends_with_2(
     told = capsys.readouterr().err
     assert complaint in told
     assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_an_option_takes_may_begin_with_a_dash(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    COMMANDS[command].options(parser)
+    options = [one for one in parser._actions if one.option_strings and one.nargs is None]
+
+    for option in options:
+        run([command, option.option_strings[0], "-2h", "--controller", "-2h", "-o", "-2h"])
+        told = capsys.readouterr().err
+        assert "expected one argument" not in told, told
+
+
+@pytest.mark.parametrize(
+    ("argv", "complaint"),
+    [
+        (["run", "img", "--name", "-x"], "'-x' is no name"),
+        (["run", "img", "--set", "priority=-5"], "-5 is not from 0"),
+        (["run", "img", "--set", "-priority=5"], "did you mean priority?"),
+        (["submit", "--", "-x.yaml"], "-x.yaml: No such file"),
+        (["cancel", "--where", "-x"], "`-x`"),
+        (["jobs", "--controller", "-x"], "'-x' is no address"),
+        (["--controller", "-x", "jobs"], "'-x' is no address"),
+        (["keygen", "--", "-/-"], "-/-: No such file"),
+    ],
+)
+def test_what_begins_with_a_dash_is_refused_by_what_it_is(
+    argv: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(argv) == 1
+    assert complaint in capsys.readouterr().err
+
+
+async def test_what_a_container_executes_may_begin_with_a_dash(controller: Controller) -> None:
+    controller.answer("CreateJob", job("img-1a2b"))
+
+    await headrace("run", "img", "--set", "env.A=-1", "--", "-c", "--", "-x", controller=controller.address)
+
+    sent = controller.requests[0].spec
+    assert (list(sent.command), sent.env["A"]) == (["-c", "--", "-x"], "-1")
 
 
 async def test_jobs_are_listed_under_headings(controller: Controller) -> None:
