@@ -7,8 +7,10 @@ import datetime as dt
 import errno
 import ipaddress
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from headrace.peers import Peer, Role, peer
+from headrace.peers import NAME, Peer, Role, peer
 from headrace.refusals import Code, Refusal
 from headrace.tls import AUTHORITY_FILE, CERTIFICATE_FILE, KEY_FILE, Pems
 
@@ -29,7 +31,13 @@ SKEW = dt.timedelta(minutes=5)
 # By these names the controller's own machine reaches it, also over a unix socket.
 OWN_HOSTS = ("localhost", "127.0.0.1", "::1")
 
+# Whose each of so many is, those that were asked for last, is known.
+HOLDERS_KEPT = 1_024
+
 _REMEDY = "`headrace certificate` makes one"
+_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+# The last label of a name is no number: what looks like an address is one, or is mistyped.
+_HOST = re.compile(rf"(?:{_LABEL}\.)*(?![0-9]+$){_LABEL}", re.ASCII)
 # What a certificate is for: a controller's, and anybody else's.
 _PURPOSES = {True: (ExtendedKeyUsageOID.SERVER_AUTH, "server"), False: (ExtendedKeyUsageOID.CLIENT_AUTH, "client")}
 
@@ -59,8 +67,11 @@ class Authority:
     def issue(self, whose: Peer, *, hosts: Sequence[str] = (), life: dt.timedelta) -> Pems:
         """A key and a certificate for it, which expires with the authority's at the latest.
 
-        A controller is reached at `hosts`, and from its own machine.
+        A controller is reached at `hosts`, and from its own machine. Refusal: NAME_INVALID, HOST_INVALID.
         """
+        if not NAME.fullmatch(whose.name):
+            message = f"name: {whose.name[:80]!r} is none: 1 to 63 letters, digits, dots, dashes and underscores"
+            raise Refusal(Code.INVALID_ARGUMENT, "NAME_INVALID", message)
         key = ec.generate_private_key(ec.SECP256R1())
         expires = min(dt.datetime.now(dt.UTC) + life, self._certificate.not_valid_after_utc)
         names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(whose.uri)]
@@ -184,6 +195,15 @@ def expired(certificate: bytes) -> dt.datetime | None:
     return end if end <= dt.datetime.now(dt.UTC) else None
 
 
+@lru_cache(maxsize=HOLDERS_KEPT)
+def holder(certificate: bytes) -> Peer | None:
+    """Whose a certificate is, as PEM; None where it names nobody, or several, or cannot be read."""
+    try:
+        return _peer(x509.load_pem_x509_certificate(certificate))
+    except (ValueError, x509.InvalidVersion):
+        return None
+
+
 def _invalid(key: str, what: str) -> Refusal:
     return Refusal(Code.FAILED_PRECONDITION, "CERTIFICATE_INVALID", f"{key}: {what}; {_REMEDY}")
 
@@ -215,7 +235,8 @@ def _issued(one: x509.Certificate, by: x509.Certificate) -> bool:
 def _names(of: x509.Certificate) -> x509.SubjectAlternativeName | None:
     try:
         return of.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
+        # There are none, or none that can be read: other authorities may have put anything there.
         return None
 
 
@@ -237,6 +258,9 @@ def _host(name: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
+        if not _HOST.fullmatch(name):
+            message = f"host: {name[:80]!r} is no name and no IP address of a host; write it without a port"
+            raise Refusal(Code.INVALID_ARGUMENT, "HOST_INVALID", message) from None
         return x509.DNSName(name)
 
 

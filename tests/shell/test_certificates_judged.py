@@ -4,6 +4,8 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from agent.assembly import channel_to
@@ -13,7 +15,7 @@ from headrace.peers import Peer, Role
 from headrace.refusals import Refusal
 from headrace.v1.job_service_pb2 import ListJobsRequest
 from headrace.v1.job_service_pb2_grpc import JobServiceStub
-from tests.authority import Authority, Elsewhere
+from tests.authority import Authority, Elsewhere, pem
 from tests.shell.running_controller import controller
 from tests.shell.test_tls import refusal_of_a_server_with
 
@@ -84,6 +86,48 @@ def test_a_certificate_whose_purposes_are_another_roles_is_refused(
     monkeypatch.setattr(Peer, "uri", Peer(named, "n1").uri)
 
     assert f"a {purpose}'s is not among them" in wrong(authority.of(made_for, "n1"))
+
+
+@pytest.mark.parametrize(
+    ("name", "hosts", "reason"),
+    [
+        ("ops\0.example", (), "NAME_INVALID"),
+        ("../operator/ops", (), "NAME_INVALID"),
+        ("ops\n", (), "NAME_INVALID"),
+        ("", (), "NAME_INVALID"),
+        ("main", ("c.example\0.evil.example",), "HOST_INVALID"),
+        ("main", ("c.example\n",), "HOST_INVALID"),
+    ],
+)
+def test_an_authority_of_ours_makes_no_certificate_of_a_name_that_others_may_read_as_another(
+    authority: Authority, name: str, hosts: tuple[str, ...], reason: str
+) -> None:
+    with pytest.raises(Refusal) as caught:
+        authority.of(Role.CONTROLLER, name, hosts=hosts, folder=authority.folder / "made")
+
+    assert caught.value.reason == reason
+    assert not (authority.folder / "made").exists()
+
+
+def test_of_two_uris_or_names_that_cannot_be_read_a_certificate_is_nobodys() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    two = [x509.UniformResourceIdentifier(Peer(Role.USER, name).uri) for name in ("ann", "bob")]
+    # What there is of X.400 no library reads.
+    unreadable = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, bytes.fromhex("3004a3023000"))
+    whose = [
+        certificates.holder(pem(signed_by_itself(key, x509.SubjectAlternativeName(two[:count])))) for count in (1, 2)
+    ]
+
+    assert whose == [ANN, None]
+    assert certificates.holder(pem(signed_by_itself(key, unreadable))) is None
+    assert certificates.holder(b"none") is None
+
+
+def signed_by_itself(key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType) -> x509.Certificate:
+    now, name = dt.datetime.now(dt.UTC), x509.Name([])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + dt.timedelta(days=1))
+    return builder.add_extension(extension, critical=False).sign(key, hashes.SHA256())
 
 
 def test_while_an_authority_is_renewed_its_certificates_bring_the_one_before_as_well(

@@ -120,10 +120,20 @@ async def test_a_stream_is_refused_as_a_call_is(tmp_path: Path, authority: Autho
         assert (await refused(watch.read())).reason == "CALL_FORBIDDEN"
 
 
+# gRPC tells of the last ones what stands before the NUL byte, which is an operator.
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "spiffe://headrace/workload/n1",
+        "spiffe://headrace/workload/n1\0/../../operator/ops",
+        "spiffe://headrace/operator/ops\0",
+        "spiffe://headrace/operator/ops\0.example/workload/n1",
+    ],
+)
 async def test_a_certificate_that_names_no_role_may_do_nothing(
-    tmp_path: Path, authority: Authority, own: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, authority: Authority, own: Path, monkeypatch: pytest.MonkeyPatch, uri: str
 ) -> None:
-    monkeypatch.setattr(Peer, "uri", "spiffe://headrace/workload/n1")
+    monkeypatch.setattr(Peer, "uri", uri)
     stranger = authority.of(Role.USER, "n1")
     async with controller(tmp_path / "c", tls=own) as running, channel_to(running.address, stranger) as channel:
         listed = JobServiceStub(channel).ListJobs(job_pb.ListJobsRequest())
