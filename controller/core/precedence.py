@@ -145,11 +145,27 @@ def kept_for_others(book: Book, job: Job, tasks: Sequence[Job], places: Sequence
         if name == job.id or not any(place.node in kept.counts for place in places):
             continue
         head = book.jobs[name]
-        if holds_against(book, kept, head, job) and delays(
+        is_in_the_way = holds_against(book, kept, head, job) and delays(
             kept, one_of(book, affordable(book, head)), tasks, places, scene(book, head)
-        ):
+        )
+        if is_in_the_way and not _is_left_to(book, job, head, kept):
             return kept.counts
     return ()
+
+
+def _is_left_to(book: Book, job: Job, head: Job, kept: Kept) -> bool:
+    """Whether a head that could begin where room is kept for it waits there for this job: neither would ever begin.
+
+    It comes before the job by what is to be given to others of the job's project before, and that has had less yet.
+    """
+    if all(one.id != job.id for one in _short(book, head)):
+        return False
+    one = one_of(book, affordable(book, head))
+    slots = [book.snapshot.slots[name] for name in kept.counts if name in book.snapshot.slots]
+    offered = [
+        fit(one, book.snapshot.nodes[slot], book.snapshot.usages[slot], now_wall_ms=book.wall_ms) for slot in slots
+    ]
+    return any(_takes_the_last(book, one, place, job) for place in offered if isinstance(place, Place))
 
 
 def left_to(book: Book, job: Job, places: Sequence[Place]) -> dict[str, list[str]]:

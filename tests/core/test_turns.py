@@ -110,6 +110,26 @@ def test_a_gang_that_would_never_find_room_is_in_nobodys_way() -> None:
     assert [found.job(f"small-{number}").state for number in range(6)] == [JobState.RUNNING] * 6
 
 
+def test_of_two_jobs_each_of_which_fits_alone_one_begins_though_each_has_something_before_the_other() -> None:
+    found = world("large", "small", a=Declared(), b=Declared(), c=Declared())
+    found.submit("fill", project="a", resources=asks(3), where='name == "large"')
+    for name in ("gone", "stays"):
+        found.submit(name, project="b", resources=asks(2), where='name == "small"')
+    found.pass_time(2_000)
+    # What its project is to be given before it counts for its turn, and not for what that has had.
+    found.submit("first", project="c", resources=asks(4), where='name == "large"')
+    found.submit("head", project="a", resources=asks(2), where='name == "small"')
+    found.submit("last", project="c", resources=asks(2), where='name == "small"')
+    found.pass_time(5_000)
+    assert kept(found) == ["first", "head", "last"]
+
+    found.cancel("gone")
+    found.pass_time(15_000)
+
+    jobs = found.cluster.book.jobs
+    assert [one for one in ("head", "last") if jobs[one].state is JobState.RUNNING] == ["last"]
+
+
 def test_a_job_that_comes_back_says_what_the_others_of_its_line_wait_for() -> None:
     found = world("a", "b")
     for name in ("first", "second"):
