@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from grpc import aio
 
 from agent.assembly import CHANNEL_OPTIONS
+from agent.core.lease import FIRST_MS, LONGEST_MS
 from agent.session import RETRY_SECONDS, RETRY_SECONDS_MAX
 from benchmarks import certified
 from headrace.v1 import attempt_pb2, node_pb2, session_pb2
@@ -62,8 +63,8 @@ class SimulatedAgent:
         self._session = time.time_ns() // 1_000_000
         self._sequence = 0
         self._probe = 0
-        # Not told yet: as an agent that has no lease, it then reports once a second.
-        self._lease_seconds = 3.0
+        # Not told yet: None.
+        self._lease_seconds: float | None = None
         self._sent: dict[int, float] = {}
         self._acked = 0
         self._told = False
@@ -122,8 +123,14 @@ class SimulatedAgent:
             if self._advanced() or self._settings.flood:
                 continue
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._lease_seconds / 3):
+                async with asyncio.timeout(self._pause_seconds()):
                     await self._wake.wait()
+
+    def _pause_seconds(self) -> float:
+        """As an agent does that has a lease, or none yet (`agent.core.lease`)."""
+        if self._lease_seconds is not None:
+            return self._lease_seconds / 3
+        return min(FIRST_MS << len(self._sent) - 1, LONGEST_MS) / 1000
 
     def _assigned(self, assignment: session_pb2.Assignment) -> None:
         counts = self._settings.counts

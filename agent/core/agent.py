@@ -203,6 +203,7 @@ class AgentCore:
             self.memory = replace(self.memory, cluster=assignment.cluster)
             effects.append(Remember(self.memory))
         self.lease.renewed_by(assignment)
+        self._pace.within(self.lease.heartbeat_ms())
         self._description_told.acknowledged(assignment.acked_sequence)
         self._devices_told.acknowledged(assignment.acked_sequence)
         self.assignment = assignment

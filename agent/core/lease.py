@@ -4,6 +4,10 @@ from dataclasses import dataclass, field
 
 from headrace.sessions import Assignment
 
+# Between the first two reports of a node that has no lease yet; twice as long with each that is not answered, so that a
+# controller to which thousands come at one time is not asked by all of them once a second.
+FIRST_MS, LONGEST_MS = 1_000, 8_000
+
 
 @dataclass(slots=True)
 class Lease:
@@ -48,4 +52,6 @@ class Lease:
 
     def heartbeat_ms(self) -> int:
         """How long to wait between two reports that say nothing new."""
-        return 1_000 if self.length_ms is None else self.length_ms // 3
+        if self.length_ms is None:
+            return min(FIRST_MS << len(self.sent), LONGEST_MS)
+        return self.length_ms // 3

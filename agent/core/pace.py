@@ -28,6 +28,11 @@ class Pace:
         """Something happened that it should know."""
         self.due_ms = min(self.due_ms, now_ms + SOON_MS)
 
+    def within(self, heartbeat_ms: int) -> None:
+        """The next one is due no later than so long after the last one."""
+        if self.sent_ms is not None:
+            self.due_ms = min(self.due_ms, self.sent_ms + heartbeat_ms)
+
     def noted(self, attempt: Attempt, now_ms: int) -> None:
         """An attempt is in another state."""
         if attempt.state in _AT_ONCE:

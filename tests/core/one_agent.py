@@ -67,6 +67,7 @@ class Agent:
         session: int | None = None,
         acked: int | None = None,
         hints: tuple[Prefetch, ...] = (),
+        lease_ms: int = LEASE_MS,
     ) -> list[agent.Effect]:
         """The controller says what should run; it acknowledges the newest report, unless told otherwise."""
         self.generation = generation if generation is not None else self.generation + 1
@@ -75,7 +76,7 @@ class Agent:
             session=self.core.memory.session if session is None else session,
             generation=self.generation,
             acked_sequence=self.core.sequence if acked is None else acked,
-            lease_millis=LEASE_MS,
+            lease_millis=lease_ms,
             placements=placements,
             prefetches=hints,
         )

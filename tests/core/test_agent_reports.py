@@ -20,6 +20,40 @@ def next_report(one: Agent) -> Report:
     return report
 
 
+# How often.
+
+
+def test_who_is_not_answered_and_has_no_lease_yet_reports_ever_more_seldom() -> None:
+    one = Agent()
+    for _ in range(60):
+        one.pass_time(1_000)
+
+    # At 0, 1, 3, 7, 15, 23, 31, 39, 47 and 55 s.
+    assert len(one.sent) == 10
+
+
+def test_who_has_a_lease_reports_three_times_in_it_however_long_it_was_not_answered() -> None:
+    one = Agent()
+    one.pass_time(1_000)
+    one.pass_time(2_000)
+    one.pass_time(4_000)
+    one.assign()
+
+    assert not [effect for effect in one.pass_time(LEASE_MS // 3 - 1) if isinstance(effect, agent.Send)]
+    assert [effect for effect in one.pass_time(1) if isinstance(effect, agent.Send)]
+
+
+def test_a_shorter_lease_counts_from_the_report_on_that_it_answers() -> None:
+    one = Agent()
+    one.assign(lease_ms=20 * LEASE_MS)
+    one.pass_time(20 * LEASE_MS // 3)
+    one.assign()
+
+    one.pass_time(LEASE_MS // 3)
+
+    assert len(one.sent) == 3
+
+
 # What the node is.
 
 

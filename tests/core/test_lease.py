@@ -1,6 +1,6 @@
 """Laws of the agent's side of a lease: it runs from when an acknowledged report left, and is never taken back."""
 
-from agent.core.lease import Lease
+from agent.core.lease import FIRST_MS, Lease
 from headrace.sessions import Assignment
 
 LEASE_MS = 15_000
@@ -81,9 +81,10 @@ def test_a_new_session_takes_nothing_back_that_was_promised_in_the_one_before() 
     assert lease.valid(5_000 + LEASE_MS - 1)
 
 
-def test_a_node_reports_three_times_in_a_lease_and_every_second_while_it_has_been_told_of_none() -> None:
+def test_a_node_reports_three_times_in_a_lease_and_ever_more_seldom_while_it_has_been_told_of_none() -> None:
+    assert Lease().heartbeat_ms() == FIRST_MS
     lease = with_two_reports()
-    assert lease.heartbeat_ms() == 1_000
+    assert lease.heartbeat_ms() == 4 * FIRST_MS
 
     lease.renewed_by(acknowledging(1))
 
