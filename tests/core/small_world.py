@@ -21,7 +21,7 @@ from headrace.jobs import CheckpointPolicy, ImagePin, Job, JobSpec, Requests
 from headrace.nodes import Capacity, Cpu, Drain, Load, Node, NodeDescription
 from headrace.projects import Declared, Use
 from headrace.refusals import Refusal
-from headrace.sessions import Goal, Prefetched, PrefetchState
+from headrace.sessions import FAR_APART, Goal, Prefetched, PrefetchState
 
 GIB = 1 << 30
 AMD64 = Platform("linux", "amd64")
@@ -127,8 +127,9 @@ class World:
     def empty_agent(self, name: str) -> None:
         """The agent is ended, its state folder emptied, and it is started again; its containers went on."""
         site = self.sites[name]
-        site.memory, site.held, site.epochs = agent.Memory(), {}, {}
-        self._begin_agent(name, agent.Recollection())
+        # A journal that is new begins above all numbers that sessions have had.
+        site.memory, site.held, site.epochs = agent.Memory(site.memory.session + FAR_APART), {}, {}
+        self._begin_agent(name, agent.Recollection(site.memory))
 
     def _begin_agent(self, name: str, recollection: agent.Recollection) -> None:
         self.sites[name].core = AgentCore(name, recollection, boot_id="boot-1")
