@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from grpc import aio
 
 from agent.assembly import CHANNEL_OPTIONS
-from agent.core.lease import FIRST_MS, LONGEST_MS
+from agent.core.lease import unanswered_ms
 from agent.session import RETRY_SECONDS, RETRY_SECONDS_MAX
 from benchmarks import certified
 from headrace.v1 import attempt_pb2, node_pb2, session_pb2
@@ -130,7 +130,8 @@ class SimulatedAgent:
         """As an agent does that has a lease, or none yet (`agent.core.lease`)."""
         if self._lease_seconds is not None:
             return self._lease_seconds / 3
-        return min(FIRST_MS << len(self._sent) - 1, LONGEST_MS) / 1000
+        # A stream that is over has left none.
+        return unanswered_ms(max(len(self._sent) - 1, 0)) / 1000
 
     def _assigned(self, assignment: session_pb2.Assignment) -> None:
         counts = self._settings.counts

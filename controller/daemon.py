@@ -204,7 +204,7 @@ def _checkpoints(folder: Path, jobs: Sequence[Job]) -> FolderStore:
         return FolderStore(folder)
 
 
-async def assembled(settings: ControllerSettings) -> Parts:
+async def assemble_once_answered(settings: ControllerSettings) -> Parts:
     """The parts, once a database server answers: it may be started later. Raises a Refusal where nothing will come."""
     told = ""
     while True:
@@ -237,7 +237,7 @@ def _node_of(live: Mapping[str, Job], job: str) -> str:
 async def serve(settings: ControllerSettings) -> None:
     """Serves until SIGTERM or SIGINT. A bug in the core ends it with an error; the supervisor starts it again."""
     with no_collections():
-        parts = await assembled(settings)
+        parts = await assemble_once_answered(settings)
         # Here, so that no first look goes through all that was loaded.
         Aside().begin()
     connections = most_connections(raised(), settings.grpc.address)

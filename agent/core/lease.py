@@ -4,9 +4,15 @@ from dataclasses import dataclass, field
 
 from headrace.sessions import Assignment
 
-# Between the first two reports of a node that has no lease yet; twice as long with each that is not answered, so that a
-# controller to which thousands come at one time is not asked by all of them once a second.
 FIRST_MS, LONGEST_MS = 1_000, 8_000
+
+
+def unanswered_ms(before: int) -> int:
+    """How long a node that has no lease yet waits after a report, if so many before it were not answered.
+
+    Twice as long with each: a controller to which thousands come at one time is not to be asked by all each second.
+    """
+    return min(FIRST_MS << min(before, 16), LONGEST_MS)
 
 
 @dataclass(slots=True)
@@ -52,6 +58,4 @@ class Lease:
 
     def heartbeat_ms(self) -> int:
         """How long to wait between two reports that say nothing new."""
-        if self.length_ms is None:
-            return min(FIRST_MS << len(self.sent), LONGEST_MS)
-        return self.length_ms // 3
+        return unanswered_ms(len(self.sent)) if self.length_ms is None else self.length_ms // 3

@@ -185,7 +185,7 @@ async def test_a_controller_waits_for_a_database_server_that_comes_later(
 
     monkeypatch.setattr(Store, "open", opens)
 
-    parts = await asyncio.wait_for(daemon.assembled(ControllerSettings(state=tmp_path)), 10)
+    parts = await asyncio.wait_for(daemon.assemble_once_answered(ControllerSettings(state=tmp_path)), 10)
     parts.store.close()
 
     assert told.said == [f"{AWAY.message}; the controller waits for it, and serves nobody until then"]
@@ -199,4 +199,4 @@ async def test_a_controller_does_not_wait_for_a_store_that_nothing_will_come_of(
 
     monkeypatch.setattr(Store, "open", opens)
 
-    assert await refused(daemon.assembled(ControllerSettings(state=tmp_path))) is BROKEN
+    assert await refused(daemon.assemble_once_answered(ControllerSettings(state=tmp_path))) is BROKEN
