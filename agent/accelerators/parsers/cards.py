@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from agent.accelerators.parsers.text import cells, is_rule, memory, pci_address, percent, watts
+from agent.accelerators.readings import Reading
 
 # A first line of a card: its number, then its name. What else begins with a number has a unit on it ("30%   45C").
 _FIRST = re.compile(r"(\d{1,5})\s+(?!C\b|°|℃)([^\s\d%].*|\d\S*[A-Za-z].*)")
@@ -79,6 +80,27 @@ def read_cards(text: str, standard: Rows, title: str = "bus-id") -> list[Card]:
 
 def _begins(row: list[str]) -> bool:
     return len(row) > 1 and (_FIRST.fullmatch(row[0]) is not None or any(map(pci_address, row)))
+
+
+def as_reading(card: Card, *, vendor: str, busy_name: str, kind: str = "gpu") -> Reading:
+    """What the cells say that nvidia-smi has as well; `busy_name` is what the tool calls the share of time at work."""
+    power, limit = powers(card.cell("pwr", "power"))
+    used, total = used_and_total(card.cell("memory-usage"))
+    busy = share(card.cell("util"))
+    return Reading(
+        vendor=vendor,
+        kind=kind,
+        index=card.index,
+        model=card.name,
+        pci_address=card.pci_address,
+        memory_bytes=total,
+        memory_used_bytes=used,
+        busy_percent=busy,
+        busy_name=busy_name if busy is not None else None,
+        temperature_celsius=temperature(card.cell("temp")),
+        power_watts=power,
+        power_limit_watts=limit,
+    )
 
 
 def driver_version(text: str) -> str | None:

@@ -4,7 +4,7 @@ import re
 
 from agent.accelerators.parsers import text as the
 from agent.accelerators.parsers.absences import or_absent
-from agent.accelerators.parsers.cards import Card, dead_sensor, powers, read_cards, share, temperature, used_and_total
+from agent.accelerators.parsers.cards import Card, as_reading, dead_sensor, read_cards
 from agent.accelerators.parsers.nested import Fields, blocks, lines_of, outline, pick
 from agent.accelerators.parsers.queries import query_rows
 from agent.accelerators.readings import Command, Process, Reading, Unreadable
@@ -47,26 +47,10 @@ def table(text: str) -> tuple[Reading, ...]:
 
 
 def _card(card: Card) -> Reading:
-    sensors = card.cell("pwr:usage")
-    power, limit = powers(sensors)
-    used, total = used_and_total(card.cell("memory-usage"))
-    dead = dead_sensor([sensors])
-    return Reading(
-        vendor=_VENDOR,
-        kind=_KIND,
-        index=card.index,
-        model=the.told(card.name),
-        pci_address=card.pci_address,
-        memory_bytes=total,
-        memory_used_bytes=used,
-        busy_percent=share(card.cell("aip-util", "hpu-util", "util")),
-        busy_name=_BUSY,
-        temperature_celsius=temperature(sensors),
-        power_watts=power,
-        power_limit_watts=limit,
-        health=Health.UNHEALTHY if dead else Health.UNKNOWN,
-        health_reason="its power sensor does not answer" if dead else "",
-    )
+    found = replace(as_reading(card, vendor=_VENDOR, kind=_KIND, busy_name=_BUSY), model=the.told(card.name))
+    if dead_sensor([card.cell("pwr")]):
+        return replace(found, health=Health.UNHEALTHY, health_reason="its power sensor does not answer")
+    return found
 
 
 def query(line: str, text: str) -> tuple[Reading, ...]:

@@ -3,16 +3,7 @@
 import re
 from collections.abc import Callable
 
-from agent.accelerators.parsers.cards import (
-    Card,
-    dead_sensor,
-    driver_version,
-    powers,
-    read_cards,
-    share,
-    temperature,
-    used_and_total,
-)
+from agent.accelerators.parsers.cards import Card, as_reading, dead_sensor, driver_version, read_cards
 from agent.accelerators.parsers.fields import Fields, Names, blocks, from_xml, processes, reading
 from agent.accelerators.parsers.nvml_tools import listed, read_with_failures, topology
 from agent.accelerators.parsers.queries import queried, query_rows
@@ -61,27 +52,10 @@ def _table(text: str) -> tuple[Reading, ...]:
 
 
 def _card(card: Card) -> Reading:
-    sensors = card.cell("pwr")
-    power, limit = powers(sensors)
-    used, total = used_and_total(card.cell("memory-usage"))
-    dead = dead_sensor([sensors])
-    busy = share(card.cell("util"))
-    return Reading(
-        vendor=VENDOR,
-        kind="gpu",
-        index=card.index,
-        model=card.name,
-        pci_address=card.pci_address,
-        memory_bytes=total,
-        memory_used_bytes=used,
-        busy_percent=busy,
-        busy_name="GPU-Util" if busy is not None else None,
-        temperature_celsius=temperature(sensors),
-        power_watts=power,
-        power_limit_watts=limit,
-        health=Health.UNHEALTHY if dead else Health.UNKNOWN,
-        health_reason=_DEAD if dead else "",
-    )
+    found = as_reading(card, vendor=VENDOR, busy_name="GPU-Util")
+    if dead_sensor([card.cell("pwr")]):
+        return replace(found, health=Health.UNHEALTHY, health_reason=_DEAD)
+    return found
 
 
 def _xml(text: str) -> tuple[Reading, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.accelerators.parsers import text as the
 from agent.accelerators.parsers.absences import or_absent
-from agent.accelerators.parsers.cards import Card, powers, read_cards, share, temperature, used_and_total
+from agent.accelerators.parsers.cards import Card, as_reading, read_cards
 from agent.accelerators.parsers.nested import Fields, flat, json_in, key_of, lines_of, loaded, pick
 from agent.accelerators.parsers.nvml_tools import listed
 from agent.accelerators.parsers.queries import queried, query_rows
@@ -337,23 +337,7 @@ def table(text: str) -> tuple[Reading, ...]:
 
 
 def _card(card: Card) -> Reading:
-    sensors = card.cell("pwr:usage")
-    power, limit = powers(sensors)
-    used, total = used_and_total(card.cell("memory-usage"))
-    return Reading(
-        vendor=_VENDOR,
-        kind="gpu",
-        index=card.index,
-        model=the.told(card.name),
-        pci_address=card.pci_address,
-        memory_bytes=total,
-        memory_used_bytes=used,
-        busy_percent=share(card.cell("gpu-util", "util")),
-        busy_name=_BUSY,
-        temperature_celsius=temperature(sensors),
-        power_watts=power,
-        power_limit_watts=limit,
-    )
+    return replace(as_reading(card, vendor=_VENDOR, busy_name=_BUSY), model=the.told(card.name))
 
 
 def query(line: str, text: str) -> tuple[Reading, ...]:

@@ -4,15 +4,7 @@ import csv
 import re
 from collections.abc import Callable
 
-from agent.accelerators.parsers.cards import (
-    Card,
-    driver_version,
-    powers,
-    read_cards,
-    share,
-    temperature,
-    used_and_total,
-)
+from agent.accelerators.parsers.cards import Card, as_reading, driver_version, read_cards, used_and_total
 from agent.accelerators.parsers.fields import Fields, Names, blocks, from_xml, processes, reading
 from agent.accelerators.parsers.nvml_health import health_of
 from agent.accelerators.parsers.nvml_tools import listed, read_with_failures, topology
@@ -58,25 +50,10 @@ def _table(text: str) -> tuple[Reading, ...]:
 
 
 def _card(card: Card) -> Reading:
-    power, limit = powers(card.cell("pwr"))
-    used, total = used_and_total(card.cell("memory-usage"))
-    busy = share(card.cell("util"))
     errors = whole(card.cell("ecc"))
-    health = Health.UNKNOWN if errors is None else Health.UNHEALTHY if errors else Health.HEALTHY
-    return Reading(
-        vendor=VENDOR,
-        kind="npu",
-        index=card.index,
-        model=card.name,
-        pci_address=card.pci_address,
-        memory_bytes=total,
-        memory_used_bytes=used,
-        busy_percent=busy,
-        busy_name="XPU-Util" if busy is not None else None,
-        temperature_celsius=temperature(card.cell("temp")),
-        power_watts=power,
-        power_limit_watts=limit,
-        health=health,
+    return replace(
+        as_reading(card, vendor=VENDOR, kind="npu", busy_name="XPU-Util"),
+        health=Health.UNKNOWN if errors is None else Health.UNHEALTHY if errors else Health.HEALTHY,
         health_reason=f"{errors} uncorrected memory errors" if errors else "",
     )
 

@@ -3,15 +3,7 @@
 import re
 from collections.abc import Callable
 
-from agent.accelerators.parsers.cards import (
-    Card,
-    driver_version,
-    powers,
-    read_cards,
-    share,
-    temperature,
-    used_and_total,
-)
+from agent.accelerators.parsers.cards import Card, as_reading, driver_version, read_cards
 from agent.accelerators.parsers.fields import Fields, Names, blocks, reading
 from agent.accelerators.parsers.nvml_tools import listed, read_with_failures, topology
 from agent.accelerators.parsers.text import line, told, whole
@@ -51,29 +43,13 @@ def _table(text: str) -> tuple[Reading, ...]:
 
 
 def _card(card: Card) -> Reading:
-    power, limit = powers(card.cell("pwr", "power"))
-    used, total = used_and_total(card.cell("memory-usage"))
-    busy = share(card.cell("util"))
+    found = as_reading(card, vendor=VENDOR, busy_name="GPU-Util")
     health, reason = _health(card.cell("state"))
+    found = replace(found, health=health, health_reason=reason)
+    if card.index is None or "board" not in card.header[0][0].lower():
+        return found
     # Since 2.2.9 a board may have several devices, and the first number is the board's.
-    board = card.index if "board" in card.header[0][0].lower() else None
-    return Reading(
-        vendor=VENDOR,
-        kind="gpu",
-        index=whole(card.cell("persist")) if board is not None else card.index,
-        model=card.name,
-        pci_address=card.pci_address,
-        board=None if board is None else str(board),
-        memory_bytes=total,
-        memory_used_bytes=used,
-        busy_percent=busy,
-        busy_name="GPU-Util" if busy is not None else None,
-        temperature_celsius=temperature(card.cell("temp")),
-        power_watts=power,
-        power_limit_watts=limit,
-        health=health,
-        health_reason=reason,
-    )
+    return replace(found, index=whole(card.cell("persist")), board=str(card.index))
 
 
 def _health(state: str) -> tuple[Health, str]:

@@ -3,15 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from agent.accelerators.parsers.cards import (
-    Card,
-    driver_version,
-    powers,
-    read_cards,
-    share,
-    temperature,
-    used_and_total,
-)
+from agent.accelerators.parsers.cards import Card, as_reading, driver_version, read_cards, used_and_total
 from agent.accelerators.parsers.nvml_tools import listed
 from agent.accelerators.parsers.text import cells, celsius, memory, pci_address, percent, told, watts, whole
 from agent.accelerators.readings import Process, Reading, Unreadable
@@ -37,27 +29,9 @@ def table(text: str) -> tuple[Reading, ...]:
 
 
 def _card(card: Card) -> Reading:
-    power, limit = powers(card.cell("pwr"))
-    used, total = used_and_total(card.cell("memory-usage"))
-    busy = share(card.cell("util"))
     health, reason = _health(card)
-    return Reading(
-        vendor="nvidia",
-        kind="gpu",
-        index=card.index,
-        model=card.name,
-        pci_address=card.pci_address,
-        memory_bytes=total,
-        memory_used_bytes=used,
-        busy_percent=busy,
-        busy_name="GPU-Util" if busy is not None else None,
-        temperature_celsius=temperature(card.cell("temp")),
-        power_watts=power,
-        power_limit_watts=limit,
-        unified_memory=unified_memory(card.name),
-        health=health,
-        health_reason=reason,
-    )
+    found = as_reading(card, vendor="nvidia", busy_name="GPU-Util")
+    return replace(found, unified_memory=unified_memory(card.name), health=health, health_reason=reason)
 
 
 def unified_memory(model: str | None) -> bool:

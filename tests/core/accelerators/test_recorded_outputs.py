@@ -37,6 +37,8 @@ def test_a_recorded_output_is_read_as_people_read_it(fixture: str) -> None:
 
     assert [as_right(reading) for reading in readings] == RIGHT[fixture]
     assert {reading.vendor for reading in readings} == {fixture.partition("/")[0]}
+    # A share of time at work says of what, by the tool's own name.
+    assert [one for one in readings if (one.busy_percent is None) != (one.busy_name is None)] == []
 
 
 def test_every_recorded_output_has_its_right_reading() -> None:
