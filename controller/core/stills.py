@@ -1,7 +1,7 @@
 """A still of a book: what is asked of it, or tried in it, changes nothing, and may take its time beside the core.
 
-Records never change, so what is copied is what holds them: each has its `copy`. How long that takes is told in
-docs/benchmarks.md.
+Records never change, so what is copied is what holds them: each has its `copy`. How long others wait for that is told
+in docs/scale.md (row 20).
 """
 
 from controller.core.book import Book
