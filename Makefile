@@ -18,7 +18,7 @@ demo: dev ## A real job hops between an amd64 and an arm64 node, and its result 
 	$(LOCAL).demo
 
 .PHONY: test
-test: dev ## All tests, with a real engine and registry (ARGS= for pytest)
+test: dev ## All tests, with a real engine, registry and database server (ARGS= for pytest)
 	$(LOCAL) test $(ARGS)
 
 .PHONY: test-fast

@@ -13,6 +13,7 @@ NEEDS = (
     *packages.EMULATION,
     *packages.CHECK,
     *packages.TESTS,
+    packages.POSTGRES,
 )
 
 
@@ -57,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("images", help="images of agent and controller, for every architecture")
     wanted = commands.add_parser("packages", help="installs what the distribution has of what set-up needs")
     wanted.add_argument("--check", action="store_true", help="only what `make check` needs")
-    commands.add_parser("test", help="pytest, with an engine and a registry")
+    commands.add_parser("test", help="pytest, with an engine, a registry and PostgreSQL")
     return parser
 
 

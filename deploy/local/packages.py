@@ -12,6 +12,10 @@ from deploy.local import emulation, progress
 from headrace.refusals import Code, Refusal
 
 POLICY = Path("/usr/sbin/policy-rc.d")
+# What Debian makes of PostgreSQL when it installs it.
+CLUSTERS = Path("/etc/postgresql-common/createcluster.conf")
+POSTGRES_VERSIONS = Path("/usr/lib/postgresql")
+MISSING = "PACKAGES_MISSING"
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
@@ -45,7 +49,24 @@ class EmulatorNeed:
         return emulation.available(self.architecture)
 
 
-AnyNeed = Need | EmulatorNeed
+@dataclass(frozen=True, slots=True)
+class PostgresNeed:
+    """PostgreSQL's server. Its programs are in no folder of PATH, but in one for each version."""
+
+    command: str = "postgres"
+    packages: tuple[str, ...] = ("postgresql",)
+
+    def met(self) -> bool:
+        """There is one."""
+        return self.folder() is not None
+
+    def folder(self) -> Path | None:
+        """Where the programs of the newest version are; None: there are none."""
+        found = [path.parent for path in POSTGRES_VERSIONS.glob(f"*/bin/{self.command}")]
+        return max(found, key=lambda folder: float(folder.parent.name), default=None)
+
+
+AnyNeed = Need | EmulatorNeed | PostgresNeed
 ENGINE: tuple[AnyNeed, ...] = (
     Need("dockerd", ("docker.io",)),
     # Debian 13 took it out of docker.io.
@@ -63,12 +84,13 @@ EMULATION: tuple[AnyNeed, ...] = (
 # What `make check` needs, and the tests of the house rules.
 CHECK: tuple[AnyNeed, ...] = (Need("npm", ("npm",)), Need("git", ("git",)))
 
+POSTGRES = PostgresNeed()
 # What tests need beside all these, to break what runs.
 TESTS: tuple[AnyNeed, ...] = (Need("faketime", ("faketime",)), Need("nsenter", ("util-linux",)))
 
 
 def ensure(needs: Sequence[AnyNeed]) -> None:
-    """Installs what is missing. Refusal: PACKAGES_MISSING, where that is the operator's to do."""
+    """Installs what is missing. Refusal: PACKAGES_MISSING (`MISSING`), where that is the operator's to do."""
     _search_system_folders()
     missing = [need for need in needs if not need.met()]
     if not missing:
@@ -86,12 +108,13 @@ def ensure(needs: Sequence[AnyNeed]) -> None:
 
 
 def _install(missing: Sequence[AnyNeed]) -> None:
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    # A settings file that is there already is to stay.
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "UCF_FORCE_CONFFOLD": "1"}
     apt = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"]
     with progress.step("reading the distribution's package lists"):
         progress.run([*apt, "update"], log="apt-update", env=environment)
     names = list(dict.fromkeys(_offered(need) for need in missing))
-    with progress.step(f"installing {' '.join(names)}"), _services_stay_off():
+    with progress.step(f"installing {' '.join(names)}"), _services_stay_off(), _no_cluster_of_its_own():
         progress.run([*apt, "install", "-y", "--no-install-recommends", *names], log="apt", env=environment)
 
 
@@ -134,5 +157,26 @@ def _services_stay_off() -> Iterator[None]:
         POLICY.unlink()
 
 
+@contextmanager
+def _no_cluster_of_its_own() -> Iterator[None]:
+    """Keeps Debian's PostgreSQL from making a cluster at its installation: only its programs are wanted.
+
+    Afterwards there is the file that the package brings: later installations do as it says.
+    """
+    if CLUSTERS.exists():
+        yield
+        return
+    CLUSTERS.parent.mkdir(parents=True, exist_ok=True)
+    CLUSTERS.write_text("create_main_cluster = false\n")
+    try:
+        yield
+    finally:
+        brought = CLUSTERS.with_name(f"{CLUSTERS.name}.ucf-dist")
+        if brought.exists():
+            brought.replace(CLUSTERS)
+        else:
+            CLUSTERS.unlink()
+
+
 def _missing(message: str) -> Refusal:
-    return Refusal(Code.FAILED_PRECONDITION, "PACKAGES_MISSING", message)
+    return Refusal(Code.FAILED_PRECONDITION, MISSING, message)

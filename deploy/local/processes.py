@@ -29,9 +29,9 @@ class Process:
         """It runs; a zombie does not."""
         return started(self.pid) == self.started
 
-    def stop(self, *, grace_seconds: float = 15.0) -> None:
-        """Asks it to leave, and kills it if it does not within `grace_seconds`."""
-        self._end(signal.SIGTERM, grace_seconds)
+    def stop(self, *, grace_seconds: float = 15.0, by: signal.Signals = signal.SIGTERM) -> None:
+        """Asks it to leave by that signal, and kills it if it does not within `grace_seconds`."""
+        self._end(by, grace_seconds)
         self.kill()
 
     def kill(self) -> None:

@@ -77,7 +77,7 @@ class LocalRegistry:
             return int(configured)
         with contextlib.suppress(FileNotFoundError, ValueError, OSError):
             return _bound(int(self._port_file.read_text()))
-        return _bound(0)
+        return free_port()
 
     def _configuration(self) -> Path:
         settings = {
@@ -102,6 +102,11 @@ def answers(address: str) -> bool:
         return httpx.get(f"http://{address}/v2/", timeout=5, trust_env=False).status_code == httpx.codes.OK
     except httpx.HTTPError:
         return False
+
+
+def free_port() -> int:
+    """A port on loopback that nobody has just now."""
+    return _bound(0)
 
 
 def _bound(port: int) -> int:

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from deploy.local import cluster, engine, places, prepared, processes, progress, registry, saving, sharing
+from deploy.local import cluster, engine, places, postgres, prepared, processes, progress, registry, saving, sharing
 from headrace.client import Client
 from headrace.nodes import NodeState
 from headrace.refusals import Code, Refusal
@@ -53,7 +53,7 @@ def up(nodes: int) -> None:
 
 
 def down() -> None:
-    """Ends agents and controller, then registry and engines of ours, also those of tests that were killed.
+    """Ends agents and controller, then registry, engines and PostgreSQL of ours, also those of tests that were killed.
 
     Jobs save before, as far as they do in a minute, and go on with the next `up`. What somebody else uses stays.
     """
@@ -71,6 +71,9 @@ def down() -> None:
     store = registry.LocalRegistry()
     if store.process() is not None:
         _end(store, "registry")
+    server = postgres.OwnPostgres()
+    if server.is_left():
+        _end(server, "database server of tests")
 
 
 def _save() -> None:

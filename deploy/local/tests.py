@@ -1,4 +1,4 @@
-"""`make test`: pytest with an engine, a registry and the images, which are ended afterwards."""
+"""`make test`: pytest with an engine, a registry, the images and PostgreSQL, which are ended afterwards."""
 
 import contextlib
 import os
@@ -6,9 +6,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
-from deploy.local import oddities, places, prepared
+from deploy.local import oddities, packages, places, postgres, prepared, progress
 from deploy.local.command import ENDED_BY_SIGNAL
+from headrace.refusals import Refusal
 
+# The URL of a database on PostgreSQL that tests may empty; and why there is none.
+DATABASE = "HEADRACE_TEST_POSTGRES"
+NO_DATABASE = "HEADRACE_TEST_NO_POSTGRES"
 # What worlds of daemons and engines of their own may need to be taken down.
 TIDY_SECONDS = 120.0
 
@@ -22,17 +26,36 @@ _BESIDE = {
 
 def run(arguments: list[str]) -> int:
     """Runs pytest, with all tests if it is not told otherwise; answers with its exit code."""
-    with prepared.prepare() as local:
+    with prepared.prepare() as local, _database() as database:
         local.agent_image()
         oddities.foreign(local.registry)
         environment = {
             **os.environ,
             "HEADRACE_TEST_ENGINE": local.engine,
             "HEADRACE_TEST_REGISTRY": local.registry,
+            **database,
         }
         pytest = [sys.executable, "-m", "pytest"]
         code = to_its_end([*pytest, *arguments], environment) if arguments else _all(pytest, environment)
     return code if code >= 0 else ENDED_BY_SIGNAL - code
+
+
+@contextlib.contextmanager
+def _database() -> Iterator[Mapping[str, str]]:
+    """What tells tests of a database: the one that is named already, else one of our own, else why there is none."""
+    if os.environ.get(DATABASE):
+        yield {}
+        return
+    try:
+        packages.ensure([packages.POSTGRES])
+    except Refusal as refusal:
+        if refusal.reason != packages.MISSING:
+            raise
+        progress.note(f"tests on PostgreSQL are skipped: {refusal.message}")
+        yield {NO_DATABASE: refusal.message}
+        return
+    with postgres.database() as url:
+        yield {DATABASE: url}
 
 
 def _all(pytest: list[str], environment: Mapping[str, str]) -> int:

@@ -1,7 +1,4 @@
-"""A store on PostgreSQL whose server declines, locks, ends connections; and two controllers on one database.
-
-Runs where HEADRACE_TEST_POSTGRES holds the URL of a database to empty.
-"""
+"""A store on PostgreSQL whose server declines, locks, ends connections; and two controllers on one database."""
 
 import asyncio
 from collections.abc import Iterator
@@ -12,14 +9,14 @@ import pytest
 import sqlalchemy
 from sqlalchemy import Connection, text
 
-from controller import database_server, schema
+from controller import database_server
 from controller.store import Store
 from headrace.refusals import Code, Refusal
+from tests.contract.postgres import database, emptied, on_postgres
 from tests.contract.store_suite import happened, job
-from tests.contract.test_stores import POSTGRES
 from tests.shell.running_controller import SPEC, controller
 
-pytestmark = pytest.mark.skipif(not POSTGRES, reason="HEADRACE_TEST_POSTGRES names no database")
+pytestmark = on_postgres
 
 END_OURS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -29,10 +26,7 @@ WHERE pid <> pg_backend_pid() AND datname = current_database() AND application_n
 
 @pytest.fixture
 def url() -> str:
-    with session() as connection:
-        schema.metadata.drop_all(connection)
-        connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
-    return POSTGRES
+    return emptied()
 
 
 @pytest.fixture
@@ -52,7 +46,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def session() -> Iterator[Connection]:
     """Somebody else's transaction on the same server."""
-    engine = sqlalchemy.create_engine(POSTGRES)
+    engine = sqlalchemy.create_engine(database())
     with engine.begin() as connection:
         yield connection
     engine.dispose()
@@ -112,7 +106,7 @@ def test_a_store_that_another_controller_has_had_meanwhile_takes_nothing_of_the_
 
 
 def test_a_server_that_takes_no_writes_is_named_and_the_store_goes_on_once_it_does(store: Store) -> None:
-    name = sqlalchemy.make_url(POSTGRES).database
+    name = sqlalchemy.make_url(database()).database
     with session() as connection:
         connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
     try:

@@ -1,4 +1,4 @@
-"""The store on each database: SQLite always, PostgreSQL where HEADRACE_TEST_POSTGRES holds the URL of one to empty."""
+"""The store on each database: SQLite always, PostgreSQL where there is one."""
 
 import os
 import sqlite3
@@ -10,14 +10,13 @@ import pytest
 import sqlalchemy
 from sqlalchemy import text
 
-from controller import schema
 from controller.store import JobCursor, Store
 from headrace.refusals import Code, Refusal
+from tests.contract.postgres import emptied, on_postgres
 from tests.contract.store_batch_suite import StoreBatchSuite
 from tests.contract.store_suite import StoreSuite, happened, job
 
 ROOT = Path(__file__).parents[2]
-POSTGRES = os.environ.get("HEADRACE_TEST_POSTGRES", "")
 
 # Each commit moves a job's epoch and says so in an event.
 COMMITS_UNTIL_KILLED = """
@@ -35,16 +34,11 @@ while True:
 """
 
 
-@pytest.mark.skipif(not POSTGRES, reason="HEADRACE_TEST_POSTGRES names no database")
+@on_postgres
 class TestPostgres(StoreSuite, StoreBatchSuite):
     @pytest.fixture
     def url(self) -> str:
-        engine = sqlalchemy.create_engine(POSTGRES)
-        with engine.begin() as connection:
-            schema.metadata.drop_all(connection)
-            connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
-        engine.dispose()
-        return POSTGRES
+        return emptied()
 
 
 class TestSqlite(StoreSuite, StoreBatchSuite):
