@@ -30,6 +30,7 @@ from controller.listening import listen
 from controller.logs import JobLogs
 from controller.open_files import most_connections, raised, tell_if_full
 from controller.permissions import permit
+from controller.reads import Reads
 from controller.services.checkpoints import CheckpointService
 from controller.services.find import FindService
 from controller.services.identifiers import IdentifierService
@@ -115,6 +116,7 @@ class Parts:
     """What a controller is made of."""
 
     store: Store
+    reads: Reads
     earlier: Earlier
     checkpoints: FolderStore
     checkpoint_service: CheckpointService
@@ -170,9 +172,11 @@ def _assembled(settings: ControllerSettings, state: Path, store: Store, records:
     checkpoints = _checkpoints(settings.checkpoint_folder, jobs)
     logs = JobLogs(state / "logs", settings.logs.max_bytes)
     shell = Shell(Cluster(book), store, logs)
+    reads = Reads(partial(store.job_ids, after="", limit=1))
     return Parts(
         store=store,
-        earlier=Earlier(store),
+        reads=reads,
+        earlier=Earlier(store, reads),
         checkpoints=checkpoints,
         # Saved epochs alone: what was only decided, a crash may take back.
         checkpoint_service=CheckpointService(
@@ -263,6 +267,7 @@ async def serve(settings: ControllerSettings) -> None:
             http.should_exit = True
         for task in tasks:
             task.cancel()
+        parts.reads.close()
         # The next controller may open the store once it is closed: nobody may be at work with it then.
         await asyncio.wait(tasks)
         parts.store.close()
@@ -274,7 +279,7 @@ async def add_services(to: aio.Server, parts: Parts, *, permit: Callable[[str, A
     """Our services, and the standard ones of health and reflection. `permit` is asked before each call."""
     server: Any = RefusingServer(to, permit)
     add_JobServiceServicer_to_server(
-        JobService(parts.shell, parts.store, parts.earlier, parts.images, parts.logs), server
+        JobService(parts.shell, parts.store, parts.reads, parts.earlier, parts.images, parts.logs), server
     )
     add_NodeServiceServicer_to_server(NodeService(parts.shell, parts.logs), server)
     add_ProjectServiceServicer_to_server(ProjectService(parts.shell), server)

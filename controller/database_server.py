@@ -1,12 +1,16 @@
 """A database on a server (PostgreSQL): how it is spoken to, and that one controller alone has it."""
 
 import uuid
+from functools import partial
 
-from sqlalchemy import Connection, Engine, create_engine, func, insert, select, update
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event, func, insert, select, update
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from controller import schema
+from controller.reads import deadline
 from controller.troubles import IN_USE, LOCK_NOT_AVAILABLE, LOCKED, refused, state_of
 from headrace.refusals import Refusal
 
@@ -29,23 +33,41 @@ _OPTIONS = (
 # Ours among all that lock in this database.
 _LOCK = int.from_bytes(b"head")
 _HOLDER = "controller"
+_USED = "used"
 
 
 def engines(url: URL, readers: int) -> tuple[Engine, Engine]:
     """What reads, `readers` at one time, and what writes: that is one connection, which has the lock.
 
-    A connection that the server has ended meanwhile is made anew before it is used.
+    A connection that the server has ended meanwhile is made anew before it is used. None is waited for longer than
+    the deadline of its use says (`controller/reads.py`).
     """
     ours = {}
     if url.get_driver_name() in _DRIVERS:
         # What the operator has written in the URL counts.
         ours = {key: value for key, value in _CONNECT.items() if key not in url.query}
         ours["options"] = " ".join((_OPTIONS, *_written(url, "options")))
-    reader, writer = (
-        create_engine(url, pool_size=size, max_overflow=0, pool_pre_ping=True, connect_args=ours)
-        for size in (readers, 1)
-    )
+    reader, writer = (create_engine(url, pool_size=size, max_overflow=0, connect_args=ours) for size in (readers, 1))
+    for engine in (reader, writer):
+        event.listen(engine, "checkout", partial(_answers, engine.dialect))
     return reader, writer
+
+
+def _answers(dialect: Dialect, connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """Sees to it that the server is there, as SQLAlchemy's own `pool_pre_ping`, which knows of no deadline, would."""
+    limit = deadline()
+    if limit is not None and dialect.driver in _DRIVERS:
+        limit.watch(connection.fileno())
+    if _USED not in record.info:
+        # It has just been made.
+        record.info[_USED] = True
+        return
+    try:
+        dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error as error:
+        if dialect.is_disconnect(error, connection, None):
+            raise InvalidatePoolError from error
+        raise
 
 
 def _written(url: URL, key: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from controller.reads import Reads
 from controller.store import Store
 from headrace.jobs import Job
 from headrace.refusals import Refusal
@@ -55,8 +56,9 @@ class Earlier:
     once it knows those that were there before, a request of which neither was seen is new.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, reads: Reads) -> None:
         self._store = store
+        self._reads = reads
         self._keys = Keys()
         self._knows_all = False
         self._requests: list[tuple[str, str]] = []
@@ -68,7 +70,7 @@ class Earlier:
         try:
             for page in (self._store.job_ids, self._store.request_ids):
                 keys = [""]
-                while keys := await asyncio.to_thread(page, after=keys[-1], limit=LEARNED_AT_ONCE):
+                while keys := await self._reads.of(page, after=keys[-1], limit=LEARNED_AT_ONCE):
                     self._keys.add(keys)
         except Refusal as refusal:
             _log.warning("the store is asked about each new job from now on: its jobs cannot be listed: %s", refusal)
@@ -97,4 +99,4 @@ class Earlier:
     async def _look(self) -> tuple[Job | None, ...]:
         async with self._looking:
             requests, self._requests, self._next = self._requests, [], None
-            return await asyncio.to_thread(self._store.jobs_of, requests)
+            return await self._reads.of(self._store.jobs_of, requests)

@@ -6,6 +6,7 @@ import itertools
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import assert_never, cast
 
 from controller.clock import Clock
@@ -26,6 +27,7 @@ from controller.core.model import (
 )
 from controller.feeds import Feed
 from controller.logs import JobLogs
+from controller.reads import Deadline
 from controller.store import Store
 from headrace.events import Event as Happening
 from headrace.faultpoints import reached
@@ -44,6 +46,8 @@ BUSY_MS = 3
 BUSY_MS_MAX = 30
 # For so long the store may take to save; whoever asks for something after that is told that it does not answer.
 SAVING_SECONDS = 10.0
+# For so long it may still save when the controller is to end.
+ENDING_SECONDS = 2.0
 # The store's refusals that say nothing against what is to be saved.
 PASSING = (Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE)
 # After this part of a lease it is looked whether the store is still this controller's. Another one that has come to
@@ -274,13 +278,22 @@ class Shell:
                 return saved
 
     async def _commit(self, saves: Sequence[Record]) -> tuple[Happening, ...]:
-        committing = asyncio.get_running_loop().run_in_executor(self._committing, self._store.commit, saves)
+        limit = Deadline()
+        commit = partial(limit.holds, self._store.commit, saves)
+        committing = asyncio.get_running_loop().run_in_executor(self._committing, commit)
         try:
             done, _ = await asyncio.wait([committing], timeout=SAVING_SECONDS)
             if not done:
                 message = f"the store has not answered for {SAVING_SECONDS:g} s; look at it, and at what locks it"
                 self._cannot_save(Refusal(Code.UNAVAILABLE, "STORE_SLOW", message))
-            return await committing
+            return await asyncio.shield(committing)
+        except asyncio.CancelledError:
+            # The controller ends, and could not while a server keeps it waiting. What is broken off is saved or not.
+            with contextlib.suppress(TimeoutError, Refusal):
+                async with asyncio.timeout(ENDING_SECONDS):
+                    await asyncio.shield(committing)
+            limit.come()
+            raise
         finally:
             committing.cancel()
 

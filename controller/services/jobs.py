@@ -13,6 +13,7 @@ from controller.creations import Creations, Wanted
 from controller.earlier import Earlier
 from controller.images import Images
 from controller.logs import JobLogs
+from controller.reads import Reads
 from controller.shell import Shell
 from controller.store import JobCursor, Store
 from headrace import jobfile, query, stored, wire
@@ -35,9 +36,12 @@ _NAMED = 3
 class JobService(JobServiceServicer):
     """Answers from the store, so that nothing is shown that a crash could take back."""
 
-    def __init__(self, shell: Shell, store: Store, earlier: Earlier, images: Images, logs: JobLogs) -> None:
+    def __init__(
+        self, shell: Shell, store: Store, reads: Reads, earlier: Earlier, images: Images, logs: JobLogs
+    ) -> None:
         self._shell = shell
         self._store = store
+        self._reads = reads
         self._logs = logs
         self._creations = Creations(shell, earlier, images, self._job)
         self._explaining = asyncio.Lock()
@@ -88,7 +92,7 @@ class JobService(JobServiceServicer):
         # A filter may find few in many: small pages are read by larger ones.
         limit = wanted if matches is None else max(wanted, PAGE_SIZE)
         while len(found) < wanted:
-            page = await asyncio.to_thread(self._store.jobs, limit=limit, before=before, gang=gang)
+            page = await self._reads.of(self._store.jobs, limit=limit, before=before, gang=gang)
             for job in page:
                 before = JobCursor.of(job)
                 if matches is None or matches.holds(query.job_row(job, now_ms=self._shell.cluster.book.wall_ms)):
@@ -196,7 +200,7 @@ class JobService(JobServiceServicer):
         limit = page_size(request.page_size, PAGE_SIZE, PAGE_SIZE_MAX)
         subject = await self._subject(request.subject)
         after = _event_token(request.page_token) or await self._events_begin(request, subject)
-        found = await asyncio.to_thread(self._store.events, after=after, limit=limit, subject=subject)
+        found = await self._reads.of(self._store.events, after=after, limit=limit, subject=subject)
         token = str(found[-1].sequence) if len(found) == limit else ""
         return pb.ListEventsResponse(events=[wire.dump(one) for one in found], next_page_token=token)
 
@@ -204,7 +208,7 @@ class JobService(JobServiceServicer):
         subject = await self._subject(request.subject)
         with self._shell.events.subscribed(subject) as changes:
             after = max(request.after_sequence, await self._events_begin(request, subject))
-            while page := await asyncio.to_thread(self._store.events, after=after, limit=PAGE_SIZE, subject=subject):
+            while page := await self._reads.of(self._store.events, after=after, limit=PAGE_SIZE, subject=subject):
                 for one in page:
                     yield wire.dump(one)
                 after = page[-1].sequence
@@ -219,7 +223,7 @@ class JobService(JobServiceServicer):
             raise Refusal(Code.INVALID_ARGUMENT, "NEWEST_COUNT_INVALID", message)
         since_ms = request.since.seconds * 1000 + request.since.nanos // 1_000_000
         begin = self._store.events_begin
-        return await asyncio.to_thread(begin, since_ms=since_ms, newest=request.newest_count, subject=subject)
+        return await self._reads.of(begin, since_ms=since_ms, newest=request.newest_count, subject=subject)
 
     async def _subject(self, written: str) -> str:
         if written.startswith("jobs/"):
@@ -231,14 +235,14 @@ class JobService(JobServiceServicer):
         return moves.find_node(self._shell.cluster.book, written).name
 
     async def _happened(self, subject: str) -> bool:
-        return bool(await asyncio.to_thread(self._store.events, after=0, limit=1, subject=subject))
+        return bool(await self._reads.of(self._store.events, after=0, limit=1, subject=subject))
 
     async def _job(self, name: str) -> Job:
         written = name.removeprefix("jobs/")
         job = await self._known(written) or await self._folded(written)
         if job is not None:
             return job
-        matching = await asyncio.to_thread(self._meant, written) if written else ()
+        matching = await self._reads.of(self._meant, written) if written else ()
         if len(matching) > 1:
             others = " and others" if len(matching) > _NAMED else ""
             message = f"{written!r} may be {', '.join(matching[:_NAMED])}{others}; write more of it"
@@ -258,7 +262,7 @@ class JobService(JobServiceServicer):
         )
 
     async def _known(self, job_id: str) -> Job | None:
-        return self._shell.live.get(job_id) or await asyncio.to_thread(self._store.job, job_id)
+        return self._shell.live.get(job_id) or await self._reads.of(self._store.job, job_id)
 
     async def _folded(self, written: str) -> Job | None:
         """An element that has no record, since its turn is still to come, or it ended before."""

@@ -1,4 +1,4 @@
-"""A second address of the registry, which a test can close: for those who pull, the registry is gone."""
+"""A second address of a server, which a test can close or hold still: for those who ask there, the server is gone."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -6,12 +6,14 @@ from contextlib import asynccontextmanager, suppress
 
 
 class Relay:
-    """Passes connections on to the registry at `there`, as long as it is open."""
+    """Passes connections on to the server at `there`, as long as it is open."""
 
     def __init__(self, there: str, *, most_bytes: int | None = None) -> None:
         self._there = there
         self._left_bytes = most_bytes
         self._passing: list[asyncio.Task[None]] = []
+        self._moves = asyncio.Event()
+        self._moves.set()
         self.address = ""
 
     async def open(self) -> None:
@@ -19,6 +21,14 @@ class Relay:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         host, port = self._server.sockets[0].getsockname()
         self.address = f"{host}:{port}"
+
+    def hold(self) -> None:
+        """Keeps connections, and takes others, but passes nothing on, as a server that is held still."""
+        self._moves.clear()
+
+    def go_on(self) -> None:
+        """Passes on what was kept."""
+        self._moves.set()
 
     async def close(self) -> None:
         """Answers no more, and breaks off what is under way."""
@@ -52,27 +62,31 @@ class Relay:
         there_reader, there_writer = await asyncio.open_connection(host, int(port))
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(_copy(reader, there_writer))
-                both.create_task(_copy(there_reader, writer, self.passes_no_more))
+                both.create_task(_copy(reader, there_writer, self._moves))
+                both.create_task(_copy(there_reader, writer, self._moves, self.passes_no_more))
         finally:
             for each in (writer, there_writer):
                 each.transport.abort()
 
 
 async def _copy(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ends: Callable[[bytes], bool] = lambda _: False
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    moves: asyncio.Event,
+    ends: Callable[[bytes], bool] = lambda _: False,
 ) -> None:
     with suppress(ConnectionError):
         while (data := await reader.read(1 << 16)) and not ends(data):
+            await moves.wait()
             writer.write(data)
             await writer.drain()
         writer.write_eof()
 
 
 @asynccontextmanager
-async def relay_to(registry: str, *, most_bytes: int | None = None) -> AsyncIterator[Relay]:
-    """A relay, open until it is closed, or has passed so many bytes on from the registry, or the block is over."""
-    relay = Relay(registry, most_bytes=most_bytes)
+async def relay_to(server: str, *, most_bytes: int | None = None) -> AsyncIterator[Relay]:
+    """A relay, open until it is closed, or has passed so many bytes on from the server, or the block is over."""
+    relay = Relay(server, most_bytes=most_bytes)
     await relay.open()
     try:
         yield relay

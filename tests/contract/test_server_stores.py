@@ -1,7 +1,9 @@
 """A store on PostgreSQL whose server declines, locks, ends connections; and two controllers on one database."""
 
 import asyncio
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -9,14 +11,21 @@ import pytest
 import sqlalchemy
 from sqlalchemy import Connection, text
 
-from controller import database_server
+from controller import database_server, reads, shell
 from controller.store import Store
 from headrace.refusals import Code, Refusal
+from tests.cluster.relay import Relay
 from tests.contract.postgres import database, emptied, on_postgres
 from tests.contract.store_suite import happened, job
 from tests.shell.running_controller import SPEC, controller
 
 pytestmark = on_postgres
+
+SLOW = Refusal(
+    Code.UNAVAILABLE,
+    "STORE_SLOW",
+    "the store has not answered for 0.2 s; look at it and its locks, then ask again",
+)
 
 END_OURS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -56,6 +65,31 @@ def end_sessions() -> int:
     """The server ends the controller's connections; answers how many it had."""
     with session() as connection:
         return len(connection.execute(text(END_OURS)).all())
+
+
+@contextmanager
+def relayed(url: str) -> Iterator[tuple[str, Callable[[Callable[[Relay], None]], object]]]:
+    """The URL of a relay to the server; and what has the relay do something. It has a loop of its own."""
+    there = sqlalchemy.make_url(url)
+    relay, over = Relay(f"{there.host}:{there.port}"), asyncio.Event()
+    opened: Future[asyncio.AbstractEventLoop] = Future()
+
+    async def passes() -> None:
+        await relay.open()
+        opened.set_result(asyncio.get_running_loop())
+        await over.wait()
+        await relay.close()
+
+    with ThreadPoolExecutor(1, "relay") as thread:
+        passing = thread.submit(asyncio.run, passes())
+        loop = opened.result(10)
+        host, _, port = relay.address.rpartition(":")
+        own = there.set(host=host, port=int(port), query={"connect_timeout": "2"}).render_as_string(hide_password=False)
+        try:
+            yield own, lambda act: loop.call_soon_threadsafe(act, relay)
+        finally:
+            loop.call_soon_threadsafe(over.set)
+            passing.result(10)
 
 
 def saved(store: Store) -> list[str]:
@@ -173,3 +207,43 @@ async def test_what_was_answered_is_there_once_however_often_the_server_ends_con
         found = {job.request_id: job.name async for job in again.client.jobs()}
 
     assert found == answered
+
+
+async def test_while_the_server_is_held_still_who_asks_is_told_no_thread_is_lost_and_afterwards_it_answers(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with relayed(url) as (relay, does):
+        async with controller(tmp_path, store=relay) as running:
+            made = await running.client.create_job(SPEC)
+            await running.client.cancel(made.name)
+            assert (await running.client.job(made.name)).ended
+            does(Relay.hold)
+            with monkeypatch.context() as hasty:
+                hasty.setattr(reads, "READING_SECONDS", 0.2)
+                asked = [running.client.job(made.name) for _ in range(2 * reads.THREADS)]
+                answers = await asyncio.gather(*asked, anext(running.client.events()), return_exceptions=True)
+                assert {repr(one) for one in answers} == {repr(SLOW)}
+            looking, all_threads = running.parts.reads, threading.Barrier(reads.THREADS)
+            await asyncio.gather(*[looking._answered(all_threads.wait) for _ in range(reads.THREADS)])
+
+            does(Relay.go_on)
+            assert looking._probing is not None
+            await looking._probing
+            assert (await running.client.job(made.name)).ended
+
+
+async def test_a_controller_ends_while_the_server_is_held_still(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reads, "READING_SECONDS", 1000)
+    monkeypatch.setattr(shell, "ENDING_SECONDS", 0.1)
+    with relayed(url) as (relay, does):
+        async with controller(tmp_path, store=relay) as running:
+            made = await running.client.create_job(SPEC)
+            does(Relay.hold)
+            asks = (running.client.cancel(made.name), running.client.job("gone"))
+            asked = [asyncio.create_task(one) for one in asks]
+            assert await asyncio.wait(asked, timeout=0.5) == (set(), set(asked))
+        running.parts.reads._threads.shutdown()
+
+    assert all(one.cancelled() for one in asked)

@@ -65,6 +65,7 @@ SLEEPS = {
     "agent/session.py": "a pause before a retry, of random length",
     "agent/works.py": "how long a checkpoint directory must be quiet",
     "controller/daemon.py": "the beat of sweeps; a pause before a database server is asked again",
+    "controller/reads.py": "a pause before a store that did not answer is asked again",
     "controller/registry.py": "a pause before a retry",
     "controller/shell.py": "the beat of ticks; a pause while nothing can be saved",
     "headrace/cli/jobs.py": "the beat of `headrace jobs --watch`",

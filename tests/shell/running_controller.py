@@ -83,6 +83,7 @@ async def controller(
             judging.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await judging
+            parts.reads.close()
             parts.store.close()
 
 

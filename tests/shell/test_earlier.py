@@ -10,6 +10,7 @@ from hypothesis import given, strategies
 
 from controller import earlier
 from controller.earlier import Earlier, Keys
+from controller.reads import Reads
 from controller.store import Store
 from headrace.jobs import Job
 from headrace.refusals import Code, Refusal
@@ -68,7 +69,7 @@ async def test_what_the_store_had_before_is_found_and_about_what_is_new_it_is_no
 ) -> None:
     # Several pages of each kind of key.
     monkeypatch.setattr(earlier, "LEARNED_AT_ONCE", 2)
-    known = Earlier(cast("Store", asked))
+    known = Earlier(cast("Store", asked), Reads(int))
     await known.learn()
 
     found = await known.of(("r-a", "other"), ("new", "c"), ("newer", "d"), ("", "b"), ("", "e"))
@@ -78,7 +79,7 @@ async def test_what_the_store_had_before_is_found_and_about_what_is_new_it_is_no
 
 
 async def test_a_request_that_came_before_is_looked_up_when_it_comes_again(asked: Asked) -> None:
-    known = Earlier(cast("Store", asked))
+    known = Earlier(cast("Store", asked), Reads(int))
     await known.learn()
     assert await known.of(("r-d", "d")) == (None,)
     asked.store.commit([made := job("d", request_id="r-d")])
@@ -88,7 +89,7 @@ async def test_a_request_that_came_before_is_looked_up_when_it_comes_again(asked
 
 
 async def test_until_all_is_known_the_store_is_asked_about_each(asked: Asked) -> None:
-    known = Earlier(cast("Store", asked))
+    known = Earlier(cast("Store", asked), Reads(int))
 
     [found, none] = await known.of(("r-a", "a"), ("new", "d"))
 
@@ -100,8 +101,11 @@ async def test_a_store_whose_jobs_cannot_be_listed_is_asked_about_each(
     asked: Asked, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked.refuses_lists = True
-    known = Earlier(cast("Store", asked))
+    reads = Reads(int)
+    known = Earlier(cast("Store", asked), reads)
     await known.learn()
+    assert reads._probing is not None
+    await reads._probing
 
     await known.of(("new", "d"))
 
