@@ -373,11 +373,16 @@ def _job_row(job: Job) -> dict[str, Any]:
         "create_time_ms": job.create_time_ms or 0,
         "state": job.state.name,
         "ended": job.ended,
-        "checkpoint_manifest": checkpoint.digest if checkpoint else None,
+        "checkpoint_manifest": _key(checkpoint.digest) if checkpoint else None,
         "gang": job.gang or job.array or None,
-        "outputs_manifest": job.outputs.manifest if job.outputs else None,
+        "outputs_manifest": _key(job.outputs.manifest) if job.outputs else None,
         "body": stored.dump(job),
     }
+
+
+def _key(manifest: str) -> str | None:
+    # An agent's word. No manifest is called so, and no index of PostgreSQL's could hold it.
+    return None if "\0" in manifest or len(manifest) > 200 else manifest
 
 
 def _event_row(event: Event) -> dict[str, Any]:

@@ -31,6 +31,7 @@ BATCH_MAX = 1000
 REQUEST_ID_MAX = 200
 # Of the jobs that a name may mean so many are named.
 _NAMED = 3
+_DIGITS_MAX = 18
 
 
 class JobService(JobServiceServicer):
@@ -282,7 +283,8 @@ def page_size(asked: int, default: int, most: int) -> int:
 
 
 def _event_token(token: str) -> int:
-    if token and not token.isdecimal():
+    # SQLite takes no number of more than 63 bits.
+    if token and not (token.isdecimal() and len(token) <= _DIGITS_MAX):
         raise Refusal(Code.INVALID_ARGUMENT, "PAGE_TOKEN_INVALID", "page_token: not one of ours; begin without one")
     return int(token or 0)
 

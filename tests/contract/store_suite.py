@@ -1,5 +1,6 @@
 """What every database behind the store must do. A subclass gives `url`, of a database that is empty."""
 
+import random
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -187,6 +188,16 @@ class StoreSuite:
         store.commit([replace(happened("jobs/a"), message="where: region == \0")])
 
         assert store.events(after=0, limit=1)[0].message == "where: region == \N{REPLACEMENT CHARACTER}"
+
+    # The long one cannot be made shorter than what an index may have.
+    @pytest.mark.parametrize("digest", ["no\0digest", random.Random(1).randbytes(9_000).hex()], ids=["zero", "long"])
+    def test_what_an_agent_calls_a_manifest_keeps_nothing_from_being_saved(self, store: Store, digest: str) -> None:
+        odd = job("a", checkpoint=digest, outputs=digest)
+
+        store.commit([odd, job("b", checkpoint="m1")])
+
+        assert store.load()[0] == (odd, job("b", checkpoint="m1"))
+        assert store.live_manifests() == ("m1",)
 
     def test_events_are_found_by_their_whole_subject(self, store: Store) -> None:
         store.commit([happened("jobs/a"), happened("jobs/ab"), happened("nodes/a"), happened("jobs/a")])
