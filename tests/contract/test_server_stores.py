@@ -18,6 +18,7 @@ from tests.cluster.relay import Relay
 from tests.contract.postgres import database, emptied, on_postgres
 from tests.contract.store_suite import happened, job
 from tests.shell.running_controller import SPEC, controller
+from tests.shell.test_reads import answered
 
 pytestmark = on_postgres
 
@@ -227,8 +228,7 @@ async def test_while_the_server_is_held_still_who_asks_is_told_no_thread_is_lost
             await asyncio.gather(*[looking._answered(all_threads.wait) for _ in range(reads.THREADS)])
 
             does(Relay.go_on)
-            assert looking._probing is not None
-            await looking._probing
+            await answered(looking)
             assert (await running.client.job(made.name)).ended
 
 

@@ -15,6 +15,7 @@ from controller.store import Store
 from headrace.jobs import Job
 from headrace.refusals import Code, Refusal
 from tests.contract.store_suite import job
+from tests.shell.test_reads import answered
 
 
 @dataclass
@@ -104,8 +105,7 @@ async def test_a_store_whose_jobs_cannot_be_listed_is_asked_about_each(
     reads = Reads(int)
     known = Earlier(cast("Store", asked), reads)
     await known.learn()
-    assert reads._probing is not None
-    await reads._probing
+    await answered(reads)
 
     await known.of(("new", "d"))
 

@@ -35,9 +35,9 @@ def waited_for(server: socket.socket) -> bytes:
 
 
 async def answered(looking: Reads) -> None:
-    """Once the store has been found to answer again."""
-    assert looking._probing is not None
-    await looking._probing
+    """Once the store has been found to answer again, if it was not already."""
+    while looking._probing is not None:
+        await looking._probing
 
 
 def nothing_said() -> bytes:
