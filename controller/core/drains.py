@@ -54,7 +54,7 @@ def _look_for_room(book: Book, node: Node, *, stops: bool) -> None:
         stay = _without_room(book, node, trial, stops=stops)
     if not stay:
         return
-    named = "; ".join(f"{job.name} has nowhere to go: {why}" for job, why in stay[:_NAMED])
+    named = "; ".join(f"{job.name} has nowhere to go{_beside(book, job)}: {why}" for job, why in stay[:_NAMED])
     more = f"; and {len(stay) - _NAMED} more" if len(stay) > _NAMED else ""
     message = (
         f"{node.id} stays as it was: {named}{more}. Make room elsewhere, or cancel them; with --force they stay until "
@@ -62,6 +62,12 @@ def _look_for_room(book: Book, node: Node, *, stops: bool) -> None:
     )
     jobs = ",".join(job.id for job, _ in stay)
     raise Refusal(Code.FAILED_PRECONDITION, "NO_ROOM_ELSEWHERE", message, node=node.id, jobs=jobs)
+
+
+def _beside(book: Book, job: Job) -> str:
+    """Of a job that would have a place by itself, what is in its way there."""
+    is_alone = not job.gang and isinstance(moves.elsewhere(book, job), Place)
+    return " beside those that leave with it" if is_alone else ""
 
 
 def _without_room(book: Book, node: Node, trial: Trial, *, stops: bool) -> list[tuple[Job, str]]:

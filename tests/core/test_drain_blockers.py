@@ -2,8 +2,10 @@
 
 from controller.core import model as controller
 from controller.core.gangs import unmovable
+from headrace.jobs import Requests
 from headrace.nodes import Drain
-from tests.core.small_world import AMD64, ARM64, FIRST, World
+from headrace.refusals import Refusal
+from tests.core.small_world import AMD64, ARM64, FIRST, GIB, World
 
 
 def blockers(world: World, node: str = "a") -> tuple[str, ...]:
@@ -104,3 +106,16 @@ def test_a_node_that_does_not_report_is_not_drained_though_no_job_is_known_there
     world.drain("a")
 
     assert blockers(world) == ()
+
+
+def test_a_drain_tells_of_one_that_would_have_a_place_alone_that_it_has_none_beside_the_others() -> None:
+    by = World(a=AMD64)
+    for name in ("first", "second"):
+        by.submit(name, resources=Requests(2000, GIB))
+    by.join("b", AMD64)
+    by.submit("third", resources=Requests(2000, GIB), where='name == "b"')
+
+    refused = by.drain("a")
+
+    assert isinstance(refused, Refusal)
+    assert "jobs/second has nowhere to go beside those that leave with it: " in refused.message
