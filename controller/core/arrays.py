@@ -6,6 +6,7 @@ looked at no more. What the array is follows from its elements (`settled`), at t
 """
 
 from controller.core.book import Book
+from controller.core.fairness import rank
 from controller.core.gangs import TIMED_OUT
 from controller.core.model import aborted, moved
 from headrace import elements as sets
@@ -58,6 +59,20 @@ def folded(array: Job, index: int) -> Job | None:
     if index < known.unfolded_count:
         return None
     return replace(element(array, index), reason="waits for its turn among the elements of its array")
+
+
+def first_waiting(book: Book, array: Job) -> Job | None:
+    """The element of an array that has its turn first of those that wait, with a record or not; None where none does.
+
+    An array has no turn of its own, and no place.
+    """
+    live = book.relations.families[array.id].live.values()
+    waiting = [one for one in live if one.state is JobState.QUEUED]
+    known = array.elements or Elements()
+    further = _untouched(array, known)
+    if further:
+        waiting.append(element(array, (further & -further).bit_length() - 1))
+    return min(waiting, key=rank, default=None)
 
 
 def folded_count(array: Job, end: int) -> int:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from controller.core import asking, backoff, counterfactuals, making_way, precedence, shunning
+from controller.core import arrays, asking, backoff, counterfactuals, making_way, precedence, shunning
 from controller.core.book import Book
 from controller.core.emptied import emptied
 from controller.core.outlook import FITS_NOW, Held, outlook
@@ -41,6 +41,8 @@ _BETTER = (
 _NEAR = 2
 # And of what decides, so much comes before how soon it would be done.
 _SOONEST = 4
+# The id of one that has none yet: no job can have it, and of those that come in the same moment it is the last.
+_NOBODY = "~"
 _FITTING_SHOWN, _A_REASON_SHOWN, _OBSTACLES_SHOWN = 5, 2, 8
 
 
@@ -49,18 +51,18 @@ def explained(book: Book, job: Job) -> Explanation:
     see_nodes(book)
     precedence.seen_anew(book)
     known = book.jobs.get(job.id)
-    whole = book.jobs[known.gang] if known is not None and known.gang else known or job
-    held = Held(book.turns.kept.get(whole.id), book.turns.patient(whole.id, book.wall_ms), None)
+    whole = _that_has_a_turn(book, known or job)
+    held = Held(book.turns.kept.get(whole.id), None)
     # An element that has no record yet has its place in turn all the same.
-    asked = whole if known is not None or job.name else _as_if_submitted(book, job)
+    asked = whole if job.name else _as_if_submitted(book, job)
     # With what others were asked to leave for it, if they were.
-    if _waits_for_place(asked):
+    if _waits_for_place(book, asked):
         held = held._replace(leaving=making_way.leaving(book, asked))
     stands = standing(book, job, is_to_ask=held.leaving is not None)
     asking.withdrawn(book, whole)
     empty = emptied(book, asked)
     found = Explanation(job, (), len(book.snapshot.nodes), 0, len(empty.able), standing=stands)
-    if _waits_for_place(asked):
+    if _waits_for_place(book, asked):
         paused = backoff.pause(asked, now_wall_ms=book.wall_ms)
         told = outlook(book, asked, held, empty)
         found = replace(found, outlook=told)
@@ -71,7 +73,9 @@ def explained(book: Book, job: Job) -> Explanation:
     table = book.tables.table(demand_of(asked), asked)
     obstacles = table.obstacles(asked, now_wall_ms=book.wall_ms)
     here = _here(job, found)
-    offers = _offers(book, known or asked, _shown(book, table, asked, here), table)
+    offers = _offers(
+        book, known if known is not None and known.gang else asked, _shown(book, table, asked, here), table
+    )
     why = _preferred(asked, here, offers)
     return replace(
         found,
@@ -82,13 +86,24 @@ def explained(book: Book, job: Job) -> Explanation:
     )
 
 
-def _waits_for_place(job: Job) -> bool:
-    return job.state is JobState.QUEUED and not job.waits_for
+def _that_has_a_turn(book: Book, job: Job) -> Job:
+    """The gang of a task; of an array the first element that waits, and the array itself where none does."""
+    if job.gang:
+        return book.jobs[job.gang]
+    if job.is_array and job.id in book.jobs and job.state is JobState.QUEUED and not job.waits_for:
+        return arrays.first_waiting(book, job) or job
+    return job
+
+
+def _waits_for_place(book: Book, job: Job) -> bool:
+    # All elements of an array may have places, and none of them runs yet.
+    is_begun = job.is_array and job.id in book.jobs
+    return job.state is JobState.QUEUED and not job.waits_for and not is_begun
 
 
 def _as_if_submitted(book: Book, job: Job) -> Job:
     now_ms = book.wall_ms
-    return replace(job, name=f"jobs/{job.spec.display_name}", create_time_ms=now_ms, queue_time_ms=now_ms)
+    return replace(job, name=f"jobs/{_NOBODY}", create_time_ms=now_ms, queue_time_ms=now_ms)
 
 
 def _codes(book: Book, table: Table) -> "np.ndarray[tuple[int], np.dtype[np.int16]]":

@@ -6,7 +6,7 @@ from functools import cache
 from typing import NamedTuple
 
 from controller.core import backoff, preempting
-from controller.core.asking import places
+from controller.core.asking import patience_of, places
 from controller.core.book import Book
 from controller.core.turn_changes import HIGHEST_PRIORITY
 from headrace.changes import replace
@@ -70,7 +70,8 @@ def changes(book: Book, job: Job) -> Iterator[Change]:
 
     def tried(priority: int) -> Leaving | None:
         other = replace(job, spec=replace(job.spec, priority=priority))
-        return leaving(book, other) if isinstance(places(book, other), str) else None
+        waits = isinstance(places(book, other), str) and patience_of(book, other) is None
+        return leaving(book, other) if waits else None
 
     there, least = cache(tried), max(own + 1, first)
     if least > HIGHEST_PRIORITY or there(own) is not None or there(HIGHEST_PRIORITY) is None:
@@ -80,6 +81,11 @@ def changes(book: Book, job: Job) -> Iterator[Change]:
     priority = least + bisect_left(steps, True, key=lambda one: there(one) is not None)
     found = there(priority)
     own_array = job.id if job.is_array else job.array
-    if found is not None and not any(own_array and book.jobs[one].array == own_array for one in found.all):
+    # What is left for others already would be its own: whom it has leave cannot be named then.
+    if (
+        found is not None
+        and found.all
+        and not any(own_array and book.jobs[one].array == own_array for one in found.all)
+    ):
         # Elements are as urgent as each other, whatever their array says.
         yield Change("priority", str(own), str(priority), found.nodes, found.start_ms, found.all)

@@ -6,23 +6,24 @@ few, nothing is told. It is a forecast: more may come meanwhile, or be cancelled
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from controller.core import backfill, backoff, keeping, making_way, precedence, those_before
-from controller.core.asking import places
-from controller.core.backfill import Kept
+from controller.core.affordable import affordable
+from controller.core.asking import patience_of, places
+from controller.core.backfill import Kept, how_soon
 from controller.core.book import Book
 from controller.core.emptied import Emptied, most_tasks, once_back
 from controller.core.ends import Ends
 from controller.core.making_way import Leaving
 from controller.core.placement.demand import demand_of, least
-from controller.core.placement.fit import Place
+from controller.core.placement.fit import Place, fit
+from controller.core.placement.gang import choose_all
 from controller.core.placement.snapshot import Integers
 from controller.core.placing import look
-from controller.core.turns import Patience
 from headrace.changes import replace
 from headrace.explanations import Outlook
 from headrace.ids import listed
@@ -34,15 +35,14 @@ _FEW = keeping.FEW
 _FEW_LEFT = 4
 FITS_NOW = "it fits now"
 
+# By when a job has gone, as far as that is known.
+_Ends = Callable[[Job, int], int | None]
+
 
 class Held(NamedTuple):
-    """What there is for a job that waits: room that is kept for it, and those that would leave if it does not fit.
-
-    With `patience` it waits though it fits.
-    """
+    """What there is for a job that waits: room that is kept for it, and those that would leave if it does not fit."""
 
     kept: Kept | None
-    patience: Patience | None
     leaving: Leaving | None
 
 
@@ -50,7 +50,11 @@ def outlook(book: Book, job: Job, held: Held, empty: Emptied) -> Outlook:
     """Of a job that waits."""
     found = places(book, job)
     if not isinstance(found, str):
-        return _of_one_that_fits(book, job, found, held.patience)
+        return _of_one_that_fits(book, job, found)
+    patience = patience_of(book, job)
+    if patience is not None:
+        start_ms = max(book.wall_ms, patience.start_ms, backoff.until_ms(job))
+        return Outlook(start_ms, patience.kept.nodes, patience.reason)
     away = [one.expire_time_ms for one in job.exclusions if one.expire_time_ms > book.wall_ms]
     if away and not isinstance(places(book, replace(job, exclusions=())), str):
         return Outlook(max(away), (), "it keeps away until then from where it failed")
@@ -59,13 +63,28 @@ def outlook(book: Book, job: Job, held: Held, empty: Emptied) -> Outlook:
     return _never(book, job, empty) or _once_others_end(book, job, held.kept, empty.able, found)
 
 
-def _of_one_that_fits(book: Book, job: Job, found: tuple[Place, ...], patience: Patience | None) -> Outlook:
+def _of_one_that_fits(book: Book, job: Job, found: tuple[Place, ...]) -> Outlook:
     until_ms, nodes = backoff.until_ms(job), tuple(one.node for one in found)
     if until_ms > book.wall_ms:
         return Outlook(until_ms, nodes, "it fits, and pauses until then")
-    if patience is not None:
-        return Outlook(max(book.wall_ms, patience.start_ms), patience.kept.nodes, patience.reason)
+    if job.id in book.jobs:
+        found = those_before.in_its_turn(book, job)
+        if not found:
+            return _whose_turn_is_open(book, job)
+        nodes = tuple(one.node for one in found)
     return Outlook(book.wall_ms, nodes, FITS_NOW)
+
+
+def _whose_turn_is_open(book: Book, job: Job) -> Outlook:
+    """It hangs on who else is looked at in the same moment, which is not known."""
+    new = those_before.that_may_begin(book, job)
+    if new:
+        return Outlook(
+            None, (), f"there is room, and {listed([one.id for one in new])} before it may begin first", len(new)
+        )
+    others = [one.id for one in precedence.heads_of(book) if one.spec.project != job.spec.project]
+    rule = "who of them comes first changes with their projects' shares"
+    return Outlook(None, (), f"there is room, which is kept for {listed(others)} as well: {rule}")
 
 
 def _never(book: Book, job: Job, empty: Emptied) -> Outlook | None:
@@ -88,12 +107,18 @@ def _never(book: Book, job: Job, empty: Emptied) -> Outlook | None:
 def _once_others_end(book: Book, job: Job, kept: Kept | None, able: Integers, found: str) -> Outlook:
     """`found` is why it waits."""
     ends = Ends(book, job.id)
+    if found == precedence.BEHIND and job.id in book.jobs and those_before.may_have_its_turn(book, job):
+        return _whose_turn_is_open(book, job)
     before = [(one, 1) for one in those_before.before(book, job)] + those_before.folded_before(book, job)
     number = sum(count for _, count in before)
     left = _left(book, job) if found == precedence.BEHIND else None
     if left is not None:
         return replace(left, jobs_before_count=number)
     room = kept if kept is not None and kept.start_ms is not None else _earliest(book, job, able, ends)
+    ahead = _ahead(book, job, [one for one, _ in before], able, ends)
+    if ahead is not None and ahead.start_ms is not None and (room is None or how_soon(ahead) < how_soon(room)):
+        start_ms = max(ahead.start_ms, backoff.until_ms(job), book.wall_ms)
+        return Outlook(start_ms, ahead.places, _once_gone(ahead), number)
     if room is None:
         return Outlook(None, (), _without_room(book, job, able, ends), number)
     if room.start_ms is None:
@@ -110,8 +135,38 @@ def _once_others_end(book: Book, job: Job, kept: Kept | None, able: Integers, fo
         whom = f"the {number} jobs" if number > 1 else "the job"
         basis = f"once there was room for {whom} before it, too"
         return Outlook(start_ms, (), basis, number)
-    basis = f"once {listed(room.gone)} {'have' if len(room.gone) > 1 else 'has'} ended" if room.gone else "soon"
-    return Outlook(start_ms, room.places, basis, number)
+    return Outlook(start_ms, room.places, _once_gone(room), number)
+
+
+def _once_gone(room: Kept) -> str:
+    return f"once {listed(room.gone)} {'have' if len(room.gone) > 1 else 'has'} ended" if room.gone else "soon"
+
+
+def _ahead(book: Book, job: Job, before: Sequence[Job], able: Integers, ends: _Ends) -> Kept | None:
+    """Room that it has before those whose turn is first, and that none of them needs or could use; None: there is none.
+
+    Where many are before it, that is not looked at.
+    """
+    heads = [one.id for one in before if one.id in book.turns.kept]
+    if not before or len(before) > those_before.MOST_ASKED or (job.is_gang and len(able) > _FEW):
+        return None
+    book.turns.before = []
+    room, tasks, seen = _earliest_beside(book, job, able, ends), keeping.alike(book, job), keeping.scene(book, job)
+    book.turns.before = heads
+    if room is None or room.start_ms is None:
+        return None
+    nodes = [book.nodes[name] for name in room.nodes]
+    there = choose_all(tasks, nodes, lambda name: seen.usage(book.nodes[name], room.going), now_wall_ms=room.start_ms)
+    for other in [keeping.one_of(book, one) for one in before if one.id not in book.turns.kept]:
+        offered = [fit(other, node, seen.usage(node, room.going), now_wall_ms=room.start_ms) for node in nodes]
+        if any(isinstance(one, Place) for one in offered):
+            return None
+    for name in heads:
+        kept, head = book.turns.kept[name], book.jobs[name]
+        scene = replace(keeping.scene(book, head), wall_ms=room.start_ms)
+        if backfill.delays(kept, keeping.one_of(book, affordable(book, head)), tasks, there, scene):
+            return None
+    return room if there else None
 
 
 def _left(book: Book, job: Job) -> Outlook | None:
@@ -130,7 +185,7 @@ def _left(book: Book, job: Job) -> Outlook | None:
     return Outlook(None, (), f"what there is on {', '.join(left)} is left to {heads}, {rule}")
 
 
-def _without_room(book: Book, job: Job, able: Integers, ends: Callable[[Job, int], int | None]) -> str:
+def _without_room(book: Book, job: Job, able: Integers, ends: _Ends) -> str:
     """Why there is none though all that run had ended: those before it come to have it."""
     heads = [one for one in book.turns.before if one != job.id]
     book.turns.before = []
@@ -140,12 +195,12 @@ def _without_room(book: Book, job: Job, able: Integers, ends: Callable[[Job, int
     return "of the nodes that lack least for it none would have room"
 
 
-def _earliest(book: Book, job: Job, able: Integers, ends: Callable[[Job, int], int | None]) -> Kept | None:
+def _earliest(book: Book, job: Job, able: Integers, ends: _Ends) -> Kept | None:
     precedence.begin_with(book, job)
     return _earliest_beside(book, job, able, ends)
 
 
-def _earliest_beside(book: Book, job: Job, able: Integers, ends: Callable[[Job, int], int | None]) -> Kept | None:
+def _earliest_beside(book: Book, job: Job, able: Integers, ends: _Ends) -> Kept | None:
     """Beside those that have their turn before it."""
     if job.is_gang and len(able) > _FEW:
         return _for_all(book, job, able, ends)
@@ -154,7 +209,7 @@ def _earliest_beside(book: Book, job: Job, able: Integers, ends: Callable[[Job, 
     return backfill.earliest(keeping.alike(book, job), scene, [book.snapshot.nodes[slot] for slot in slots])
 
 
-def _for_all(book: Book, job: Job, able: Integers, ends: Callable[[Job, int], int | None]) -> Kept | None:
+def _for_all(book: Book, job: Job, able: Integers, ends: _Ends) -> Kept | None:
     """Of a gang, by columns: when all its tasks have room beside each other, as far as amounts tell."""
     snapshot, wants = book.snapshot, np.maximum(np.array(least(job).in_sum, dtype=np.int64), 0)
     counts, tasks = wants > 0, job.spec.task_count
@@ -183,9 +238,7 @@ def _for_all(book: Book, job: Job, able: Integers, ends: Callable[[Job, int], in
     return Kept(nodes, gone, known[first - 1][0] if first else book.wall_ms)
 
 
-def _turn_ms(
-    book: Book, job: Job, before: list[tuple[Job, int]], able: Integers, ends: Callable[[Job, int], int | None]
-) -> int | None:
+def _turn_ms(book: Book, job: Job, before: list[tuple[Job, int]], able: Integers, ends: _Ends) -> int | None:
     """When what is free by then where it could run is as much as those before it ask for, so many of each, and itself.
 
     As if room were one: the least that it takes. None where that is never, as far as is known.

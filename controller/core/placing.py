@@ -129,7 +129,7 @@ def _place_one(book: Book, job: Job) -> None:
         place_waiting(book)
         job = book.jobs[job.id]
         if job.state is JobState.QUEUED and not job.reason:
-            _told(book, job, "waits for its turn")
+            _told(book, job, precedence.IN_LINE)
         return
     line, gains = book.queue.line(job.id), book.snapshot.gains
     if line.fruitless_at == gains and not line.is_choosy and line.reason != precedence.BEHIND:

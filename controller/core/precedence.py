@@ -28,6 +28,8 @@ MOST_CLAIMS = 16
 # another of the nodes on which room is kept for the same one.
 MOST_AWAY, FIRST_TRIES = 16, 2
 
+# As one says that was not looked at yet.
+IN_LINE = "waits for its turn"
 BEHIND = "waits for its turn: the room that there is is kept for a job before it, which it would delay"
 
 Look = Callable[[Collection[str]], tuple[Place, ...] | str]

@@ -31,13 +31,61 @@ _Begun = Mapping[str, list[tuple[Job, Place]]]
 
 def before(book: Book, job: Job) -> list[Job]:
     """The jobs that wait whose turn comes first, in their order."""
-    queued = (one for one in book.jobs.values() if one.state is JobState.QUEUED)
-    waiting = [one for one in queued if one.waits_for_place and not one.gang and one.name != job.name]
+    waiting = _others(book, job)
     if all(one.spec.project == job.spec.project for one in waiting):
         own = rank(job)
         return sorted((one for one in waiting if rank(one) < own), key=rank)
     ordered = in_order(book, [*waiting, job])
     return ordered[: next(number for number, one in enumerate(ordered) if one.id == job.id)]
+
+
+def _others(book: Book, job: Job) -> list[Job]:
+    queued = (one for one in book.jobs.values() if one.state is JobState.QUEUED)
+    return [one for one in queued if one.waits_for_place and not one.gang and one.name != job.name]
+
+
+def _may_be_before(book: Book, job: Job) -> list[Job]:
+    """All that wait but those of its project that come after it; of one that was not submitted yet, these as well.
+
+    Whose turn it is of several projects' jobs hangs on which of them are looked at together, and that is not known.
+    """
+    is_known, own = job.id in book.jobs, rank(job)
+    others = _others(book, job)
+    return in_order(
+        book, [one for one in others if not is_known or one.spec.project != job.spec.project or rank(one) < own]
+    )
+
+
+def in_any_order(book: Book, job: Job, is_helped: Callable[[Job], bool]) -> tuple[Place, ...]:
+    """Where a job would begin by a change that others have at once, whoever of them comes before it (see `after_them`).
+
+    Room that is kept for others may be kept elsewhere by that change.
+    """
+    found, _ = after_them(book, job, is_helped, before(book, job), are_moving=True)
+    if not found:
+        return ()
+    behind, _ = after_them(book, job, is_helped, _may_be_before(book, job), are_moving=True)
+    return found if behind == found else ()
+
+
+def may_have_its_turn(book: Book, job: Job) -> bool:
+    """Whether room that is kept for others would not be in its way if they were looked at with all that wait."""
+    heads = [one.id for one in before(book, job) if one.id in book.turns.kept]
+    return not isinstance(places_by(book, once_asked(book, job), job, heads), str)
+
+
+def that_may_begin(book: Book, job: Job) -> list[Job]:
+    """Those before it that may begin now as well: not looked at yet, or kept from room that there is."""
+    return [one for one in before(book, job) if _may_begin(one)]
+
+
+def _may_begin(job: Job) -> bool:
+    return job.reason in ("", precedence.IN_LINE, precedence.BEHIND)
+
+
+def in_its_turn(book: Book, job: Job) -> tuple[Place, ...]:
+    """Where a job that waits begins now, once those have that are before it; nowhere, where that is not certain."""
+    return after_them(book, job, _may_begin)[0]
 
 
 def folded_before(book: Book, job: Job) -> list[tuple[Job, int]]:
@@ -58,8 +106,17 @@ def folded_before(book: Book, job: Job) -> list[tuple[Job, int]]:
     return found
 
 
-def after_them(book: Book, job: Job, is_helped: Callable[[Job], bool]) -> tuple[tuple[Place, ...], Amount]:
+def after_them(
+    book: Book,
+    job: Job,
+    is_helped: Callable[[Job], bool],
+    ordered: Sequence[Job] | None = None,
+    *,
+    are_moving: bool = False,
+) -> tuple[tuple[Place, ...], Amount]:
     """Where a job would begin once those before it have that begin by the same change, which `is_helped` tells of each.
+
+    Those before it are those of `ordered`, where that is given. With `are_moving` room is kept elsewhere by the change.
 
     And what those would have. Nowhere, where more than a few would have to be asked; or where room may be kept there
     for another, one that would still find no place or one that has it elsewhere now.
@@ -71,18 +128,19 @@ def after_them(book: Book, job: Job, is_helped: Callable[[Job], bool]) -> tuple[
     begun = dict[str, list[tuple[Job, Place]]]()
     with Trial(book.snapshot) as trial:
         try:
-            ordered = before(book, job)
+            ordered = before(book, job) if ordered is None else ordered
             for number, one in enumerate(ordered):
                 if not is_helped(one) or _shape(book, one) in fruitless or backoff.pause(one, now_wall_ms=book.wall_ms):
                     continue
                 asked += 1
-                if asked > MOST_ASKED:
+                if asked > MOST_ASKED or one.id in book.turns.claims:
+                    # Where others leave for one, it may begin there before all of them have.
                     return (), total
                 there = _places(book, tables, one, ordered[:number], begun)
                 if isinstance(there, str):
                     fruitless[_shape(book, one)] = one
                     continue
-                if _are_in_doubt(book, one, there, fruitless.values(), begun):
+                if _are_in_doubt(book, one, there, fruitless.values(), begun, are_moving=are_moving):
                     return (), total
                 for place in there:
                     trial.place(one, place)
@@ -92,7 +150,9 @@ def after_them(book: Book, job: Job, is_helped: Callable[[Job], bool]) -> tuple[
                 project = one.spec.project
                 projects.held = {**projects.held, project: projects.held.get(project, NOTHING).plus(more)}
             found = _places(book, tables, job, ordered, begun)
-            if isinstance(found, str) or _are_in_doubt(book, job, found, fruitless.values(), begun):
+            if isinstance(found, str) or _are_in_doubt(
+                book, job, found, fruitless.values(), begun, are_moving=are_moving
+            ):
                 return (), total
         finally:
             projects.held = held
@@ -114,11 +174,14 @@ def _places(book: Book, tables: Tables, job: Job, earlier: Iterable[Job], begun:
     return behind if found == behind or (isinstance(found, str) and isinstance(behind, str)) else ()
 
 
-def _are_in_doubt(book: Book, job: Job, places: Sequence[Place], fruitless: Iterable[Job], begun: _Begun) -> bool:
+def _are_in_doubt(
+    book: Book, job: Job, places: Sequence[Place], fruitless: Iterable[Job], begun: _Begun, *, are_moving: bool
+) -> bool:
     """Whether room may be kept there for others, of which it is not known where it will be once others have begun."""
     kept = book.turns.kept
     # It is looked for anew where others have begun.
-    moving = [book.jobs[one] for one in book.turns.before if not begun.keys().isdisjoint(kept[one].counts)]
+    heads = book.turns.before
+    moving = [book.jobs[one] for one in heads if are_moving or not begun.keys().isdisjoint(kept[one].counts)]
     return not places or any(_is_harmed(book, one, job, places, begun) for one in (*fruitless, *moving))
 
 

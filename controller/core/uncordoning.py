@@ -1,13 +1,14 @@
 """What would be of a job that waits if one node took jobs again that an operator had closed. A still is asked."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from controller.core.asking import places
 from controller.core.book import Book
 from controller.core.placement.demand import Demand, demand_of
 from controller.core.placement.fit import Place, Usage, fit
-from controller.core.those_before import after_them
+from controller.core.those_before import in_any_order
 from controller.core.turn_changes import change
 from headrace.changes import replace
 from headrace.explanations import Change
@@ -28,16 +29,28 @@ def changes(book: Book, job: Job) -> Iterator[Change]:
         usage = book.snapshot.usages[slot]
         if not isinstance(fit(job, again, usage, now_wall_ms=book.wall_ms), Place):
             continue
-        book.snapshot.put(again, usage)
-        where: tuple[Place, ...] = ()
-        if not isinstance(places(book, job), str):
-            where, _ = after_them(book, job, partial(_might_go, book, again, usage, {}))
-        book.snapshot.put(node, usage)
+        with _open(book, again, usage):
+            where: tuple[Place, ...] = ()
+            if not isinstance(places(book, job), str):
+                where = in_any_order(book, job, partial(_might_go, book, again, usage, {}))
         if where:
             yield change(book, f"{node.name} drain", (node.drain.name.lower(), "none"), where)
         tried += 1
         if tried == MOST_TRIED:
             return
+
+
+@contextmanager
+def _open(book: Book, again: Node, usage: Usage) -> Iterator[None]:
+    """The node takes jobs again while it is entered: also those that room was looked for in vain may need its last."""
+    closed, sought = book.nodes[again.id], book.turns.sought
+    book.nodes[again.id], book.turns.sought = again, {}
+    book.snapshot.put(again, usage)
+    try:
+        yield
+    finally:
+        book.nodes[again.id], book.turns.sought = closed, sought
+        book.snapshot.put(closed, usage)
 
 
 def _might_go(book: Book, node: Node, usage: Usage, known: dict[Demand, bool], job: Job) -> bool:
