@@ -77,11 +77,9 @@ def _of_one_that_fits(book: Book, job: Job, found: tuple[Place, ...]) -> Outlook
 
 def _whose_turn_is_open(book: Book, job: Job) -> Outlook:
     """It hangs on who else is looked at in the same moment, which is not known."""
-    new = those_before.that_may_begin(book, job)
-    if new:
-        return Outlook(
-            None, (), f"there is room, and {listed([one.id for one in new])} before it may begin first", len(new)
-        )
+    number = len(those_before.before(book, job))
+    if number:
+        return Outlook(None, (), "there is room, which those before it may have first", number)
     others = [one.id for one in precedence.heads_of(book) if one.spec.project != job.spec.project]
     rule = "who of them comes first changes with their projects' shares"
     return Outlook(None, (), f"there is room, which is kept for {listed(others)} as well: {rule}")

@@ -74,18 +74,9 @@ def may_have_its_turn(book: Book, job: Job) -> bool:
     return not isinstance(places_by(book, once_asked(book, job), job, heads), str)
 
 
-def that_may_begin(book: Book, job: Job) -> list[Job]:
-    """Those before it that may begin now as well: not looked at yet, or kept from room that there is."""
-    return [one for one in before(book, job) if _may_begin(one)]
-
-
-def _may_begin(job: Job) -> bool:
-    return job.reason in ("", precedence.IN_LINE, precedence.BEHIND)
-
-
 def in_its_turn(book: Book, job: Job) -> tuple[Place, ...]:
     """Where a job that waits begins now, once those have that are before it; nowhere, where that is not certain."""
-    return after_them(book, job, _may_begin)[0]
+    return after_them(book, job, lambda _: True)[0]
 
 
 def folded_before(book: Book, job: Job) -> list[tuple[Job, int]]:

@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 
-from controller.core import model
+from controller.core import asking, model
 from controller.core.outlook import FITS_NOW
+from controller.core.stills import still
+from headrace.attempts import Attempt, AttemptState
 from headrace.explanations import Outlook
 from headrace.jobs import Exclusion, Job, JobSpec, Timeouts
 from headrace.neighbours import Neighbours
-from headrace.nodes import Capacity, Drain, NodeDescription
+from headrace.nodes import Capacity, Drain, Engine, NodeDescription
 from headrace.projects import Declared
+from headrace.sessions import Report
 from tests.core.lone_controller import MINUTE_MS, Controller, asks, made, wanted
 from tests.core.small_world import AMD64, CONTRACT, GIB, PINS
 from tests.core.test_patience import Mixed
@@ -127,3 +130,33 @@ def test_one_that_may_go_ahead_is_told_when_there_is_room_that_those_before_it_d
     assert told.basis == "once jobs/job-1 has ended"
     assert told.start_time_ms is not None
     assert told.start_time_ms < by.book.wall_ms + 2 * MINUTE_MS
+
+
+def test_of_one_that_is_asked_about_it_is_known_still_that_room_was_looked_for_in_vain() -> None:
+    by = world("n0")
+    job = by.submit(wanted(resources=asks(8)))
+    by.settle()
+    asked = still(by.book)
+
+    asking.withdrawn(asked, job)
+
+    assert job.id not in asked.turns.kept
+    assert job.id in asked.turns.sought
+
+
+def test_where_it_hangs_on_who_else_is_looked_at_whose_turn_is_first_nobody_is_said_to_start() -> None:
+    by = world("n0", declared={"p": Declared(), "r": Declared()})
+    by.submit(wanted(resources=asks(2), project="r", timeouts=limited(1)))
+    ends = by.submit(wanted(resources=asks(2), timeouts=limited(1)))
+    by.submit(wanted(resources=asks(4), project="r", priority=75))
+    for region in ("north", "south"):
+        by.submit(wanted(resources=asks(2), project="p", priority=79, where=f'region == "{region}"'))
+    job = by.submit(wanted(resources=asks(2), project="p"))
+    by.settle()
+    over = Attempt(ends.id, 1, "n0", state=AttemptState.EXITED, exit_code=0)
+    by.cluster.handle(model.Reported(Report("n0", 1, 2, engine=Engine(reachable=True), attempts=(over,))))
+
+    assert by.explain(by.book.jobs[job.id]).fitting_count == 1
+    assert outlook(by, by.book.jobs[job.id]).start_time_ms is None
+    by.tick()
+    assert by.at(job) == ()
