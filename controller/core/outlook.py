@@ -105,8 +105,6 @@ def _never(book: Book, job: Job, empty: Emptied) -> Outlook | None:
 def _once_others_end(book: Book, job: Job, kept: Kept | None, able: Integers, found: str) -> Outlook:
     """`found` is why it waits."""
     ends = Ends(book, job.id)
-    if found == precedence.BEHIND and job.id in book.jobs and those_before.may_have_its_turn(book, job):
-        return _whose_turn_is_open(book, job)
     before = [(one, 1) for one in those_before.before(book, job)] + those_before.folded_before(book, job)
     number = sum(count for _, count in before)
     left = _left(book, job) if found == precedence.BEHIND else None

@@ -68,12 +68,6 @@ def in_any_order(book: Book, job: Job, is_helped: Callable[[Job], bool]) -> tupl
     return found if behind == found else ()
 
 
-def may_have_its_turn(book: Book, job: Job) -> bool:
-    """Whether room that is kept for others would not be in its way if they were looked at with all that wait."""
-    heads = [one.id for one in before(book, job) if one.id in book.turns.kept]
-    return not isinstance(places_by(book, once_asked(book, job), job, heads), str)
-
-
 def in_its_turn(book: Book, job: Job) -> tuple[Place, ...]:
     """Where a job that waits begins now, once those have that are before it; nowhere, where that is not certain."""
     return after_them(book, job, lambda _: True)[0]
@@ -124,8 +118,7 @@ def after_them(
                 if not is_helped(one) or _shape(book, one) in fruitless or backoff.pause(one, now_wall_ms=book.wall_ms):
                     continue
                 asked += 1
-                if asked > MOST_ASKED or one.id in book.turns.claims:
-                    # Where others leave for one, it may begin there before all of them have.
+                if asked > MOST_ASKED:
                     return (), total
                 there = _places(book, tables, one, ordered[:number], begun)
                 if isinstance(there, str):

@@ -52,8 +52,8 @@ def earlier(book: Book, job: Job) -> Iterator[Change]:
 
 
 def _behind(book: Book, job: Job) -> Iterator[Change]:
-    def may_begin(one: Job) -> bool:
-        return one.id not in book.turns.kept or one.reason == precedence.BEHIND
+    def has_none_kept(one: Job) -> bool:
+        return one.id not in book.turns.kept
 
     precedence.begin_with(book, job)
     for name in book.turns.before[:_AHEAD]:
@@ -63,7 +63,7 @@ def _behind(book: Book, job: Job) -> Iterator[Change]:
             book.jobs[head.id] = replace(head, spec=replace(head.spec, priority=head.spec.priority - less))
             try:
                 # Those between them come first: room that was kept from them, too, is theirs then.
-                return after_them(book, job, may_begin)[0] if _placed(book, job) else ()
+                return after_them(book, job, has_none_kept)[0] if _placed(book, job) else ()
             finally:
                 book.jobs[head.id] = head
 

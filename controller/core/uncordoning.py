@@ -42,14 +42,14 @@ def changes(book: Book, job: Job) -> Iterator[Change]:
 
 @contextmanager
 def _open(book: Book, again: Node, usage: Usage) -> Iterator[None]:
-    """The node takes jobs again while it is entered: also those that room was looked for in vain may need its last."""
-    closed, sought = book.nodes[again.id], book.turns.sought
-    book.nodes[again.id], book.turns.sought = again, {}
+    """The node takes jobs again while it is entered."""
+    closed = book.nodes[again.id]
+    book.nodes[again.id] = again
     book.snapshot.put(again, usage)
     try:
         yield
     finally:
-        book.nodes[again.id], book.turns.sought = closed, sought
+        book.nodes[again.id] = closed
         book.snapshot.put(closed, usage)
 
 

@@ -40,6 +40,11 @@ def file(spec: JobSpec) -> Job:
     return Job("", spec, images=PINS[:1])
 
 
+def fields(by: Controller, spec: JobSpec) -> list[str]:
+    """What would have it start now."""
+    return [one.field for one in by.explain(file(spec)).changes]
+
+
 def test_an_array_all_of_whose_elements_have_places_is_not_told_where_it_would_start() -> None:
     by = world("n0")
     array = by.submit(wanted(element_count=3))
@@ -144,6 +149,18 @@ def test_of_one_that_is_asked_about_it_is_known_still_that_room_was_looked_for_i
     assert job.id in asked.turns.sought
 
 
+def test_of_one_that_is_asked_about_it_is_known_still_that_it_waited_for_what_is_better() -> None:
+    by = Mixed()
+    by.full_for(5)
+    job = by.submit(wanted(resources=asks(4)))
+    by.settle()
+    asked = still(by.book)
+
+    asking.withdrawn(asked, job)
+
+    assert job.id in asked.turns.patience
+
+
 def test_where_it_hangs_on_who_else_is_looked_at_whose_turn_is_first_nobody_is_said_to_start() -> None:
     by = world("n0", declared={"p": Declared(), "r": Declared()})
     by.submit(wanted(resources=asks(2), project="r", timeouts=limited(1)))
@@ -160,3 +177,29 @@ def test_where_it_hangs_on_who_else_is_looked_at_whose_turn_is_first_nobody_is_s
     assert outlook(by, by.book.jobs[job.id]).start_time_ms is None
     by.tick()
     assert by.at(job) == ()
+
+
+def test_a_node_on_which_room_would_be_kept_for_another_once_it_takes_jobs_again_is_not_told() -> None:
+    by = world("n0", "n1", cores=16)
+    for node, cores, minutes in (("n0", 8, 1), ("n1", 16, 10)):
+        by.submit(wanted(resources=asks(cores), where=f'name == "{node}"', timeouts=limited(minutes)))
+    by.cluster.handle(model.DrainAsked(1, "n0", Drain.CORDONED))
+    by.submit(wanted(resources=asks(16), priority=75))
+    by.settle()
+
+    assert "nodes/n0 drain" not in fields(by, wanted(resources=asks(8)))
+
+
+def test_a_node_whose_last_would_be_left_to_another_once_it_takes_jobs_again_is_not_told() -> None:
+    by = world("n0", "n1", cores=16, memory=8, declared={"r": Declared()})
+    for node, wants in (("n0", asks(1, 2)), ("n1", asks(16, 8))):
+        by.submit(wanted(resources=wants, where=f'name == "{node}"', timeouts=limited(10)))
+    by.cluster.handle(model.DrainAsked(1, "n0", Drain.CORDONED))
+    for wants, project in ((asks(5, 7), "r"), (asks(64), "default")):
+        by.submit(wanted(resources=wants, project=project))
+        by.settle()
+    # Who is short of room is noted as somebody is looked at.
+    by.node("n2", NodeDescription(platforms=(AMD64,), capacity=Capacity(1000, GIB)))
+    by.settle()
+
+    assert "nodes/n0 drain" not in fields(by, wanted(resources=asks(5, 2), timeouts=limited(1)))
