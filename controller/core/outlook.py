@@ -36,7 +36,7 @@ _FEW_LEFT = 4
 FITS_NOW = "it fits now"
 
 # By when a job has gone, as far as that is known.
-_Ends = Callable[[Job, int], int | None]
+_GoneBy = Callable[[Job, int], int | None]
 
 
 class Held(NamedTuple):
@@ -138,7 +138,7 @@ def _once_gone(room: Kept) -> str:
     return f"once {listed(room.gone)} {'have' if len(room.gone) > 1 else 'has'} ended" if room.gone else "soon"
 
 
-def _ahead(book: Book, job: Job, before: Sequence[Job], able: Integers, ends: _Ends) -> Kept | None:
+def _ahead(book: Book, job: Job, before: Sequence[Job], able: Integers, ends: _GoneBy) -> Kept | None:
     """Room that it has before those whose turn is first, and that none of them needs or could use; None: there is none.
 
     Where many are before it, that is not looked at.
@@ -181,7 +181,7 @@ def _left(book: Book, job: Job) -> Outlook | None:
     return Outlook(None, (), f"what there is on {', '.join(left)} is left to {heads}, {rule}")
 
 
-def _without_room(book: Book, job: Job, able: Integers, ends: _Ends) -> str:
+def _without_room(book: Book, job: Job, able: Integers, ends: _GoneBy) -> str:
     """Why there is none though all that run had ended: those before it come to have it."""
     heads = [one for one in book.turns.before if one != job.id]
     book.turns.before = []
@@ -191,12 +191,12 @@ def _without_room(book: Book, job: Job, able: Integers, ends: _Ends) -> str:
     return "of the nodes that lack least for it none would have room"
 
 
-def _earliest(book: Book, job: Job, able: Integers, ends: _Ends) -> Kept | None:
+def _earliest(book: Book, job: Job, able: Integers, ends: _GoneBy) -> Kept | None:
     precedence.begin_with(book, job)
     return _earliest_beside(book, job, able, ends)
 
 
-def _earliest_beside(book: Book, job: Job, able: Integers, ends: _Ends) -> Kept | None:
+def _earliest_beside(book: Book, job: Job, able: Integers, ends: _GoneBy) -> Kept | None:
     """Beside those that have their turn before it."""
     if job.is_gang and len(able) > _FEW:
         return _for_all(book, job, able, ends)
@@ -205,7 +205,7 @@ def _earliest_beside(book: Book, job: Job, able: Integers, ends: _Ends) -> Kept 
     return backfill.earliest(keeping.alike(book, job), scene, [book.snapshot.nodes[slot] for slot in slots])
 
 
-def _for_all(book: Book, job: Job, able: Integers, ends: _Ends) -> Kept | None:
+def _for_all(book: Book, job: Job, able: Integers, ends: _GoneBy) -> Kept | None:
     """Of a gang, by columns: when all its tasks have room beside each other, as far as amounts tell."""
     snapshot, wants = book.snapshot, np.maximum(np.array(least(job).in_sum, dtype=np.int64), 0)
     counts, tasks = wants > 0, job.spec.task_count
@@ -234,7 +234,7 @@ def _for_all(book: Book, job: Job, able: Integers, ends: _Ends) -> Kept | None:
     return Kept(nodes, gone, known[first - 1][0] if first else book.wall_ms)
 
 
-def _turn_ms(book: Book, job: Job, before: list[tuple[Job, int]], able: Integers, ends: _Ends) -> int | None:
+def _turn_ms(book: Book, job: Job, before: list[tuple[Job, int]], able: Integers, ends: _GoneBy) -> int | None:
     """When what is free by then where it could run is as much as those before it ask for, so many of each, and itself.
 
     As if room were one: the least that it takes. None where that is never, as far as is known.
