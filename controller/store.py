@@ -38,7 +38,7 @@ from controller.core.model import LeaseTold
 from controller.database import Database, is_file, open_database
 from controller.garbage import no_collections
 from controller.troubles import CORRUPT
-from headrace import many, stored
+from headrace import chunks, many, stored
 from headrace.changes import replace
 from headrace.events import Event
 from headrace.faultpoints import reached
@@ -381,8 +381,8 @@ def _job_row(job: Job) -> dict[str, Any]:
 
 
 def _key(manifest: str) -> str | None:
-    # An agent's word. No manifest is called so, and no index of PostgreSQL's could hold it.
-    return None if "\0" in manifest or len(manifest) > 200 else manifest
+    # An agent's word. Nothing is kept by another name, and no index of PostgreSQL's could hold some of them.
+    return manifest if chunks.is_digest(manifest) else None
 
 
 def _event_row(event: Event) -> dict[str, Any]:

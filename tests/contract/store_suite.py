@@ -16,11 +16,14 @@ from controller.core.absences import Presence
 from controller.core.model import LeaseTold
 from controller.store import ASKED_AT_ONCE, EVENTS_DROPPED_AT_ONCE, JobCursor, Store
 from headrace.attempts import Checkpoint, Outputs
+from headrace.chunks import digest_of
 from headrace.events import Event
 from headrace.jobs import CheckpointPolicy, Job, JobSpec, JobState
 from headrace.nodes import Capacity, Node, NodeDescription
 from headrace.projects import Use
 from headrace.refusals import Refusal
+
+M1, M2, M3, O1 = (digest_of(one) for one in (b"m1", b"m2", b"m3", b"o1"))
 
 
 def job(
@@ -194,10 +197,10 @@ class StoreSuite:
     def test_what_an_agent_calls_a_manifest_keeps_nothing_from_being_saved(self, store: Store, digest: str) -> None:
         odd = job("a", checkpoint=digest, outputs=digest)
 
-        store.commit([odd, job("b", checkpoint="m1")])
+        store.commit([odd, job("b", checkpoint=M1)])
 
-        assert store.load()[0] == (odd, job("b", checkpoint="m1"))
-        assert store.live_manifests() == ("m1",)
+        assert store.load()[0] == (odd, job("b", checkpoint=M1))
+        assert store.live_manifests() == (M1,)
 
     def test_events_are_found_by_their_whole_subject(self, store: Store) -> None:
         store.commit([happened("jobs/a"), happened("jobs/ab"), happened("nodes/a"), happened("jobs/a")])
@@ -336,14 +339,14 @@ class StoreSuite:
         assert store.jobs(limit=10)[-1] == timeless
 
     def test_manifests_live_as_long_as_a_job_needs_them(self, store: Store) -> None:
-        store.commit([job("a", checkpoint="m1"), job("b", checkpoint="m2"), job("c", checkpoint="m2")])
-        assert sorted(store.live_manifests()) == ["m1", "m2"]
+        store.commit([job("a", checkpoint=M1), job("b", checkpoint=M2), job("c", checkpoint=M2)])
+        assert sorted(store.live_manifests()) == sorted([M1, M2])
 
-        store.commit([job("a", checkpoint="m3"), job("b", checkpoint="m2", outputs="o1", state=JobState.SUCCEEDED)])
-        assert sorted(store.live_manifests()) == ["m2", "m3", "o1"]
+        store.commit([job("a", checkpoint=M3), job("b", checkpoint=M2, outputs=O1, state=JobState.SUCCEEDED)])
+        assert sorted(store.live_manifests()) == sorted([M2, M3, O1])
 
-        store.commit([job("c", checkpoint="m2", state=JobState.FAILED)])
-        assert sorted(store.live_manifests()) == ["m3", "o1"]
+        store.commit([job("c", checkpoint=M2, state=JobState.FAILED)])
+        assert sorted(store.live_manifests()) == sorted([M3, O1])
 
     def test_a_reader_sees_what_was_there_before_the_commit_under_way(self, store: Store) -> None:
         store.commit([job("a")])
