@@ -82,11 +82,11 @@ def _begins(row: list[str]) -> bool:
     return len(row) > 1 and (_FIRST.fullmatch(row[0]) is not None or any(map(pci_address, row)))
 
 
-def as_reading(card: Card, *, vendor: str, busy_name: str, kind: str = "gpu") -> Reading:
+def as_reading(card: Card, *, vendor: str, busy_name: str, busy_cell: str = "util", kind: str = "gpu") -> Reading:
     """What the cells say that nvidia-smi has as well; `busy_name` is what the tool calls the share of time at work."""
     power, limit = powers(card.cell("pwr", "power"))
     used, total = used_and_total(card.cell("memory-usage"))
-    busy = share(card.cell("util"))
+    busy = share(card.cell(busy_cell))
     return Reading(
         vendor=vendor,
         kind=kind,

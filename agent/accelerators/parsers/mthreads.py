@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 
-from agent.accelerators.parsers.cards import Card, driver_version, read_cards, share, temperature, used_and_total
+from agent.accelerators.parsers.cards import Card, as_reading, driver_version, read_cards, used_and_total
 from agent.accelerators.parsers.fields import Fields, Names, blocks, processes, reading
 from agent.accelerators.parsers.nvml_tools import listed, read_with_failures
 from agent.accelerators.parsers.text import line
@@ -39,20 +39,9 @@ def _table(text: str) -> tuple[Reading, ...]:
 
 
 def _card(card: Card) -> Reading:
-    busy = share(card.cell("%gpu"))
     used, total = used_and_total(card.cell("mem").partition("%")[2])
-    return Reading(
-        vendor=VENDOR,
-        kind="gpu",
-        index=card.index,
-        model=card.name,
-        pci_address=card.pci_address,
-        memory_bytes=total,
-        memory_used_bytes=used,
-        busy_percent=busy,
-        busy_name="%GPU" if busy is not None else None,
-        temperature_celsius=temperature(card.cell("temp")),
-    )
+    found = as_reading(card, vendor=VENDOR, busy_name="%GPU", busy_cell="%gpu")
+    return replace(found, memory_bytes=total, memory_used_bytes=used)
 
 
 def _text(text: str) -> tuple[Reading, ...]:
