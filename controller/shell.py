@@ -27,7 +27,7 @@ from controller.core.model import (
 )
 from controller.feeds import Feed
 from controller.logs import JobLogs
-from controller.reads import Deadline
+from controller.reads import SLOW, Deadline
 from controller.store import Store
 from headrace.events import Event as Happening
 from headrace.faultpoints import reached
@@ -285,7 +285,7 @@ class Shell:
             done, _ = await asyncio.wait([committing], timeout=SAVING_SECONDS)
             if not done:
                 message = f"the store has not answered for {SAVING_SECONDS:g} s; look at it, and at what locks it"
-                self._cannot_save(Refusal(Code.UNAVAILABLE, "STORE_SLOW", message))
+                self._cannot_save(Refusal(Code.UNAVAILABLE, SLOW, message))
             return await asyncio.shield(committing)
         except asyncio.CancelledError:
             # The controller ends, and could not while a server keeps it waiting. What is broken off is saved or not.
